@@ -1,0 +1,341 @@
+"""What the renderer and the training pipeline agree on: profiles, files, frame records.
+
+Standard library only, because it runs inside Blender's Python as well as beside torch.
+
+A split lies in one folder::
+
+    images/000042.png    RGB, 8 bits a channel
+    masks/000042.png     16-bit grey; the pixel is the instance id, 0 = background or unlabelled
+    frames/000042.json   the frame's record, written last: a frame exists iff its record
+                         exists and the hashes in it match
+    manifest.json        schema, categories, profile, Blender version, one hash per frame
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import struct
+import tempfile
+import tomllib
+import types
+import typing
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+SCHEMA_VERSION = 1
+"""Version of the layout on disk described above."""
+
+KEYPOINTS = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
+    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
+    "left_knee", "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+"""The 17 COCO body keypoints, in COCO's order."""
+
+PROFILE_KEYS = (
+    "name", "seed", "classes", "splits", "people", "render", "scene",
+    "coco", "model", "train", "evaluate",
+)  # fmt: skip
+"""Top level of a profile. ``blender.config`` reads the first seven, ``pipeline.config`` the
+first four and the last four."""
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+
+
+class UserError(Exception):
+    """A mistake of the user's: one line that names the thing and the cure; exit status 2."""
+
+
+# ------------------------------------------------------------------------------ files
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that the file is whole or, on any failure, as it was before.
+
+    Raises:
+        OSError: the disk is full, the folder is not writable, ...; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def canonical_json(value: Any) -> bytes:
+    """Encode as JSON with one spelling: sorted keys, no spaces to choose, a final newline."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def sha256_bytes(data: bytes) -> str:
+    """SHA-256 of ``data``, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def canonical_png(data: bytes) -> bytes:
+    """Keep the chunks of a PNG that make its picture, and check that it is whole.
+
+    Blender writes the date, the render time and sample counters into text chunks; without
+    them equal pictures are equal files.
+
+    Raises:
+        ValueError: not a PNG, truncated, or with a chunk whose checksum is wrong.
+    """
+    if not data.startswith(_PNG_SIGNATURE):
+        raise ValueError("not a PNG file")
+    kept, position, kind = [_PNG_SIGNATURE], len(_PNG_SIGNATURE), b""
+    while kind != b"IEND":
+        header = data[position : position + 8]
+        if len(header) < 8:
+            raise ValueError("truncated PNG file")
+        length, kind = struct.unpack(">I4s", header)
+        chunk = data[position : position + 12 + length]
+        if len(chunk) < 12 + length:
+            raise ValueError("truncated PNG file")
+        if zlib.crc32(chunk[4:-4]) != struct.unpack(">I", chunk[-4:])[0]:
+            raise ValueError("corrupt PNG file: a chunk's checksum is wrong")
+        if kind in _PNG_CRITICAL:
+            kept.append(chunk)
+        position += 12 + length
+    return b"".join(kept)
+
+
+# ------------------------------------------------------------------------------ profiles
+
+
+def load_profile(path: Path) -> dict[str, Any]:
+    """Read a profile, a TOML file that describes one whole run.
+
+    Raises:
+        UserError: no such file, not TOML, or an unknown or missing top-level key.
+    """
+    try:
+        profile = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such profile; see assets/profiles/") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+    for key in profile:
+        if key not in PROFILE_KEYS:
+            raise UserError(
+                f"{path}: unknown key '{key}'; known: {', '.join(PROFILE_KEYS)}"
+                f"{_closest(key, PROFILE_KEYS)}"
+            )
+    for key in PROFILE_KEYS[:4]:
+        if key not in profile:
+            raise UserError(f"{path}: key '{key}' is missing")
+    return profile
+
+
+def from_table(cls: type[T], table: Any, where: str) -> T:
+    """Build the dataclass ``cls`` from a profile's table; unknown keys and wrong types are errors.
+
+    Handles bool, int, float, str, ``X | None``, ``tuple[X, ...]``, ``tuple[X, Y]``,
+    ``dict[str, X]`` and nested dataclasses. An int is accepted where a float is wanted. A
+    dataclass checks its own values in ``__post_init__`` with a ValueError, which is passed on.
+
+    Args:
+        where: the table's place, for messages: ``"default.toml: [render]"``.
+
+    Raises:
+        UserError: names the key and what was expected.
+    """
+    if not isinstance(table, dict):
+        raise UserError(f"{where}: expected a table, not {table!r}")
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in table:
+        if key not in fields:
+            raise UserError(f"{where}: unknown key '{key}'; known: {', '.join(fields)}{_closest(key, fields)}")
+    for name, f in fields.items():
+        if name not in table and f.default is f.default_factory is dataclasses.MISSING:
+            raise UserError(f"{where}: key '{name}' is missing")
+    values = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in table.items()}
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _closest(key: str, known: typing.Iterable[str]) -> str:
+    import difflib
+
+    match = difflib.get_close_matches(key, list(known), n=1)
+    return f"; did you mean '{match[0]}'?" if match else ""
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (types.UnionType, typing.Union):
+        (hint,) = [a for a in args if a is not type(None)]
+        return _convert(hint, value, where)
+    if dataclasses.is_dataclass(hint):
+        return from_table(typing.cast(type, hint), value, where)
+    if origin is dict and isinstance(value, dict):
+        return {k: _convert(args[1], v, f"{where}.{k}") for k, v in value.items()}
+    if origin is tuple and isinstance(value, list):
+        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
+        if len(kinds) != len(value):
+            raise UserError(f"{where}: expected {len(kinds)} values, not {value!r}")
+        return tuple(_convert(k, v, where) for k, v in zip(kinds, value, strict=True))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and type(value) is hint:
+        return value
+    name = hint.__name__ if isinstance(hint, type) and origin is None else str(hint)
+    raise UserError(f"{where}: expected {name}, not {value!r}")
+
+
+# ------------------------------------------------------------------------------ records
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One labelled object of a frame."""
+
+    id: int
+    """The value of its pixels in the mask, from 1."""
+    category: str
+    parameters: dict[str, Any]
+    """What the builder was given: variant, colours, pose, load, ..."""
+    distance: float
+    """Metres from the camera to the nearest point of the object."""
+    visible_pixels: int
+    amodal_pixels: int
+    """Pixels the object would cover if nothing stood before it, within the frame."""
+    visible_fraction: float
+    """visible_pixels / amodal_pixels; 0 if it lies outside the frame."""
+    truncated: bool
+    """Does it reach beyond the frame?"""
+    keypoints: tuple[tuple[float, float, int], ...] = ()
+    """For pedestrians, the COCO keypoints as (x, y, v): v 0 outside, 1 hidden, 2 visible."""
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """Everything known about one frame; its JSON is the frame's commit."""
+
+    schema: int
+    frame: int
+    seed: int
+    split: str
+    fingerprint: str
+    width: int
+    height: int
+    camera: dict[str, Any]
+    lights: dict[str, Any]
+    layout: str
+    image_sha256: str
+    mask_sha256: str
+    instances: tuple[Instance, ...] = field(default=())
+
+    def to_bytes(self) -> bytes:
+        """The record as canonical JSON."""
+        return canonical_json(dataclasses.asdict(self))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One split: what made it and one hash per frame. No clock, host name or path."""
+
+    schema: int
+    profile: str
+    split: str
+    seed: int
+    categories: tuple[str, ...]
+    """In profile order: category ids are 1..N."""
+    blender: str
+    render_version: int
+    fingerprint: str
+    frames: dict[str, str]
+    """Frame name ("000042") to the SHA-256 of its record."""
+
+    def to_bytes(self) -> bytes:
+        """The manifest as canonical JSON."""
+        return canonical_json(dataclasses.asdict(self))
+
+
+def frame_paths(split_dir: Path, frame: int) -> tuple[Path, Path, Path]:
+    """Image, mask and record of a frame."""
+    name = f"{frame:06d}"
+    return (
+        split_dir / "images" / f"{name}.png",
+        split_dir / "masks" / f"{name}.png",
+        split_dir / "frames" / f"{name}.json",
+    )
+
+
+def read_record(path: Path) -> FrameRecord:
+    """Read one frame's record.
+
+    Raises:
+        UserError: missing, not JSON, or not a record of this schema.
+    """
+    return _read(FrameRecord, path, "frame record")
+
+
+def read_manifest(split_dir: Path) -> Manifest:
+    """Read a split's manifest.
+
+    Raises:
+        UserError: missing (not rendered yet), not JSON, or of another schema.
+    """
+    return _read(Manifest, split_dir / "manifest.json", "manifest")
+
+
+def _read(cls: type[T], path: Path, what: str) -> T:
+    try:
+        table = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such {what}; render the split first (make render)") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable {what}: {error}; delete it and render again") from None
+    if not isinstance(table, dict) or table.get("schema") != SCHEMA_VERSION:
+        raise UserError(f"{path}: not a {what} of schema {SCHEMA_VERSION}; render again")
+    return from_table(cls, table, str(path))
+
+
+def frame_is_complete(split_dir: Path, frame: int, fingerprint: str) -> bool:
+    """Does the frame exist as described in the module's head, made with ``fingerprint``?"""
+    image, mask, record_path = frame_paths(split_dir, frame)
+    try:
+        record = read_record(record_path)
+        return (
+            record.fingerprint == fingerprint
+            and sha256_file(image) == record.image_sha256
+            and sha256_file(mask) == record.mask_sha256
+        )
+    except (UserError, OSError):
+        return False

@@ -1,0 +1,147 @@
+"""The ``transpalette`` command. Each verb imports its module only when it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from blender.contract import UserError
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+PROFILE = click.option("--profile", type=FILE, required=True, help="The TOML file that describes the run.")
+
+
+class Group(click.Group):
+    """Ends a user's mistake in one line and exit status 2; our own faults keep their traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(2)
+        except OSError as error:
+            # The disk is full, a folder is not writable, ...: the world's fault, named in one line.
+            click.echo(f"error: {error.filename or 'file'}: {error.strerror or error}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="transpalette")
+def main() -> None:
+    """From nothing to a fine-tuned instance segmenter: people, coco, train, evaluate, report."""
+
+
+@main.command()
+@PROFILE
+def check(profile: Path) -> None:
+    """Check the pipeline's tables of a profile before any work is done."""
+    from pipeline.config import read_profile
+
+    read_profile(profile)
+
+
+@main.command()
+@click.option("--out", type=FOLDER, default=Path("build"), show_default=True, help="Where results will go.")
+def doctor(out: Path) -> None:
+    """Say what this machine has and lacks: versions, cores, GPU, libraries, weights, disk."""
+    from pipeline.doctor import report
+
+    sys.exit(0 if report(out) else 1)
+
+
+@main.command()
+@PROFILE
+@click.option("--out", type=FOLDER, required=True, help="Folder of the .npz bodies.")
+def people(profile: Path, out: Path) -> None:
+    """Bake posed adult bodies with anny."""
+    from pipeline.people import bake_people
+
+    bake_people(profile, out)
+
+
+@main.command()
+@PROFILE
+@click.argument("split_dir", type=FOLDER)
+def coco(profile: Path, split_dir: Path) -> None:
+    """Write SPLIT_DIR/annotations.json from a rendered split's masks and records."""
+    from pipeline.coco import convert_split
+    from pipeline.config import read_profile
+
+    convert_split(split_dir, read_profile(profile).coco)
+
+
+@main.command()
+@click.argument("file", type=FILE)
+@click.option("--images", type=FOLDER, help="Check the image files too.")
+def validate(file: Path, images: Path | None) -> None:
+    """Check a COCO instance file, anybody's: name every fault, its place and its cure."""
+    from pipeline.validate import validate_file
+
+    sys.exit(2 if validate_file(file, images) else 0)
+
+
+@main.command()
+@click.argument("split_dir", type=FOLDER)
+@click.option("--out", type=FILE, required=True, help="The PNG to write.")
+@click.option("--count", default=12, show_default=True, help="Frames on the sheet.")
+@click.option("--columns", default=4, show_default=True)
+def preview(split_dir: Path, out: Path, count: int, columns: int) -> None:
+    """Draw a contact sheet of a split (images/ and annotations.json) with its masks."""
+    from pipeline.preview import write_contact_sheet
+
+    write_contact_sheet(split_dir, out, count, columns)
+
+
+@main.command()
+@PROFILE
+@click.option("--train", "train_dir", type=FOLDER, required=True, help="Split folder to learn from.")
+@click.option("--val", "val_dir", type=FOLDER, required=True, help="Split folder that picks the best epoch.")
+@click.option("--out", type=FOLDER, required=True, help="Gets model.pt, last.pt, metrics.jsonl.")
+def train(profile: Path, train_dir: Path, val_dir: Path, out: Path) -> None:
+    """Fine-tune Mask R-CNN on a rendered split."""
+    from pipeline.config import read_profile
+    from pipeline.train import train as run
+
+    run(read_profile(profile), train_dir, val_dir, out)
+
+
+@main.command()
+@click.argument("model", type=FILE)
+@click.option("--annotations", type=FILE, required=True, help="COCO instances file.")
+@click.option("--images", type=FOLDER, required=True, help="Folder of the images it names.")
+@click.option("--out", type=FOLDER, help="Gets metrics.json and predictions.json.")
+@click.option("--bootstrap", default=200, show_default=True, help="Resamples for 95 % intervals; 0: none.")
+def evaluate(model: Path, annotations: Path, images: Path, out: Path | None, bootstrap: int) -> None:
+    """Print COCO box and mask AP of MODEL on any COCO file and image folder."""
+    from pipeline.evaluate import evaluate as run
+
+    run(model, annotations, images, out, bootstrap)
+
+
+@main.command()
+@click.argument("model", type=FILE)
+@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--out", type=FOLDER, required=True, help="Gets the drawn pictures and predictions.json.")
+@click.option("--threshold", type=click.FloatRange(0, 1), default=None, help="Least score drawn and written.")
+def predict(model: Path, images: tuple[Path, ...], out: Path, threshold: float | None) -> None:
+    """Find the objects in IMAGE... (files or folders); draw the masks, write COCO results."""
+    from pipeline.predict import predict_images
+
+    predict_images(model, images, out, threshold)
+
+
+@main.command()
+@PROFILE
+@click.argument("run_dir", type=FOLDER)
+def report(profile: Path, run_dir: Path) -> None:
+    """Write RUN_DIR/report.html and report.json: one page that says what was made and how good it is."""
+    from pipeline.config import read_profile
+    from pipeline.report import write_report
+
+    write_report(read_profile(profile), run_dir)

@@ -1,0 +1,150 @@
+"""The pipeline's half of a profile: [coco], [model], [train], [evaluate] as frozen dataclasses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from blender.contract import UserError, from_table, load_profile
+
+
+@dataclass(frozen=True)
+class CocoConfig:
+    """Which objects are labels; the others become ignore regions (``iscrowd`` 1)."""
+
+    min_visible_fraction: float = 0.1
+    """Visible / amodal pixels below which an object is ignored."""
+    min_pixels: int = 40
+    """Visible pixels below which an object is ignored."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_visible_fraction <= 1:
+            raise ValueError("min_visible_fraction must lie in 0..1")
+        if self.min_pixels < 1:
+            raise ValueError("min_pixels must be at least 1")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network, from which weights, and how it sees an image."""
+
+    name: str = "auto"
+    """A key of ``pipeline.model.MODELS``, or "auto": what ``weights`` leads to."""
+    weights: str = "auto"
+    """"auto" (COCO, or the embedded start where COCO's can't be had), "coco", "embedded",
+    "none", or a path to a checkpoint."""
+    min_size: int = 480
+    """The image is resized so that its shorter side has this many pixels ..."""
+    max_size: int = 853
+    """... unless the longer side would exceed this."""
+    box_score_thresh: float = 0.05
+    detections_per_img: int = 100
+
+    def __post_init__(self) -> None:
+        if self.min_size < 32 or self.max_size < self.min_size:
+            raise ValueError("min_size must be at least 32, and max_size not below it")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The fine-tuning recipe."""
+
+    trainable: tuple[str, ...] = ("heads",)
+    """Parts that learn: "heads", "fpn", "stage4", "stage3", "stage2", "stage1"; the rest is frozen."""
+    epochs: int = 10
+    batch_size: int = 4
+    optimizer: str = "adamw"
+    """"adamw" or "sgd"."""
+    lr: float = 5e-4
+    """Peak learning rate, reached after the warm-up; cosine decay to 1 % of it."""
+    backbone_lr_factor: float = 0.1
+    """Learning rate of the backbone's stages, as a share of ``lr``."""
+    warmup_iterations: int = 50
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    """For "sgd"."""
+    clip_grad_norm: float = 10.0
+    box_batch_size_per_image: int = 128
+    """Regions of interest sampled per image: the biggest knob of a step's time."""
+    flip: float = 0.5
+    """Probability of a horizontal flip."""
+    scale_jitter: tuple[float, float] = (0.6, 1.6)
+    """Range of the random zoom before the image is cropped or padded to its own size."""
+    photometric: float = 0.5
+    """Strength 0..1 of brightness, contrast, saturation and hue jitter."""
+    blur: float = 0.2
+    """Probability of a Gaussian or motion blur."""
+    noise: float = 0.3
+    """Probability of sensor noise."""
+    jpeg: float = 0.3
+    """Probability of JPEG artefacts."""
+    workers: int = 0
+    """Loader processes; 0 loads in the training process."""
+    precision: str = "auto"
+    """"fp32", "bf16", or "auto": bf16 where the machine computes it in hardware."""
+
+    def __post_init__(self) -> None:
+        known = {"heads", "fpn", "stage4", "stage3", "stage2", "stage1"}
+        if not self.trainable or set(self.trainable) - known:
+            raise ValueError(f"trainable must name some of: {', '.join(sorted(known))}")
+        if self.optimizer not in ("adamw", "sgd"):
+            raise ValueError("optimizer must be 'adamw' or 'sgd'")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise ValueError("precision must be 'auto', 'fp32' or 'bf16'")
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ValueError("epochs and batch_size must be at least 1")
+        if not 0 < self.scale_jitter[0] <= self.scale_jitter[1]:
+            raise ValueError("scale_jitter must be a range [low, high] above 0")
+        if self.lr <= 0:
+            raise ValueError("lr must be above 0")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How the result is judged."""
+
+    bootstrap: int = 200
+    """Resamples for the 95 % intervals; 0 for none."""
+    gallery: int = 6
+    """Best and worst predictions shown in the report."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One run, as the pipeline sees it."""
+
+    name: str
+    seed: int
+    classes: tuple[str, ...]
+    splits: dict[str, int]
+    coco: CocoConfig = field(default_factory=CocoConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    def __post_init__(self) -> None:
+        if not self.classes or len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes must be a list of different names")
+
+
+def read_profile(path: Path) -> Profile:
+    """Read the pipeline's tables of a profile.
+
+    Raises:
+        UserError: the file, a table, a key or a value is wrong.
+    """
+    table: dict[str, Any] = load_profile(path)
+    mine = {k: v for k, v in table.items() if k not in ("people", "render", "scene")}
+    return from_table(Profile, mine, str(path))
+
+
+__all__ = [
+    "CocoConfig",
+    "EvaluateConfig",
+    "ModelConfig",
+    "Profile",
+    "TrainConfig",
+    "UserError",
+    "read_profile",
+]
