@@ -17,12 +17,10 @@ import dataclasses
 import hashlib
 import json
 import os
-import struct
 import tempfile
 import tomllib
 import types
 import typing
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,8 +44,6 @@ PROFILE_KEYS = (
 """Top level of a profile. ``blender.config`` reads the first seven, ``pipeline.config`` the
 first four and the last four."""
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 
 
 class UserError(Exception):
@@ -98,34 +94,6 @@ def sha256_file(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def canonical_png(data: bytes) -> bytes:
-    """Keep the chunks of a PNG that make its picture, and check that it is whole.
-
-    Blender writes the date, the render time and sample counters into text chunks; without
-    them equal pictures are equal files.
-
-    Raises:
-        ValueError: not a PNG, truncated, or with a chunk whose checksum is wrong.
-    """
-    if not data.startswith(_PNG_SIGNATURE):
-        raise ValueError("not a PNG file")
-    kept, position, kind = [_PNG_SIGNATURE], len(_PNG_SIGNATURE), b""
-    while kind != b"IEND":
-        header = data[position : position + 8]
-        if len(header) < 8:
-            raise ValueError("truncated PNG file")
-        length, kind = struct.unpack(">I4s", header)
-        chunk = data[position : position + 12 + length]
-        if len(chunk) < 12 + length:
-            raise ValueError("truncated PNG file")
-        if zlib.crc32(chunk[4:-4]) != struct.unpack(">I", chunk[-4:])[0]:
-            raise ValueError("corrupt PNG file: a chunk's checksum is wrong")
-        if kind in _PNG_CRITICAL:
-            kept.append(chunk)
-        position += 12 + length
-    return b"".join(kept)
 
 
 # ------------------------------------------------------------------------------ profiles

@@ -65,6 +65,8 @@ class TrainConfig:
     momentum: float = 0.9
     """For "sgd"."""
     clip_grad_norm: float = 10.0
+    ema: float = 0.99
+    """Decay of the running average of the weights, which is what is validated and kept; 0: none."""
     box_batch_size_per_image: int = 128
     """Regions of interest sampled per image: the biggest knob of a step's time."""
     flip: float = 0.5
@@ -96,6 +98,8 @@ class TrainConfig:
             raise ValueError("epochs and batch_size must be at least 1")
         if not 0 < self.scale_jitter[0] <= self.scale_jitter[1]:
             raise ValueError("scale_jitter must be a range [low, high] above 0")
+        if not 0 <= self.ema < 1:
+            raise ValueError("ema must lie in 0..1, 1 excluded")
         if self.lr <= 0:
             raise ValueError("lr must be above 0")
 

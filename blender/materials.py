@@ -1,0 +1,185 @@
+"""Procedural shaders: one per kind of surface that a ``mesh.Material`` names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a kind of surface answers light. Scales are cycles per metre, in object space."""
+
+    roughness: float = 0.5
+    metallic: float = 0.0
+    matte: bool = False
+    """Purely diffuse: roughness and metallic don't matter."""
+    grain: float = 8.0
+    """Scale of the brightness variation ..."""
+    variation: float = 0.15
+    """... and its strength, 0..1."""
+    stretch: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """The pattern's scale by axis: wood grain is long."""
+    bump: float = 0.0
+    """Depth of the surface's relief, metres."""
+    dirt: float = 0.3
+    """How much of the material's wear shows as dust and grime."""
+
+
+LOOKS: dict[str, Look] = {
+    "paint": Look(roughness=0.38, grain=9, variation=0.12, dirt=0.7),
+    "steel": Look(roughness=0.42, metallic=0.85, grain=14, variation=0.25, dirt=0.5),
+    "galvanised": Look(roughness=0.45, metallic=0.7, grain=30, variation=0.3, dirt=0.3),
+    "chrome": Look(roughness=0.12, metallic=1.0, variation=0.02, dirt=0.1),
+    "rubber": Look(matte=True, grain=20, variation=0.25, dirt=0.8),
+    "plastic": Look(roughness=0.35, grain=6, variation=0.06, dirt=0.4),
+    "cardboard": Look(matte=True, grain=5, variation=0.14, dirt=0.2),
+    "paper": Look(matte=True, grain=40, variation=0.05, dirt=0.1),
+    "wood": Look(matte=True, grain=22, variation=0.35, stretch=(0.08, 1, 1), dirt=0.5),
+    "concrete": Look(roughness=0.55, grain=1.1, variation=0.30, bump=0.0006, dirt=1.0),
+    "wall": Look(matte=True, grain=0.7, variation=0.12, dirt=0.5),
+    "fabric": Look(matte=True, grain=10, variation=0.22, bump=0.002, dirt=0.2),
+    "leather": Look(roughness=0.55, grain=25, variation=0.25, dirt=0.4),
+    "reflective": Look(roughness=0.3, metallic=0.35, grain=30, variation=0.08, dirt=0.1),
+    "skin": Look(matte=True, grain=18, variation=0.12, dirt=0.0),
+    "hair": Look(matte=True, grain=60, variation=0.4, stretch=(1, 1, 0.2), dirt=0.0),
+}
+
+
+def shader(kind: str) -> Any:
+    """The bpy material of a kind of surface, made on first use in the current .blend.
+
+    Colour (RGB) and wear (alpha) come from the mesh's face attribute "paint", so that a hall full of
+    differently coloured things needs a dozen shaders, not a hundred.
+    """
+    existing = bpy.data.materials.get(kind)
+    if existing is not None:
+        return existing
+    made = bpy.data.materials.new(kind)
+    made.use_nodes = True
+    made.node_tree.nodes.clear()
+    SHADERS[kind](made.node_tree, kind)
+    return made
+
+
+def _node(tree: Any, kind: str, **values: Any) -> Any:
+    """Add a node; ``values`` are its properties, or inputs by name with spaces as underscores."""
+    node = tree.nodes.new(kind)
+    for key, value in values.items():
+        if hasattr(node, key):
+            setattr(node, key, value)
+        else:
+            node.inputs[key.replace("_", " ")].default_value = value
+    return node
+
+
+def _mix(tree: Any, factor: Any, a: Any, b: Any, blend: str = "MIX") -> Any:
+    """Colour mix; ``factor``, ``a`` and ``b`` are sockets or values. Returns the output socket."""
+    node = tree.nodes.new("ShaderNodeMix")
+    node.data_type, node.blend_type = "RGBA", blend
+    for socket, value in ((node.inputs[0], factor), (node.inputs[6], a), (node.inputs[7], b)):
+        if isinstance(value, bpy.types.NodeSocket):
+            tree.links.new(value, socket)
+        else:
+            socket.default_value = value
+    return node.outputs[2]
+
+
+def _ramp(tree: Any, source: Any, low: float, high: float, to: tuple[float, float] = (0.0, 1.0)) -> Any:
+    node = tree.nodes.new("ShaderNodeMapRange")
+    tree.links.new(source, node.inputs["Value"])
+    node.inputs["From Min"].default_value, node.inputs["From Max"].default_value = low, high
+    node.inputs["To Min"].default_value, node.inputs["To Max"].default_value = to
+    return node.outputs["Result"]
+
+
+def _noise(tree: Any, scale: float, stretch: tuple[float, float, float] = (1, 1, 1), detail: float = 2.0) -> Any:
+    """Fractal noise over object coordinates, shifted per object so that no two look alike."""
+    where = _node(tree, "ShaderNodeTexCoord").outputs["Object"]
+    shift = _node(tree, "ShaderNodeVectorMath", operation="MULTIPLY_ADD")
+    tree.links.new(_node(tree, "ShaderNodeObjectInfo").outputs["Random"], shift.inputs[0])
+    shift.inputs[1].default_value = (50, 50, 50)
+    tree.links.new(where, shift.inputs[2])
+    mapping = _node(tree, "ShaderNodeMapping")
+    mapping.inputs["Scale"].default_value = stretch
+    tree.links.new(shift.outputs["Vector"], mapping.inputs["Vector"])
+    noise = _node(tree, "ShaderNodeTexNoise", Scale=scale, Detail=detail, Roughness=0.6)
+    tree.links.new(mapping.outputs["Vector"], noise.inputs["Vector"])
+    return noise.outputs[0]
+
+
+def _paint(tree: Any) -> Any:
+    return _node(tree, "ShaderNodeAttribute", attribute_name="paint").outputs
+
+
+def _surface(tree: Any, kind: str) -> None:
+    """The common opaque surface: colour x grain, dust on top, optional relief."""
+    look = LOOKS[kind]
+    paint = _paint(tree)
+    grain = _noise(tree, look.grain, look.stretch)
+    light = _ramp(tree, grain, 0.25, 0.75, (1 - look.variation, 1 + look.variation))
+    colour = _mix(tree, 1.0, paint["Color"], light, "MULTIPLY")
+    if look.dirt > 0:
+        worn = _node(tree, "ShaderNodeMath", operation="MULTIPLY")
+        tree.links.new(_ramp(tree, _noise(tree, 3.1, detail=3), 0.5, 0.8, (0.0, look.dirt)), worn.inputs[0])
+        tree.links.new(paint["Alpha"], worn.inputs[1])
+        colour = _mix(tree, worn.outputs[0], colour, (0.16, 0.14, 0.12, 1.0))
+    bsdf = _matte(tree) if look.matte else _glossy(tree, look, grain)
+    tree.links.new(colour, bsdf.inputs[0])
+    if look.bump:
+        bump = _node(tree, "ShaderNodeBump", Strength=0.6, Distance=look.bump)
+        tree.links.new(grain, bump.inputs["Height"])
+        tree.links.new(bump.outputs["Normal"], bsdf.inputs["Normal"])
+    out = _node(tree, "ShaderNodeOutputMaterial")
+    tree.links.new(bsdf.outputs[0], out.inputs["Surface"])
+
+
+def _matte(tree: Any) -> Any:
+    """Without a highlight worth seeing; half the cost of a principled surface."""
+    return _node(tree, "ShaderNodeBsdfDiffuse", Roughness=0.5)
+
+
+def _glossy(tree: Any, look: Look, grain: Any) -> Any:
+    principled = _node(tree, "ShaderNodeBsdfPrincipled", Metallic=look.metallic)
+    rough = _ramp(tree, grain, 0.3, 0.7, (max(0.05, look.roughness - 0.12), min(1.0, look.roughness + 0.12)))
+    tree.links.new(rough, principled.inputs["Roughness"])
+    return principled
+
+
+def _emission(tree: Any, kind: str) -> None:
+    """A window pane: ``wear`` is its strength in W/m2/sr."""
+    paint = _paint(tree)
+    out = _node(tree, "ShaderNodeOutputMaterial")
+    glow = _node(tree, "ShaderNodeEmission")
+    tree.links.new(paint["Color"], glow.inputs["Color"])
+    tree.links.new(paint["Alpha"], glow.inputs["Strength"])
+    tree.links.new(glow.outputs[0], out.inputs["Surface"])
+
+
+def _film(tree: Any, kind: str) -> None:
+    """Shrink wrap: mostly clear, with glossy crumpled streaks."""
+    out = _node(tree, "ShaderNodeOutputMaterial")
+    clear = _node(tree, "ShaderNodeBsdfTransparent")
+    gloss = _node(tree, "ShaderNodeBsdfPrincipled", Roughness=0.22)
+    tree.links.new(_paint(tree)["Color"], gloss.inputs["Base Color"])
+    crumple = _noise(tree, 6.0, (1, 1, 0.5))
+    bump = _node(tree, "ShaderNodeBump", Strength=0.9, Distance=0.02)
+    tree.links.new(crumple, bump.inputs["Height"])
+    tree.links.new(bump.outputs["Normal"], gloss.inputs["Normal"])
+    mix = _node(tree, "ShaderNodeMixShader")
+    tree.links.new(_ramp(tree, crumple, 0.35, 0.7, (0.15, 0.6)), mix.inputs[0])
+    tree.links.new(clear.outputs[0], mix.inputs[1])
+    tree.links.new(gloss.outputs[0], mix.inputs[2])
+    tree.links.new(mix.outputs[0], out.inputs["Surface"])
+
+
+SHADERS: dict[str, Callable[[Any, str], None]] = {
+    **dict.fromkeys(LOOKS, _surface),
+    "emission": _emission,
+    "film": _film,
+}
+"""Kind of surface -> what fills its node tree."""

@@ -1,0 +1,102 @@
+"""What is known of a frame's labelled objects: extents, visibility, distance, keypoints."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from blender.contract import Instance
+from blender.layout import CameraSpec
+from blender.mesh import Floats
+from blender.objects import Assets, kind
+from blender.stage import Placed, project, to_world
+
+LIMB = 0.16
+"""A joint lies at most this far below the skin, metres; a hit of the own body before that hides it."""
+
+
+def candidates(placed: list[Placed], camera: CameraSpec, width: int, height: int) -> list[int]:
+    """Ids of labelled objects whose projected bounding box touches the frame: the others cover nothing."""
+    found = []
+    for item in placed:
+        if item.spec.category:
+            pixels, depth = project(item.vertices, camera, width, height)
+            ahead = pixels[depth > 0.02]
+            if len(ahead) and (ahead.max(0) >= 0).all() and (ahead.min(0) <= [width, height]).all():
+                found.append(int(item.object.pass_index))
+    return found
+
+
+def describe(
+    placed: list[Placed], ids: np.ndarray, amodal: dict[int, np.ndarray], camera: CameraSpec, assets: Assets
+) -> tuple[Instance, ...]:
+    """The instances of a frame; ``ids`` is (H, W) uint16, ``amodal`` maps id to (H, W) bool."""
+    height, width = ids.shape
+    counts = np.bincount(ids.ravel())
+    instances = []
+    for item in placed:
+        if not item.spec.category:
+            continue
+        number = int(item.object.pass_index)
+        visible = int(counts[number]) if number < len(counts) else 0
+        # A pixel's middle can see the object in one pass and just miss it in the other only by
+        # rounding; visible is a subset of amodal by definition.
+        whole = int((amodal[number] | (ids == number)).sum()) if number in amodal else visible
+        pixels, depth = project(item.vertices, camera, width, height)
+        outside = (depth <= 0.02) | (pixels < 0).any(1) | (pixels > [width, height]).any(1)
+        distance = np.linalg.norm(item.vertices - np.asarray(camera.position), axis=1).min()
+        instances.append(
+            Instance(
+                id=number,
+                category=item.spec.category,
+                parameters={"kind": item.spec.builder, **item.spec.params},
+                distance=round(float(distance), 3),
+                visible_pixels=visible,
+                amodal_pixels=whole,
+                visible_fraction=round(visible / whole, 4) if whole else 0.0,
+                truncated=bool(whole and outside.any()),
+                keypoints=_keypoints(item, ids, camera, assets),
+            )
+        )
+    return tuple(instances)
+
+
+def _keypoints(
+    item: Placed, ids: np.ndarray, camera: CameraSpec, assets: Assets
+) -> tuple[tuple[float, float, int], ...]:
+    """COCO keypoints of a kind that has them: (x, y, v), v 0 outside the frame, 1 hidden, 2 visible."""
+    module = kind(item.spec.builder)
+    if not hasattr(module, "keypoints"):
+        return ()
+    height, width = ids.shape
+    points = to_world(module.keypoints(item.spec.params, assets), item.spec)
+    pixels, depth = project(points, camera, width, height)
+    found = []
+    for point, (x, y), z in zip(points, pixels, depth, strict=True):
+        if z <= 0 or not (0 <= x < width and 0 <= y < height):
+            found.append((0.0, 0.0, 0))
+            continue
+        seen = ids[int(y), int(x)] == item.object.pass_index and not _behind_own_body(item, point, camera)
+        found.append((round(float(x), 2), round(float(y), 2), 2 if seen else 1))
+    return tuple(found)
+
+
+def _behind_own_body(item: Placed, point: Floats, camera: CameraSpec) -> bool:
+    """Does the view of a joint pass through other parts of the same body first?
+
+    Ray against all triangles (Moeller and Trumbore 1997).
+    """
+    origin = np.asarray(camera.position)
+    reach = float(np.linalg.norm(point - origin))
+    ray = (point - origin) / reach
+    a, b, c = (item.vertices[item.triangles[:, k]] for k in range(3))
+    e1, e2 = b - a, c - a
+    p = np.cross(ray, e2)
+    det = (e1 * p).sum(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        s = origin - a
+        u = (s * p).sum(1) / det
+        q = np.cross(s, e1)
+        v = (q @ ray) / det
+        t = (e2 * q).sum(1) / det
+        hit = (np.abs(det) > 1e-12) & (u >= 0) & (v >= 0) & (u + v <= 1) & (t > 0)
+    return bool((hit & (t < reach - LIMB)).any())

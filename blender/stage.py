@@ -1,0 +1,186 @@
+"""Turn a SceneSpec into a bpy scene: meshes, shaders, lamps, camera, Cycles settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import numpy as np
+
+from blender.config import Config
+from blender.contract import canonical_json
+from blender.layout import CameraSpec, LampSpec, ObjectSpec, SceneSpec
+from blender.materials import shader
+from blender.mesh import Floats, Part
+from blender.objects import Assets, kind
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One object of the spec in the scene."""
+
+    spec: ObjectSpec
+    object: Any
+    """bpy object; ``pass_index`` is its instance id, 0 when unlabelled."""
+    vertices: Floats
+    """(V, 3) metres in the world."""
+    triangles: np.ndarray
+    """(T, 3) indices into vertices."""
+
+
+def build_scene(spec: SceneSpec, config: Config, assets: Assets) -> list[Placed]:
+    """Empty Blender and build the scene; labelled objects get ids 1..N in order."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    meshes: dict[bytes, tuple[Any, Floats, np.ndarray]] = {}
+    placed, number = [], 0
+    for index, item in enumerate(spec.objects):
+        key = canonical_json([item.builder, item.params])
+        if key not in meshes:  # equal objects share one mesh
+            meshes[key] = _mesh(kind(item.builder).build(item.params, assets), item.builder)
+        mesh, vertices, triangles = meshes[key]
+        thing = bpy.data.objects.new(f"{index:04d} {item.builder}", mesh)
+        thing.location, thing.rotation_euler = item.position, (0.0, 0.0, item.yaw)
+        number += bool(item.category)
+        thing.pass_index = number if item.category else 0
+        scene.collection.objects.link(thing)
+        placed.append(Placed(item, thing, to_world(vertices, item), triangles))
+    for lamp in spec.lamps:
+        _lamp(scene, lamp, spec.temperature)
+    _world(scene, spec.ambient)
+    _camera(scene, spec.camera)
+    _cycles(scene, config)
+    return placed
+
+
+def to_world(points: Floats, item: ObjectSpec) -> Floats:
+    """Carry points (N, 3) from an object's frame to the hall's."""
+    c, s = np.cos(item.yaw), np.sin(item.yaw)
+    rotation = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    return points @ rotation.T + np.asarray(item.position)
+
+
+def _mesh(parts: list[Part], name: str) -> tuple[Any, Floats, np.ndarray]:
+    """One bpy mesh with a material slot per kind of surface; colour and wear are a face attribute."""
+    parts = sorted(parts, key=lambda part: part.material.kind)
+    mesh = bpy.data.meshes.new(name)
+    offsets = np.cumsum([0] + [len(p.vertices) for p in parts])
+    vertices = np.concatenate([p.vertices for p in parts])
+    faces = np.concatenate([np.where(p.faces >= 0, p.faces + o, -1) for p, o in zip(parts, offsets, strict=False)])
+    counts = np.where(faces[:, 3] < 0, 3, 4).astype(np.int32)
+    loops = faces.ravel()[faces.ravel() >= 0].astype(np.int32)
+    mesh.vertices.add(len(vertices))
+    mesh.vertices.foreach_set("co", vertices.astype(np.float32).ravel())
+    mesh.loops.add(len(loops))
+    mesh.loops.foreach_set("vertex_index", loops)
+    mesh.polygons.add(len(counts))
+    mesh.polygons.foreach_set("loop_start", np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int32))
+    kinds = list(dict.fromkeys(p.material.kind for p in parts))
+    slots = np.repeat([kinds.index(p.material.kind) for p in parts], [len(p.faces) for p in parts])
+    mesh.polygons.foreach_set("material_index", slots.astype(np.int32))
+    smooth = np.concatenate([np.zeros(len(p.faces), bool) if p.smooth is None else p.smooth for p in parts])
+    mesh.polygons.foreach_set("use_smooth", smooth)
+    attribute = mesh.attributes.new("paint", "FLOAT_COLOR", "FACE")
+    attribute.data.foreach_set("color", np.concatenate([_paint(p) for p in parts]).astype(np.float32).ravel())
+    for surface in kinds:
+        mesh.materials.append(shader(surface))
+    mesh.update(calc_edges=True)
+    second = faces[faces[:, 3] >= 0][:, [0, 2, 3]]
+    return mesh, vertices, np.concatenate([faces[:, :3], second])
+
+
+def _paint(part: Part) -> Floats:
+    """Colour and wear of each face, (F, 4)."""
+    rgba = np.empty((len(part.faces), 4))
+    rgba[:, :3] = part.material.colour if part.tint is None else part.tint * part.material.colour
+    rgba[:, 3] = part.material.wear
+    return rgba
+
+
+def _lamp(scene: Any, lamp: LampSpec, temperature: float) -> None:
+    data = bpy.data.lights.new("lamp", "AREA")
+    data.shape, data.size, data.size_y, data.energy = "RECTANGLE", lamp.size[0], lamp.size[1], lamp.power
+    data.color = blackbody(temperature)
+    thing = bpy.data.objects.new("lamp", data)
+    thing.location = lamp.position
+    scene.collection.objects.link(thing)
+
+
+def blackbody(temperature: float) -> tuple[float, float, float]:
+    """Linear RGB of a black body, brightest channel 1 (fit of T. Helland, 2012, to CIE 1964 data)."""
+    t = temperature / 100
+    red = 255.0 if t <= 66 else 329.7 * (t - 60) ** -0.1332
+    green = 99.47 * np.log(t) - 161.12 if t <= 66 else 288.12 * (t - 60) ** -0.0755
+    blue = 255.0 if t >= 66 else 138.52 * np.log(max(t - 10, 1)) - 305.04
+    srgb = np.clip(np.array([red, green, blue]) / 255, 0, 1)
+    r, g, b = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    return float(r), float(g), float(b)
+
+
+def _world(scene: Any, ambient: float) -> None:
+    world = bpy.data.worlds.new("world")
+    world.use_nodes = True
+    world.node_tree.nodes["Background"].inputs["Strength"].default_value = ambient
+    world.node_tree.nodes["Background"].inputs["Color"].default_value = (1.0, 1.0, 1.0, 1.0)
+    scene.world = world
+
+
+def camera_axes(camera: CameraSpec) -> Floats:
+    """The camera's right, up and backward directions in the world, as the columns of (3, 3)."""
+    cy, sy = np.cos(camera.yaw), np.sin(camera.yaw)
+    cp, sp = np.cos(camera.pitch), np.sin(camera.pitch)
+    forward = np.array([cy * cp, sy * cp, sp])
+    right = np.array([sy, -cy, 0.0])
+    up = np.cross(right, forward)
+    c, s = np.cos(camera.roll), np.sin(camera.roll)
+    return np.stack([c * right + s * up, c * up - s * right, -forward], 1)
+
+
+def project(points: Floats, camera: CameraSpec, width: int, height: int) -> tuple[Floats, Floats]:
+    """Pixel coordinates (N, 2), from the image's top left corner, and depth (N,) in metres along the view."""
+    local = (points - np.asarray(camera.position)) @ camera_axes(camera)
+    depth = -local[:, 2]
+    focal = width / 2 / np.tan(camera.fov / 2)
+    safe = np.where(np.abs(depth) < 1e-6, 1e-6, depth)
+    return np.stack([width / 2 + focal * local[:, 0] / safe, height / 2 - focal * local[:, 1] / safe], 1), depth
+
+
+def _camera(scene: Any, camera: CameraSpec) -> None:
+    import mathutils
+
+    data = bpy.data.cameras.new("camera")
+    data.sensor_fit, data.angle, data.clip_start, data.clip_end = "HORIZONTAL", camera.fov, 0.02, 500.0
+    thing = bpy.data.objects.new("camera", data)
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = camera_axes(camera), camera.position
+    thing.matrix_world = mathutils.Matrix(matrix.tolist())
+    scene.collection.objects.link(thing)
+    scene.camera = thing
+
+
+def _cycles(scene: Any, config: Config) -> None:
+    render = config.render
+    scene.render.engine = "CYCLES"
+    scene.render.resolution_x, scene.render.resolution_y = render.width, render.height
+    scene.render.resolution_percentage = 100
+    scene.render.use_persistent_data = True
+    scene.render.film_transparent = False
+    scene.render.image_settings.file_format = "OPEN_EXR"
+    scene.render.image_settings.color_depth = "32"
+    scene.render.image_settings.exr_codec = "NONE"
+    cycles = scene.cycles
+    cycles.seed = 0
+    cycles.samples = render.samples
+    cycles.use_adaptive_sampling = render.noise_threshold > 0
+    cycles.adaptive_threshold = max(render.noise_threshold, 1e-4)
+    cycles.use_denoising = render.denoise
+    cycles.denoiser = "OPENIMAGEDENOISE"
+    cycles.denoising_prefilter = "FAST"
+    cycles.max_bounces = render.bounces
+    cycles.diffuse_bounces = cycles.glossy_bounces = render.bounces
+    cycles.transmission_bounces, cycles.transparent_max_bounces = 2, 8
+    cycles.caustics_reflective = cycles.caustics_refractive = False
+    cycles.sample_clamp_indirect = 4.0
+    cycles.use_auto_tile = False
+    cycles.use_light_tree = False  # a few equal lamps: picking one evenly is a third faster

@@ -1,0 +1,159 @@
+"""Augmentation: what a real camera does to a picture, and what a small data set lacks.
+
+Every draw comes from a generator seeded by (seed, epoch, image), so neither worker count nor
+resumption changes a picture.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 (the field's own name)
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2 import functional as T  # noqa: N812 (the field's own name)
+
+from pipeline.config import TrainConfig
+from pipeline.dataset import Sample, boxes_of
+
+Rng = np.random.Generator
+
+LEAST_PIXELS = 16
+"""An object of which augmentation leaves fewer pixels becomes an ignore region."""
+
+
+def augmentation(config: TrainConfig, seed: int, epoch: int) -> Callable[[Sample, int], Sample]:
+    """Give the transform of one epoch, for ``CocoDataset``."""
+
+    def transform(sample: Sample, index: int) -> Sample:
+        return augment(sample, config, np.random.default_rng([seed, epoch, index]))
+
+    return transform
+
+
+def augment(sample: Sample, config: TrainConfig, rng: Rng) -> Sample:
+    """Draw one variation of a sample, of the same size; masks and boxes stay true."""
+    if rng.random() < config.flip:
+        sample = flip(sample)
+    sample = zoom(sample, float(np.exp(rng.uniform(*np.log(config.scale_jitter)))), rng)
+    image, target = sample
+    if config.photometric > 0:
+        image = photometric(image, config.photometric, rng)
+    if rng.random() < config.blur:
+        image = blur(image, rng)
+    if rng.random() < config.noise:
+        image = noise(image, rng)
+    if rng.random() < config.jpeg:
+        image = jpeg(image, int(rng.integers(30, 95)))
+    return image.clamp(0, 1), target
+
+
+# ------------------------------------------------------------------------------ geometry
+
+
+def flip(sample: Sample) -> Sample:
+    """Mirror left and right."""
+    image, target = sample
+    width = image.shape[2]
+    masks = target["masks"].flip(2)
+    left, top, right, bottom = target["ignore"].unbind(1)
+    ignore = torch.stack([width - right, top, width - left, bottom], 1)
+    return image.flip(2), {**target, "masks": masks, "boxes": boxes_of(masks), "ignore": ignore}
+
+
+def zoom(sample: Sample, scale: float, rng: Rng) -> Sample:
+    """Enlarge by ``scale`` and crop, or reduce and pad, to the same size, at a random place.
+
+    What lies outside the picture is its mean colour. Objects that leave it are dropped; of those
+    that all but leave it, the rest becomes an ignore region.
+    """
+    image, target = sample
+    height, width = image.shape[1:]
+    high, wide = max(1, round(height / scale)), max(1, round(width / scale))  # the window looked through
+    top, left = _between(height - high, rng), _between(width - wide, rng)
+    box = [max(0, -left), max(0, -top), max(0, left + wide - width), max(0, top + high - height)]
+    window = (slice(max(0, top), top + high), slice(max(0, left), left + wide))
+
+    mean = image.mean((1, 2), keepdim=True)
+    cut = T.pad(image[:, window[0], window[1]] - mean, box) + mean
+    image = T.resize(cut, [height, width], antialias=scale < 1).clamp(0, 1)
+    masks = T.pad(target["masks"][:, window[0], window[1]], box)
+    masks = T.resize(masks, [height, width], interpolation=T.InterpolationMode.NEAREST_EXACT)
+
+    ratio = torch.tensor([width / wide, height / high] * 2)
+    ignore = (target["ignore"] - torch.tensor([left, top, left, top])) * ratio
+    ignore = ignore.clamp(min=0).minimum(torch.tensor([width, height] * 2))
+    return image, _drop_lost({**target, "masks": masks, "ignore": ignore})
+
+
+def _between(slack: int, rng: Rng) -> int:
+    return int(rng.integers(min(0, slack), max(0, slack) + 1))
+
+
+def _drop_lost(target: dict[str, Tensor]) -> dict[str, Tensor]:
+    masks, area = target["masks"], target["masks"].sum((1, 2), dtype=torch.int64)
+    kept, remnant = area >= LEAST_PIXELS, (area > 0) & (area < LEAST_PIXELS)
+    ignore = torch.cat([target["ignore"], boxes_of(masks[remnant])])
+    visible = (ignore[:, 2:] - ignore[:, :2] > 0).all(1)
+    masks = masks[kept]
+    return {
+        **target,
+        "masks": masks,
+        "labels": target["labels"][kept],
+        "boxes": boxes_of(masks),
+        "ignore": ignore[visible],
+    }
+
+
+# ------------------------------------------------------------------------------ camera
+
+
+def photometric(image: Tensor, strength: float, rng: Rng) -> Tensor:
+    """Jitter white balance, saturation, contrast, brightness and gamma by up to ``strength``."""
+
+    def factor(most: float) -> float:
+        return float(np.exp(rng.uniform(-most, most) * strength))
+
+    gain = torch.tensor([factor(0.25) for _ in range(3)]).reshape(3, 1, 1)
+    image = image * gain
+    grey = image.mean(0, keepdim=True)
+    image = grey + (image - grey) * factor(0.8)
+    mean = grey.mean()
+    image = (mean + (image - mean) * factor(0.6)) * factor(0.6)
+    return image.clamp(0, 1).pow(factor(0.5))
+
+
+def blur(image: Tensor, rng: Rng) -> Tensor:
+    """Blur out of focus (Gaussian) or along a line (motion), by up to about 1.5 % of the height."""
+    size = max(1, round(image.shape[1] * 0.0075)) * 2 + 1
+    axis = torch.arange(size) - size // 2
+    if rng.random() < 0.5:
+        line = torch.exp(-0.5 * (axis / (rng.uniform(0.1, 0.25) * size)) ** 2)
+        kernel = line[:, None] * line[None, :]
+    else:
+        angle, reach = rng.uniform(0, np.pi), rng.uniform(0.25, 0.5) * size
+        along = axis[None, :] * np.cos(angle) + axis[:, None] * np.sin(angle)
+        across = axis[:, None] * np.cos(angle) - axis[None, :] * np.sin(angle)
+        kernel = ((along.abs() <= reach) * (1 - across.abs()).clamp(min=0)).float()
+    weight = (kernel / kernel.sum()).float().expand(3, 1, size, size)
+    padded = F.pad(image[None], [size // 2] * 4, mode="replicate")
+    return F.conv2d(padded, weight, groups=3)[0]
+
+
+def noise(image: Tensor, rng: Rng) -> Tensor:
+    """Add sensor noise: read noise, and shot noise that grows with the square root of the light."""
+    read, shot = rng.uniform(0, 0.02), rng.uniform(0, 0.04)
+    sigma = (read**2 + shot**2 * image.clamp(0, 1)).sqrt()
+    return image + sigma * torch.from_numpy(rng.standard_normal(image.shape, np.float32))
+
+
+def jpeg(image: Tensor, quality: int) -> Tensor:
+    """Compress and decompress; ``quality`` 1..100."""
+    pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    with Image.open(buffer) as decoded:
+        return torch.from_numpy(np.array(decoded)).permute(2, 0, 1).float() / 255

@@ -1,0 +1,247 @@
+"""A rendered split to COCO: masks and frame records in, ``annotations.json`` out."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pycocotools import mask as mask_utils
+
+from blender.contract import (
+    KEYPOINTS,
+    FrameRecord,
+    Instance,
+    Manifest,
+    UserError,
+    canonical_json,
+    frame_paths,
+    read_manifest,
+    read_record,
+    sha256_bytes,
+    sha256_file,
+    write_atomic,
+)
+from pipeline.config import CocoConfig
+from pipeline.stamp import is_current, write_stamp
+
+CONVERTER_VERSION = 1
+"""Goes up when the same split would be written differently."""
+
+SUPERCATEGORIES = {"pedestrian": "person", "pallet_truck": "vehicle", "forklift": "vehicle"}
+"""COCO's coarse grouping; a class that is not named here is an "object"."""
+
+SKELETON = [
+    [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7], [6, 8], [7, 9],
+    [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4], [3, 5], [4, 6], [5, 7],
+]  # fmt: skip
+"""COCO's own edges between the 17 body keypoints, counted from 1."""
+
+_CURE = "delete it and render again"
+
+
+def convert_split(split_dir: Path, config: CocoConfig) -> Path:
+    """Write ``split_dir/annotations.json`` from the split's manifest, records and masks.
+
+    Objects below ``config``'s floors become ignore regions (``iscrowd`` 1), objects without a
+    visible pixel are left out, images without objects stay in. The bytes depend on the split
+    and on ``config`` only; nothing is done when neither has changed.
+
+    Returns:
+        The path of ``annotations.json``.
+
+    Raises:
+        UserError: a file of the split is missing, corrupt, or not the one that was rendered.
+    """
+    manifest = read_manifest(split_dir)
+    out, stamp = split_dir / "annotations.json", split_dir / ".coco.stamp.json"
+    inputs = {
+        "converter": CONVERTER_VERSION,
+        "manifest": sha256_bytes(manifest.to_bytes()),
+        "config": dataclasses.asdict(config),
+    }
+    if is_current(stamp, inputs, [out]):
+        click.echo(f"coco: up to date ({out})")
+        return out
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for record, mask in _frames(split_dir, manifest):
+        images.append(_image(record, len(images) + 1))
+        for annotation in _annotations(record, mask, manifest.categories, config):
+            annotations.append({"id": len(annotations) + 1, "image_id": len(images)} | annotation)
+    dataset = {
+        "info": _info(manifest),
+        "licenses": [],
+        "categories": _categories(manifest.categories),
+        "images": images,
+        "annotations": annotations,
+    }
+    write_atomic(out, canonical_json(dataset))
+    write_stamp(stamp, inputs, [out])
+    ignored = sum(a["iscrowd"] for a in annotations)
+    click.echo(
+        f"coco: {len(images)} images, {len(annotations) - ignored} objects, {ignored} ignore regions -> {out}"
+    )
+    return out
+
+
+def read_coco(path: Path) -> dict[str, Any]:
+    """Read a COCO instances file, anybody's.
+
+    Only its frame is looked at: a JSON object with the lists ``images``, ``annotations`` and
+    ``categories``. ``pipeline.validate.find_faults`` checks what is in them.
+
+    Raises:
+        UserError: missing, not readable, not JSON, or without one of the lists.
+    """
+    try:
+        dataset = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; give a COCO instances file (JSON)") from None
+    except RecursionError:
+        raise UserError(f"{path}: not a COCO file: nested too deeply") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable as JSON: {error}") from None
+    if not isinstance(dataset, dict):
+        raise UserError(
+            f"{path}: not a COCO instances file: the top level is {type(dataset).__name__}, not an object"
+        )
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(dataset.get(key), list):
+            raise UserError(f"{path}: not a COCO instances file: it has no list '{key}'")
+    return dataset
+
+
+def encode_mask(mask: npt.NDArray[Any]) -> dict[str, Any]:
+    """Encode a mask (H, W), anything but 0 being inside, as COCO's compressed RLE with ``counts`` a str."""
+    rle = mask_utils.encode(np.asfortranarray(mask != 0, dtype=np.uint8))
+    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def _frames(split_dir: Path, manifest: Manifest) -> Iterator[tuple[FrameRecord, npt.NDArray[np.uint16]]]:
+    names = sorted(manifest.frames)
+    with click.progressbar(names, label=f"coco {manifest.split}", file=sys.stderr) as bar:
+        for name in bar:
+            if not name.isdecimal():
+                raise UserError(f"{split_dir / 'manifest.json'}: '{name}' is not a frame; {_CURE}")
+            yield _read_frame(split_dir, int(name), manifest.frames[name])
+
+
+def _read_frame(split_dir: Path, frame: int, record_hash: str) -> tuple[FrameRecord, npt.NDArray[np.uint16]]:
+    image_path, mask_path, record_path = frame_paths(split_dir, frame)
+    record = read_record(record_path)
+    if sha256_file(record_path) != record_hash:
+        raise UserError(f"{record_path}: not the record that manifest.json names; {_CURE}")
+    _read_as_rendered(image_path, record.image_sha256)
+    mask = _decode(mask_path, _read_as_rendered(mask_path, record.mask_sha256), record)
+    unknown = sorted(set(np.unique(mask).tolist()) - {i.id for i in record.instances} - {0})
+    if unknown:
+        raise UserError(f"{mask_path}: instance ids {unknown[:5]} are not in {record_path.name}; {_CURE}")
+    return record, mask
+
+
+def _read_as_rendered(path: Path, sha256: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing, though the frame has a record; render again") from None
+    if sha256_bytes(data) != sha256:
+        raise UserError(f"{path}: corrupt or altered since it was rendered; {_CURE}")
+    return data
+
+
+def _decode(path: Path, data: bytes, record: FrameRecord) -> npt.NDArray[np.uint16]:
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+            mode, mask = picture.mode, np.asarray(picture)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path}: corrupt PNG: {error}; {_CURE}") from None
+    if mode not in ("I;16", "I"):
+        raise UserError(f"{path}: mode {mode}, but instance masks are 16-bit grey PNG; {_CURE}")
+    if mask.shape != (record.height, record.width):
+        raise UserError(
+            f"{path}: {mask.shape[1]}x{mask.shape[0]}, but its record says "
+            f"{record.width}x{record.height}; {_CURE}"
+        )
+    return mask.astype(np.uint16)
+
+
+def _image(record: FrameRecord, image_id: int) -> dict[str, Any]:
+    name = f"{record.frame:06d}"
+    return {
+        "id": image_id,
+        "file_name": f"{name}.png",
+        "width": record.width,
+        "height": record.height,
+        "frame": record.frame,
+        "scene": name,
+        "layout": record.layout,
+        "camera": record.camera,
+    }
+
+
+def _annotations(
+    record: FrameRecord, mask: npt.NDArray[np.uint16], categories: tuple[str, ...], config: CocoConfig
+) -> Iterator[dict[str, Any]]:
+    ids = {name: number for number, name in enumerate(categories, start=1)}
+    for instance in sorted(record.instances, key=lambda i: i.id):
+        if instance.category not in ids:
+            raise UserError(
+                f"frame {record.frame:06d}: no category '{instance.category}' in manifest.json; render again"
+            )
+        rle = encode_mask(mask == instance.id)
+        area = int(mask_utils.area(rle))
+        if area:
+            yield _annotation(instance, rle, area, config) | {"category_id": ids[instance.category]}
+
+
+def _annotation(instance: Instance, rle: dict[str, Any], area: int, config: CocoConfig) -> dict[str, Any]:
+    ignored = area < config.min_pixels or instance.visible_fraction < config.min_visible_fraction
+    annotation: dict[str, Any] = {
+        "iscrowd": int(ignored),
+        "segmentation": rle,
+        "area": area,
+        "bbox": [float(value) for value in mask_utils.toBbox(rle)],
+        "instance": instance.id,
+        "visible_fraction": instance.visible_fraction,
+        "amodal_area": instance.amodal_pixels,
+        "truncated": instance.truncated,
+        "distance": instance.distance,
+        "parameters": instance.parameters,
+    }
+    if instance.keypoints:
+        annotation["keypoints"] = [value for keypoint in instance.keypoints for value in keypoint]
+        annotation["num_keypoints"] = sum(v > 0 for _, _, v in instance.keypoints)
+    return annotation
+
+
+def _categories(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    categories: list[dict[str, Any]] = [
+        {"id": number, "name": name, "supercategory": SUPERCATEGORIES.get(name, "object")}
+        for number, name in enumerate(names, start=1)
+    ]
+    for category in categories:
+        if category["supercategory"] == "person":
+            category |= {"keypoints": list(KEYPOINTS), "skeleton": SKELETON}
+    return categories
+
+
+def _info(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "description": f"Transpalette renders: profile {manifest.profile}, split {manifest.split}",
+        "version": str(manifest.schema),
+        "profile": manifest.profile,
+        "split": manifest.split,
+        "seed": manifest.seed,
+        "blender": manifest.blender,
+        "render_version": manifest.render_version,
+        "fingerprint": manifest.fingerprint,
+    }

@@ -1,0 +1,197 @@
+"""A COCO file and its images as samples for torchvision's Mask R-CNN, each one checked."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pycocotools import mask as coco_mask
+from torch import Tensor
+
+from pipeline.coco import read_coco
+from pipeline.config import UserError
+from pipeline.faults import ERROR
+from pipeline.image_files import check_image, find_image, read_rgb
+from pipeline.validate import find_faults
+
+Target = dict[str, Tensor]
+"""``boxes`` (N, 4) xyxy float, ``labels`` (N,) int64 from 1, ``masks`` (N, H, W) uint8,
+``ignore`` (K, 4) xyxy float: regions that are neither object nor background, ``image_id`` ()."""
+Sample = tuple[Tensor, Target]
+"""Image (3, H, W) float in 0..1, and its target."""
+
+
+class CocoDataset(torch.utils.data.Dataset[Sample]):
+    """Samples of a COCO instances file, in the file's order; images without objects included."""
+
+    def __init__(
+        self,
+        annotations: Path,
+        images: Path,
+        classes: Sequence[str],
+        transform: Callable[[Sample, int], Sample] | None = None,
+    ) -> None:
+        """Read the annotations; images are read when asked for.
+
+        Args:
+            classes: label 1, 2, ...; matched to the file's categories by name. Objects of other
+                categories are background.
+            transform: given the sample and its index.
+
+        Raises:
+            UserError: the file is missing, no sound COCO file, or lacks one of the classes.
+        """
+        self.path, self.images, self.classes, self.transform = annotations, images, tuple(classes), transform
+        self.coco = read_sound_coco(annotations)
+        self.labels = self._labels_of_categories()
+        self.records: list[dict[str, Any]] = self.coco["images"]
+        self.annotations: dict[int, list[dict[str, Any]]] = {r["id"]: [] for r in self.records}
+        for annotation in self.coco["annotations"]:
+            if annotation["category_id"] in self.labels and annotation["image_id"] in self.annotations:
+                self.annotations[annotation["image_id"]].append(annotation)
+
+    def _labels_of_categories(self) -> dict[int, int]:
+        names = {c["name"]: c["id"] for c in self.coco["categories"]}
+        for name in self.classes:
+            if name not in names:
+                raise UserError(
+                    f"{self.path}: has no category '{name}'; it has: {', '.join(names) or 'none'}"
+                )
+        return {names[name]: label for label, name in enumerate(self.classes, start=1)}
+
+    def check_images(self) -> None:
+        """Look at every image's header, so that a fault shows before an hour's work.
+
+        Raises:
+            UserError: an image is missing, unreadable or of another size; names it.
+        """
+        for record in self.records:
+            path = find_image(self.images, record["file_name"])
+            check_image(path, (record["width"], record["height"]))
+
+    def transformed(self, transform: Callable[[Sample, int], Sample]) -> CocoDataset:
+        """The same data set, seen through ``transform`` (given the sample and its index)."""
+        other = copy.copy(self)
+        other.transform = transform
+        return other
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.records)
+
+    def name(self, index: int) -> str:
+        """The image's file name, for messages."""
+        return str(self.records[index]["file_name"])
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read, check and transform one sample.
+
+        Raises:
+            UserError: the image is missing, unreadable or not as annotated; names it.
+        """
+        sample = self.read(index)
+        if self.transform is not None:
+            sample = self.transform(sample, index)
+        check_sample(sample, len(self.classes), self.name(index))
+        return sample
+
+    def read(self, index: int) -> Sample:
+        """Read one sample as it lies on disk."""
+        record = self.records[index]
+        height, width = record["height"], record["width"]
+        image = read_rgb(find_image(self.images, record["file_name"]), (width, height))
+        objects = [a for a in self.annotations[record["id"]] if not a.get("iscrowd")]
+        crowds = [a for a in self.annotations[record["id"]] if a.get("iscrowd")]
+        masks = self._decode(objects, height, width)
+        target = {
+            "boxes": boxes_of(masks),
+            "labels": torch.tensor([self.labels[a["category_id"]] for a in objects], dtype=torch.int64),
+            "masks": masks,
+            "ignore": boxes_of(self._decode(crowds, height, width)),
+            "image_id": torch.tensor(record["id"]),
+        }
+        return torch.from_numpy(image).permute(2, 0, 1).float() / 255, target
+
+    def _decode(self, annotations: list[dict[str, Any]], height: int, width: int) -> Tensor:
+        masks = np.zeros((len(annotations), height, width), np.uint8)
+        for mask, annotation in zip(masks, annotations, strict=True):
+            mask[:] = decode_segmentation(annotation["segmentation"], height, width)
+        return torch.from_numpy(masks)
+
+
+def read_sound_coco(path: Path) -> dict[str, Any]:
+    """Read a COCO instances file in which nothing is wrong that would spoil training.
+
+    Raises:
+        UserError: missing, no COCO file, without images, or faulty; names the first fault.
+    """
+    table = read_coco(path)
+    faults = [fault for fault in find_faults(table) if fault.severity == ERROR]
+    if faults:
+        raise UserError(
+            f"{path}: {len(faults)} errors, the first: {faults[0].rule}: {faults[0].message}; "
+            f"see all with 'transpalette validate {path}'"
+        )
+    if not table["images"]:
+        raise UserError(f"{path}: has no images")
+    return table
+
+
+def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
+    """Decode polygons or RLE, compressed or not, of a sound file to a mask (H, W) uint8."""
+    rle = segmentation
+    if isinstance(segmentation, list):
+        rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+    elif isinstance(segmentation["counts"], list):
+        rle = coco_mask.frPyObjects(segmentation, height, width)
+    return np.asarray(coco_mask.decode(rle))
+
+
+def boxes_of(masks: Tensor) -> Tensor:
+    """Tight boxes (N, 4) xyxy float of masks (N, H, W), the far edges exclusive; none may be empty."""
+    columns, rows = masks.any(1), masks.any(2)
+
+    def span(hit: Tensor) -> tuple[Tensor, Tensor]:
+        hit = hit.to(torch.uint8)
+        return hit.argmax(1), hit.shape[1] - hit.flip(1).argmax(1)
+
+    (left, right), (top, bottom) = span(columns), span(rows)
+    return torch.stack([left, top, right, bottom], 1).float()
+
+
+def check_sample(sample: Sample, classes: int, name: str) -> None:
+    """Refuse what torchvision would train on silently and wrongly.
+
+    Raises:
+        UserError: names the image and what is wrong with it.
+    """
+    image, target = sample
+    boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
+    faults = {
+        "image is not (3, H, W)": image.ndim != 3 or image.shape[0] != 3,
+        "image is not float": not image.is_floating_point(),
+        "boxes are not (N, 4)": boxes.ndim != 2 or boxes.shape[1:] != (4,),
+        "masks are not (N, H, W) of the image's size": masks.ndim != 3 or masks.shape[1:] != image.shape[1:],
+        "numbers of boxes, labels and masks differ": not len(boxes) == len(labels) == len(masks),
+        "labels are not int64": labels.dtype != torch.int64,
+    }
+    if not any(faults.values()):
+        sides = boxes[:, 2:] - boxes[:, :2]
+        faults = {
+            "image is not in 0..1": not bool(((image >= 0) & (image <= 1)).all()),
+            f"a label is not in 1..{classes}": bool(((labels < 1) | (labels > classes)).any()),
+            "a box is under a pixel": not bool((sides >= 1).all()),
+        }
+    for fault, found in faults.items():
+        if found:
+            raise UserError(f"{name}: {fault}")
+
+
+def collate_fn(samples: list[Sample]) -> tuple[list[Tensor], list[Target]]:
+    """Batch samples as torchvision's detectors want them: two lists."""
+    images, targets = zip(*samples, strict=True)
+    return list(images), list(targets)

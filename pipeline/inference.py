@@ -1,0 +1,94 @@
+"""A trained model's predictions, masks encoded image by image (pasted masks are large)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.models.detection import MaskRCNN
+
+from pipeline.coco import encode_mask
+
+MASK_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model found in one image, best score first."""
+
+    boxes: np.ndarray
+    """(N, 4) xyxy float32, pixels."""
+    labels: np.ndarray
+    """(N,) int64, from 1: the profile's order."""
+    scores: np.ndarray
+    """(N,) float32."""
+    rles: list[dict[str, Any]]
+    """N masks of the image's size, as compressed RLE (``counts`` a str)."""
+
+
+def predict_image(model: MaskRCNN, image: Tensor) -> Prediction:
+    """Predict one image (3, H, W), float in 0..1; ``model`` is in eval mode."""
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        (found,) = model([image.to(device)])
+        masks = (found["masks"][:, 0] >= MASK_THRESHOLD).cpu().numpy()
+    return Prediction(
+        boxes=found["boxes"].float().cpu().numpy(),
+        labels=found["labels"].cpu().numpy(),
+        scores=found["scores"].float().cpu().numpy(),
+        rles=[encode_mask(mask) for mask in masks],
+    )
+
+
+def predict_array(model: MaskRCNN, image: np.ndarray) -> Prediction:
+    """Predict one picture (H, W, 3) uint8; ``model`` is in eval mode."""
+    return predict_image(model, torch.from_numpy(image).permute(2, 0, 1).float() / 255)
+
+
+def to_coco(prediction: Prediction, image_id: int, categories: Mapping[int, int]) -> list[dict[str, Any]]:
+    """One image's predictions as COCO results.
+
+    Args:
+        categories: label (from 1) to the annotation file's category id; others are left out.
+    """
+    results = []
+    for box, label, score, rle in zip(
+        prediction.boxes.tolist(), prediction.labels.tolist(), prediction.scores.tolist(), prediction.rles,
+        strict=True,
+    ):  # fmt: skip
+        if label in categories:
+            left, top, right, bottom = box
+            results.append(
+                {
+                    "image_id": image_id,
+                    "category_id": categories[label],
+                    "bbox": [left, top, right - left, bottom - top],
+                    "score": score,
+                    "segmentation": rle,
+                }
+            )
+    return results
+
+
+def predict_coco(
+    model: MaskRCNN,
+    samples: Iterable[tuple[int, Tensor]],
+    categories: Mapping[int, int],
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[dict[str, Any]]:
+    """Predict many images; one list of COCO results serves for boxes and masks.
+
+    Args:
+        samples: image id and image (3, H, W), float in 0..1.
+        categories: label (from 1) to the annotation file's category id.
+        progress: told the number of images done, 1 after each.
+    """
+    results: list[dict[str, Any]] = []
+    for image_id, image in samples:
+        results += to_coco(predict_image(model, image), image_id, categories)
+        progress(1)
+    return results

@@ -1,0 +1,307 @@
+"""Bake posed adult bodies with anny into .npz files for the renderer.
+
+Each file holds, in metres, the body standing on z = 0 and facing +x with its left to +y:
+
+    vertices (V, 3) float32      posed
+    rest (V, 3) float32          the same vertices before posing, for patterns that move with the cloth
+    faces (F, 3) int32           triangles
+    regions (F,) uint8           index into REGIONS
+    keypoints (17, 3) float32    COCO order
+    grip (3,) float32            between the hands (or the hand that is off the body), for tools
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import json
+import warnings
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from blender.contract import (
+    KEYPOINTS,
+    UserError,
+    canonical_json,
+    from_table,
+    load_profile,
+    sha256_bytes,
+    sha256_file,
+    write_atomic,
+)
+from pipeline.poses import POSES, Pose, sample_pose
+
+if TYPE_CHECKING:
+    import torch
+    from anny import Anny
+
+PEOPLE_VERSION = 1
+"""Raise it when the same settings give other bodies."""
+
+REGIONS = ("head", "hair", "neck", "torso", "hips", "upper_arm", "forearm", "hand", "thigh", "shin", "foot")
+"""Body parts, by index in ``regions``."""
+
+_BONES = {
+    "head": "head", "eye": "head", "neck": "neck", "spine": "torso", "clavicle": "torso",
+    "shoulder": "torso", "root": "hips", "pelvis": "hips", "upperarm": "upper_arm",
+    "lowerarm": "forearm", "wrist": "hand", "finger": "hand", "metacarpal": "hand",
+    "upperleg": "thigh", "lowerleg": "shin", "foot": "foot", "toe": "foot",
+}  # fmt: skip
+"""Bone name prefix -> region."""
+
+
+@dataclass(frozen=True)
+class PeopleConfig:
+    """[people]: who is baked."""
+
+    count: int = 24
+    """Bodies; each keeps its pose, clothes are drawn at render time."""
+    age: tuple[float, float] = (18.0, 66.0)
+    """Years; anny's population statistics give height, weight and build from it."""
+    women: float = 0.3
+    """Share of women."""
+    poses: dict[str, float] = field(
+        default_factory=lambda: {"standing": 3.0, "walking": 3.0, "pushing": 2.0, "pulling": 2.0}
+    )
+    """Weight of each pose: a name of ``pipeline.poses.POSES``."""
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError("count must be at least 1")
+        unknown = sorted(set(self.poses) - set(POSES))
+        if unknown or not self.poses:
+            raise ValueError(f"unknown pose {unknown}; known: {', '.join(POSES)}")
+
+
+def bake_people(profile: Path, out: Path) -> None:
+    """Bake the profile's bodies into ``out``; does nothing when they are there already.
+
+    Raises:
+        UserError: the profile is wrong.
+        OSError: ``out`` cannot be written.
+    """
+    table = load_profile(profile)
+    config = from_table(PeopleConfig, table.get("people", {}), f"{profile}: [people]")
+    settings = {
+        "version": PEOPLE_VERSION,
+        "seed": table["seed"],
+        "anny": importlib.metadata.version("anny"),
+        **asdict(config),
+    }
+    fingerprint = sha256_bytes(canonical_json(settings))
+    if _is_current(out, fingerprint):
+        click.echo("people: up to date")
+        return
+    click.echo("people: loading anny (about a minute the first time on a machine)", err=True)
+    entries = _bake_all(config, table["seed"], out)
+    for stale in set(out.glob("*.npz")) - {out / e["file"] for e in entries}:
+        stale.unlink()
+    manifest = {"schema": 1, "fingerprint": fingerprint, "settings": settings, "people": entries}
+    write_atomic(out / "manifest.json", canonical_json(manifest))
+
+
+def _is_current(out: Path, fingerprint: str) -> bool:
+    try:
+        manifest = json.loads((out / "manifest.json").read_bytes())
+        return bool(manifest["fingerprint"] == fingerprint) and all(
+            sha256_file(out / entry["file"]) == entry["sha256"] for entry in manifest["people"]
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _bake_all(config: PeopleConfig, seed: int, out: Path) -> list[dict[str, Any]]:
+    model = _load_model()
+    regions = _regions(model)
+    names = _pose_plan(config)
+    entries = []
+    with click.progressbar(range(config.count), label="people", show_pos=True) as bar:
+        for index in bar:
+            rng = np.random.default_rng([seed, 0x7E0, index])
+            phenotype = _sample_phenotype(model, config, rng)
+            pose = sample_pose(names[index], rng)
+            body = _bake(model, phenotype, pose, regions)
+            data = io.BytesIO()
+            np.savez_compressed(data, **body)
+            file = f"{index:04d}.npz"
+            write_atomic(out / file, data.getvalue())
+            entries.append(
+                {
+                    "file": file,
+                    "sha256": sha256_bytes(data.getvalue()),
+                    "pose": names[index],
+                    "seated": pose.seated,
+                    "height": round(float(np.ptp(body["rest"][:, 2])), 3),
+                    "phenotype": {k: round(v, 4) for k, v in phenotype.items()},
+                }
+            )
+    return entries
+
+
+def _pose_plan(config: PeopleConfig) -> list[str]:
+    """Spread the poses over the bodies by weight, largest remainder first, so that each occurs."""
+    names, weights = list(config.poses), np.array(list(config.poses.values()), float)
+    exact = weights / weights.sum() * config.count
+    counts = np.floor(exact).astype(int)
+    for index in np.argsort(-(exact - counts), kind="stable")[: config.count - counts.sum()]:
+        counts[index] += 1
+    return [name for name, n in zip(names, counts, strict=True) for _ in range(n)]
+
+
+def _load_model() -> Anny:
+    try:
+        import anny
+    except ImportError:
+        raise UserError("the package 'anny' is missing; run `make setup`") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # "lbs" needs no kernel compiled at first use, unlike the default.
+        return anny.Anny(skinning_method="lbs")
+
+
+def _sample_phenotype(model: Anny, config: PeopleConfig, rng: np.random.Generator) -> dict[str, float]:
+    """Draw age, gender and build from anny's population statistics."""
+    import torch
+    from anny.shape_distribution import SimpleShapeDistribution
+
+    woman = rng.random() < config.women
+    low, high = (0.8, 1.0) if woman else (0.0, 0.2)
+    kind = {"dtype": model.dtype}
+    distribution = SimpleShapeDistribution(
+        model,
+        torch.distributions.Uniform(torch.tensor(config.age[0], **kind), torch.tensor(config.age[1], **kind)),
+        torch.distributions.Uniform(torch.tensor(low, **kind), torch.tensor(high, **kind)),
+    )
+    with torch.random.fork_rng(devices=[]):  # anny draws from torch's global generator
+        torch.manual_seed(int(rng.integers(2**63)))
+        _, values = distribution.sample(1)
+    return {key: float(value) for key, value in values.items()}
+
+
+def _bake(
+    model: Anny, phenotype: dict[str, float], pose: Pose, regions: np.ndarray
+) -> dict[str, np.ndarray]:
+    import anny
+    import torch
+
+    joints = _solve_hands(model, phenotype, pose)
+    with torch.no_grad():
+        body = model(
+            pose_parameters=_pose_tensor(model, joints),
+            phenotype_kwargs={k: torch.tensor([v]) for k, v in phenotype.items()},
+        )
+        points = anny.KeypointsRegressor.coco(model, list(KEYPOINTS))(body)[0].numpy()
+    vertices = body["vertices"][0].numpy()
+    floor = vertices[:, 2].min()
+    rest = body["rest_vertices"][0].numpy()
+    wrists = points[9:11] - [0, 0, floor]
+    raised = wrists[wrists[:, 1] > 0.15] if pose.hands[0] and (wrists[:, 1] > 0.15).any() else wrists
+
+    def ours(points: np.ndarray, ground: float) -> np.ndarray:
+        """Anny faces -y; we face +x. A hundredth of a millimetre is exact enough to be the same everywhere."""
+        turned = np.stack([-points[:, 1], points[:, 0], points[:, 2] - ground], 1)
+        return np.round(turned, 5).astype(np.float32)
+
+    return {
+        "vertices": ours(vertices, floor),
+        "rest": ours(rest, rest[:, 2].min()),
+        "faces": model.get_triangular_faces().numpy().astype(np.int32),
+        "regions": regions,
+        "keypoints": ours(points, floor),
+        "grip": ours(raised.mean(0)[None], 0.0)[0],
+    }
+
+
+def _pose_tensor(model: Anny, joints: dict[str, torch.Tensor]) -> torch.Tensor:
+    """(1, bones, 4, 4) from rotation vectors in radians."""
+    import roma
+    import torch
+
+    matrix = torch.eye(4, dtype=model.dtype).repeat(model.bone_count, 1, 1)
+    if joints:
+        index = torch.tensor([model.bone_labels.index(name) for name in joints])
+        rotations = roma.rotvec_to_rotmat(torch.stack(list(joints.values())))
+        top = torch.cat([rotations, torch.zeros(len(joints), 3, 1, dtype=model.dtype)], 2)
+        bottom = torch.tensor([0.0, 0, 0, 1], dtype=model.dtype).expand(len(joints), 1, 4)
+        matrix = matrix.index_copy(0, index, torch.cat([top, bottom], 1))
+    return matrix[None]
+
+
+def _solve_hands(model: Anny, phenotype: dict[str, float], pose: Pose) -> dict[str, torch.Tensor]:
+    """Inverse kinematics: bend shoulders and elbows until the wrists reach their targets.
+
+    A damped least-squares fit by gradient descent over a shoulder rotation vector and one elbow
+    angle an arm, started from the rest pose; the elbow bends about its own hinge only.
+    """
+    import torch
+
+    joints = {k: torch.deg2rad(torch.tensor(v, dtype=model.dtype)) for k, v in pose.joints.items()}
+    sides = [(s, h) for s, h in zip("LR", pose.hands, strict=True) if h is not None]
+    if not sides:
+        return joints
+    coefficients = model._get_phenotype_blendshape_coefficients(
+        *model.get_tensor_inputs(None, {k: torch.tensor([v]) for k, v in phenotype.items()}, None, None)[1:]
+    )
+    rest = model.get_rest_model(coefficients)["rest_bone_poses"].detach()
+    at = {name: rest[0, model.bone_labels.index(name), :3, 3] for name in model.bone_labels}
+    arm = {
+        s: (at[f"lowerarm01.{s}"] - at[f"upperarm01.{s}"], at[f"wrist.{s}"] - at[f"lowerarm01.{s}"])
+        for s, _ in sides
+    }
+    hinge = {s: torch.nn.functional.normalize(torch.linalg.cross(*arm[s]), dim=0) for s in arm}
+    shoulder = {s: torch.zeros(3, dtype=model.dtype, requires_grad=True) for s, _ in sides}
+    elbow = {s: torch.zeros(1, dtype=model.dtype, requires_grad=True) for s, _ in sides}
+    optimizer = torch.optim.Adam([*shoulder.values(), *elbow.values()], lr=0.06)
+
+    def posed() -> dict[str, torch.Tensor]:
+        bend = {s: (torch.sigmoid(elbow[s] - 1.0) - 0.27) * 2.4 for s in elbow}
+        return {
+            **joints,
+            **{f"upperarm01.{s}": shoulder[s] for s in shoulder},
+            **{f"lowerarm01.{s}": hinge[s] * bend[s] for s in bend},
+        }
+
+    for _ in range(150):
+        _, poses = model.get_bone_transforms(_pose_tensor(model, posed()), rest)
+        position = {name: poses[0, model.bone_labels.index(name), :3, 3] for name in _ARM_BONES}
+        middle = (position["upperarm01.L"] + position["upperarm01.R"]) / 2
+        loss = torch.zeros((), dtype=model.dtype)
+        for side, hand in sides:
+            length = arm[side][0].norm() + arm[side][1].norm()
+            target = middle + torch.tensor(hand, dtype=model.dtype) * length
+            loss = loss + ((position[f"wrist.{side}"] - target) / length).square().sum()
+            loss = loss + 2e-4 * shoulder[side].square().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return {name: value.detach() for name, value in posed().items()}
+
+
+_ARM_BONES = ("upperarm01.L", "upperarm01.R", "wrist.L", "wrist.R")
+
+
+def _regions(model: Anny) -> np.ndarray:
+    """Region of each triangle, from the bone that moves it most; the upper back of the head is hair."""
+    strongest = model.vertex_bone_indices[
+        np.arange(len(model.vertex_bone_indices)), model.vertex_bone_weights.argmax(1)
+    ].numpy()
+    by_bone = [
+        next(REGIONS.index(region) for prefix, region in _BONES.items() if label.startswith(prefix))
+        for label in model.bone_labels
+    ]
+    by_vertex = np.array(by_bone)[strongest]
+    faces = model.get_triangular_faces().numpy()
+    votes = np.sort(by_vertex[faces], axis=1)
+    regions = votes[:, 1].astype(np.uint8)  # the median is the majority when two of three agree
+    centre = model.template_vertices.numpy()[faces].mean(1)
+    head = regions == REGIONS.index("head")
+    low, high = centre[head, 2].min(), centre[head, 2].max()
+    front, back = centre[head, 1].min(), centre[head, 1].max()
+    height, depth = (centre[:, 2] - low) / (high - low), (centre[:, 1] - front) / (back - front)
+    scalp = (height > 0.80 - 0.1 * depth) | ((depth > 0.60) & (height > 0.35))
+    regions[head & scalp] = REGIONS.index("hair")
+    return regions

@@ -1,0 +1,43 @@
+"""Average precision as a table for the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.metrics import METRICS
+
+
+def format_table(metrics: dict[str, Any]) -> str:
+    """Lay out what ``evaluate`` writes to metrics.json: one line a class, and one for all of them.
+
+    n/a: no object to measure with. Brackets: 95 % interval, where there is one.
+    """
+    rows = [_row(name, metrics["classes"][name]) for name in metrics["class_names"]]
+    objects = sum(scores["objects"] for scores in metrics["classes"].values())
+    rows.append(_row("overall", metrics["overall"] | {"objects": objects}))
+    header = ["class", "objects", "box AP", "AP50", "AP75", "mask AP", "AP50", "AP75"]
+    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
+    lines = [_line(header, widths), "-" * (sum(widths) + 2 * len(widths) - 2)]
+    lines += [_line(row, widths) for row in rows]
+    lines.insert(-1, lines[1])
+    return "\n".join(lines)
+
+
+def number(value: float | None, interval: list[float] | None = None) -> str:
+    """A metric with three decimals, and its interval if there is one."""
+    if value is None:
+        return "n/a"
+    return f"{value:.3f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+
+
+def _row(name: str, scores: dict[str, Any]) -> list[str]:
+    cells = [name, str(scores["objects"])]
+    for iou_type in ("bbox", "segm"):
+        table = scores[iou_type]
+        cells += [number(table[m], table.get("AP50_interval") if m == "AP50" else None) for m in METRICS]
+    return cells
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    first, *rest = zip(cells, widths, strict=True)
+    return "  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)])

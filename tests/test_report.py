@@ -1,0 +1,202 @@
+"""The report: one page that holds everything, and says when the news is not good."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from synthetic import CATEGORIES, perfect_results, write_split, write_tiny_model
+
+from blender.contract import UserError
+from pipeline.coco import convert_split, read_coco
+from pipeline.config import CocoConfig, Profile
+from pipeline.curve import training_curve
+from pipeline.evaluate import evaluate
+from pipeline.gallery import best_and_worst, image_score
+from pipeline.report import _duration, write_report
+
+FALLBACK = "no network: put <maskrcnn> & co. there"
+PROFILE = Profile(name="tiny & small", seed=5, classes=CATEGORIES, splits={"train": 4, "val": 3, "test": 4})
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny tensors are slower on two threads that share their cores with other work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def epoch(number: int, ap: float | None, best: bool) -> dict[str, Any]:
+    table = {
+        "bbox": dict.fromkeys(("AP", "AP50", "AP75"), ap),
+        "segm": dict.fromkeys(("AP", "AP50", "AP75"), ap),
+    }
+    return {
+        "epoch": number,
+        "losses": {"loss": 3.0 / number},
+        "val": {"classes": dict.fromkeys(CATEGORIES, table), "overall": table},
+        "best": best,
+        "seconds": 30.0 * number,
+    }
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    run = tmp_path / "tiny"
+    for seed, (name, frames) in enumerate(PROFILE.splits.items()):
+        write_split(run / name, frames=frames, seed=seed)
+        convert_split(run / name, CocoConfig())
+    start = {"kind": "embedded", "source": "EfficientNet <b>", "fallback": FALLBACK}
+    write_tiny_model(run / "model.pt", start=start)
+    lines = [json.dumps(epoch(n, 0.3 * n, n < 3)) for n in (1, 2, 3)]
+    (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    evaluate(
+        run / "model.pt", run / "test" / "annotations.json", run / "test" / "images", run / "evaluation", 10
+    )
+    return run
+
+
+class Page(html.parser.HTMLParser):
+    """Collects the tags of a page, and checks that they are closed in order."""
+
+    VOID = ("meta", "img", "br", "link", "line", "circle", "polyline")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag, self.getpos()
+
+
+def test_the_page_holds_everything(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_report(PROFILE, run_dir)
+    printed = capsys.readouterr().out
+    assert str(run_dir / "report.html") in printed and "overall" in printed and "upper bound" in printed
+    text = (run_dir / "report.html").read_text()
+    page = Page(text)
+    names = {tag for tag, _ in page.tags}
+    assert not {"script", "link", "iframe"} & names
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(images) >= 3
+    for attributes in images:
+        assert (attributes["src"] or "").startswith("data:image/jpeg;base64,") and attributes["alt"]
+    assert not re.search(r"(src|href)=\"?(http|//)|@import|url\(", text), "nothing is fetched from elsewhere"
+    assert text.count("<polyline") == 3 and "viewport" in text and "prefers-color-scheme" in text
+    for wanted in (
+        "tiny &amp; small",
+        "EfficientNet &lt;b&gt;",
+        "no network: put &lt;maskrcnn&gt; &amp; co.",
+    ):
+        assert wanted in text
+    assert "not from COCO's" in text and "upper bound, not the result" in text
+    assert "transpalette evaluate build/tiny &amp; small/model.pt" in text
+    for wanted in ("torchvision", "pycocotools", "anny", "timm", "4.5.0", "1 min 15 s", "5 (profile)"):
+        assert wanted in text, wanted
+    assert str(run_dir.parent) not in text
+
+
+def test_the_numbers_beside_it(run_dir: Path) -> None:
+    write_report(PROFILE, run_dir)
+    facts = json.loads((run_dir / "report.json").read_bytes())
+    assert facts["metrics"] == json.loads((run_dir / "evaluation" / "metrics.json").read_bytes())
+    assert facts["model"]["start"]["fallback"] == FALLBACK
+    assert facts["splits"]["test"]["images"] == 4 and facts["splits"]["test"]["empty"] == 1
+    assert facts["splits"]["val"]["objects"] == {"pedestrian": 4, "pallet_truck": 2}
+    assert len(facts["epochs"]) == 3 and facts["seed"] == 5 and "torch" in facts["versions"]
+
+
+def test_up_to_date_and_the_same_bytes(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_report(PROFILE, run_dir)
+    before = (run_dir / "report.html").read_bytes()
+    capsys.readouterr()
+    write_report(PROFILE, run_dir)
+    printed = capsys.readouterr().out
+    assert "report: up to date" in printed and "overall" in printed and "report.html" in printed
+    (run_dir / "report.html").unlink()
+    write_report(PROFILE, run_dir)
+    assert (run_dir / "report.html").read_bytes() == before
+    (run_dir / "metrics.jsonl").write_text(json.dumps(epoch(1, None, False)) + "\n")
+    write_report(PROFILE, run_dir)
+    assert (run_dir / "report.html").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("model.pt", "make train"),
+        ("evaluation/metrics.json", "make evaluate"),
+        ("val/annotations.json", "make coco"),
+        ("train/manifest.json", "make render"),
+    ],
+)
+def test_what_is_missing_is_named(tmp_path: Path, name: str, command: str) -> None:
+    order = ["model.pt", "metrics.jsonl", "evaluation/metrics.json", "evaluation/predictions.json"]
+    order += [f"{s}/{f}" for f in ("manifest.json", "annotations.json") for s in ("train", "val", "test")]
+    for other in order:
+        if other != name:
+            (tmp_path / other).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / other).write_text("{}")
+    with pytest.raises(UserError, match=rf"{name}: missing; make it first \({command}\)"):
+        write_report(PROFILE, tmp_path)
+
+
+def test_best_and_worst(tmp_path: Path) -> None:
+    write_split(tmp_path / "test", frames=5)
+    dataset = read_coco(convert_split(tmp_path / "test", CocoConfig()))
+    results = perfect_results(dataset)
+    wrong = [r | {"image_id": 1} for r in results if r["image_id"] == 2]  # image 1 is empty
+    results = [r for r in results if r["image_id"] != 2] + wrong
+    low = [r | {"image_id": 3, "score": 0.1} for r in wrong]
+    best, worst = best_and_worst(dataset, results + low, 0.5, 2, tmp_path / "test" / "images")
+    assert {p.file_name for p in best} <= {"000002.png", "000003.png", "000004.png"}
+    assert [(p.quality, p.false, p.missed) for p in best] == [(1.0, 0, 0)] * 2
+    assert {(p.file_name, p.quality, p.false, p.missed) for p in worst} == {
+        ("000000.png", 0.0, 3, 0),
+        ("000001.png", 0.0, 0, 3),
+    }
+    single = best_and_worst(dataset, [], 0.5, 10, tmp_path / "test" / "images")
+    assert [len(part) for part in single] == [2, 2]
+
+
+def test_ignore_regions_neither_help_nor_hurt(tmp_path: Path) -> None:
+    write_split(tmp_path / "test", frames=1)
+    dataset = read_coco(convert_split(tmp_path / "test", CocoConfig()))
+    truths, results = dataset["annotations"], perfect_results(dataset)
+    ignoring = [truths[0] | {"iscrowd": 1}, *truths[1:]]
+    score = image_score(ignoring, results)
+    assert score is not None and (score.quality, score.found, score.missed, score.false) == (1.0, 2, 0, 0)
+    assert image_score([], []) is None
+    assert image_score(truths[:1], [results[0] | {"category_id": 9}]).false == 1  # type: ignore[union-attr]
+
+
+def test_the_curve() -> None:
+    assert training_curve([], ["pedestrian"]) is None
+    one = training_curve([epoch(1, None, True)], list(CATEGORIES))
+    assert one is not None and len(one.lines) == 3 and one.lines[1].points == "" and one.best is not None
+    many = training_curve([epoch(n, 0.5, n == 7) for n in range(1, 101)], list(CATEGORIES))
+    assert many is not None and len(many.epochs) <= 12
+    xs = [x for x, _, _ in many.lines[0].dots]
+    assert xs == sorted(xs) and all(many.left <= x <= many.right for x in xs)
+    assert all(many.top <= y <= many.bottom for line in many.lines for _, y, _ in line.dots)
+
+
+def test_durations_are_for_people() -> None:
+    assert [_duration(s) for s in (4.4, 75, 3600, 12060)] == ["4 s", "1 min 15 s", "1 h 00 min", "3 h 21 min"]
