@@ -1,0 +1,1 @@
+"""Headless Blender: warehouse scenes with exact instance masks. Standard library, numpy and bpy only."""

@@ -86,9 +86,12 @@ class LightConfig:
 
     def __post_init__(self) -> None:
         _ordered(
-            power=self.power, spacing=self.spacing, lit=self.lit,
-            temperature=self.temperature, ambient=self.ambient,
-        )  # fmt: skip
+            power=self.power,
+            spacing=self.spacing,
+            lit=self.lit,
+            temperature=self.temperature,
+            ambient=self.ambient,
+        )
         if self.spacing[0] < 0.5:
             raise ValueError("spacing must be at least 0.5 metres")
 

@@ -17,7 +17,7 @@ import dataclasses
 import hashlib
 import json
 import os
-import tempfile
+import platform
 import tomllib
 import types
 import typing
@@ -31,19 +31,41 @@ SCHEMA_VERSION = 1
 """Version of the layout on disk described above."""
 
 KEYPOINTS = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
-    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
-    "left_knee", "right_knee", "left_ankle", "right_ankle",
-)  # fmt: skip
+    "nose",
+    "left_eye",
+    "right_eye",
+    "left_ear",
+    "right_ear",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+)
 """The 17 COCO body keypoints, in COCO's order."""
 
 PROFILE_KEYS = (
-    "name", "seed", "classes", "splits", "people", "render", "scene",
-    "coco", "model", "train", "evaluate",
-)  # fmt: skip
+    "name",
+    "seed",
+    "classes",
+    "splits",
+    "people",
+    "render",
+    "scene",
+    "coco",
+    "model",
+    "train",
+    "evaluate",
+)
 """Top level of a profile. ``blender.config`` reads the first seven, ``pipeline.config`` the
 first four and the last four."""
-
 
 
 class UserError(Exception):
@@ -60,23 +82,38 @@ def write_atomic(path: Path, data: bytes) -> None:
         OSError: the disk is full, the folder is not writable, ...; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    fragment = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.tmp")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with fragment.open("wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        fragment.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        fragment.unlink(missing_ok=True)
         raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def remove_fragments(folder: Path) -> None:
+    """Delete what killed processes of this machine left behind in ``write_atomic``, at any depth."""
+    for path in folder.rglob(f".*.{_host()}.*.tmp"):
+        owner = path.name.split(".")[-2]
+        if owner.isdigit() and not _is_alive(int(owner)):
+            path.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    return platform.node().replace(".", "-") or "localhost"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def canonical_json(value: Any) -> bytes:
@@ -116,8 +153,7 @@ def load_profile(path: Path) -> dict[str, Any]:
     for key in profile:
         if key not in PROFILE_KEYS:
             raise UserError(
-                f"{path}: unknown key '{key}'; known: {', '.join(PROFILE_KEYS)}"
-                f"{_closest(key, PROFILE_KEYS)}"
+                f"{path}: unknown key '{key}'; known: {', '.join(PROFILE_KEYS)}{_closest(key, PROFILE_KEYS)}"
             )
     for key in PROFILE_KEYS[:4]:
         if key not in profile:
@@ -144,7 +180,9 @@ def from_table(cls: type[T], table: Any, where: str) -> T:
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in table:
         if key not in fields:
-            raise UserError(f"{where}: unknown key '{key}'; known: {', '.join(fields)}{_closest(key, fields)}")
+            raise UserError(
+                f"{where}: unknown key '{key}'; known: {', '.join(fields)}{_closest(key, fields)}"
+            )
     for name, f in fields.items():
         if name not in table and f.default is f.default_factory is dataclasses.MISSING:
             raise UserError(f"{where}: key '{name}' is missing")

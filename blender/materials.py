@@ -9,7 +9,6 @@ from typing import Any
 import bpy
 
 
-
 @dataclass(frozen=True)
 class Look:
     """How a kind of surface answers light. Scales are cycles per metre, in object space."""
@@ -97,7 +96,9 @@ def _ramp(tree: Any, source: Any, low: float, high: float, to: tuple[float, floa
     return node.outputs["Result"]
 
 
-def _noise(tree: Any, scale: float, stretch: tuple[float, float, float] = (1, 1, 1), detail: float = 2.0) -> Any:
+def _noise(
+    tree: Any, scale: float, stretch: tuple[float, float, float] = (1, 1, 1), detail: float = 2.0
+) -> Any:
     """Fractal noise over object coordinates, shifted per object so that no two look alike."""
     where = _node(tree, "ShaderNodeTexCoord").outputs["Object"]
     shift = _node(tree, "ShaderNodeVectorMath", operation="MULTIPLY_ADD")

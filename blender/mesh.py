@@ -61,21 +61,28 @@ _CUBE_FACES = np.array(
 
 
 def boxes(
-    centres: ArrayLike, sizes: ArrayLike, material: Material, tint: ArrayLike | None = None,
+    centres: ArrayLike,
+    sizes: ArrayLike,
+    material: Material,
+    tint: ArrayLike | None = None,
     yaw: ArrayLike = 0.0,
-) -> Part:  # fmt: skip
+) -> Part:
     """N axis-parallel boxes as one part; centres and sizes (N, 3), tint (N, 3), yaw radians (N,)."""
-    centres = np.atleast_2d(np.asarray(centres, float))
-    sizes = np.broadcast_to(np.asarray(sizes, float), centres.shape)
-    count = len(centres)
-    corners = _CUBE[None] * sizes[:, None]
+    middle = np.atleast_2d(np.asarray(centres, float))
+    extent = np.broadcast_to(np.asarray(sizes, float), middle.shape)
+    count = len(middle)
+    corners = _CUBE[None] * extent[:, None]
     angle = np.broadcast_to(np.asarray(yaw, float), (count,))[:, None]
     c, s = np.cos(angle), np.sin(angle)
     turned = np.stack(
-        [corners[..., 0] * c - corners[..., 1] * s, corners[..., 0] * s + corners[..., 1] * c, corners[..., 2]],
+        [
+            corners[..., 0] * c - corners[..., 1] * s,
+            corners[..., 0] * s + corners[..., 1] * c,
+            corners[..., 2],
+        ],
         -1,
     )
-    vertices = (turned + centres[:, None]).reshape(-1, 3)
+    vertices = (turned + middle[:, None]).reshape(-1, 3)
     faces = (_CUBE_FACES[None] + 8 * np.arange(count, dtype=np.int32)[:, None, None]).reshape(-1, 4)
     colours = None if tint is None else np.repeat(np.atleast_2d(np.asarray(tint, float)), 6, axis=0)
     return Part(vertices, faces, material, colours)
@@ -109,9 +116,12 @@ def prism(outline: ArrayLike, low: float, high: float, axis: int, material: Mate
 
 
 def tube(
-    path: ArrayLike, radius: float | Sequence[float], material: Material, segments: int = 12,
+    path: ArrayLike,
+    radius: float | Sequence[float],
+    material: Material,
+    segments: int = 12,
     closed: bool = False,
-) -> Part:  # fmt: skip
+) -> Part:
     """A round tube along a polyline (N, 3); ``radius`` may vary along it. Ends are capped."""
     points = np.asarray(path, float)
     count = len(points)
@@ -123,10 +133,10 @@ def tube(
     # Parallel transport: carry one normal along the path so that the tube doesn't twist.
     normal = np.cross(tangents[0], [0, 0, 1] if abs(tangents[0, 2]) < 0.9 else [1, 0, 0])
     normals = np.zeros_like(points)
-    for i, tangent in enumerate(tangents):
+    for step, tangent in enumerate(tangents):
         normal = normal - tangent * (normal @ tangent)
         normal = normal / np.linalg.norm(normal)
-        normals[i] = normal
+        normals[step] = normal
     binormals = np.cross(tangents, normals)
     angle = np.linspace(0, 2 * np.pi, segments, endpoint=False)
     ring = np.cos(angle)[None, :, None] * normals[:, None] + np.sin(angle)[None, :, None] * binormals[:, None]
@@ -160,11 +170,31 @@ def _capped(
     return np.concatenate([faces, start, end]), vertices
 
 
-def cylinder(
-    start: ArrayLike, end: ArrayLike, radius: float, material: Material, segments: int = 20
-) -> Part:
+def cylinder(start: ArrayLike, end: ArrayLike, radius: float, material: Material, segments: int = 20) -> Part:
     """A capped cylinder between two points."""
     return tube([np.asarray(start, float), np.asarray(end, float)], radius, material, segments)
+
+
+def clip(vertices: Floats, triangles: Ints, field: Floats) -> tuple[Floats, Ints]:
+    """Cut a triangle mesh (V, 3), (F, 3) where ``field`` (V,) crosses zero; keeps what is above."""
+    inside = field[triangles] > 0
+    count = inside.sum(1)
+    kept, points = [triangles[count == 3]], [vertices]
+    total = len(vertices)
+    for number in (1, 2):
+        # Turn each triangle until its lonely corner, the one unlike the two others, comes first.
+        cut = count == number
+        lonely = np.argmax(inside[cut] == (number == 1), axis=1)
+        a, b, c = np.take_along_axis(triangles[cut], (lonely[:, None] + np.arange(3)) % 3, 1).T
+        for other in (b, c):
+            t = (field[a] / (field[a] - field[other]))[:, None]
+            points.append(vertices[a] * (1 - t) + vertices[other] * t)
+        ab, ac = total + np.arange(len(a)), total + len(a) + np.arange(len(a))
+        total += 2 * len(a)
+        kept += (
+            [np.stack([a, ab, ac], 1)] if number == 1 else [np.stack([ab, b, c], 1), np.stack([ab, c, ac], 1)]
+        )
+    return np.concatenate(points), np.concatenate(kept).astype(np.int32)
 
 
 def rounded_path(corners: ArrayLike, radius: float, steps: int = 4, closed: bool = False) -> Floats:

@@ -19,7 +19,10 @@ class Progress:
     def say(self, text: str) -> None:
         """A remark at the start."""
         if not self.quiet:
-            print(f"{self.label}: {self.total - self.done} of {self.total} images to do, {text}", file=sys.stderr)
+            print(
+                f"{self.label}: {self.total - self.done} of {self.total} images to do, {text}",
+                file=sys.stderr,
+            )
 
     def advance(self, count: int = 1) -> None:
         """``count`` more are done."""
@@ -34,7 +37,12 @@ class Progress:
         rate = self.fresh / max(now - self.start, 1e-9)
         left = (self.total - self.done) / rate
         text = f"{self.label}: {self.done}/{self.total}, {rate * 60:.1f} images/min, {_clock(left)} left"
-        print(f"\r\033[K{text}" if self.terminal else text, end="" if self.terminal else "\n", file=sys.stderr, flush=True)
+        print(
+            f"\r\033[K{text}" if self.terminal else text,
+            end="" if self.terminal else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def close(self) -> None:
         """The last word."""
@@ -42,7 +50,10 @@ class Progress:
             took = time.monotonic() - self.start
             rate = self.fresh / max(took, 1e-9) * 60
             start = "\r\033[K" if self.terminal else ""
-            print(f"{start}{self.label}: {self.done}/{self.total} in {_clock(took)}, {rate:.1f} images/min", file=sys.stderr)
+            print(
+                f"{start}{self.label}: {self.done}/{self.total} in {_clock(took)}, {rate:.1f} images/min",
+                file=sys.stderr,
+            )
 
 
 def _clock(seconds: float) -> str:

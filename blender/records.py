@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from blender.contract import Instance
-from blender.layout import CameraSpec
 from blender.mesh import Floats
 from blender.objects import Assets, kind
+from blender.scene import CameraSpec
 from blender.stage import Placed, project, to_world
 
 LIMB = 0.16

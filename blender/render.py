@@ -11,10 +11,8 @@ import argparse
 import contextlib
 import importlib.metadata
 import os
-import subprocess
 import sys
 import tempfile
-import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,15 +33,18 @@ from blender.contract import (
     frame_paths,
     read_manifest,
     read_record,
+    remove_fragments,
     sha256_bytes,
     sha256_file,
     write_atomic,
 )
-from blender.layout import SceneSpec, sample_scene
+from blender.layout import sample_scene
 from blender.objects import Assets, load_assets
 from blender.png import encode_png
 from blender.progress import Progress
+from blender.scene import SceneSpec
 from blender.sensor import expose
+from blender.workers import is_committed, run_workers
 
 DEVICES = ("auto", "cpu", "optix", "cuda", "hip", "oneapi", "metal")
 
@@ -66,7 +67,9 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m blender.render", description="Render one split of a profile.")
+    parser = argparse.ArgumentParser(
+        prog="python -m blender.render", description="Render one split of a profile."
+    )
     parser.add_argument("--profile", type=Path, required=True, help="the TOML file that describes the run")
     parser.add_argument("--split", required=True, help="a name under the profile's [splits]")
     parser.add_argument("--people", type=Path, required=True, help="folder written by `transpalette people`")
@@ -76,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=0, help="processes; 0: what suits the machine")
     parser.add_argument("--threads", type=int, default=0, help="threads a process; 0: all cores shared out")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="what Cycles computes on")
-    parser.add_argument("--update", action="store_true", help="render again what was made with other settings")
+    parser.add_argument(
+        "--update", action="store_true", help="render again what was made with other settings"
+    )
     parser.add_argument("--save-blend", type=Path, help="write the scene of --frame as a .blend, and stop")
     parser.add_argument("--frame", type=int, default=0, help="the frame for --save-blend")
     parser.add_argument("--quiet", action="store_true", help="no progress, no summary")
@@ -99,6 +104,7 @@ def run(options: argparse.Namespace) -> None:
     fingerprint = config.fingerprint(blender_version(), assets.digest)
     mine = _frames(options, config)
     _check_folder(options, config, fingerprint)
+    remove_fragments(options.out)
     todo = [frame for frame in mine if not frame_is_complete(options.out, frame, fingerprint)]
     if todo:
         _render_all(options, config, assets, fingerprint, todo, len(mine))
@@ -161,9 +167,6 @@ def _remove_surplus(out: Path, config: Config) -> None:
                 file.unlink(missing_ok=True)
 
 
-# ------------------------------------------------------------------------------ rendering
-
-
 def _render_all(
     options: argparse.Namespace, config: Config, assets: Assets, fingerprint: str, todo: list[int], total: int
 ) -> None:
@@ -171,11 +174,12 @@ def _render_all(
     # Building a scene keeps one core busy and tracing keeps all: on a CPU a process a core is fastest.
     suits = 1 if options.device not in ("auto", "cpu") else min(os.cpu_count() or 1, 8)
     workers = min(options.workers or suits, len(todo))
+    progress = Progress(f"render {config.split}", total, total - len(todo), options.quiet)
     if workers > 1:
-        _run_workers(options, config, fingerprint, todo, total, workers)
+        run_workers(options, fingerprint, todo, progress, workers)
+        progress.close()
         return
     device = _choose_device(options)
-    progress = Progress(f"render {config.split}", total, total - len(todo), options.quiet)
     progress.say(f"on {device}")
     with tempfile.TemporaryDirectory(prefix="transpalette-") as scratch, _silent():
         for frame in todo:
@@ -221,7 +225,12 @@ def _render_frame(
         width=width,
         height=height,
         camera=_camera(spec, width, height),
-        lights={"lamps": len(spec.lamps), "temperature": spec.temperature, "ambient": spec.ambient, **spec.sensor},
+        lights={
+            "lamps": len(spec.lamps),
+            "temperature": spec.temperature,
+            "ambient": spec.ambient,
+            **spec.sensor,
+        },
         layout=spec.layout,
         image_sha256=sha256_bytes(image),
         mask_sha256=sha256_bytes(mask),
@@ -257,7 +266,9 @@ def _choose_device(options: argparse.Namespace) -> str:
     try:
         import bpy  # noqa: F401
     except ImportError as error:
-        raise UserError(f"Blender's Python module cannot be loaded: {error}; see `transpalette doctor`") from None
+        raise UserError(
+            f"Blender's Python module cannot be loaded: {error}; see `transpalette doctor`"
+        ) from None
     from blender.device import choose_device
 
     return choose_device(options.device)
@@ -289,61 +300,12 @@ def _silent() -> Iterator[None]:
         os.close(nowhere)
 
 
-# ------------------------------------------------------------------------------ workers
-
-
-def _run_workers(
-    options: argparse.Namespace, config: Config, fingerprint: str, todo: list[int], total: int, count: int
-) -> None:
-    """One process per worker, each with every n-th frame; this one watches the records appear."""
-    share = max(1, (os.cpu_count() or 1) // count)
-    command = [
-        sys.executable, "-m", "blender.render", "--profile", str(options.profile), "--split", options.split,
-        "--people", str(options.people), "--out", str(options.out), "--device", options.device,
-        "--threads", str(options.threads or share), "--frames", options.frames, "--workers", "1", "--quiet",
-    ]  # fmt: skip
-    if options.update:
-        command.append("--update")
-    index, shards = (int(text) for text in options.shard.split("/"))
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-    workers = [
-        subprocess.Popen([*command, "--shard", f"{index + shards * k}/{shards * count}"], env=environment)
-        for k in range(count)
-    ]
-    progress = Progress(f"render {config.split}", total, total - len(todo), options.quiet)
-    left = set(todo)
-    try:
-        while any(worker.poll() is None for worker in workers):
-            time.sleep(0.5)
-            done = {f for f in left if _committed(options.out, f, fingerprint)}
-            left -= done
-            progress.advance(len(done))
-    finally:
-        for worker in workers:
-            worker.terminate()
-            worker.wait()
-    progress.close()
-    failed = [worker.returncode for worker in workers if worker.returncode]
-    if failed:
-        raise UserError(f"{options.out}: a render process ended with status {failed[0]}; repeat the command to go on")
-
-
-def _committed(out: Path, frame: int, fingerprint: str) -> bool:
-    try:
-        return read_record(frame_paths(out, frame)[2]).fingerprint == fingerprint
-    except UserError:
-        return False
-
-
-# ------------------------------------------------------------------------------ manifest
-
-
 def _write_manifest(out: Path, config: Config, fingerprint: str) -> None:
     """List the split's frames as they are now; rewritten only if its bytes change."""
     frames = {}
     for frame in range(config.frames):
         path = frame_paths(out, frame)[2]
-        if path.is_file() and _committed(out, frame, fingerprint):
+        if path.is_file() and is_committed(out, frame, fingerprint):
             frames[path.stem] = sha256_file(path)
     manifest = Manifest(
         schema=SCHEMA_VERSION,

@@ -48,7 +48,9 @@ def tone(image: Floats, contrast: float) -> Floats:
 def vignette(height: int, width: int, loss: float) -> Floats:
     """Share of light that arrives, (H, W): falls with the fourth power of the field angle's cosine."""
     y, x = np.mgrid[0:height, 0:width]
-    radius = ((x - width / 2 + 0.5) ** 2 + (y - height / 2 + 0.5) ** 2) / ((width / 2) ** 2 + (height / 2) ** 2)
+    radius = ((x - width / 2 + 0.5) ** 2 + (y - height / 2 + 0.5) ** 2) / (
+        (width / 2) ** 2 + (height / 2) ** 2
+    )
     strength = 1 / np.sqrt(max(1 - loss, 1e-3)) - 1
     falloff: Floats = (1 + strength * radius) ** -2.0
     return falloff
@@ -66,8 +68,8 @@ def motion_blur(image: Floats, length: float, angle: float) -> Floats:
 def _shift(image: Floats, dx: float, dy: float) -> Floats:
     """Shift by whole pixels, repeating the border."""
     height, width = image.shape[:2]
-    rows = np.clip(np.arange(height) - int(round(dy)), 0, height - 1)
-    columns = np.clip(np.arange(width) - int(round(dx)), 0, width - 1)
+    rows = np.clip(np.arange(height) - round(dy), 0, height - 1)
+    columns = np.clip(np.arange(width) - round(dx), 0, width - 1)
     return image[rows][:, columns]
 
 

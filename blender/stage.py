@@ -10,10 +10,10 @@ import numpy as np
 
 from blender.config import Config
 from blender.contract import canonical_json
-from blender.layout import CameraSpec, LampSpec, ObjectSpec, SceneSpec
 from blender.materials import shader
 from blender.mesh import Floats, Part
 from blender.objects import Assets, kind
+from blender.scene import CameraSpec, LampSpec, ObjectSpec, SceneSpec
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ def _mesh(parts: list[Part], name: str) -> tuple[Any, Floats, np.ndarray]:
     mesh = bpy.data.meshes.new(name)
     offsets = np.cumsum([0] + [len(p.vertices) for p in parts])
     vertices = np.concatenate([p.vertices for p in parts])
-    faces = np.concatenate([np.where(p.faces >= 0, p.faces + o, -1) for p, o in zip(parts, offsets, strict=False)])
+    faces = np.concatenate(
+        [np.where(p.faces >= 0, p.faces + o, -1) for p, o in zip(parts, offsets, strict=False)]
+    )
     counts = np.where(faces[:, 3] < 0, 3, 4).astype(np.int32)
     loops = faces.ravel()[faces.ravel() >= 0].astype(np.int32)
     mesh.vertices.add(len(vertices))
@@ -143,7 +145,9 @@ def project(points: Floats, camera: CameraSpec, width: int, height: int) -> tupl
     depth = -local[:, 2]
     focal = width / 2 / np.tan(camera.fov / 2)
     safe = np.where(np.abs(depth) < 1e-6, 1e-6, depth)
-    return np.stack([width / 2 + focal * local[:, 0] / safe, height / 2 - focal * local[:, 1] / safe], 1), depth
+    return np.stack(
+        [width / 2 + focal * local[:, 0] / safe, height / 2 - focal * local[:, 1] / safe], 1
+    ), depth
 
 
 def _camera(scene: Any, camera: CameraSpec) -> None:

@@ -1,0 +1,1 @@
+"""People, COCO, training, evaluation, reports. Everything but rendering; never imports bpy."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -27,11 +28,11 @@ LEAST_PIXELS = 16
 
 def augmentation(config: TrainConfig, seed: int, epoch: int) -> Callable[[Sample, int], Sample]:
     """Give the transform of one epoch, for ``CocoDataset``."""
+    return partial(_augment_indexed, config, seed, epoch)  # and not a closure: workers must unpickle it
 
-    def transform(sample: Sample, index: int) -> Sample:
-        return augment(sample, config, np.random.default_rng([seed, epoch, index]))
 
-    return transform
+def _augment_indexed(config: TrainConfig, seed: int, epoch: int, sample: Sample, index: int) -> Sample:
+    return augment(sample, config, np.random.default_rng([seed, epoch, index]))
 
 
 def augment(sample: Sample, config: TrainConfig, rng: Rng) -> Sample:

@@ -53,13 +53,15 @@ class TrainConfig:
     trainable: tuple[str, ...] = ("heads",)
     """Parts that learn: "heads", "fpn", "stage4", "stage3", "stage2", "stage1"; the rest is frozen."""
     epochs: int = 10
+    pretrained_epochs: int = 0
+    """Epochs where the start detects already (COCO's weights, a checkpoint); 0: ``epochs``."""
     batch_size: int = 4
     optimizer: str = "adamw"
     """"adamw" or "sgd"."""
     lr: float = 5e-4
     """Peak learning rate, reached after the warm-up; cosine decay to 1 % of it."""
-    backbone_lr_factor: float = 0.1
-    """Learning rate of the backbone's stages, as a share of ``lr``."""
+    pretrained_lr_factor: float = 0.1
+    """Learning rate of what starts from learnt weights, as a share of ``lr``."""
     warmup_iterations: int = 50
     weight_decay: float = 1e-4
     momentum: float = 0.9
@@ -94,8 +96,8 @@ class TrainConfig:
             raise ValueError("optimizer must be 'adamw' or 'sgd'")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ValueError("precision must be 'auto', 'fp32' or 'bf16'")
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError("epochs and batch_size must be at least 1")
+        if self.epochs < 1 or self.batch_size < 1 or self.pretrained_epochs < 0:
+            raise ValueError("epochs and batch_size must be at least 1, pretrained_epochs at least 0")
         if not 0 < self.scale_jitter[0] <= self.scale_jitter[1]:
             raise ValueError("scale_jitter must be a range [low, high] above 0")
         if not 0 <= self.ema < 1:

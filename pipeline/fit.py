@@ -24,6 +24,7 @@ from pipeline.inference import predict_coco
 from pipeline.metrics import best_threshold, coco_metrics
 from pipeline.model import build_model, parameter_groups, set_trainable, trainable, training_options
 from pipeline.progress import Tick, announce, epoch_bar, write_metrics
+from pipeline.recipe import autocast, choose_precision, schedule, seed_of
 from pipeline.weights import resolve
 
 
@@ -45,13 +46,12 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -
     model, average, optimizer, resume = restore(checkpoint, config, device)
     announce(checkpoint, len(train_set), len(val_set), sum(p.numel() for _, p in trainable(model)), device)
 
-    for epoch in range(checkpoint.epoch, config.epochs):
+    for epoch in range(checkpoint.epoch, checkpoint.epochs):
         began = time.monotonic()
-        with epoch_bar(epoch, config.epochs, len(train_set) + len(val_set)) as tick:
+        with epoch_bar(epoch, checkpoint.epochs, len(train_set) + len(val_set)) as tick:
             losses = train_one_epoch(
-                model, average, optimizer, train_set,
-                profile=profile, epoch=epoch, precision=resume["precision"], tick=tick,
-            )  # fmt: skip
+                model, average, optimizer, train_set, profile=profile, so_far=checkpoint, tick=tick
+            )
             metrics, threshold = validate(average, val_set, resume["precision"], tick)
         ap = metrics["overall"]["segm"]["AP"]
         best = ap is None or ap > resume["best"]
@@ -81,16 +81,19 @@ def train_one_epoch(
     train_set: CocoDataset,
     *,
     profile: Profile,
-    epoch: int,
-    precision: str,
+    so_far: Checkpoint,
     tick: Tick,
 ) -> dict[str, float]:
     """Go once through the images, in this epoch's order; return the mean of each loss.
+
+    Args:
+        so_far: what says which epoch this is, of how many, at which precision.
 
     Raises:
         UserError: the loss is not finite; names the images of the batch.
     """
     config, device = profile.train, next(model.parameters()).device
+    epoch, precision = so_far.epoch, (so_far.resume or {})["precision"]
     steps = math.ceil(len(train_set) / config.batch_size)
     sums: dict[str, float] = {}
     model.train()
@@ -99,14 +102,14 @@ def train_one_epoch(
         batches(train_set, profile, epoch, device), start=epoch * steps
     ):
         for group in optimizer.param_groups:
-            group["lr"] = config.lr * group["factor"] * schedule(step, config.epochs * steps, config)
+            group["lr"] = config.lr * group["factor"] * schedule(step, so_far.epochs * steps, config)
         with autocast(precision, device):
             parts = model(images, targets)
         loss = torch.stack([part.float() for part in parts.values()]).sum()
         if not torch.isfinite(loss):
             raise UserError(
                 f"the loss is {loss.item()} in epoch {epoch + 1} on {', '.join(names)}; look at these images "
-                "('transpalette validate'), or lower [train] lr; last.pt holds the epoch before"
+                "('transpalette validate'), or lower [train] lr"
             )
         optimizer.zero_grad()
         loss.backward()
@@ -143,6 +146,8 @@ def validate(
 def fresh(profile: Profile, images: int, key: str, device: torch.device) -> Checkpoint:
     """The checkpoint of epoch 0: the start weights, and predictors for the profile's classes."""
     start = resolve(profile.model)
+    detects = start.kind in ("coco", "checkpoint")
+    epochs = (profile.train.pretrained_epochs if detects else 0) or profile.train.epochs
     torch.manual_seed(seed_of(profile.seed, 0))
     model = build_model(
         start.model,
@@ -158,7 +163,7 @@ def fresh(profile: Profile, images: int, key: str, device: torch.device) -> Chec
         start=start.describe(),
         metrics={},
         epoch=0,
-        epochs=profile.train.epochs,
+        epochs=epochs,
         seed=profile.seed,
         seconds=0.0,
         images=images,
@@ -198,7 +203,7 @@ def restore(
         for name, parameter in trainable(model):
             if name in resume["weights"]:
                 parameter.copy_(resume["weights"][name])
-    groups = parameter_groups(model, config)
+    groups = parameter_groups(model, config, checkpoint.start["kind"])
     optimizer: torch.optim.Optimizer = (
         torch.optim.AdamW(groups)
         if config.optimizer == "adamw"
@@ -207,21 +212,6 @@ def restore(
     if resume["optimizer"]:
         optimizer.load_state_dict(resume["optimizer"])
     return model, average, optimizer, resume
-
-
-def update_average(average: MaskRCNN, model: MaskRCNN, decay: float) -> None:
-    """Move the running average of the weights that learn towards ``model``."""
-    with torch.no_grad():
-        for (_, mean), (_, now) in zip(trainable(average), trainable(model), strict=True):
-            mean.lerp_(now, 1 - decay)
-
-
-# ------------------------------------------------------------------------------ order, rate, precision
-
-
-def seed_of(*numbers: int) -> int:
-    """One seed for torch from several numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
 def batches(
@@ -236,6 +226,7 @@ def batches(
         batch_sampler=groups,
         collate_fn=collate_fn,
         num_workers=config.workers,
+        generator=torch.Generator(),  # or it would draw from the global one
     )
     for group, (images, targets) in zip(groups, loader, strict=True):
         yield (
@@ -245,27 +236,8 @@ def batches(
         )
 
 
-def schedule(step: int, steps: int, config: TrainConfig) -> float:
-    """Share of the peak rate: linear warm-up (at most a quarter of the run), then a cosine to 1 %."""
-    warmup = min(config.warmup_iterations, steps // 4)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
-def choose_precision(wanted: str, device: torch.device) -> str:
-    """Resolve "auto": "bf16" where the machine computes it in hardware, else "fp32"."""
-    if wanted != "auto":
-        return wanted
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text().split())
-    except OSError:  # not Linux
-        return "fp32"
-    return "bf16" if flags & {"avx512_bf16", "amx_bf16", "bf16"} else "fp32"
-
-
-def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """The context a forward pass runs in."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+def update_average(average: MaskRCNN, model: MaskRCNN, decay: float) -> None:
+    """Move the running average of the weights that learn towards ``model``."""
+    with torch.no_grad():
+        for (_, mean), (_, now) in zip(trainable(average), trainable(model), strict=True):
+            mean.lerp_(now, 1 - decay)

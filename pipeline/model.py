@@ -96,8 +96,8 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
 
 
 def _efficientnet_lite2(num_classes: int, options: dict[str, Any]) -> MaskRCNN:
-    width, hidden, ratios = 128, 512, (0.5, 1.0, 2.0)  # ratio = height / width
-    sizes = (16, 32, 64, 128, 256)
+    width, hidden, ratios = 96, 384, (0.5, 1.0, 2.0, 3.0)  # ratio = height / width
+    sizes = (24, 48, 96, 192, 320)
     return MaskRCNN(
         EfficientNetFPN(width),
         # The network wants (255 x - 127) / 128.
@@ -203,15 +203,25 @@ def trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     return ((name, p) for name, p in model.named_parameters() if p.requires_grad)
 
 
-def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """Group what learns for an optimizer: stages at a lower rate, no decay on norms and biases.
+def pretrained(name: str, start: str) -> bool:
+    """Does a parameter start from learnt weights, given the kind of start ("coco", "embedded", ...)?"""
+    if "_predictor." in name:
+        return False
+    return start in ("coco", "checkpoint") or (start == "embedded" and part_of(name).startswith("stage"))
+
+
+def parameter_groups(model: nn.Module, config: TrainConfig, start: str) -> list[dict[str, Any]]:
+    """Group what learns for an optimizer: pretrained parts at a lower rate, no decay on norms and biases.
+
+    Args:
+        start: the kind of start, which says what is pretrained.
 
     Returns:
         Groups with ``params``, ``lr``, ``weight_decay`` and ``factor``, the share of ``config.lr``.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in trainable(model):
-        factor = config.backbone_lr_factor if part_of(name).startswith("stage") else 1.0
+        factor = config.pretrained_lr_factor if pretrained(name, start) else 1.0
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((factor, decay), []).append(parameter)
     return [

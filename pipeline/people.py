@@ -46,11 +46,24 @@ REGIONS = ("head", "hair", "neck", "torso", "hips", "upper_arm", "forearm", "han
 """Body parts, by index in ``regions``."""
 
 _BONES = {
-    "head": "head", "eye": "head", "neck": "neck", "spine": "torso", "clavicle": "torso",
-    "shoulder": "torso", "root": "hips", "pelvis": "hips", "upperarm": "upper_arm",
-    "lowerarm": "forearm", "wrist": "hand", "finger": "hand", "metacarpal": "hand",
-    "upperleg": "thigh", "lowerleg": "shin", "foot": "foot", "toe": "foot",
-}  # fmt: skip
+    "head": "head",
+    "eye": "head",
+    "neck": "neck",
+    "spine": "torso",
+    "clavicle": "torso",
+    "shoulder": "torso",
+    "root": "hips",
+    "pelvis": "hips",
+    "upperarm": "upper_arm",
+    "lowerarm": "forearm",
+    "wrist": "hand",
+    "finger": "hand",
+    "metacarpal": "hand",
+    "upperleg": "thigh",
+    "lowerleg": "shin",
+    "foot": "foot",
+    "toe": "foot",
+}
 """Bone name prefix -> region."""
 
 
@@ -182,9 +195,7 @@ def _sample_phenotype(model: Anny, config: PeopleConfig, rng: np.random.Generato
     return {key: float(value) for key, value in values.items()}
 
 
-def _bake(
-    model: Anny, phenotype: dict[str, float], pose: Pose, regions: np.ndarray
-) -> dict[str, np.ndarray]:
+def _bake(model: Anny, phenotype: dict[str, float], pose: Pose, regions: np.ndarray) -> dict[str, np.ndarray]:
     import anny
     import torch
 
@@ -202,7 +213,7 @@ def _bake(
     raised = wrists[wrists[:, 1] > 0.15] if pose.hands[0] and (wrists[:, 1] > 0.15).any() else wrists
 
     def ours(points: np.ndarray, ground: float) -> np.ndarray:
-        """Anny faces -y; we face +x. A hundredth of a millimetre is exact enough to be the same everywhere."""
+        """Anny faces -y; we face +x. Rounded, so as to be the same everywhere."""
         turned = np.stack([-points[:, 1], points[:, 0], points[:, 2] - ground], 1)
         return np.round(turned, 5).astype(np.float32)
 

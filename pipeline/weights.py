@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import io
 import pickle
-import sys
-import threading
-import urllib.request
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
 
 import click
 import timm
@@ -22,14 +17,9 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 from blender.contract import sha256_bytes, write_atomic
 from pipeline.checkpoint import load_checkpoint
 from pipeline.config import ModelConfig, UserError
+from pipeline.download import fetch
 from pipeline.model import CLS_SCORE, COCO, EMBEDDED, MODELS, build_model, fold_batch_norm
 
-T = TypeVar("T")
-
-CONNECT_SECONDS = 5.0
-"""A closed network costs this much, name resolution included."""
-STALL_SECONDS = 15.0
-"""A download that delivers nothing for this long has failed."""
 COCO_URL: str = MaskRCNN_ResNet50_FPN_Weights.DEFAULT.url
 
 
@@ -146,53 +136,15 @@ def _whole_zip(data: bytes) -> bool:
 def _download(path: Path) -> bytes:
     """Fetch COCO's weights into ``path``."""
     try:
-        stream = _within(CONNECT_SECONDS, lambda: urllib.request.urlopen(COCO_URL, timeout=CONNECT_SECONDS))
-        data = _read(stream)
-        if not sha256_bytes(data).startswith(path.stem.rpartition("-")[2]):
-            raise OSError("what was downloaded has the wrong SHA-256")
+        data = fetch(COCO_URL, path.stem.rpartition("-")[2])
         write_atomic(path, data)
     except OSError as error:
-        _unobtainable(path, str(getattr(error, "reason", error)))
+        reason = getattr(error, "reason", error)
+        raise WeightsError(
+            f"{path.name}: not in {path.parent}, and the download failed ({reason}); "
+            f"get {COCO_URL} on a machine that can, and put it into {path.parent} (or set TORCH_HOME)"
+        ) from None
     return data
-
-
-def _unobtainable(path: Path, reason: str) -> NoReturn:
-    raise WeightsError(
-        f"{path.name}: not in {path.parent}, and the download failed ({reason}); get {COCO_URL} on a machine "
-        f"that can, and put it into {path.parent} (or set TORCH_HOME)"
-    ) from None
-
-
-def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Run ``call``, waiting for it no longer than ``seconds``: a socket's own limit leaves out DNS."""
-    result: list[T] = []
-    errors: list[Exception] = []
-
-    def run() -> None:
-        try:
-            result.append(call())
-        except Exception as error:  # passed on below, in the caller's thread
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not result:
-        raise TimeoutError(f"no answer within {seconds:.0f} s")
-    return result[0]
-
-
-def _read(stream: Any) -> bytes:
-    """Read a response to its end, with a progress bar."""
-    length = int(stream.headers.get("Content-Length") or 0)
-    parts: list[bytes] = []
-    with stream, click.progressbar(length=length, label="COCO weights", file=sys.stderr) as bar:
-        while part := _within(STALL_SECONDS, lambda: stream.read(1 << 20)):
-            parts.append(part)
-            bar.update(len(part))
-    return b"".join(parts)
 
 
 # ------------------------------------------------------------------------------ embedded, files

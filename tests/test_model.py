@@ -15,7 +15,15 @@ from pipeline.checkpoint import Checkpoint, load_model, save_checkpoint
 from pipeline.config import ModelConfig, TrainConfig, UserError
 from pipeline.dataset import CocoDataset, collate_fn
 from pipeline.ignore import covered, respect_ignore_regions
-from pipeline.model import COCO, EMBEDDED, build_model, parameter_groups, part_of, set_trainable
+from pipeline.model import (
+    COCO,
+    EMBEDDED,
+    FrozenBatchNorm,
+    build_model,
+    parameter_groups,
+    part_of,
+    set_trainable,
+)
 from pipeline.weights import coco_path, resolve
 
 FILE_NAME = "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"
@@ -78,12 +86,12 @@ def test_cached_coco_weights_are_loaded(stand_in: Path, weights: str) -> None:
     assert not [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
 
 
-def one_step(model: torch.nn.Module, folder: Path, parts: tuple[str, ...]) -> None:
+def one_step(model: torch.nn.Module, folder: Path, parts: tuple[str, ...], start: str) -> None:
     write_split(folder, 2, empty=0)
     data = CocoDataset(folder / "annotations.json", folder / "images", CLASSES)
     config = TrainConfig(trainable=parts)
     set_trainable(model, parts)
-    optimizer = torch.optim.AdamW(parameter_groups(model, config))
+    optimizer = torch.optim.AdamW(parameter_groups(model, config, start))
     losses = respect_ignore_regions(model).train()(*collate_fn([data[0], data[1]]))
     torch.stack(list(losses.values())).sum().backward()
     optimizer.step()
@@ -96,7 +104,7 @@ def test_coco_heads_move_frozen_layers_do_not_and_a_reload_is_bit_identical(
     start = resolve(ModelConfig(weights="coco"))
     model = build_model(COCO, 3, SMALL, start.state)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    one_step(model, tmp_path / "split", ("heads",))
+    one_step(model, tmp_path / "split", ("heads",), "coco")
     after = model.state_dict()
     moved = {k for k in before if not torch.equal(before[k], after[k])}
     assert moved and all(k.startswith(("rpn.", "roi_heads.")) for k in moved)
@@ -134,7 +142,7 @@ def test_embedded_parts_learn_as_told_and_a_reload_is_bit_identical(tmp_path: Pa
     )
     before = {k: v.clone() for k, v in model.state_dict().items()}
     assert all(torch.equal(before[f"backbone.body.{k}"], v) for k, v in start.state.items())
-    one_step(model, tmp_path / "split", ("heads", "fpn", "stage4"))
+    one_step(model, tmp_path / "split", ("heads", "fpn", "stage4"), "embedded")
     moved = {k for k, v in model.state_dict().items() if not torch.equal(before[k], v)}
     assert {part_of(k) for k in moved} == {"heads", "fpn", "stage4"}
     assert not any(k.endswith(".bias") for k in moved if k.startswith("backbone.body."))
@@ -152,14 +160,43 @@ def test_embedded_taps_have_the_spread_the_pyramid_divides_by() -> None:
         assert 0.4 < float(tap.std()) / std < 2.5
 
 
-def test_stages_learn_slower_and_biases_do_not_decay() -> None:
-    model = build_model(EMBEDDED, 3, SMALL)
-    config = TrainConfig(trainable=("heads", "stage4"), lr=1e-3, backbone_lr_factor=0.1, weight_decay=0.5)
+@pytest.mark.parametrize("eps", [0.0, 1e-5])
+def test_the_fast_frozen_norm_is_torchvisions(eps: float) -> None:
+    ours, theirs = FrozenBatchNorm(8, eps=eps), FrozenBatchNorm2d(8, eps=eps)
+    for value in theirs.state_dict().values():
+        value.uniform_(0.5, 2)
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(2, 8, 5, 5)
+    assert torch.allclose(ours(x), theirs(x), atol=1e-5)
+    assert not list(ours.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "rates"),
+    [
+        (EMBEDDED, "embedded", {"heads": {1e-3}, "stage4": {1e-4}}),
+        (EMBEDDED, "none", {"heads": {1e-3}, "stage4": {1e-3}}),
+        (COCO, "coco", {"heads": {1e-3, 1e-4}, "stage4": {1e-4}}),
+    ],
+)
+def test_what_is_pretrained_learns_slower_and_biases_do_not_decay(
+    name: str, start: str, rates: dict[str, set[float]]
+) -> None:
+    model = build_model(name, 3, SMALL)
+    config = TrainConfig(trainable=("heads", "stage4"), lr=1e-3, pretrained_lr_factor=0.1, weight_decay=0.5)
     set_trainable(model, config.trainable)
-    groups = parameter_groups(model, config)
-    assert {(g["lr"], g["weight_decay"]) for g in groups} == {(1e-3, 0.5), (1e-3, 0.0), (1e-4, 0.5)}
-    learning = sum(p.requires_grad for p in model.parameters())
-    assert sum(len(g["params"]) for g in groups) == learning
+    groups = parameter_groups(model, config, start)
+    rate = {id(p): round(g["lr"], 9) for g in groups for p in g["params"]}
+    decay = {id(p): g["weight_decay"] for g in groups for p in g["params"]}
+    found: dict[str, set[float]] = {}
+    for key, parameter in model.named_parameters():
+        assert (id(parameter) in rate) == parameter.requires_grad
+        if parameter.requires_grad:
+            found.setdefault(part_of(key), set()).add(rate[id(parameter)])
+            assert decay[id(parameter)] == (0.5 if key.endswith("weight") else 0.0)
+    assert found == rates
+    fast = {key for key, p in model.named_parameters() if p.requires_grad and rate[id(p)] == 1e-3}
+    assert name != COCO or all("_predictor." in key for key in fast)
 
 
 # ------------------------------------------------------------------------------ closed networks

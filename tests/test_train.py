@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,8 +17,8 @@ from pipeline import fit
 from pipeline.checkpoint import Checkpoint, load_checkpoint, load_model
 from pipeline.config import ModelConfig, Profile, TrainConfig, UserError
 from pipeline.dataset import CocoDataset
-from pipeline.fit import choose_precision, schedule, seed_of
 from pipeline.inference import predict_array, predict_coco
+from pipeline.recipe import choose_precision, schedule, seed_of
 from pipeline.train import OUTPUTS, train
 
 PROFILE = Profile(
@@ -27,7 +28,8 @@ PROFILE = Profile(
     splits={},
     model=ModelConfig(weights="embedded", min_size=96, max_size=96, detections_per_img=8),
     train=TrainConfig(
-        trainable=("heads", "fpn"), epochs=2, batch_size=2, box_batch_size_per_image=32, precision="fp32", ema=0.5
+        trainable=("heads", "fpn"), epochs=2, batch_size=2, box_batch_size_per_image=32, precision="fp32",
+        ema=0.5,
     ),
 )  # fmt: skip
 
@@ -80,7 +82,9 @@ train({PROFILE!r}, Path({str(splits[0])!r}), Path({str(splits[1])!r}), Path({str
 assert "torch" not in sys.modules
 """
     root = Path(__file__).parents[1]
-    run = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False
+    )
     assert (run.returncode, run.stdout) == (0, "train: up to date\n"), run.stderr
     assert before == {name: (trained / name).stat().st_mtime_ns for name in OUTPUTS}
 
@@ -90,8 +94,8 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(
 ) -> None:
     whole_epoch = fit.train_one_epoch
 
-    def interrupted(*args: object, **options: object) -> dict[str, float]:
-        if options["epoch"] == 1:
+    def interrupted(*args: Any, **options: Any) -> dict[str, float]:
+        if options["so_far"].epoch == 1:
             raise KeyboardInterrupt
         return whole_epoch(*args, **options)
 
@@ -198,7 +202,9 @@ def test_predictions_come_under_the_files_own_ids(trained: Path, splits: tuple[P
     found = predict_array(model, image)
     assert found.boxes.shape == (len(found.rles), 4) and found.labels.min() >= 1
     assert list(found.scores) == sorted(found.scores, reverse=True)
-    assert [r["score"] for r in results if r["image_id"] == 10] == pytest.approx(found.scores.tolist(), abs=1e-4)
+    assert [r["score"] for r in results if r["image_id"] == 10] == pytest.approx(
+        found.scores.tolist(), abs=1e-4
+    )
     assert found.rles[0]["size"] == [96, 96] and isinstance(found.rles[0]["counts"], str)
 
 
@@ -208,6 +214,19 @@ def test_the_rate_warms_up_and_falls_to_one_percent() -> None:
     assert rates[0] == pytest.approx(1 / 11) and max(rates) == rates[10] == 1
     assert rates[10:] == sorted(rates[10:], reverse=True) and rates[-1] == pytest.approx(0.01, abs=1e-3)
     assert max(schedule(step, 8, TrainConfig(warmup_iterations=1000)) for step in range(8)) == 1
+
+
+def test_a_start_that_detects_needs_fewer_epochs(
+    trained: Path, splits: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A checkpoint of the same classes goes on with its predictors, for ``pretrained_epochs``."""
+    model = dataclasses.replace(PROFILE.model, weights=str(trained / "model.pt"))
+    profile = dataclasses.replace(with_train(epochs=5, pretrained_epochs=1, lr=1e-12), model=model)
+    train(profile, *splits, tmp_path)
+    first, second = load_checkpoint(trained / "model.pt"), load_checkpoint(tmp_path / "last.pt")
+    assert (second.epoch, second.epochs, second.start["kind"]) == (1, 1, "checkpoint")
+    key = "roi_heads.box_predictor.cls_score.weight"
+    assert torch.allclose(first.state[key], second.state[key], atol=1e-6)
 
 
 def test_seeds_and_precision() -> None:

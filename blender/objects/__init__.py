@@ -43,10 +43,14 @@ def load_assets(people_dir: Path) -> Assets:
     except FileNotFoundError:
         raise UserError(f"{path}: no people; bake them first (make people)") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a readable people manifest ({error}); delete it and bake again") from None
+        raise UserError(
+            f"{path}: not a readable people manifest ({error}); delete it and bake again"
+        ) from None
     for entry in people:
         if not (people_dir / entry["file"]).is_file():
-            raise UserError(f"{people_dir / entry['file']}: missing; delete {path} and bake again (make people)")
+            raise UserError(
+                f"{people_dir / entry['file']}: missing; delete {path} and bake again (make people)"
+            )
     return Assets(people_dir, people, sha256_file(path))
 
 

@@ -15,7 +15,14 @@ from blender.mesh import Colour, Material, Part, box, boxes, cylinder, rounded_p
 from blender.objects import Assets
 from blender.ranges import integer, pick
 
-_BRIGHT: tuple[Colour, ...] = ((0.75, 0.42, 0.02), (0.5, 0.03, 0.02), (0.03, 0.1, 0.4), (0.05, 0.2, 0.08), (0.3, 0.3, 0.31), (0.7, 0.15, 0.02))  # fmt: skip
+_BRIGHT: tuple[Colour, ...] = (
+    (0.75, 0.42, 0.02),
+    (0.5, 0.03, 0.02),
+    (0.03, 0.1, 0.4),
+    (0.05, 0.2, 0.08),
+    (0.3, 0.3, 0.31),
+    (0.7, 0.15, 0.02),
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,10 @@ def _bright(rng: np.random.Generator) -> Colour:
 def _bollard(rng: np.random.Generator) -> list[Part]:
     paint = Material("paint", (0.78, 0.45, 0.02), 0.5)
     radius, height = rng.uniform(0.05, 0.10), rng.uniform(0.6, 1.2)
-    parts = [cylinder((0, 0, 0), (0, 0, height), radius, paint), boxes([(0, 0, 0.006)], (0.24, 0.24, 0.012), paint)]
+    parts = [
+        cylinder((0, 0, 0), (0, 0, height), radius, paint),
+        boxes([(0, 0, 0.006)], (0.24, 0.24, 0.012), paint),
+    ]
     if rng.random() < 0.5:
         band = Material("paint", (0.02, 0.02, 0.02), 0.3)
         parts += [cylinder((0, 0, z), (0, 0, z + 0.1), radius + 0.002, band) for z in (0.3, 0.55)]
@@ -94,29 +104,54 @@ def _roll_cage(rng: np.random.Generator) -> list[Part]:
     wire = Material("galvanised", (0.5, 0.5, 0.52), 0.3)
     black = Material("rubber", (0.02, 0.02, 0.02), 0.5)
     posts = [(x, y, 0.95) for x in (-0.35, 0.35) for y in (-0.4, 0.4)]
-    wheels = [cylinder((x, y - 0.015, 0.06), (x, y + 0.015, 0.06), 0.06, black, 14) for x in (-0.3, 0.3) for y in (-0.35, 0.35)]
+    wheels = [
+        cylinder((x, y - 0.015, 0.06), (x, y + 0.015, 0.06), 0.06, black, 14)
+        for x in (-0.3, 0.3)
+        for y in (-0.35, 0.35)
+    ]
     base = box((-0.36, -0.41, 0.14), (0.36, 0.41, 0.17), Material("paint", _bright(rng), 0.4))
-    parts = [*_mesh_walls(0.7, 0.8, 0.18, 1.65, 0.13, wire), boxes(posts, (0.03, 0.03, 1.6), wire), base, *wheels]
+    parts = [
+        *_mesh_walls(0.7, 0.8, 0.18, 1.65, 0.13, wire),
+        boxes(posts, (0.03, 0.03, 1.6), wire),
+        base,
+        *wheels,
+    ]
     if rng.random() < 0.6:
         count = int(rng.integers(2, 9))
-        centres = np.stack([rng.uniform(-0.18, 0.18, count), rng.uniform(-0.2, 0.2, count), 0.3 + 0.22 * (np.arange(count) % 5)], 1)
+        centres = np.stack(
+            [
+                rng.uniform(-0.18, 0.18, count),
+                rng.uniform(-0.2, 0.2, count),
+                0.3 + 0.22 * (np.arange(count) % 5),
+            ],
+            1,
+        )
         tint = rng.uniform(0.7, 1.1, (count, 1)) * np.array([0.84, 0.54, 0.28])
         parts.append(boxes(centres, (0.3, 0.34, 0.21), Material("cardboard", (0.5, 0.5, 0.5), 0.3), tint))
-    return parts  # fmt: skip
+    return parts
 
 
 def _mesh_box(rng: np.random.Generator) -> list[Part]:
     """A wire-mesh pallet (gitterbox: 1240 x 835 x 970 mm)."""
-    steel = Material("paint", _bright(rng), 0.6) if rng.random() < 0.5 else Material("steel", (0.2, 0.2, 0.21), 0.7)
+    steel = (
+        Material("paint", _bright(rng), 0.6)
+        if rng.random() < 0.5
+        else Material("steel", (0.2, 0.2, 0.21), 0.7)
+    )
     parts: list[Part] = []
     for level in range(int(rng.integers(1, 4))):
         z = 0.97 * level
         parts += [p.moved((0, 0, z)) for p in _mesh_walls(1.2, 0.8, 0.15, 0.93, 0.1, steel)]
         posts = [(x, y, z + 0.48) for x in (-0.6, 0.6) for y in (-0.4, 0.4)]
-        parts += [boxes(posts, (0.05, 0.05, 0.95), steel), box((-0.6, -0.4, z + 0.10), (0.6, 0.4, z + 0.14), steel)]
+        parts += [
+            boxes(posts, (0.05, 0.05, 0.95), steel),
+            box((-0.6, -0.4, z + 0.10), (0.6, 0.4, z + 0.14), steel),
+        ]
         if rng.random() < 0.5:
             fill = z + 0.14 + rng.uniform(0.2, 0.7)
-            parts.append(box((-0.57, -0.37, z + 0.15), (0.57, 0.37, fill), Material("plastic", _bright(rng), 0.5)))
+            parts.append(
+                box((-0.57, -0.37, z + 0.15), (0.57, 0.37, fill), Material("plastic", _bright(rng), 0.5))
+            )
     return parts
 
 
@@ -134,28 +169,47 @@ def _trolley(rng: np.random.Generator) -> list[Part]:
     """A platform trolley with a push bar: four wheels and a loop, but no pallet truck."""
     frame = Material("paint", _bright(rng), 0.4)
     deck, dark = Material("wood", (0.35, 0.25, 0.15), 0.5), Material("rubber", (0.03, 0.03, 0.03), 0.5)
-    bar = rounded_path([(-0.48, -0.28, 0.2), (-0.5, -0.28, 0.98), (-0.5, 0.28, 0.98), (-0.48, 0.28, 0.2)], 0.1)
-    wheels = [cylinder((x, y - 0.02, 0.08), (x, y + 0.02, 0.08), 0.08, dark, 16) for x in (-0.38, 0.38) for y in (-0.25, 0.25)]
+    bar = rounded_path(
+        [(-0.48, -0.28, 0.2), (-0.5, -0.28, 0.98), (-0.5, 0.28, 0.98), (-0.48, 0.28, 0.2)], 0.1
+    )
+    wheels = [
+        cylinder((x, y - 0.02, 0.08), (x, y + 0.02, 0.08), 0.08, dark, 16)
+        for x in (-0.38, 0.38)
+        for y in (-0.25, 0.25)
+    ]
     parts = [box((-0.5, -0.3, 0.17), (0.5, 0.3, 0.21), deck), tube(bar, 0.016, frame, 8), *wheels]
     if rng.random() < 0.5:
         shelf = [(x, y, 0.6) for x in (-0.48, 0.48) for y in (-0.28, 0.28)]
         parts += [boxes(shelf, (0.03, 0.03, 0.8), frame), box((-0.5, -0.3, 0.58), (0.5, 0.3, 0.6), deck)]
-    return parts  # fmt: skip
+    return parts
 
 
 def _sack_truck(rng: np.random.Generator) -> list[Part]:
     frame, dark = Material("paint", _bright(rng), 0.4), Material("rubber", (0.02, 0.02, 0.02), 0.5)
-    rail = rounded_path([(0.0, -0.17, 0.05), (-0.14, -0.17, 1.15), (-0.14, 0.17, 1.15), (0.0, 0.17, 0.05)], 0.12)
-    rungs = [tube([(-0.035 * k - 0.01, -0.17, 0.28 * k + 0.05), (-0.035 * k - 0.01, 0.17, 0.28 * k + 0.05)], 0.012, frame, 8) for k in (1, 2, 3)]
+    rail = rounded_path(
+        [(0.0, -0.17, 0.05), (-0.14, -0.17, 1.15), (-0.14, 0.17, 1.15), (0.0, 0.17, 0.05)], 0.12
+    )
+    rungs = [
+        tube(
+            [(-0.035 * k - 0.01, -0.17, 0.28 * k + 0.05), (-0.035 * k - 0.01, 0.17, 0.28 * k + 0.05)],
+            0.012,
+            frame,
+            8,
+        )
+        for k in (1, 2, 3)
+    ]
     wheels = [cylinder((-0.1, y, 0.13), (-0.1, y + 0.05, 0.13), 0.13, dark) for y in (-0.27, 0.22)]
-    return [tube(rail, 0.016, frame, 8), *rungs, *wheels, box((0.0, -0.2, 0.02), (0.22, 0.2, 0.03), frame)]  # fmt: skip
+    return [tube(rail, 0.016, frame, 8), *rungs, *wheels, box((0.0, -0.2, 0.02), (0.22, 0.2, 0.03), frame)]
 
 
 def _cabinet(rng: np.random.Generator) -> list[Part]:
     steel = Material("paint", _bright(rng) if rng.random() < 0.4 else (0.4, 0.41, 0.42), 0.4)
     handle = Material("plastic", (0.02, 0.02, 0.02), 0.2)
     height = rng.uniform(0.9, 2.0)
-    return [box((-0.22, -0.45, 0.05), (0.22, 0.45, height), steel), box((0.22, -0.03, 0.6), (0.235, -0.01, 0.75), handle)]
+    return [
+        box((-0.22, -0.45, 0.05), (0.22, 0.45, height), steel),
+        box((0.22, -0.03, 0.6), (0.235, -0.01, 0.75), handle),
+    ]
 
 
 def _extinguisher(rng: np.random.Generator) -> list[Part]:
@@ -170,7 +224,11 @@ def _extinguisher(rng: np.random.Generator) -> list[Part]:
 def _ladder(rng: np.random.Generator) -> list[Part]:
     alu = Material("galvanised", (0.6, 0.6, 0.62), 0.2)
     height = rng.uniform(1.4, 2.4)
-    rails = [tube([(s * 0.5, y, 0.0), (0.0, y * 0.8, height)], 0.022, alu, 6) for s in (-1, 1) for y in (-0.25, 0.25)]
+    rails = [
+        tube([(s * 0.5, y, 0.0), (0.0, y * 0.8, height)], 0.022, alu, 6)
+        for s in (-1, 1)
+        for y in (-0.25, 0.25)
+    ]
     steps = [((1 - z / height) * 0.5, 0, z) for z in np.arange(0.3, height, 0.28)]
     return [*rails, boxes(steps, (0.08, 0.44, 0.025), alu)]
 
@@ -189,8 +247,16 @@ VARIANTS: dict[str, Callable[[np.random.Generator], list[Part]]] = {
     "ladder": _ladder,
 }
 SIZES = {
-    "bollard": (0.26, 0.26), "barrier": (2.0, 0.15), "drum": (0.62, 0.62), "roll_cage": (0.75, 0.85),
-    "mesh_box": (1.28, 0.86), "bin": (0.66, 0.58), "trolley": (1.08, 0.64), "sack_truck": (0.5, 0.6),
-    "cabinet": (0.48, 0.92), "extinguisher": (0.24, 0.2), "ladder": (1.06, 0.55),
-}  # fmt: skip
+    "bollard": (0.26, 0.26),
+    "barrier": (2.0, 0.15),
+    "drum": (0.62, 0.62),
+    "roll_cage": (0.75, 0.85),
+    "mesh_box": (1.28, 0.86),
+    "bin": (0.66, 0.58),
+    "trolley": (1.08, 0.64),
+    "sack_truck": (0.5, 0.6),
+    "cabinet": (0.48, 0.92),
+    "extinguisher": (0.24, 0.2),
+    "ladder": (1.06, 0.55),
+}
 """Length and width on the floor, metres."""

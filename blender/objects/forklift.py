@@ -116,8 +116,17 @@ def _mast(params: dict[str, Any], steel: Material) -> list[Part]:
 
 def _guard(material: Material) -> list[Part]:
     """Overhead guard: four posts and a slatted roof."""
-    posts = [tube([(x, y, 0.9), (x * 0.75, y * 0.95, 2.1)], 0.035, material, 8) for x in (-0.8, 0.7) for y in (-0.5, 0.5)]
+    posts = [
+        tube([(x, y, 0.9), (x * 0.75, y * 0.95, 2.1)], 0.035, material, 8)
+        for x in (-0.8, 0.7)
+        for y in (-0.5, 0.5)
+    ]
     slats = [(x, 0, 2.12) for x in np.linspace(-0.55, 0.5, 7)]
     frame = [(x, 0, 2.1) for x in (-0.6, 0.55)]
     sides = [(-0.02, y, 2.1) for y in (-0.48, 0.48)]
-    return [*posts, boxes(slats, (0.03, 0.96, 0.03), material), boxes(frame, (0.07, 1.02, 0.06), material), boxes(sides, (1.2, 0.07, 0.06), material)]  # fmt: skip
+    return [
+        *posts,
+        boxes(slats, (0.03, 0.96, 0.03), material),
+        boxes(frame, (0.07, 1.02, 0.06), material),
+        boxes(sides, (1.2, 0.07, 0.06), material),
+    ]

@@ -14,8 +14,20 @@ from blender.mesh import Colour, Floats, Material, Part, box, boxes, tube
 from blender.objects import Assets
 from blender.ranges import chance, integer, pick, uniform
 
-WALLS: dict[str, Colour] = {"white": (0.62, 0.62, 0.60), "grey": (0.36, 0.37, 0.38), "cream": (0.58, 0.54, 0.45), "dark": (0.12, 0.12, 0.13), "block": (0.45, 0.43, 0.40)}  # fmt: skip
-FLOORS: dict[str, Colour] = {"light": (0.36, 0.36, 0.35), "grey": (0.22, 0.22, 0.22), "dark": (0.12, 0.12, 0.12), "green": (0.18, 0.24, 0.20), "brown": (0.26, 0.23, 0.20)}  # fmt: skip
+WALLS: dict[str, Colour] = {
+    "white": (0.62, 0.62, 0.60),
+    "grey": (0.36, 0.37, 0.38),
+    "cream": (0.58, 0.54, 0.45),
+    "dark": (0.12, 0.12, 0.13),
+    "block": (0.45, 0.43, 0.40),
+}
+FLOORS: dict[str, Colour] = {
+    "light": (0.36, 0.36, 0.35),
+    "grey": (0.22, 0.22, 0.22),
+    "dark": (0.12, 0.12, 0.12),
+    "green": (0.18, 0.24, 0.20),
+    "brown": (0.26, 0.23, 0.20),
+}
 
 
 @dataclass(frozen=True)
@@ -120,9 +132,21 @@ def _openings(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
         side = rng.choice([-1, 1])
         for x in np.arange(1.0, length - 1.5, 2.4):
             inner, outer = side * (half - 0.03), side * (half - 0.001)
-            parts.append(box((x, min(inner, outer), low), (x + 1.8, max(inner, outer), min(height - 0.4, low + 1.3)), glow))
+            parts.append(
+                box(
+                    (x, min(inner, outer), low),
+                    (x + 1.8, max(inner, outer), min(height - 0.4, low + 1.3)),
+                    glow,
+                )
+            )
         if rng.random() < 0.5:
-            parts.append(box((length - 0.03, -half * 0.8, low), (length - 0.001, half * 0.8, min(height - 0.4, low + 1.2)), glow))
+            parts.append(
+                box(
+                    (length - 0.03, -half * 0.8, low),
+                    (length - 0.001, half * 0.8, min(height - 0.4, low + 1.2)),
+                    glow,
+                )
+            )
     for _ in range(int(rng.integers(0, 6))):
         sign = Material("paper", _door_colour(rng), 0.1)
         y, z = rng.uniform(-0.9, 0.9) * half, rng.uniform(1.2, min(3.2, height - 0.6))
@@ -132,7 +156,15 @@ def _openings(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
 
 
 def _door_colour(rng: np.random.Generator) -> Colour:
-    choices: tuple[Colour, ...] = ((0.35, 0.36, 0.37), (0.55, 0.55, 0.53), (0.05, 0.15, 0.35), (0.55, 0.40, 0.05), (0.4, 0.03, 0.02), (0.05, 0.3, 0.1), (0.3, 0.2, 0.1))  # fmt: skip
+    choices: tuple[Colour, ...] = (
+        (0.35, 0.36, 0.37),
+        (0.55, 0.55, 0.53),
+        (0.05, 0.15, 0.35),
+        (0.55, 0.40, 0.05),
+        (0.4, 0.03, 0.02),
+        (0.05, 0.3, 0.1),
+        (0.3, 0.2, 0.1),
+    )
     return choices[int(rng.integers(len(choices)))]
 
 
@@ -144,7 +176,7 @@ def _marks(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
     joints = [(x, 0, 0.0006) for x in np.arange(3, length, 5.0)]
     parts = [boxes(joints, (0.012, 2 * half, 0.0006), dark)]
     for k in range(int(rng.integers(2, 12))):
-        x, y, w = rng.uniform(0, length), rng.uniform(-half, half), rng.uniform(0.02, 0.09)
+        x, y, w = rng.uniform(2.6, length - 2.6), rng.uniform(-0.7, 0.7) * half, rng.uniform(0.02, 0.09)
         points = [(x, y, 0.0010 + 0.0001 * k)]
         yaw = rng.normal(0, 0.3)
         parts.append(boxes(points, (rng.uniform(0.5, 5.0), w, 0.0005), dark, yaw=yaw))

@@ -17,7 +17,14 @@ from blender.ranges import chance, integer, pick, uniform
 LENGTH, WIDTH, HEIGHT = 1.2, 0.8, 0.144
 _BOARD = 0.022
 _CARD = ((0.42, 0.27, 0.14), (0.38, 0.25, 0.14), (0.48, 0.34, 0.20), (0.33, 0.22, 0.13))
-_GOODS = ((0.5, 0.5, 0.48), (0.05, 0.12, 0.3), (0.35, 0.05, 0.04), (0.1, 0.22, 0.1), (0.03, 0.03, 0.035), (0.55, 0.45, 0.1))  # fmt: skip
+_GOODS = (
+    (0.5, 0.5, 0.48),
+    (0.05, 0.12, 0.3),
+    (0.35, 0.05, 0.04),
+    (0.1, 0.22, 0.1),
+    (0.03, 0.03, 0.035),
+    (0.55, 0.45, 0.1),
+)
 
 
 @dataclass(frozen=True)
@@ -59,20 +66,26 @@ def build(params: dict[str, Any], assets: Assets) -> list[Part]:
     parts: list[Part] = []
     for level in range(params["stack"]):
         shift = rng.normal(0, 0.008, 2) if level else np.zeros(2)
-        parts.append(pallet(rng, params["wear"]).moved((shift[0], shift[1], level * HEIGHT), rng.normal(0, 0.008)))
+        parts.append(
+            pallet(rng, params["wear"]).moved((shift[0], shift[1], level * HEIGHT), rng.normal(0, 0.008))
+        )
     if params["load"] in ("cartons", "goods"):
         parts += carton_stack(rng, params["load_height"], params["load"] == "goods", params["wear"])
     if params["load"] == "crate":
         parts += crate(rng, params["load_height"], params["wear"])
     if params["wrapped"]:
-        low, high = np.array([-0.61, -0.41, 0.13]), np.array([0.61, 0.41, HEIGHT + params["load_height"] + 0.01])
+        low, high = (
+            np.array([-0.61, -0.41, 0.13]),
+            np.array([0.61, 0.41, HEIGHT + params["load_height"] + 0.01]),
+        )
         parts.append(box(low.tolist(), high.tolist(), Material("film", (0.75, 0.77, 0.8), 0.0)))
     return parts
 
 
 def pallet(rng: np.random.Generator, wear: float) -> Part:
     """One EUR pallet: 5 top boards, 3 stringer boards, 9 blocks, 3 bottom boards."""
-    centres, sizes = [], []
+    centres: list[tuple[float, float, float]] = []
+    sizes: list[tuple[float, float, float]] = []
     widths = (0.145, 0.10, 0.145, 0.10, 0.145)
     rows = np.array([-0.3275, -0.18, 0.0, 0.18, 0.3275])
     for y, w in zip(rows, widths, strict=True):
@@ -108,8 +121,14 @@ def carton_stack(rng: np.random.Generator, height: float, goods: bool, wear: flo
     base = np.array(palette[int(rng.integers(len(palette)))])
     tint = base * rng.uniform(0.85, 1.12, (len(grid), 1)) / 0.5
     kind = "plastic" if goods and rng.random() < 0.5 else "cardboard"
-    body = boxes(centres, size - 0.004, Material(kind, (0.5, 0.5, 0.5), round(wear * 0.6, 2)), tint, rng.normal(0, 0.012, len(grid)))
-    return [body, *_tape_and_labels(rng, centres, size)]  # fmt: skip
+    body = boxes(
+        centres,
+        size - 0.004,
+        Material(kind, (0.5, 0.5, 0.5), round(wear * 0.6, 2)),
+        tint,
+        rng.normal(0, 0.012, len(grid)),
+    )
+    return [body, *_tape_and_labels(rng, centres, size)]
 
 
 def _tape_and_labels(rng: np.random.Generator, centres: np.ndarray, size: np.ndarray) -> list[Part]:
@@ -131,7 +150,8 @@ def _tape_and_labels(rng: np.random.Generator, centres: np.ndarray, size: np.nda
 def crate(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
     """Wooden pallet collars stacked on the pallet."""
     rings = max(1, round(height / 0.2))
-    centres, sizes = [], []
+    centres: list[tuple[float, float, float]] = []
+    sizes: list[tuple[float, float, float]] = []
     for ring in range(rings):
         z = HEIGHT + 0.2 * ring + 0.1
         for y in (-0.39, 0.39):
@@ -143,7 +163,9 @@ def crate(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
     tint = rng.uniform(0.75, 1.15, (len(centres), 1)) * np.ones(3)
     wood = Material("wood", (0.45, 0.32, 0.19), round(wear, 2))
     steel = Material("galvanised", (0.5, 0.5, 0.5), 0.3)
-    hinges = [(x, y, HEIGHT + 0.2 * r + 0.1) for r in range(rings) for x in (-0.58, 0.58) for y in (-0.395, 0.395)]
+    hinges = [
+        (x, y, HEIGHT + 0.2 * r + 0.1) for r in range(rings) for x in (-0.58, 0.58) for y in (-0.395, 0.395)
+    ]
     lid = HEIGHT + 0.2 * rings
     parts = [boxes(centres, sizes, wood, tint), boxes(hinges, (0.06, 0.02, 0.14), steel)]
     if rng.random() < 0.5:

@@ -117,21 +117,24 @@ def _forks(params: dict[str, Any], paint: Material) -> list[Part]:
     """Two inverted channels: top plate, two flanges, a tapered tip, a load roller."""
     parts: list[Part] = []
     top = 0.085 + params["lift"]
-    half, heel, tip = params["fork_width"] / 2, 0.14, 0.16 + params["fork_length"]
+    half: float = params["fork_width"] / 2
+    heel, tip = 0.14, 0.16 + params["fork_length"]
     rubber, steel = Material("plastic", (0.02, 0.02, 0.02), 0.5), Material("steel", (0.4, 0.4, 0.4), 0.5)
     for y in _fork_centres(params):
         parts.append(box((heel, y - half, top - 0.006), (tip - 0.12, y + half, top), paint))
         for side in (-1, 1):
             edge = y + side * (half - 0.003)
-            parts.append(box((heel, edge - 0.003, top - 0.055), (tip - 0.12, edge + 0.003, top - 0.006), paint))
+            parts.append(
+                box((heel, edge - 0.003, top - 0.055), (tip - 0.12, edge + 0.003, top - 0.006), paint)
+            )
         outline = [(tip - 0.12, -half), (tip - 0.02, -half * 0.55), (tip, -half * 0.25)]
         outline += [(x, -w) for x, w in reversed(outline)]
         parts.append(prism([(x, y + w) for x, w in outline], top - 0.04, top, 2, paint))
         roller = tip - 0.22
         parts.append(cylinder((roller, y - 0.04, 0.041), (roller, y + 0.04, 0.041), 0.041, rubber))
         # The load wheel's arm goes down as the fork goes up.
-        for side in (-0.048, 0.048):
-            arm = [(roller, y + side, 0.041), (roller - 0.18, y + side, top - 0.03)]
+        for offset in (-0.048, 0.048):
+            arm = [(roller, y + offset, 0.041), (roller - 0.18, y + offset, top - 0.03)]
             parts.append(tube(arm, 0.011, steel, 8))
         parts.append(tube([(heel, y, top - 0.035), (roller - 0.18, y, top - 0.035)], 0.012, steel, 8))
     return parts
@@ -142,7 +145,14 @@ def _apron(params: dict[str, Any], paint: Material) -> list[Part]:
     lift, half = params["lift"], params["overall_width"] / 2
     low, high = 0.03 + lift, 0.40 + lift
     inner = 0.085
-    front = [(-half, low), (half, low), (half, low + 0.055), (inner, high), (-inner, high), (-half, low + 0.055)]
+    front = [
+        (-half, low),
+        (half, low),
+        (half, low + 0.055),
+        (inner, high),
+        (-inner, high),
+        (-half, low + 0.055),
+    ]
     parts = [prism(front, 0.15, 0.165, 0, paint)]
     for y in (-inner, inner - 0.012):  # cheeks beside the pump
         cheek = [(low + 0.06, 0.155), (low + 0.06, 0.05), (high, 0.0), (high, 0.155)]
@@ -196,10 +206,31 @@ def _tiller(params: dict[str, Any], paint: Material) -> list[Part]:
     black = Material("plastic", (0.02, 0.02, 0.02), 0.4)
     loop = length - 0.30
     shapes = {
-        "triangle": [(0.02, loop), (0.15, length - 0.06), (0.13, length), (-0.13, length), (-0.15, length - 0.06), (-0.02, loop)],
-        "loop": [(0.02, loop), (0.11, loop + 0.08), (0.17, length), (-0.17, length), (-0.11, loop + 0.08), (-0.02, loop)],
-        "shield": [(0.05, loop - 0.03), (0.17, loop + 0.03), (0.19, length), (-0.19, length), (-0.17, loop + 0.03), (-0.05, loop - 0.03)],
-    }  # fmt: skip
+        "triangle": [
+            (0.02, loop),
+            (0.15, length - 0.06),
+            (0.13, length),
+            (-0.13, length),
+            (-0.15, length - 0.06),
+            (-0.02, loop),
+        ],
+        "loop": [
+            (0.02, loop),
+            (0.11, loop + 0.08),
+            (0.17, length),
+            (-0.17, length),
+            (-0.11, loop + 0.08),
+            (-0.02, loop),
+        ],
+        "shield": [
+            (0.05, loop - 0.03),
+            (0.17, loop + 0.03),
+            (0.19, length),
+            (-0.19, length),
+            (-0.17, loop + 0.03),
+            (-0.05, loop - 0.03),
+        ],
+    }
     corners = [(0.0, y, z) for y, z in shapes[params["handle_shape"]]]
     grip = [(0.0, y * 0.72, length) for y in (-0.14, 0.14)]
     parts = [
@@ -207,11 +238,20 @@ def _tiller(params: dict[str, Any], paint: Material) -> list[Part]:
         tube([(0, 0, 0.10), (0, 0, loop + 0.02)], 0.02, paint, 12),
         tube(rounded_path(corners, 0.045, closed=True), 0.0135, paint, 10, closed=True),
         tube(grip, 0.0175, black, 12),
-        tube([(0.012, 0.0, loop), (0.016, 0.0, length - 0.07), (0.016, 0.05, length - 0.05)], 0.007, black, 8),
+        tube(
+            [(0.012, 0.0, loop), (0.016, 0.0, length - 0.07), (0.016, 0.05, length - 0.05)], 0.007, black, 8
+        ),
         box((-0.02, -0.035, loop - 0.02), (0.03, 0.035, loop + 0.07), black),
     ]
     if params["handle_shape"] == "shield":  # a plate fills the lower part of the loop
-        plate = [(-0.05, loop - 0.03), (0.05, loop - 0.03), (0.15, loop + 0.03), (0.155, loop + 0.10), (-0.155, loop + 0.10), (-0.15, loop + 0.03)]  # fmt: skip
+        plate = [
+            (-0.05, loop - 0.03),
+            (0.05, loop - 0.03),
+            (0.15, loop + 0.03),
+            (0.155, loop + 0.10),
+            (-0.155, loop + 0.10),
+            (-0.15, loop + 0.03),
+        ]
         parts.append(prism(plate, -0.006, 0.006, 0, paint))
     frame = _tiller_frame(params)
     return [Part(frame(p.vertices), p.faces, p.material, p.tint, p.smooth) for p in parts]

@@ -93,7 +93,9 @@ def _frames(params: dict[str, Any]) -> list[Part]:
         z, forward = 0.15, True
         while z < height - 0.7:
             ends = [(x, 0.06, z), (x, DEPTH - 0.06, z + 0.6)]
-            braces.append(tube(ends if forward else [(x, DEPTH - 0.06, z), (x, 0.06, z + 0.6)], 0.018, zinc, 5))
+            braces.append(
+                tube(ends if forward else [(x, DEPTH - 0.06, z), (x, 0.06, z + 0.6)], 0.018, zinc, 5)
+            )
             z, forward = z + 0.6, not forward
     return [
         boxes(centres, (0.09, POST, height), steel),
@@ -138,7 +140,7 @@ def _places(params: dict[str, Any], rng: np.random.Generator, bay: int, level: i
             "seed": int(rng.integers(2**31)),
         }
         x = _bay_start(params, bay) + 0.05 + (place + 0.5) * (BAY - 0.1) / 3
-        spot = (x, 0.6 - rng.uniform(0.0, 0.08), ground)
+        spot = (x, DEPTH / 2 + rng.normal(0.0, 0.015), ground)
         parts += [p.moved(spot, np.pi / 2 + rng.normal(0, 0.015)) for p in pallet.build(load, _NO_ASSETS)]
     return parts
 

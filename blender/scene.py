@@ -1,0 +1,58 @@
+"""A frame as a pure description: what ``layout`` draws and ``stage`` builds. No bpy.
+
+Metres and radians; the hall spans x from 0, the camera looks to +x, z is up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ObjectSpec:
+    """One object of a scene."""
+
+    builder: str
+    params: dict[str, Any]
+    position: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    yaw: float = 0.0
+    category: str = ""
+    """Empty for what is never labelled."""
+
+
+@dataclass(frozen=True)
+class CameraSpec:
+    """A perspective camera; yaw from +x to +y, pitch up, roll about the view."""
+
+    position: tuple[float, float, float]
+    yaw: float
+    pitch: float
+    roll: float
+    fov: float
+    """Horizontal, radians."""
+
+
+@dataclass(frozen=True)
+class LampSpec:
+    """A rectangular lamp under the roof, shining down."""
+
+    position: tuple[float, float, float]
+    size: tuple[float, float]
+    power: float
+    """Watts."""
+
+
+@dataclass(frozen=True)
+class SceneSpec:
+    """One frame: everything that decides its pixels apart from [render]."""
+
+    layout: str
+    objects: tuple[ObjectSpec, ...]
+    camera: CameraSpec
+    lamps: tuple[LampSpec, ...]
+    temperature: float
+    """Kelvin."""
+    ambient: float
+    """W/m2/sr."""
+    sensor: dict[str, Any] = field(default_factory=dict)

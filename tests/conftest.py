@@ -1,0 +1,102 @@
+"""What the tests of both halves share: one tiny profile, its people and its renders, made once a run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+TINY = """
+name = "tiny"
+seed = 0
+classes = ["pedestrian", "pallet_truck"]
+[splits]
+train = 4
+val = 2
+[people]
+count = 3
+poses = { standing = 1, pushing = 1, pulling = 1 }
+[render]
+width = 96
+height = 72
+samples = 1
+[scene]
+layouts = { aisle = 1, staging = 1, wall = 1 }
+negatives = 0.0
+[scene.hall]
+length = [9.0, 12.0]
+width = [7.0, 9.0]
+[scene.rack]
+uprights = { blue = 1 }
+beams = { orange = 1 }
+bays = [1, 2]
+[scene.pallet]
+load = { cartons = 1, crate = 1 }
+[scene.objects.pallet_truck]
+builder = "pallet_truck"
+category = "pallet_truck"
+count = [1, 2]
+distance = [1.8, 4.0]
+[scene.objects.pallet_truck.ranges]
+paint = { red = 1, yellow = 1 }
+handle_paint = { same = 1 }
+[scene.objects.pedestrian]
+builder = "pedestrian"
+category = "pedestrian"
+count = [1, 1]
+distance = [1.8, 4.0]
+[model]
+weights = "embedded"
+min_size = 72
+max_size = 96
+[train]
+epochs = 1
+batch_size = 2
+warmup_iterations = 1
+"""
+
+
+def run(*arguments: object, cwd: Path = ROOT, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run a Python command line in the repository; nothing is checked."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+
+
+def render(
+    profile: Path, people: Path, out: Path, *more: object, split: str = "train"
+) -> subprocess.CompletedProcess[str]:
+    """Render a split in a process of its own."""
+    return run(
+        "-m", "blender.render", "--profile", profile, "--split", split, "--people", people, "--out", out,
+        *more,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny profile's file."""
+    path = tmp_path_factory.mktemp("profile") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_people(tiny_profile: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its baked bodies."""
+    out = tmp_path_factory.mktemp("people")
+    done = run("-m", "pipeline", "people", "--profile", tiny_profile, "--out", out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_split(tiny_profile: Path, tiny_people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its rendered training split, never to be changed: copy it."""
+    out = tmp_path_factory.mktemp("render") / "train"
+    done = render(tiny_profile, tiny_people, out, "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    return out

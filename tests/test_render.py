@@ -1,0 +1,224 @@
+"""The renderer, on real (tiny) Blender renders in processes of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blender.contract import read_manifest, read_record
+from tests.conftest import ROOT, TINY, render, run
+
+
+def tree_hash(folder: Path) -> str:
+    """One hash over every file's name and bytes."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def test_frames_follow_the_contract(tiny_split: Path) -> None:
+    manifest = read_manifest(tiny_split)
+    assert list(manifest.frames) == ["000000", "000001", "000002", "000003"]
+    assert manifest.categories == ("pedestrian", "pallet_truck")
+    for name, digest in manifest.frames.items():
+        path = tiny_split / "frames" / f"{name}.json"
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
+        image = Image.open(tiny_split / "images" / f"{name}.png")
+        assert (image.mode, image.size) == ("RGB", (96, 72))
+        assert np.ptp(np.asarray(image)) > 50
+
+
+def test_masks_agree_with_records(tiny_split: Path) -> None:
+    seen = 0
+    for path in sorted(tiny_split.glob("frames/*.json")):
+        record = read_record(path)
+        mask = np.asarray(Image.open(tiny_split / "masks" / f"{path.stem}.png")).astype(int)
+        assert mask.shape == (72, 96)
+        assert set(np.unique(mask)) - {0} <= {i.id for i in record.instances}
+        assert [i.id for i in record.instances] == list(range(1, len(record.instances) + 1))
+        for instance in record.instances:
+            assert instance.visible_pixels == (mask == instance.id).sum()
+            assert instance.visible_pixels <= instance.amodal_pixels <= mask.size
+            assert instance.distance > 0
+            if instance.category == "pedestrian":
+                assert len(instance.keypoints) == 17
+            seen += instance.visible_pixels > 0
+    assert seen >= 4
+
+
+def test_as_a_file_and_as_a_module_the_bytes_are_the_same(
+    tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "train"
+    done = run(
+        "blender/render.py",
+        "--",
+        "--profile",
+        tiny_profile,
+        "--split",
+        "train",
+        "--people",
+        tiny_people,
+        "--out",
+        out,
+    )
+    assert done.returncode == 0, done.stderr
+    assert tree_hash(out) == tree_hash(tiny_split)
+
+
+def test_order_shards_workers_threads_and_hash_seed_change_nothing(
+    tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "train"
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    steps: list[list[object]] = [
+        ["--frames", "3:4", "--threads", 1],
+        ["--shard", "1/2", "--threads", 2],
+        ["--workers", 2],
+    ]
+    for more in steps:
+        done = render(tiny_profile, tiny_people, out, *more)
+        assert done.returncode == 0, done.stderr
+    assert tree_hash(out) == tree_hash(tiny_split)
+
+
+def test_a_killed_render_goes_on_and_ends_the_same(
+    tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "train"
+    command = [
+        sys.executable, "-m", "blender.render", "--profile", tiny_profile, "--split", "train",
+        "--people", tiny_people, "--out", out, "--workers", "1",
+    ]  # fmt: skip
+    process = subprocess.Popen(list(map(str, command)), cwd=ROOT, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(out.glob("images/*.png")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert list(out.glob("images/*.png")), "it was killed before it wrote anything"
+    done = render(tiny_profile, tiny_people, out, "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    assert tree_hash(out) == tree_hash(tiny_split)
+
+
+def test_a_second_run_does_nothing_and_damage_is_mended(
+    tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "train"
+    shutil.copytree(tiny_split, out)
+    times = {p: p.stat().st_mtime_ns for p in out.rglob("*.*")}
+    done = render(tiny_profile, tiny_people, out)
+    assert "up to date" in done.stdout
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*.*")} == times
+    image = out / "images" / "000001.png"
+    image.write_bytes(image.read_bytes()[:-20])
+    (out / "masks" / "000002.png").unlink()
+    done = render(tiny_profile, tiny_people, out)
+    assert done.returncode == 0, done.stderr
+    assert tree_hash(out) == tree_hash(tiny_split)
+
+
+def test_other_settings_are_refused_unless_told_to_update(
+    tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
+) -> None:
+    out, other = tmp_path / "train", tmp_path / "other.toml"
+    shutil.copytree(tiny_split, out)
+    other.write_text(TINY.replace("samples = 1", "samples = 2").replace("train = 4", "train = 2"))
+    before = tree_hash(out)
+    done = render(other, tiny_people, out)
+    assert done.returncode == 2
+    assert "--update" in done.stderr
+    assert tree_hash(out) == before
+    done = render(other, tiny_people, out, "--update")
+    assert done.returncode == 0, done.stderr
+    manifest = read_manifest(out)
+    assert list(manifest.frames) == ["000000", "000001"]
+    assert len(list(out.glob("frames/*.json"))) == 2
+
+
+def test_a_training_value_renders_nothing_again(
+    tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
+) -> None:
+    out, other = tmp_path / "train", tmp_path / "other.toml"
+    shutil.copytree(tiny_split, out)
+    other.write_text(TINY.replace("epochs = 1", "epochs = 2"))
+    done = render(other, tiny_people, out)
+    assert "up to date" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--split", "trian"], "no split 'trian'"),
+        (["--people", "/nonexistent"], "bake them first"),
+        (["--frames", "a:b"], "expected A:B"),
+        (["--shard", "2/2"], "0 <= i < n"),
+        (["--device", "metal"], "no such GPU"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(
+    tiny_profile: Path, tiny_people: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    out = tmp_path / "train"
+    done = render(tiny_profile, tiny_people, out, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(out.rglob("*.png"))
+
+
+def test_a_full_disk_is_named_and_leaves_no_frame(
+    tiny_profile: Path, tiny_people: Path, tmp_path: Path
+) -> None:
+    """A limit on file size stands for a full disk: the write fails half-way."""
+    code = (
+        "import resource, runpy, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192));"
+        "runpy.run_module('blender.render', run_name='__main__')"
+    )
+    out = tmp_path / "train"
+    done = run(
+        "-c", code, "--profile", tiny_profile, "--split", "train", "--people", tiny_people, "--out", out
+    )
+    assert done.returncode == 2, done.stderr
+    assert "error: " in done.stderr
+    assert not list(out.rglob("*.json"))
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_save_blend_writes_a_scene(tiny_profile: Path, tiny_people: Path, tmp_path: Path) -> None:
+    blend = tmp_path / "scene.blend"
+    done = render(tiny_profile, tiny_people, tmp_path, "--save-blend", blend, "--frame", 1)
+    assert done.returncode == 0, done.stderr
+    assert blend.stat().st_size > 100_000
+
+
+def test_people_are_baked_once_and_to_the_same_bytes(
+    tiny_profile: Path, tiny_people: Path, tmp_path: Path
+) -> None:
+    manifest = json.loads((tiny_people / "manifest.json").read_bytes())
+    assert {p["pose"] for p in manifest["people"]} == {"standing", "pushing", "pulling"}
+    for person in manifest["people"]:
+        assert 1.4 < person["height"] < 2.1
+        body = np.load(tiny_people / person["file"])
+        assert body["vertices"].shape == body["rest"].shape == (13718, 3)
+        assert abs(body["vertices"][:, 2].min()) < 1e-4
+        assert body["faces"].max() < len(body["vertices"])
+        assert len(body["regions"]) == len(body["faces"])
+        assert body["keypoints"].shape == (17, 3)
+    done = run("-m", "pipeline", "people", "--profile", tiny_profile, "--out", tiny_people)
+    assert "up to date" in done.stdout
+    again = run("-m", "pipeline", "people", "--profile", tiny_profile, "--out", tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert tree_hash(tmp_path) == tree_hash(tiny_people)
