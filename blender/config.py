@@ -133,11 +133,13 @@ class ObjectConfig:
     """Metres from the camera, drawn so that near and far are equally likely."""
     parked: float = 0.5
     """Share that stands against a rack or a wall; the others stand in the open."""
+    row: tuple[int, int] = (1, 1)
+    """How many parked ones stand side by side; both ends included."""
     ranges: dict[str, Any] = field(default_factory=dict)
     """The builder's own ranges."""
 
     def __post_init__(self) -> None:
-        _ordered(count=self.count, distance=self.distance)
+        _ordered(count=self.count, distance=self.distance, row=self.row)
         if self.distance[0] <= 0 or self.count[0] < 0:
             raise ValueError("distance must be above 0 and count not below 0")
 

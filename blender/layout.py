@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from blender.config import Config
-from blender.objects import Assets, hall, kind, pallet
+from blender.objects import Assets, hall, pallet, rack
 from blender.placement import Edge, Plan, corners_of, is_free, place, try_to_place
 from blender.ranges import chance, integer, pick, uniform
 from blender.scene import CameraSpec, LampSpec, ObjectSpec, SceneSpec
@@ -83,21 +83,21 @@ def _rack_row(
     axis: int = 0,
 ) -> None:
     """Racks end to end along ``axis``, their front face at ``at``, open to ``inward``."""
-    module = kind("rack")
     position = start
     first = None
     while True:
-        params = {**module.sample(config.ranges["rack"], rng, assets), **style}
-        length = module.footprint(params, assets)[1] * 2
-        if position + length > end:
+        params = {**rack.sample(config.ranges["rack"], rng, assets), **style}
+        params["bays"] = min(params["bays"], int((end - position - 2 * rack.POST) / rack.BAY))
+        if params["bays"] < 1:
             break
+        length = rack.footprint(params, assets)[1] * 2
         first = position if first is None else first
         middle = position + length / 2
         if axis == 0:
             spec = ObjectSpec("rack", params, (middle, at, 0.0), 0.0 if inward < 0 else np.pi)
         else:
             spec = ObjectSpec("rack", params, (at, middle, 0.0), -np.pi / 2 if inward < 0 else np.pi / 2)
-        corners = corners_of(module.footprint(params, assets), spec.position, spec.yaw)
+        corners = corners_of(rack.footprint(params, assets), spec.position, spec.yaw)
         if is_free(plan, corners):
             plan.objects.append(spec)
             plan.taken.append(corners)
@@ -108,7 +108,7 @@ def _rack_row(
 
 def _style(config: Config, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
     """Racks of one hall share make and pitch."""
-    params = kind("rack").sample(config.ranges["rack"], rng, assets)
+    params = rack.sample(config.ranges["rack"], rng, assets)
     return {k: params[k] for k in ("uprights", "beams", "levels", "pitch")}
 
 

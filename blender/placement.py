@@ -9,7 +9,7 @@ import numpy as np
 
 from blender.config import Config, ObjectConfig
 from blender.objects import Assets, kind, pallet, pallet_truck, pedestrian
-from blender.ranges import chance
+from blender.ranges import chance, integer
 from blender.scene import CameraSpec, ObjectSpec
 
 GAP = 0.03
@@ -125,14 +125,47 @@ def place(
         group = _equip_truck(group[0], config, rng, assets)
     shapes = [kind(s.builder).footprint(s.params, assets) for s in group]
     parked = chance(table.parked, rng) and len(group) < 3 and group[-1].builder != "pedestrian"
-    for _ in range(40):
-        position, yaw = _spots(plan, table, _hull(group, shapes), parked, rng)
+    if parked and len(group) == 1:
+        group = _row(group[0], shapes[0], integer(table.row, rng), config.ranges[key], rng, assets)
+        shapes = [module.footprint(s.params, assets) for s in group]
+    hull = _hull(group, shapes)
+    for _ in range(80):
+        position, yaw = _spots(plan, table, hull, parked, rng)
+        if not _in_view(plan, table, position):
+            continue
         placed = [_attached(s, position, yaw) for s in group]
         corners = [corners_of(f, s.position, s.yaw) for f, s in zip(shapes, placed, strict=True)]
         if all(is_free(plan, c) for c in corners):
             plan.objects += placed
             plan.taken += corners
             return
+
+
+def _row(
+    first: ObjectSpec,
+    shape: tuple[float, float, float, float],
+    count: int,
+    ranges: Any,
+    rng: np.random.Generator,
+    assets: Assets,
+) -> list[ObjectSpec]:
+    """``count`` of a kind side by side, each a little out of line; parked things come in rows."""
+    row, edge = [first], shape[3]
+    for _ in range(count - 1):
+        params = kind(first.builder).sample(ranges, rng, assets)
+        _, _, y0, y1 = kind(first.builder).footprint(params, assets)
+        beside = edge - y0 + GAP + 0.05 + rng.exponential(0.08)
+        row.append(replace(first, params=params, position=(float(rng.normal(0, 0.06)), float(beside), 0.0)))
+        edge = beside + y1
+    return row
+
+
+def _in_view(plan: Plan, table: ObjectConfig, position: tuple[float, float, float]) -> bool:
+    """Is a point within the table's distances and in, or just out of, the camera's view?"""
+    x, y = position[0] - plan.camera.position[0], position[1] - plan.camera.position[1]
+    off = (np.arctan2(y, x) - plan.camera.yaw + np.pi) % (2 * np.pi) - np.pi
+    near, far = table.distance
+    return bool(near <= np.hypot(x, y) <= far and abs(off) < 0.54 * plan.camera.fov)
 
 
 def _attached(spec: ObjectSpec, position: tuple[float, float, float], yaw: float) -> ObjectSpec:
