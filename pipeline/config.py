@@ -50,15 +50,15 @@ class ModelConfig:
 class TrainConfig:
     """The fine-tuning recipe."""
 
-    trainable: tuple[str, ...] = ("heads",)
+    trainable: tuple[str, ...] = ("heads", "fpn")
     """Parts that learn: "heads", "fpn", "stage4", "stage3", "stage2", "stage1"; the rest is frozen."""
     epochs: int = 10
     pretrained_epochs: int = 0
     """Epochs where the start detects already (COCO's weights, a checkpoint); 0: ``epochs``."""
-    batch_size: int = 4
+    batch_size: int = 2
     optimizer: str = "adamw"
     """"adamw" or "sgd"."""
-    lr: float = 5e-4
+    lr: float = 1e-3
     """Peak learning rate, reached after the warm-up; cosine decay to 1 % of it."""
     pretrained_lr_factor: float = 0.1
     """Learning rate of what starts from learnt weights, as a share of ``lr``."""
@@ -69,7 +69,7 @@ class TrainConfig:
     clip_grad_norm: float = 10.0
     ema: float = 0.99
     """Decay of the running average of the weights, which is what is validated and kept; 0: none."""
-    box_batch_size_per_image: int = 128
+    box_batch_size_per_image: int = 64
     """Regions of interest sampled per image: the biggest knob of a step's time."""
     flip: float = 0.5
     """Probability of a horizontal flip."""

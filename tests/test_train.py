@@ -60,7 +60,14 @@ def same_weights(first: Checkpoint, second: Checkpoint) -> bool:
 def test_what_training_leaves_behind(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
-    parts = {"loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg"}
+    parts = {
+        "loss_classifier",
+        "loss_box_reg",
+        "loss_mask",
+        "loss_dice",
+        "loss_objectness",
+        "loss_rpn_box_reg",
+    }
     assert set(lines[0]["losses"]) == {"loss", *parts}
     assert set(lines[0]["val"]["classes"]) == set(CLASSES)
     model, best = load_model(trained / "model.pt")
