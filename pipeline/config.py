@@ -75,6 +75,9 @@ class TrainConfig:
     """Probability of a horizontal flip."""
     scale_jitter: tuple[float, float] = (0.6, 1.6)
     """Range of the random zoom before the image is cropped or padded to its own size."""
+    min_size: int = 0
+    """Shorter side while training, 0: [model]'s. A zoom above 1 shows crops at the model's scale in
+    smaller, cheaper pictures."""
     photometric: float = 0.5
     """Strength 0..1 of brightness, contrast, saturation and hue jitter."""
     blur: float = 0.2
@@ -100,6 +103,8 @@ class TrainConfig:
             raise ValueError("epochs and batch_size must be at least 1, pretrained_epochs at least 0")
         if not 0 < self.scale_jitter[0] <= self.scale_jitter[1]:
             raise ValueError("scale_jitter must be a range [low, high] above 0")
+        if self.min_size and self.min_size < 32:
+            raise ValueError("min_size must be 0 or at least 32")
         if not 0 <= self.ema < 1:
             raise ValueError("ema must lie in 0..1, 1 excluded")
         if self.lr <= 0:

@@ -95,7 +95,7 @@ def test_a_comment_changed_in_the_renderer_redoes_nothing(done: Path, profile: P
 def test_a_changed_value_redoes_what_depends_on_it(done: Path, profile: Path) -> None:
     text = profile.read_text()
     before = times(done)
-    profile.write_text(text.replace("warmup_iterations = 1", "warmup_iterations = 2"))
+    profile.write_text(text.replace("batch_size = 2", "batch_size = 1"))
     again = make("all", f"PROFILE={profile}", f"RUN={done}")
     assert again.returncode == 0, again.stderr
     changed = {str(p.relative_to(done)) for p, t in times(done).items() if before.get(p) != t}

@@ -78,7 +78,7 @@ def test_every_kind_keeps_to_its_footprint(name: str, assets: Assets) -> None:
         parts = module.build(params, assets)
         low, high = bounds(parts)
         x0, x1, y0, y1 = module.footprint(params, assets)
-        slack = 0.3 if name == "hall" else 0.08  # walls have a thickness; loads may overhang
+        slack = 0.3 if name == "hall" else 0.13  # walls have a thickness; pallets stand out of racks
         assert low[0] >= x0 - slack and low[1] >= y0 - slack
         assert high[0] <= x1 + slack and high[1] <= y1 + slack
         for part in parts:
