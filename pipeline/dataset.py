@@ -12,11 +12,9 @@ import torch
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from pipeline.coco import read_coco
 from pipeline.config import UserError
-from pipeline.faults import ERROR
 from pipeline.image_files import check_image, find_image, read_rgb
-from pipeline.validate import find_faults
+from pipeline.validate import read_sound_coco
 
 Target = dict[str, Tensor]
 """``boxes`` (N, 4) xyxy float, ``labels`` (N,) int64 from 1, ``masks`` (N, H, W) uint8,
@@ -121,24 +119,6 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         for mask, annotation in zip(masks, annotations, strict=True):
             mask[:] = decode_segmentation(annotation["segmentation"], height, width)
         return torch.from_numpy(masks)
-
-
-def read_sound_coco(path: Path) -> dict[str, Any]:
-    """Read a COCO instances file in which nothing is wrong that would spoil training.
-
-    Raises:
-        UserError: missing, no COCO file, without images, or faulty; names the first fault.
-    """
-    table = read_coco(path)
-    faults = [fault for fault in find_faults(table) if fault.severity == ERROR]
-    if faults:
-        raise UserError(
-            f"{path}: {len(faults)} errors, the first: {faults[0].rule}: {faults[0].message}; "
-            f"see all with 'transpalette validate {path}'"
-        )
-    if not table["images"]:
-        raise UserError(f"{path}: has no images")
-    return table
 
 
 def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:

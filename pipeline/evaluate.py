@@ -17,14 +17,12 @@ import click
 import numpy as np
 
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file, write_atomic
-from pipeline.coco import read_coco
-from pipeline.faults import ERROR
 from pipeline.image_files import check_image, find_image, read_rgb
 from pipeline.metrics import IOU_TYPES, METRICS, bootstrap_intervals, coco_metrics
 from pipeline.out_dir import claim_out_dir
 from pipeline.stamp import is_current, write_stamp
 from pipeline.tables import format_table
-from pipeline.validate import find_faults
+from pipeline.validate import read_sound_coco
 
 EVALUATOR_VERSION = 1
 """Goes up when the same model and images would be judged differently."""
@@ -83,14 +81,8 @@ def _outputs(out: Path) -> list[Path]:
 
 
 def _read_sound(annotations: Path) -> dict[str, Any]:
-    """Read a COCO file in which nothing is wrong that would make the figures lie."""
-    dataset = read_coco(annotations)
-    errors = [fault for fault in find_faults(dataset) if fault.severity == ERROR]
-    if errors:
-        raise UserError(
-            f"{annotations}: {len(errors)} errors, the first: {errors[0].rule}: {errors[0].message}; "
-            f"see all with 'transpalette validate {annotations}'"
-        )
+    """Read a COCO file that can be measured with."""
+    dataset = read_sound_coco(annotations)
     if not dataset["annotations"]:
         raise UserError(f"{annotations}: it has no annotations, so there is nothing to measure with")
     return dataset

@@ -12,6 +12,7 @@ import click
 
 from blender.contract import UserError
 from pipeline.annotation_rules import annotation_faults
+from pipeline.coco import read_coco
 from pipeline.faults import ERROR, WARNING, Fault, Index, Rule, broken, is_int, is_size, make_index, short
 from pipeline.image_files import bad_file_name, image_file_faults
 
@@ -221,3 +222,21 @@ IMAGE_RULES = (
     Rule("file-name-path", _file_name_path, "write a path below the image folder, with '/'"),
     Rule("file-name-duplicate", _file_name_duplicate, "merge the entries of one picture", WARNING),
 )
+
+
+def read_sound_coco(path: Path) -> dict[str, Any]:
+    """Read a COCO instances file in which nothing is wrong that would spoil training or make figures lie.
+
+    Raises:
+        UserError: missing, no COCO file, without images, or faulty; names the first fault.
+    """
+    table = read_coco(path)
+    faults = [fault for fault in find_faults(table) if fault.severity == ERROR]
+    if faults:
+        raise UserError(
+            f"{path}: {len(faults)} errors, the first: {faults[0].rule}: {faults[0].message}; "
+            f"see all with 'transpalette validate {path}'"
+        )
+    if not table["images"]:
+        raise UserError(f"{path}: has no images")
+    return table
