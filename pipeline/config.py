@@ -88,6 +88,8 @@ class TrainConfig:
     """Probability of JPEG artefacts."""
     workers: int = 0
     """Loader processes; 0 loads in the training process."""
+    processes: int = 0
+    """Processes that share each batch; 0: on a CPU one for each core, at most one for each image."""
     precision: str = "auto"
     """"fp32", "bf16", or "auto": bf16 where the machine computes it in hardware."""
 
@@ -99,6 +101,8 @@ class TrainConfig:
             raise ValueError("optimizer must be 'adamw' or 'sgd'")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ValueError("precision must be 'auto', 'fp32' or 'bf16'")
+        if self.workers < 0 or self.processes < 0:
+            raise ValueError("workers and processes must be at least 0")
         if self.epochs < 1 or self.batch_size < 1 or self.pretrained_epochs < 0:
             raise ValueError("epochs and batch_size must be at least 1, pretrained_epochs at least 0")
         if not 0 < self.scale_jitter[0] <= self.scale_jitter[1]:

@@ -173,5 +173,4 @@ def check_sample(sample: Sample, classes: int, name: str) -> None:
 
 def collate_fn(samples: list[Sample]) -> tuple[list[Tensor], list[Target]]:
     """Batch samples as torchvision's detectors want them: two lists."""
-    images, targets = zip(*samples, strict=True)
-    return list(images), list(targets)
+    return [image for image, _ in samples], [target for _, target in samples]

@@ -19,6 +19,7 @@ from pipeline.augment import augmentation
 from pipeline.checkpoint import Checkpoint, load_checkpoint, model_of, save_checkpoint
 from pipeline.config import Profile, TrainConfig, UserError
 from pipeline.dataset import CocoDataset, Target, collate_fn
+from pipeline.distributed import add_up, gather, rank, share, size
 from pipeline.ignore import respect_ignore_regions
 from pipeline.inference import predict_coco
 from pipeline.metrics import best_threshold, coco_metrics
@@ -26,6 +27,11 @@ from pipeline.model import build_model, parameter_groups, set_trainable, trainab
 from pipeline.progress import Tick, announce, epoch_bar, write_metrics
 from pipeline.recipe import autocast, choose_precision, schedule, seed_of
 from pipeline.weights import resolve
+
+LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_dice", "loss_objectness", "loss_rpn_box_reg")
+"""What the model gives while it trains; their sum is minimised."""
+Chunk = tuple[list[int], list[Tensor], list[Target]]
+"""Indices, images and targets that go through the model together."""
 
 
 def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -> None:
@@ -44,15 +50,27 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -
     val_set.check_images()
     checkpoint = resumable(out, key) or fresh(profile, len(train_set), key, device)
     model, average, optimizer, resume = restore(checkpoint, config, device)
-    announce(checkpoint, len(train_set), len(val_set), sum(p.numel() for _, p in trainable(model)), device)
+    if rank() == 0:
+        announce(
+            checkpoint, len(train_set), len(val_set), sum(p.numel() for _, p in trainable(model)), device
+        )
 
     for epoch in range(checkpoint.epoch, checkpoint.epochs):
         began = time.monotonic()
-        with epoch_bar(epoch, checkpoint.epochs, len(train_set) + len(val_set)) as tick:
+        with epoch_bar(epoch, checkpoint.epochs, len(train_set) + len(val_set), rank() == 0) as tick:
             losses = train_one_epoch(
-                model, average, optimizer, train_set, profile=profile, so_far=checkpoint, tick=tick
+                model,
+                average,
+                optimizer,
+                train_set,
+                profile=profile,
+                so_far=dataclasses.replace(checkpoint, epoch=epoch),
+                tick=tick,
             )
-            metrics, threshold = validate(average, val_set, resume["precision"], tick)
+            results = predict_split(average, val_set, resume["precision"], tick)
+        if rank() > 0:
+            continue  # the leader judges and writes
+        metrics, threshold = judge(val_set, results)
         ap = metrics["overall"]["segm"]["AP"]
         best = ap is None or ap > resume["best"]
         resume["best"] = ap if best and ap is not None else resume["best"]
@@ -90,53 +108,71 @@ def train_one_epoch(
         so_far: what says which epoch this is, of how many, at which precision.
 
     Raises:
-        UserError: the loss is not finite; names the images of the batch.
+        UserError: the loss is not finite; names the images.
     """
     config, device = profile.train, next(model.parameters()).device
-    epoch, precision = so_far.epoch, (so_far.resume or {})["precision"]
+    learning = [p for _, p in trainable(model)]
     steps = math.ceil(len(train_set) / config.batch_size)
-    sums: dict[str, float] = {}
+    sums = torch.zeros(len(LOSSES), device=device)
+    for p in learning:
+        p.grad = torch.zeros_like(p)  # also where this process's images reach it never
     model.train()
-    torch.manual_seed(seed_of(profile.seed, epoch + 1))  # torchvision samples boxes from the global generator
-    for step, (names, images, targets) in enumerate(
-        batches(train_set, profile, epoch, device), start=epoch * steps
+    for step, (batch, chunks) in enumerate(
+        batches(train_set, profile, so_far.epoch, device), start=so_far.epoch * steps
     ):
         for group in optimizer.param_groups:
             group["lr"] = config.lr * group["factor"] * schedule(step, so_far.epochs * steps, config)
-        with autocast(precision, device):
-            parts = model(images, targets)
-        loss = torch.stack([part.float() for part in parts.values()]).sum()
-        if not torch.isfinite(loss):
-            raise UserError(
-                f"the loss is {loss.item()} in epoch {epoch + 1} on {', '.join(names)}; look at these images "
-                "('transpalette validate'), or lower [train] lr"
-            )
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_([p for _, p in trainable(model)], config.clip_grad_norm)
+        losses = torch.zeros(len(LOSSES), device=device)
+        optimizer.zero_grad(set_to_none=False)
+        for indices, images, targets in chunks:
+            # torchvision samples boxes from the global generator.
+            torch.manual_seed(seed_of(profile.seed, so_far.epoch + 1, indices[0]))
+            with autocast((so_far.resume or {})["precision"], device):
+                parts = model(images, targets)
+            found = torch.stack([parts[name].float() for name in LOSSES]) * (len(indices) / len(batch))
+            if not torch.isfinite(found).all():
+                raise UserError(not_finite(so_far.epoch, [train_set.name(i) for i in indices]))
+            found.sum().backward()
+            losses += found.detach()
+        add_up([*(p.grad for p in learning if p.grad is not None), losses])
+        torch.nn.utils.clip_grad_norm_(learning, config.clip_grad_norm)
         optimizer.step()
         update_average(average, model, min(config.ema, (1 + step) / (10 + step)))
-        for name, value in {"loss": loss, **parts}.items():
-            sums[name] = sums.get(name, 0.0) + value.item() / steps
-        tick(len(images), loss.item())
-    return {name: round(value, 6) for name, value in sums.items()}
+        sums += losses / steps
+        tick(len(batch), losses.sum().item())
+    named = dict(zip(LOSSES, sums.tolist(), strict=True))
+    return {name: round(value, 6) for name, value in {"loss": sums.sum().item(), **named}.items()}
+
+
+def not_finite(epoch: int, names: list[str]) -> str:
+    """What to say of a loss that is NaN or infinite."""
+    return (
+        f"the loss is not finite in epoch {epoch + 1} on {', '.join(names)}; look at these images "
+        "('transpalette validate'), or lower [train] lr"
+    )
 
 
 @torch.inference_mode()
-def validate(
-    model: MaskRCNN, val_set: CocoDataset, precision: str, tick: Tick
-) -> tuple[dict[str, Any], float]:
-    """Give ``coco_metrics`` on the validation split, and the score threshold best there (F1)."""
-    device, labels = next(model.parameters()).device, val_set.labels
-    truth = val_set.coco | {
-        "categories": [c for c in val_set.coco["categories"] if c["id"] in labels],
-        "annotations": [a for image in val_set.annotations.values() for a in image],
-    }
-    samples = ((record["id"], val_set[i][0]) for i, record in enumerate(val_set.records))
+def predict_split(model: MaskRCNN, val_set: CocoDataset, precision: str, tick: Tick) -> list[dict[str, Any]]:
+    """Predict every image, each process its share; the leader gets them all, as COCO results."""
+    device, count = next(model.parameters()).device, size()
+    samples = ((val_set.records[i]["id"], val_set[i][0]) for i in share(range(len(val_set))))
     with autocast(precision, device):
         results = predict_coco(
-            model, samples, {label: i for i, label in labels.items()}, lambda n: tick(n, None)
+            model,
+            samples,
+            {label: i for i, label in val_set.labels.items()},
+            lambda n: tick(n * count, None),
         )
+    return gather(results)
+
+
+def judge(val_set: CocoDataset, results: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
+    """Give ``coco_metrics`` of the results, and the score threshold best for them (F1)."""
+    truth = val_set.coco | {
+        "categories": [c for c in val_set.coco["categories"] if c["id"] in val_set.labels],
+        "annotations": [a for image in val_set.annotations.values() for a in image],
+    }
     return coco_metrics(truth, results), best_threshold(truth, results)
 
 
@@ -218,23 +254,35 @@ def restore(
 
 def batches(
     train_set: CocoDataset, profile: Profile, epoch: int, device: torch.device
-) -> Iterator[tuple[list[str], list[Tensor], list[Target]]]:
-    """Yield the epoch's batches: file names, images, targets."""
+) -> Iterator[tuple[list[int], list[Chunk]]]:
+    """Yield the epoch's batches: the indices of all its images, and this process's share of them in chunks.
+
+    A chunk is what goes through the model at once. On a CPU that is one image, which costs no more and makes
+    the result independent of the number of processes; on a GPU it is the whole share.
+    """
     config = profile.train
     order = np.random.default_rng([profile.seed, epoch]).permutation(len(train_set)).tolist()
     groups = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
+    shares = [list(share(group)) for group in groups]
     loader = torch.utils.data.DataLoader(
         train_set.transformed(augmentation(config, profile.seed, epoch)),
-        batch_sampler=groups,
+        batch_sampler=shares,
         collate_fn=collate_fn,
         num_workers=config.workers,
         generator=torch.Generator(),  # or it would draw from the global one
     )
-    for group, (images, targets) in zip(groups, loader, strict=True):
+    for group, mine, (images, targets) in zip(groups, shares, loader, strict=True):
+        step = 1 if device.type == "cpu" else max(1, len(mine))
         yield (
-            [train_set.name(i) for i in group],
-            [image.to(device) for image in images],
-            [{k: v.to(device) for k, v in target.items()} for target in targets],
+            group,
+            [
+                (
+                    mine[i : i + step],
+                    [image.to(device) for image in images[i : i + step]],
+                    [{k: v.to(device) for k, v in target.items()} for target in targets[i : i + step]],
+                )
+                for i in range(0, len(mine), step)
+            ],
         )
 
 

@@ -33,10 +33,12 @@ def train(profile: Profile, train_dir: Path, val_dir: Path, out: Path) -> None:
     if is_current(stamp, inputs, outputs):
         click.echo("train: up to date")
         return
+    from pipeline.distributed import processes_for, run
     from pipeline.fit import fit
 
-    fit(profile, train_dir, val_dir, out, sha256_bytes(canonical_json(inputs)))
-    write_stamp(stamp, inputs, outputs)
+    recipe, key = profile.train, sha256_bytes(canonical_json(inputs))
+    if run(processes_for(recipe.processes, recipe.batch_size), fit, profile, train_dir, val_dir, out, key):
+        write_stamp(stamp, inputs, outputs)
 
 
 def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[str, Any]:
@@ -48,7 +50,8 @@ def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[st
         UserError: a split has no annotations.
     """
     recipe = dataclasses.asdict(profile.train)
-    recipe.pop("workers")  # changes no picture
+    for name in ("workers", "processes"):  # change no picture and, but for rounding, no step
+        recipe.pop(name)
     weights = Path(profile.model.weights)
     return {
         "model": dataclasses.asdict(profile.model),
