@@ -39,6 +39,7 @@ from blender.contract import (
     write_atomic,
 )
 from blender.layout import sample_scene
+from blender.lenses import focal_length
 from blender.objects import Assets, load_assets
 from blender.png import encode_png
 from blender.progress import Progress
@@ -246,9 +247,10 @@ def _render_frame(
 def _camera(spec: SceneSpec, width: int, height: int) -> dict[str, Any]:
     """Lens model, intrinsics in pixels, pose in metres and radians."""
     camera = spec.camera
-    focal = width / 2 / float(np.tan(camera.fov / 2))
+    focal = focal_length(camera, width)
     return {
-        "lens": "perspective",
+        "lens": camera.lens,
+        "mount": camera.mount,
         "fx": round(focal, 4),
         "fy": round(focal, 4),
         "cx": width / 2,
