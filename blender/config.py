@@ -212,6 +212,13 @@ class Config:
     scene: SceneConfig
     ranges: dict[str, Any]
     """Parsed ranges: "hall", "rack", "pallet" and one per object table."""
+    folder: Path = Path()
+    """The profile's, which the files it names are relative to."""
+
+    def files(self) -> dict[str, Path]:
+        """The files that objects are made of, by the name the profile gives them."""
+        names = [r.file for r in self.ranges.values() if hasattr(r, "file")]
+        return {name: (self.folder / name).resolve() for name in names}
 
     def fingerprint(self, blender_version: str, assets_digest: str) -> str:
         """Hash of everything that decides the pixels of this split's frames."""
@@ -255,7 +262,7 @@ def load_config(path: Path, split: str | None = None) -> Config:
         ranges={},
     )
     _check(config, path)
-    return replace(config, ranges=_parse_ranges(scene, path))
+    return replace(config, ranges=_parse_ranges(scene, path), folder=path.parent)
 
 
 def _check(config: Config, path: Path) -> None:

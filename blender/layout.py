@@ -151,9 +151,9 @@ def _staging(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
     plan = _start(config, rng, assets)
     _, length, low, high = plan.room
     style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
-    if chance(0.7, rng):
+    if chance(0.85, rng):
         _rack_row(plan, config, rng, assets, length - 1.3, -1, low + 0.4, high - 0.4, style, axis=1)
-    if chance(0.5, rng):
+    if chance(0.7, rng):
         side = int(rng.choice([-1, 1]))
         _rack_row(
             plan, config, rng, assets, side * (high - 1.3), -side, rng.uniform(2.5, 5), length - 2.0, style

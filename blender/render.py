@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> None:
         UserError: a wrong profile, missing people, or a folder that holds something else.
     """
     config = load_config(options.profile, options.split)
-    assets = load_assets(options.people)
+    assets = load_assets(options.people, config.files())
     if options.save_blend:
         _save_blend(options, config, assets)
         return

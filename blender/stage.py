@@ -39,7 +39,7 @@ def build_scene(spec: SceneSpec, config: Config, assets: Assets) -> list[Placed]
     for index, item in enumerate(spec.objects):
         key = canonical_json([item.builder, item.params])
         if key not in meshes:  # equal objects share one mesh
-            meshes[key] = _mesh(kind(item.builder).build(item.params, assets), item.builder)
+            meshes[key] = _make(item, assets)
         mesh, vertices, triangles = meshes[key]
         thing = bpy.data.objects.new(f"{index:04d} {item.builder}", mesh)
         thing.location, thing.rotation_euler = item.position, (0.0, 0.0, item.yaw)
@@ -53,6 +53,20 @@ def build_scene(spec: SceneSpec, config: Config, assets: Assets) -> list[Placed]
     _camera(scene, spec.camera, config.render)
     _cycles(scene, config)
     return placed
+
+
+def _make(item: ObjectSpec, assets: Assets) -> tuple[Any, Floats, np.ndarray]:
+    """The bpy mesh of an object, its vertices (V, 3) and its triangles (T, 3), in the object's frame."""
+    module = kind(item.builder)
+    if not hasattr(module, "load"):
+        return _mesh(module.build(item.params, assets), item.builder)
+    mesh = module.load(item.params, assets)
+    mesh.calc_loop_triangles()
+    vertices = np.empty(len(mesh.vertices) * 3, np.float32)
+    triangles = np.empty(len(mesh.loop_triangles) * 3, np.int32)
+    mesh.vertices.foreach_get("co", vertices)
+    mesh.loop_triangles.foreach_get("vertices", triangles)
+    return mesh, vertices.reshape(-1, 3).astype(float), triangles.reshape(-1, 3)
 
 
 def to_world(points: Floats, item: ObjectSpec) -> Floats:

@@ -80,7 +80,7 @@ def test_the_eur_pallet_has_its_real_dimensions() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pallet_truck", "pedestrian", "pallet", "rack", "clutter", "forklift", "hall"]
+    "name", ["pallet_truck", "pedestrian", "pallet", "rack", "clutter", "fixture", "forklift", "hall"]
 )
 def test_every_kind_keeps_to_its_footprint(name: str, assets: Assets) -> None:
     config = load_config(ROOT / "assets/profiles/default.toml", "train")

@@ -55,10 +55,10 @@ def _bright(rng: np.random.Generator) -> Colour:
 
 def _bollard(rng: np.random.Generator) -> list[Part]:
     paint = Material("paint", (0.78, 0.45, 0.02), 0.5)
-    radius, height = rng.uniform(0.05, 0.10), rng.uniform(0.6, 1.2)
+    radius, height = rng.uniform(0.05, 0.12), rng.uniform(0.6, 1.6)
     parts = [
         cylinder((0, 0, 0), (0, 0, height), radius, paint),
-        boxes([(0, 0, 0.006)], (0.24, 0.24, 0.012), paint),
+        boxes([(0, 0, 0.006)], (0.25, 0.25, 0.012), paint),
     ]
     if rng.random() < 0.5:
         band = Material("paint", (0.02, 0.02, 0.02), 0.3)
