@@ -40,6 +40,8 @@ class ModelConfig:
     """... unless the longer side would exceed this."""
     box_score_thresh: float = 0.05
     detections_per_img: int = 100
+    box_nms_thresh: float = 0.5
+    """Overlap (IoU) from which the less sure of two boxes of a class is dropped."""
 
     def __post_init__(self) -> None:
         if self.min_size < 32 or self.max_size < self.min_size:
@@ -88,6 +90,9 @@ class TrainConfig:
     """Probability of JPEG artefacts."""
     workers: int = 0
     """Loader processes; 0 loads in the training process."""
+    cache_features: int = 0
+    """Augmented views of each image whose frozen features are kept in memory, then used in turn; 0: none.
+    Fewer if they would not fit into half of the memory."""
     processes: int = 0
     """Processes that share each batch; 0: on a CPU one for each core, at most one for each image."""
     precision: str = "auto"
@@ -101,8 +106,10 @@ class TrainConfig:
             raise ValueError("optimizer must be 'adamw' or 'sgd'")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ValueError("precision must be 'auto', 'fp32' or 'bf16'")
-        if self.workers < 0 or self.processes < 0:
-            raise ValueError("workers and processes must be at least 0")
+        if min(self.workers, self.processes, self.cache_features) < 0:
+            raise ValueError("workers, processes and cache_features must be at least 0")
+        if self.cache_features and any(part.startswith("stage") for part in self.trainable):
+            raise ValueError("cache_features needs a frozen backbone: leave the stages out of trainable")
         if self.epochs < 1 or self.batch_size < 1 or self.pretrained_epochs < 0:
             raise ValueError("epochs and batch_size must be at least 1, pretrained_epochs at least 0")
         if not 0 < self.scale_jitter[0] <= self.scale_jitter[1]:

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 
-from pipeline.augment import augmentation
 from pipeline.checkpoint import Checkpoint, load_checkpoint, model_of, save_checkpoint
 from pipeline.config import Profile, TrainConfig, UserError
-from pipeline.dataset import CocoDataset, Target, collate_fn
-from pipeline.distributed import add_up, gather, rank, share, size
+from pipeline.dataset import CocoDataset
+from pipeline.distributed import gather, rank, share, size
+from pipeline.epoch import train_one_epoch
 from pipeline.ignore import respect_ignore_regions
 from pipeline.inference import predict_coco
 from pipeline.metrics import best_threshold, coco_metrics
 from pipeline.model import build_model, parameter_groups, set_trainable, trainable, training_options
 from pipeline.progress import Tick, announce, epoch_bar, write_metrics
-from pipeline.recipe import autocast, choose_precision, schedule, seed_of
+from pipeline.recipe import autocast, choose_precision, seed_of
+from pipeline.views import View, affordable_views
 from pipeline.weights import resolve
-
-LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_dice", "loss_objectness", "loss_rpn_box_reg")
-"""What the model gives while it trains; their sum is minimised."""
-Chunk = tuple[list[int], list[Tensor], list[Target]]
-"""Indices, images and targets that go through the model together."""
 
 
 def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -> None:
@@ -50,6 +42,9 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -
     val_set.check_images()
     checkpoint = resumable(out, key) or fresh(profile, len(train_set), key, device)
     model, average, optimizer, resume = restore(checkpoint, config, device)
+    if "views" not in resume:
+        resume["views"] = affordable_views(model, train_set, config, device)
+    kept: dict[tuple[int, int], View] = {}
     if rank() == 0:
         announce(
             checkpoint, len(train_set), len(val_set), sum(p.numel() for _, p in trainable(model)), device
@@ -63,8 +58,9 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -
                 average,
                 optimizer,
                 train_set,
+                kept,
                 profile=profile,
-                so_far=dataclasses.replace(checkpoint, epoch=epoch),
+                so_far=dataclasses.replace(checkpoint, epoch=epoch, resume=resume),
                 tick=tick,
             )
             results = predict_split(average, val_set, resume["precision"], tick)
@@ -90,66 +86,6 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -
         write_metrics(out / "metrics.jsonl", checkpoint, losses, best)
         # Last, so that what it says has happened; a run killed before this repeats the epoch.
         save_checkpoint(out / "last.pt", checkpoint)
-
-
-def train_one_epoch(
-    model: MaskRCNN,
-    average: MaskRCNN,
-    optimizer: torch.optim.Optimizer,
-    train_set: CocoDataset,
-    *,
-    profile: Profile,
-    so_far: Checkpoint,
-    tick: Tick,
-) -> dict[str, float]:
-    """Go once through the images, in this epoch's order; return the mean of each loss.
-
-    Args:
-        so_far: what says which epoch this is, of how many, at which precision.
-
-    Raises:
-        UserError: the loss is not finite; names the images.
-    """
-    config, device = profile.train, next(model.parameters()).device
-    learning = [p for _, p in trainable(model)]
-    steps = math.ceil(len(train_set) / config.batch_size)
-    sums = torch.zeros(len(LOSSES), device=device)
-    for p in learning:
-        p.grad = torch.zeros_like(p)  # also where this process's images reach it never
-    model.train()
-    for step, (batch, chunks) in enumerate(
-        batches(train_set, profile, so_far.epoch, device), start=so_far.epoch * steps
-    ):
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * group["factor"] * schedule(step, so_far.epochs * steps, config)
-        losses = torch.zeros(len(LOSSES), device=device)
-        optimizer.zero_grad(set_to_none=False)
-        for indices, images, targets in chunks:
-            # torchvision samples boxes from the global generator.
-            torch.manual_seed(seed_of(profile.seed, so_far.epoch + 1, indices[0]))
-            with autocast((so_far.resume or {})["precision"], device):
-                parts = model(images, targets)
-            found = torch.stack([parts[name].float() for name in LOSSES]) * (len(indices) / len(batch))
-            if not torch.isfinite(found).all():
-                raise UserError(not_finite(so_far.epoch, [train_set.name(i) for i in indices]))
-            found.sum().backward()
-            losses += found.detach()
-        add_up([*(p.grad for p in learning if p.grad is not None), losses])
-        torch.nn.utils.clip_grad_norm_(learning, config.clip_grad_norm)
-        optimizer.step()
-        update_average(average, model, min(config.ema, (1 + step) / (10 + step)))
-        sums += losses / steps
-        tick(len(batch), losses.sum().item())
-    named = dict(zip(LOSSES, sums.tolist(), strict=True))
-    return {name: round(value, 6) for name, value in {"loss": sums.sum().item(), **named}.items()}
-
-
-def not_finite(epoch: int, names: list[str]) -> str:
-    """What to say of a loss that is NaN or infinite."""
-    return (
-        f"the loss is not finite in epoch {epoch + 1} on {', '.join(names)}; look at these images "
-        "('transpalette validate'), or lower [train] lr"
-    )
 
 
 @torch.inference_mode()
@@ -250,44 +186,3 @@ def restore(
     if resume["optimizer"]:
         optimizer.load_state_dict(resume["optimizer"])
     return model, average, optimizer, resume
-
-
-def batches(
-    train_set: CocoDataset, profile: Profile, epoch: int, device: torch.device
-) -> Iterator[tuple[list[int], list[Chunk]]]:
-    """Yield the epoch's batches: the indices of all its images, and this process's share of them in chunks.
-
-    A chunk is what goes through the model at once. On a CPU that is one image, which costs no more and makes
-    the result independent of the number of processes; on a GPU it is the whole share.
-    """
-    config = profile.train
-    order = np.random.default_rng([profile.seed, epoch]).permutation(len(train_set)).tolist()
-    groups = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
-    shares = [list(share(group)) for group in groups]
-    loader = torch.utils.data.DataLoader(
-        train_set.transformed(augmentation(config, profile.seed, epoch)),
-        batch_sampler=shares,
-        collate_fn=collate_fn,
-        num_workers=config.workers,
-        generator=torch.Generator(),  # or it would draw from the global one
-    )
-    for group, mine, (images, targets) in zip(groups, shares, loader, strict=True):
-        step = 1 if device.type == "cpu" else max(1, len(mine))
-        yield (
-            group,
-            [
-                (
-                    mine[i : i + step],
-                    [image.to(device) for image in images[i : i + step]],
-                    [{k: v.to(device) for k, v in target.items()} for target in targets[i : i + step]],
-                )
-                for i in range(0, len(mine), step)
-            ],
-        )
-
-
-def update_average(average: MaskRCNN, model: MaskRCNN, decay: float) -> None:
-    """Move the running average of the weights that learn towards ``model``."""
-    with torch.no_grad():
-        for (_, mean), (_, now) in zip(trainable(average), trainable(model), strict=True):
-            mean.lerp_(now, 1 - decay)

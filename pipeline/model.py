@@ -78,9 +78,21 @@ class EfficientNetFPN(nn.Module):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Map (B, 3, H, W) to the levels "0" to "3" and "pool"."""
-        taps = zip(self.body(x), self.std, strict=True)
-        levels: dict[str, Tensor] = self.fpn(OrderedDict((str(i), t / s) for i, (t, s) in enumerate(taps)))
-        return levels
+        return pyramid(self, taps(self, x))
+
+
+def taps(backbone: Any, x: Tensor) -> dict[str, Tensor]:
+    """What a backbone's body gives its feature pyramid for images (B, 3, H, W): all that is frozen."""
+    found = backbone.body(x)
+    if isinstance(backbone, EfficientNetFPN):
+        found = {str(i): t / s for i, (t, s) in enumerate(zip(found, backbone.std, strict=True))}
+    return dict(found)
+
+
+def pyramid(backbone: Any, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The rest of ``backbone(x)``, from ``taps(backbone, x)``."""
+    levels: dict[str, Tensor] = backbone.fpn(OrderedDict(found))
+    return levels
 
 
 def fold_batch_norm(module: nn.Module) -> nn.Module:
@@ -202,6 +214,7 @@ def build_model(
         "max_size": config.max_size,
         "box_score_thresh": config.box_score_thresh,
         "box_detections_per_img": config.detections_per_img,
+        "box_nms_thresh": config.box_nms_thresh,
         **options,
     }
     classes = len(state[CLS_SCORE]) if state and CLS_SCORE in state else num_classes

@@ -30,6 +30,7 @@ epochs = 2
 box_batch_size_per_image = 32
 precision = "fp32"
 ema = 0.5
+cache_features = 1
 """
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
