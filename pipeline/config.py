@@ -77,9 +77,13 @@ class TrainConfig:
     """Probability of a horizontal flip."""
     scale_jitter: tuple[float, float] = (0.6, 1.6)
     """Range of the random zoom before the image is cropped or padded to its own size."""
+    crop: float = 1.0
+    """Width and height of what is cut out after the zoom, as a share of the picture's ..."""
+    focus: float = 0.0
+    """... and the probability that it is placed on an object, of a class drawn evenly."""
     min_size: int = 0
-    """Shorter side while training, 0: [model]'s. A zoom above 1 shows crops at the model's scale in
-    smaller, cheaper pictures."""
+    """Shorter side of a whole picture while training, 0: [model]'s. A zoom above 1 shows crops at the model's
+    scale in smaller, cheaper pictures."""
     photometric: float = 0.5
     """Strength 0..1 of brightness, contrast, saturation and hue jitter."""
     blur: float = 0.2
@@ -114,6 +118,8 @@ class TrainConfig:
             raise ValueError("epochs and batch_size must be at least 1, pretrained_epochs at least 0")
         if not 0 < self.scale_jitter[0] <= self.scale_jitter[1]:
             raise ValueError("scale_jitter must be a range [low, high] above 0")
+        if not 0 < self.crop <= 1 or not 0 <= self.focus <= 1:
+            raise ValueError("crop must lie in 0..1, 0 excluded, and focus in 0..1")
         if self.min_size and self.min_size < 32:
             raise ValueError("min_size must be 0 or at least 32")
         if not 0 <= self.ema < 1:

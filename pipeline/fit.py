@@ -171,8 +171,8 @@ def restore(
     average = average.to(device, memory_format=torch.channels_last).eval()
     set_trainable(average, config.trainable)
     model = respect_ignore_regions(copy.deepcopy(average))
-    if config.min_size:
-        model.transform.min_size = (config.min_size,)
+    whole = config.min_size or model.transform.min_size[0]
+    model.transform.min_size = (max(32, round(whole * config.crop)),)
     with torch.no_grad():
         for name, parameter in trainable(model):
             if name in resume["weights"]:

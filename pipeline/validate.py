@@ -48,6 +48,22 @@ def validate_file(file: Path, images: Path | None) -> bool:
     return severities[ERROR] > 0
 
 
+def repair_file(file: Path, images: Path | None, out: Path) -> None:
+    """Write a repaired copy of a COCO file to ``out`` and print what was changed.
+
+    Raises:
+        UserError: ``file`` or ``images`` does not exist, or the file is beyond repair.
+    """
+    from pipeline.repair import write_repaired
+
+    if images is not None and not images.is_dir():
+        raise UserError(f"{images}: no such folder; --images is where the file_name entries lie")
+    dataset, unreadable = _load(file)
+    if unreadable:
+        raise UserError(f"{file}: {unreadable.message}; {unreadable.cure}")
+    write_repaired(file, out, dataset, images)
+
+
 def find_faults(dataset: Any, images: Path | None = None) -> Iterator[Fault]:
     """Yield every fault of a parsed COCO file, which is not changed.
 

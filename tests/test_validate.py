@@ -418,9 +418,9 @@ def test_a_large_file_in_reasonable_time() -> None:
         template | {"id": n, "image_id": 1 + n % 500, "bbox": [10, 5, 30 + n / 1e5, 20]}
         for n in range(1, 5001)
     ]
-    began = time.monotonic()
+    began = time.process_time()
     assert rules(dataset) == []
-    assert time.monotonic() - began < 6  # a tenth of 5,000 images and 50,000 annotations in a minute
+    assert time.process_time() - began < 6  # a tenth of 5,000 images and 50,000 annotations in a minute
 
 
 def test_a_fault_is_one_line() -> None:
