@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--save-blend", type=Path, help="write the scene of --frame as a .blend, and stop")
     parser.add_argument("--frame", type=int, default=0, help="the frame for --save-blend")
     parser.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    parser.add_argument("--member", action="store_true", help=argparse.SUPPRESS)  # one of ``run_workers``
     return parser
 
 
@@ -111,7 +112,7 @@ def run(options: argparse.Namespace) -> None:
         _render_all(options, config, assets, fingerprint, todo, len(mine))
     elif not options.quiet:
         print(f"render {config.split}: up to date", flush=True)
-    if not options.quiet:
+    if not options.member:
         _write_manifest(options.out, config, fingerprint)
 
 

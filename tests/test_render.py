@@ -222,3 +222,12 @@ def test_people_are_baked_once_and_to_the_same_bytes(
     again = run("-m", "pipeline", "people", "--profile", tiny_profile, "--out", tmp_path)
     assert again.returncode == 0, again.stderr
     assert tree_hash(tmp_path) == tree_hash(tiny_people)
+
+
+def test_quiet_leaves_out_words_and_nothing_else(
+    tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "train"
+    done = render(tiny_profile, tiny_people, out, "--workers", 2, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert tree_hash(out) == tree_hash(tiny_split)
