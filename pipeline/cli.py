@@ -79,11 +79,12 @@ def coco(profile: Path, split_dir: Path) -> None:
 @main.command()
 @click.argument("file", type=FILE)
 @click.option("--images", type=FOLDER, help="Check the image files too.")
-def validate(file: Path, images: Path | None) -> None:
+@click.option("--fix", type=FILE, metavar="OUT", help="Write a repaired copy and say what was changed.")
+def validate(file: Path, images: Path | None, fix: Path | None) -> None:
     """Check a COCO instance file, anybody's: name every fault, its place and its cure."""
     from pipeline.validate import validate_file
 
-    sys.exit(2 if validate_file(file, images) else 0)
+    sys.exit(2 if validate_file(file, images, fix) else 0)
 
 
 @main.command()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pipeline.config import UserError
 from pipeline.image_files import check_image, find_image, read_rgb
+from pipeline.rle import as_rle
 from pipeline.validate import read_sound_coco
 
 Target = dict[str, Tensor]
@@ -123,12 +124,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
 
 def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
     """Decode polygons or RLE, compressed or not, of a sound file to a mask (H, W) uint8."""
-    rle = segmentation
-    if isinstance(segmentation, list):
-        rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    elif isinstance(segmentation["counts"], list):
-        rle = coco_mask.frPyObjects(segmentation, height, width)
-    return np.asarray(coco_mask.decode(rle))
+    return np.asarray(coco_mask.decode(as_rle(segmentation, width, height)))
 
 
 def boxes_of(masks: Tensor) -> Tensor:
