@@ -89,6 +89,17 @@ def validate(file: Path, images: Path | None, fix: Path | None) -> None:
 
 @main.command()
 @click.argument("split_dir", type=FOLDER)
+@click.option("--to", required=True, help="coco-polygons, yolo-seg or imagefolder (Hugging Face).")
+@click.option("--out", type=FOLDER, required=True, help="A folder for the result alone.")
+def convert(split_dir: Path, to: str, out: Path) -> None:
+    """Write a split (images/ and annotations.json) in another tool's format."""
+    from pipeline.exporters import convert_set
+
+    convert_set(split_dir, to, out)
+
+
+@main.command()
+@click.argument("split_dir", type=FOLDER)
 @click.option("--out", type=FILE, required=True, help="The PNG to write.")
 @click.option("--count", default=12, show_default=True, help="Frames on the sheet.")
 @click.option("--columns", default=4, show_default=True)
@@ -97,6 +108,16 @@ def preview(split_dir: Path, out: Path, count: int, columns: int) -> None:
     from pipeline.preview import write_contact_sheet
 
     write_contact_sheet(split_dir, out, count, columns)
+
+
+@main.command()
+@click.argument("sets", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True, metavar="SET [SET]")
+@click.option("--out", type=FOLDER, required=True, help="Gets stats.json and stats.png.")
+def stats(sets: tuple[Path, ...], out: Path) -> None:
+    """Count classes, sizes, distances, visibility and positions; two SETs (COCO files or splits) compare."""
+    from pipeline.stats import write_stats
+
+    write_stats(sets, out)
 
 
 @main.command()
