@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import torch
 from torch import Tensor
@@ -38,13 +39,17 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -
         UserError: data or weights are missing or wrong, or the loss is not finite.
     """
     config, device = profile.train, torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    train_set = CocoDataset(train_dir / "annotations.json", train_dir / "images", profile.classes)
+    train_set = CocoDataset(
+        train_dir / "annotations.json", train_dir / "images", profile.classes, extra=config.extra
+    )
     val_set = CocoDataset(val_dir / "annotations.json", val_dir / "images", profile.classes)
     train_set.check_images()
     val_set.check_images()
     checkpoint = resumable(out, key) or fresh(profile, len(train_set), key, device)
     model, average, optimizer, resume = restore(checkpoint, config, device)
     announce(checkpoint, len(train_set), len(val_set), sum(p.numel() for _, p in trainable(model)), device)
+    for note in train_set.notes:
+        click.echo(f"train: {note}")
 
     for epoch in range(checkpoint.epoch, checkpoint.epochs):
         began = time.monotonic()

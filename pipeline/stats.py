@@ -23,7 +23,8 @@ from pipeline.faults import is_number
 from pipeline.out_dir import claim_out_dir
 from pipeline.validate import read_sound_coco
 
-Annotation, Image = dict[str, Any], dict[str, Any]
+Annotation = dict[str, Any]
+Image = dict[str, Any]
 
 GRID = (12, 16)
 """Rows and columns of the map of where objects are."""
@@ -118,9 +119,7 @@ def set_statistics(dataset: dict[str, Any]) -> dict[str, Any]:
 def _class_statistics(annotations: list[Annotation], images: dict[int, Image]) -> dict[str, Any]:
     objects = [a for a in annotations if not a["iscrowd"]]
     values = {
-        name: [
-            value for a in objects if (value := measure.read(a, images[a["image_id"]])) is not None
-        ]
+        name: [value for a in objects if (value := measure.read(a, images[a["image_id"]])) is not None]
         for name, measure in MEASURES.items()
     }
     return {
@@ -149,9 +148,10 @@ def panels(statistics: list[dict[str, Any]]) -> list[list[Panel]]:
         tables = [table["classes"].get(name) for table in statistics]
         if not any(table and table["objects"] for table in tables):
             continue
+        objects = " and ".join(str(table["objects"] if table else 0) for table in tables)
         row = [
             Panel(
-                f"{readable(name)}: {measure.title}",
+                f"{objects} {readable(name)}: {measure.title}",
                 tuple(tuple(t["histograms"][key]) if t else () for t in tables),
                 labels=tuple(f"{edge:g}" for edge in measure.edges),
             )
