@@ -1,4 +1,4 @@
-"""More COCO sets beside the renders: ids stay apart, categories get their meaning, what is dropped is said."""
+"""More COCO sets beside the renders: ids stay apart, categories find their class, what is dropped is said."""
 
 from __future__ import annotations
 
