@@ -102,7 +102,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_split(run / split, seed=seed)
         convert_split(run / split, CocoConfig())
     write_tiny_model(run / "model.pt")
-    table = dict.fromkeys(("bbox", "segm"), {"AP": 0.3, "AP50": 0.5, "AP75": 0.4})
+    table = {key: {"AP": 0.3, "AP50": 0.5, "AP75": 0.4} for key in ("bbox", "segm")}
     scores = {"classes": dict.fromkeys(("pedestrian", "pallet_truck"), table), "overall": table}
     line = {"epoch": 1, "losses": {"loss": 2.0}, "best": True, "seconds": 3.0, "val": scores}
     (run / "metrics.jsonl").write_text(json.dumps(line) + "\n")
