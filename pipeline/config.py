@@ -49,6 +49,18 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class ExtraSet:
+    """[[train.extra]]: labelled photographs, or anybody's COCO set, beside the renders."""
+
+    annotations: str
+    """A COCO instances file."""
+    images: str
+    """The folder that its file_name entries lie in."""
+    map: dict[str, str] = field(default_factory=dict)
+    """The file's category to the profile's class; a category named like a class needs no entry."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """The fine-tuning recipe."""
 
@@ -101,6 +113,8 @@ class TrainConfig:
     """Processes that share each batch; 0: on a CPU one for each core, at most one for each image."""
     precision: str = "auto"
     """"fp32", "bf16", or "auto": bf16 where the machine computes it in hardware."""
+    extra: tuple[ExtraSet, ...] = ()
+    """Sets to learn from beside the training split."""
 
     def __post_init__(self) -> None:
         known = {"heads", "fpn", "stage4", "stage3", "stage2", "stage1"}
@@ -170,6 +184,7 @@ def read_profile(path: Path) -> Profile:
 __all__ = [
     "CocoConfig",
     "EvaluateConfig",
+    "ExtraSet",
     "ModelConfig",
     "Profile",
     "TrainConfig",

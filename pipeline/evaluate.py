@@ -17,19 +17,25 @@ import click
 import numpy as np
 
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file, write_atomic
+from pipeline.config import ExtraSet
 from pipeline.image_files import check_image, find_image, read_rgb
 from pipeline.metrics import IOU_TYPES, METRICS, bootstrap_intervals, coco_metrics
+from pipeline.mixing import Mix, check_targets, describe_extra, mix
 from pipeline.out_dir import claim_out_dir
 from pipeline.stamp import is_current, write_stamp
 from pipeline.tables import format_table
-from pipeline.validate import read_sound_coco
 
 EVALUATOR_VERSION = 1
 """Goes up when the same model and images would be judged differently."""
 
 
 def evaluate(
-    model_path: Path, annotations: Path, images: Path, out: Path | None, bootstrap: int
+    model_path: Path,
+    annotations: Path,
+    images: Path,
+    out: Path | None,
+    bootstrap: int,
+    sets: tuple[ExtraSet, ...] = (),
 ) -> dict[str, Any]:
     """Print box and mask AP of a model, per class and overall; with ``out``, write them too.
 
@@ -38,6 +44,9 @@ def evaluate(
 
     Args:
         bootstrap: resamples for the 95 % intervals, over scenes; 0 for none.
+        sets: what to measure on if it is more than ``annotations`` as they are: that file first, with
+            its mapping, then others. ``out`` gets annotations.json, all of them in one table: an image
+            keeps its id unless an earlier set has it.
 
     Returns:
         What metrics.json holds.
@@ -47,11 +56,13 @@ def evaluate(
     """
     if bootstrap < 0:
         raise UserError("--bootstrap must not be negative")
-    dataset = _read_sound(annotations)
+    sets = sets or (ExtraSet(str(annotations), str(images)),)
+    mixed = _mix(sets)
+    dataset = mixed.dataset
     if out is not None:
         claim_out_dir(out)
-    paths = {image["id"]: find_image(images, image["file_name"]) for image in dataset["images"]}
-    inputs = _inputs(model_path, annotations, paths, bootstrap)
+    paths = {i["id"]: find_image(mixed.folders[i["id"]], i["file_name"]) for i in dataset["images"]}
+    inputs = _inputs(model_path, sets, paths, bootstrap)
     if out is not None and is_current(out / ".evaluate.stamp.json", inputs, _outputs(out)):
         metrics: dict[str, Any] = json.loads((out / "metrics.json").read_bytes())
         click.echo(f"{_heading(metrics)}\n{format_table(metrics)}\nevaluate: up to date ({out})")
@@ -61,7 +72,9 @@ def evaluate(
     from pipeline.checkpoint import load_model  # torch: only now is it needed
 
     model, checkpoint = load_model(model_path)
+    check_targets(sets, checkpoint.classes)
     shared, notes = _shared_classes(checkpoint.classes, dataset["categories"], annotations)
+    notes = describe_extra(mixed, sets, checkpoint.classes) + notes
     began = time.monotonic()
     results = _predict(model, dataset["images"], paths, _label_ids(checkpoint.classes, shared))
     seconds = time.monotonic() - began
@@ -69,6 +82,8 @@ def evaluate(
     metrics["seconds_per_image"] = round(seconds / len(paths), 4)
     click.echo(f"{_heading(metrics)}\n{format_table(metrics)}")
     if out is not None:
+        if len(sets) > 1:
+            write_atomic(out / "annotations.json", canonical_json(dataset))
         write_atomic(out / "predictions.json", canonical_json(results))
         write_atomic(out / "metrics.json", canonical_json(metrics))
         write_stamp(out / ".evaluate.stamp.json", inputs, _outputs(out))
@@ -80,22 +95,25 @@ def _outputs(out: Path) -> list[Path]:
     return [out / "metrics.json", out / "predictions.json"]
 
 
-def _read_sound(annotations: Path) -> dict[str, Any]:
-    """Read a COCO file that can be measured with."""
-    dataset = read_sound_coco(annotations)
-    if not dataset["annotations"]:
-        raise UserError(f"{annotations}: it has no annotations, so there is nothing to measure with")
-    return dataset
+def _mix(sets: tuple[ExtraSet, ...]) -> Mix:
+    """Read what to measure with: one COCO file, or several as one."""
+    mixed = mix(sets)
+    if not mixed.dataset["annotations"]:
+        raise UserError(f"{sets[0].annotations}: it has no annotations, so there is nothing to measure with")
+    return mixed
 
 
-def _inputs(model: Path, annotations: Path, paths: dict[int, Path], bootstrap: int) -> dict[str, Any]:
+def _inputs(
+    model: Path, sets: tuple[ExtraSet, ...], paths: dict[int, Path], bootstrap: int
+) -> dict[str, Any]:
     if not model.is_file():
         raise UserError(f"{model}: no such model; train one first (make train)")
     pictures = canonical_json([sha256_file(path) for path in paths.values()])
     return {
         "evaluator": EVALUATOR_VERSION,
         "model": sha256_file(model),
-        "annotations": sha256_file(annotations),
+        "annotations": sha256_file(Path(sets[0].annotations)),
+        "sets": [{"annotations": sha256_file(Path(s.annotations)), "map": s.map} for s in sets],
         "images": sha256_bytes(pictures),
         "bootstrap": bootstrap,
     }

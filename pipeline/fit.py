@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 from torchvision.models.detection import MaskRCNN
 
@@ -36,7 +37,9 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -
         UserError: data or weights are missing or wrong, or the loss is not finite.
     """
     config, device = profile.train, torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    train_set = CocoDataset(train_dir / "annotations.json", train_dir / "images", profile.classes)
+    train_set = CocoDataset(
+        train_dir / "annotations.json", train_dir / "images", profile.classes, extra=config.extra
+    )
     val_set = CocoDataset(val_dir / "annotations.json", val_dir / "images", profile.classes)
     train_set.check_images()
     val_set.check_images()
@@ -49,6 +52,8 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -
         announce(
             checkpoint, len(train_set), len(val_set), sum(p.numel() for _, p in trainable(model)), device
         )
+        for note in train_set.notes:
+            click.echo(f"train: {note}")
 
     for epoch in range(checkpoint.epoch, checkpoint.epochs):
         began = time.monotonic()

@@ -95,23 +95,14 @@ def check_image(path: Path, size: tuple[int, int]) -> None:
     Raises:
         UserError: no, or neither as stored nor turned as EXIF says.
     """
-    sizes = sizes_of(path)
-    if size not in sizes:
-        raise UserError(f"{path}: {_by(sizes[0])}, but the annotations say {_by(size)}")
-
-
-def sizes_of(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
-    """An image's (width, height) from its header: as stored, and turned as EXIF says.
-
-    Raises:
-        UserError: it cannot be opened.
-    """
     try:
         with warnings.catch_warnings(), Image.open(path) as picture:
             warnings.simplefilter("ignore")
-            return picture.size, _turned_size(picture)
+            sizes = (picture.size, _turned_size(picture))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: not a readable image: {error}") from None
+    if size not in sizes:
+        raise UserError(f"{path}: {_by(sizes[0])}, but the annotations say {_by(size)}")
 
 
 def image_file_faults(image: dict[str, Any], folder: Path) -> Iterator[Fault]:

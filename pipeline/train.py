@@ -14,6 +14,7 @@ import click
 
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file
 from pipeline.config import Profile
+from pipeline.mixing import set_hash
 from pipeline.stamp import is_current, write_stamp
 
 OUTPUTS = ("model.pt", "last.pt", "metrics.jsonl")
@@ -52,6 +53,7 @@ def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[st
     recipe = dataclasses.asdict(profile.train)
     for name in ("workers", "processes"):  # change no picture and, but for rounding, no step
         recipe.pop(name)
+    recipe["extra"] = [{"set": set_hash(one), "map": one.map} for one in profile.train.extra]
     weights = Path(profile.model.weights)
     return {
         "model": dataclasses.asdict(profile.model),

@@ -101,6 +101,10 @@ def polygon(*numbers: Any) -> Callable[[dict[str, Any]], Any]:
     return change("annotations", 2, "segmentation", to=[list(numbers)])
 
 
+def first_copy(dataset: dict[str, Any], number: int) -> dict[str, Any]:
+    return dataset["annotations"][0] | {"id": number, "bbox": [10, 5, 30 + number / 1e4, 20]}
+
+
 COMPRESSED = encode_mask(ring())["counts"]
 FILLED = np.ones((20, 30), np.uint8)
 SHORT_RUNS = runs(ring())[:-1]
@@ -218,6 +222,10 @@ BROKEN: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
     "annotation twice": (
         "annotation-copy",
         lambda d: d | {"annotations": [*d["annotations"], d["annotations"][0] | {"id": 99}]},
+    ),
+    "more objects than are counted": (
+        "over-100-objects",
+        lambda d: d | {"annotations": d["annotations"] + [first_copy(d, n) for n in range(100, 220)]},
     ),
     "keypoints of two numbers": ("keypoints", first("keypoints", [1, 2])),
     "num_keypoints wrong": (
