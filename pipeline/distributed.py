@@ -42,14 +42,10 @@ def share(items: Sequence[T]) -> Sequence[T]:
     return items[rank() :: size()]
 
 
-def add_up(tensors: list[Tensor]) -> None:
-    """Replace each tensor, in place, by its sum over the processes."""
-    if size() == 1:
-        return
-    flat = torch.cat([t.reshape(-1) for t in tensors])
-    dist.all_reduce(flat)
-    for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
-        tensor.copy_(part.view_as(tensor))
+def add_up(tensor: Tensor) -> None:
+    """Replace a tensor, in place, by its sum over the processes."""
+    if size() > 1:
+        dist.all_reduce(tensor)
 
 
 def gather(items: list[T]) -> list[T]:

@@ -51,8 +51,7 @@ def train_one_epoch(
     learning = [p for _, p in trainable(model)]
     steps = math.ceil(len(train_set) / config.batch_size)
     sums = torch.zeros(len(LOSSES), device=device)
-    for p in learning:
-        p.grad = torch.zeros_like(p)  # also where this process's images reach it never
+    gradients = one_gradient(learning)
     model.train()
     for step, (batch, chunks) in enumerate(
         batches(train_set, profile, so_far.epoch, view, device, kept), start=so_far.epoch * steps
@@ -60,7 +59,7 @@ def train_one_epoch(
         for group in optimizer.param_groups:
             group["lr"] = config.lr * group["factor"] * schedule(step, so_far.epochs * steps, config)
         total = torch.zeros(len(LOSSES), device=device)
-        optimizer.zero_grad(set_to_none=False)
+        gradients.zero_()
         for indices, images, targets in chunks:
             # torchvision samples boxes from the global generator.
             torch.manual_seed(seed_of(profile.seed, so_far.epoch + 1, indices[0]))
@@ -74,14 +73,26 @@ def train_one_epoch(
                 raise UserError(not_finite(so_far.epoch, [train_set.name(i) for i in indices]))
             found.sum().backward()
             total += found.detach()
-        add_up([*(p.grad for p in learning if p.grad is not None), total])
-        torch.nn.utils.clip_grad_norm_(learning, config.clip_grad_norm)
+        add_up(gradients)
+        add_up(total)
+        gradients *= (config.clip_grad_norm / (gradients.norm() + 1e-6)).clamp(max=1.0)
         optimizer.step()
         update_average(average, model, min(config.ema, (1 + step) / (10 + step)))
         sums += total / steps
         tick(len(batch), total.sum().item())
     named = dict(zip(LOSSES, sums.tolist(), strict=True))
     return {name: round(value, 6) for name, value in {"loss": sums.sum().item(), **named}.items()}
+
+
+def one_gradient(parameters: list[torch.nn.Parameter]) -> Tensor:
+    """Lay all gradients out in one vector (N,), zero, to be added up and clipped at once.
+
+    Each parameter's ``grad`` is a view of it, in the parameter's own memory order.
+    """
+    vector = torch.zeros(sum(p.numel() for p in parameters), device=parameters[0].device)
+    for p, part in zip(parameters, vector.split([p.numel() for p in parameters]), strict=True):
+        p.grad = part.as_strided(p.shape, p.stride())
+    return vector
 
 
 def not_finite(epoch: int, names: list[str]) -> str:
@@ -142,5 +153,5 @@ def batches(
 def update_average(average: MaskRCNN, model: MaskRCNN, decay: float) -> None:
     """Move the running average of the weights that learn towards ``model``."""
     with torch.no_grad():
-        for (_, mean), (_, now) in zip(trainable(average), trainable(model), strict=True):
-            mean.lerp_(now, 1 - decay)
+        means, now = ([p for _, p in trainable(m)] for m in (average, model))
+        torch._foreach_lerp_(means, now, 1 - decay)

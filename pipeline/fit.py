@@ -184,9 +184,9 @@ def restore(
                 parameter.copy_(resume["weights"][name])
     groups = parameter_groups(model, config, checkpoint.start["kind"])
     optimizer: torch.optim.Optimizer = (
-        torch.optim.AdamW(groups)
+        torch.optim.AdamW(groups, fused=True)
         if config.optimizer == "adamw"
-        else torch.optim.SGD(groups, momentum=config.momentum)
+        else torch.optim.SGD(groups, momentum=config.momentum, fused=True)
     )
     if resume["optimizer"]:
         optimizer.load_state_dict(resume["optimizer"])
