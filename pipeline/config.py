@@ -67,6 +67,8 @@ class TrainConfig:
     trainable: tuple[str, ...] = ("heads", "fpn")
     """Parts that learn: "heads", "fpn", "stage4", "stage3", "stage2", "stage1"; the rest is frozen."""
     epochs: int = 10
+    passes: int = 1
+    """How often an epoch goes through the images, each time another view of them; then it validates."""
     pretrained_epochs: int = 0
     """Epochs where the start detects already (COCO's weights, a checkpoint); 0: ``epochs``."""
     batch_size: int = 2
@@ -128,8 +130,8 @@ class TrainConfig:
             raise ValueError("workers, processes and cache_features must be at least 0")
         if self.cache_features and any(part.startswith("stage") for part in self.trainable):
             raise ValueError("cache_features needs a frozen backbone: leave the stages out of trainable")
-        if self.epochs < 1 or self.batch_size < 1 or self.pretrained_epochs < 0:
-            raise ValueError("epochs and batch_size must be at least 1, pretrained_epochs at least 0")
+        if min(self.epochs, self.passes, self.batch_size) < 1 or self.pretrained_epochs < 0:
+            raise ValueError("epochs, passes and batch_size must be at least 1, pretrained_epochs at least 0")
         if not 0 < self.scale_jitter[0] <= self.scale_jitter[1]:
             raise ValueError("scale_jitter must be a range [low, high] above 0")
         if not 0 < self.crop <= 1 or not 0 <= self.focus <= 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ def train_one_epoch(
     so_far: Checkpoint,
     tick: Tick,
 ) -> dict[str, float]:
-    """Go once through the images, in this epoch's order; return the mean of each loss.
+    """Go ``passes`` times through the images, each time in another order; return the mean of each loss.
 
     Args:
         kept: views of earlier epochs, by number of the view and index of the image; grows.
@@ -47,14 +47,14 @@ def train_one_epoch(
         UserError: the loss is not finite; names the images.
     """
     config, device, resume = profile.train, next(model.parameters()).device, so_far.resume or {}
-    view = so_far.epoch % resume["views"] if resume["views"] else so_far.epoch
     learning = [p for _, p in trainable(model)]
-    steps = math.ceil(len(train_set) / config.batch_size)
+    steps = math.ceil(len(train_set) / config.batch_size) * config.passes
+    rounds = range(so_far.epoch * config.passes, (so_far.epoch + 1) * config.passes)
     sums = torch.zeros(len(LOSSES), device=device)
     gradients = one_gradient(learning)
     model.train()
-    for step, (batch, chunks) in enumerate(
-        batches(train_set, profile, so_far.epoch, view, device, kept), start=so_far.epoch * steps
+    for step, (turn, view, batch, chunks) in enumerate(
+        batches(train_set, profile, rounds, resume["views"], device, kept), start=so_far.epoch * steps
     ):
         for group in optimizer.param_groups:
             group["lr"] = config.lr * group["factor"] * schedule(step, so_far.epochs * steps, config)
@@ -62,7 +62,7 @@ def train_one_epoch(
         gradients.zero_()
         for indices, images, targets in chunks:
             # torchvision samples boxes from the global generator.
-            torch.manual_seed(seed_of(profile.seed, so_far.epoch + 1, indices[0]))
+            torch.manual_seed(seed_of(profile.seed, turn + 1, indices[0]))
             with autocast(resume["precision"], device):
                 seen = see(model, images, targets) if images else kept[view, indices[0]]
                 parts = losses(model, seen)
@@ -115,18 +115,33 @@ def shuffled(count: int, batch_size: int, rng: np.random.Generator) -> list[list
 def batches(
     train_set: CocoDataset,
     profile: Profile,
-    epoch: int,
-    view: int,
+    rounds: Iterable[int],
+    views: int,
     device: torch.device,
     kept: Collection[tuple[int, int]],
-) -> Iterator[tuple[list[int], list[Chunk]]]:
-    """Yield the epoch's batches: the indices of all its images, and this process's share of them in chunks.
+) -> Iterator[tuple[int, int, list[int], list[Chunk]]]:
+    """Yield the batches of some rounds through the images: round, view, the indices of all images of the
+    batch, and this process's share of them in chunks.
 
     A chunk is what goes through the model at once. On a CPU that is one image, which costs no more and makes
     the result independent of the number of processes; on a GPU it is the whole share.
     """
+    for turn in rounds:
+        view = turn % views if views else turn
+        for batch, chunks in _round(train_set, profile, turn, view, device, kept):
+            yield turn, view, batch, chunks
+
+
+def _round(
+    train_set: CocoDataset,
+    profile: Profile,
+    turn: int,
+    view: int,
+    device: torch.device,
+    kept: Collection[tuple[int, int]],
+) -> Iterator[tuple[list[int], list[Chunk]]]:
     config = profile.train
-    groups = shuffled(len(train_set), config.batch_size, np.random.default_rng([profile.seed, epoch]))
+    groups = shuffled(len(train_set), config.batch_size, np.random.default_rng([profile.seed, turn]))
     shares = [group[rank() :: size()] for group in groups]
     wanted = [[i for i in share if (view, i) not in kept] for share in shares]
     loader = torch.utils.data.DataLoader(

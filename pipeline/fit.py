@@ -55,9 +55,10 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -
         for note in train_set.notes:
             click.echo(f"train: {note}")
 
+    images = len(train_set) * config.passes + len(val_set)
     for epoch in range(checkpoint.epoch, checkpoint.epochs):
         began = time.monotonic()
-        with epoch_bar(epoch, checkpoint.epochs, len(train_set) + len(val_set), rank() == 0) as tick:
+        with epoch_bar(epoch, checkpoint.epochs, images, rank() == 0) as tick:
             losses = train_one_epoch(
                 model,
                 average,

@@ -112,6 +112,14 @@ def test_kept_features_change_no_step(splits: tuple[Path, Path], tmp_path: Path)
     assert json.loads(first[1])["losses"] != json.loads(second[1])["losses"]
 
 
+def test_two_passes_are_two_epochs_validated_once(splits: tuple[Path, Path], tmp_path: Path) -> None:
+    plain, double = tmp_path / "plain", tmp_path / "double"
+    train(with_train(), *splits, plain)
+    train(with_train(epochs=1, passes=2), *splits, double)
+    assert same_weights(load_checkpoint(plain / "last.pt"), load_checkpoint(double / "last.pt"))
+    assert len((double / "metrics.jsonl").read_text().splitlines()) == 1
+
+
 def test_views_are_few_where_memory_is_short(
     splits: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
