@@ -168,5 +168,5 @@ def _round(
 def update_average(average: MaskRCNN, model: MaskRCNN, decay: float) -> None:
     """Move the running average of the weights that learn towards ``model``."""
     with torch.no_grad():
-        means, now = ([p for _, p in trainable(m)] for m in (average, model))
+        means, now = ([p.data for _, p in trainable(m)] for m in (average, model))
         torch._foreach_lerp_(means, now, 1 - decay)

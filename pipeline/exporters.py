@@ -7,7 +7,7 @@ can be taken up again, is ``convert_set``'s concern.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -114,6 +114,9 @@ def yolo_seg(source: CocoSet) -> Iterator[File]:
     An object in several pieces or with holes is one outline, joined by slits. The format has no
     ignore regions, so that they become background.
     """
+    names = Counter(str(PurePosixPath(i["file_name"]).with_suffix(".txt")) for i in source.dataset["images"])
+    if clash := next((name for name, count in names.items() if count > 1), None):
+        raise UserError(f"{source.images}: two images would share labels/{clash}; rename one of them")
     yield from _images(source, "images/")
     numbers = {c["id"]: number for number, c in enumerate(source.dataset["categories"])}
     annotations, lost, ignored = source.annotations_of(), 0, 0
@@ -133,9 +136,9 @@ def yolo_seg(source: CocoSet) -> Iterator[File]:
             lines.append(f"{numbers[a['category_id']]} {text}\n")
         yield f"labels/{PurePosixPath(image['file_name']).with_suffix('.txt')}", "".join(lines).encode()
     click.echo(f"convert: outlines lose {lost} pixels; {ignored} ignore regions left out: background to YOLO")
-    names = "".join(f"  {numbers[c['id']]}: {json.dumps(c['name'])}\n" for c in source.dataset["categories"])
+    lines = [f"  {numbers[c['id']]}: {json.dumps(c['name'])}\n" for c in source.dataset["categories"]]
     # YOLO wants both keys; the set is one split, so whoever has two names the other's folder here.
-    yield "data.yaml", f"train: images\nval: images\nnames:\n{names}".encode()
+    yield "data.yaml", f"train: images\nval: images\nnames:\n{''.join(lines)}".encode()
 
 
 def imagefolder(source: CocoSet) -> Iterator[File]:

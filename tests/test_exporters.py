@@ -132,3 +132,13 @@ def test_a_folder_with_something_else_is_refused(split: Path, tmp_path: Path) ->
     assert tree_hash(out) == before
     run = convert(split, "pascal", tmp_path / "other")
     assert run.exit_code == 2 and "coco-polygons, yolo-seg, imagefolder" in run.output
+
+
+def test_two_images_never_share_a_label_file(split: Path, tmp_path: Path) -> None:
+    path = split / "annotations.json"
+    table = read_coco(path)
+    (split / "images" / "000001.png").rename(split / "images" / "000000.jpg")
+    table["images"][1]["file_name"] = "000000.jpg"
+    path.write_text(json.dumps(table))
+    run = convert(split, "yolo-seg", tmp_path / "out")
+    assert run.exit_code == 2 and "two images would share labels/000000.txt" in run.output
