@@ -84,7 +84,7 @@ def test_the_eur_pallet_has_its_real_dimensions() -> None:
 )
 def test_every_kind_keeps_to_its_footprint(name: str, assets: Assets) -> None:
     config = load_config(ROOT / "assets/profiles/default.toml", "train")
-    key = {"pallet": "pallets"}.get(name, name)
+    key = {"pallet": "pallets", "fixture": "fixtures"}.get(name, name)
     module, rng = kind(name), np.random.default_rng(1)
     for _ in range(8):
         params = module.sample(config.ranges[key], rng, assets)
