@@ -113,7 +113,13 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-@pytest.mark.parametrize("name", WRITERS)
+LONG = ("train", "report", "predict", "evaluate")
+"""Each starts torch several times: for the nightly run."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in WRITERS]
+)
 def test_a_full_disk(name: str, run_dir: Path, tmp_path: Path) -> None:
     writer, run = WRITERS[name], tmp_path / "run"
     shutil.copytree(run_dir, run)
