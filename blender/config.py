@@ -13,6 +13,7 @@ from typing import Any
 from blender.contract import UserError, canonical_json, from_table, load_profile, sha256_bytes
 from blender.lenses import LENSES
 from blender.objects import kind
+from blender.ranges import check_names
 
 RENDER_VERSION = 2
 """Raise it whenever the same profile and seed give other pixels."""
@@ -83,8 +84,7 @@ class CameraConfig:
         _ordered(fov=self.fov, fisheye_fov=self.fisheye_fov)
         if not self.mounts:
             raise ValueError("mounts must name at least one")
-        if unknown := sorted(set(self.lenses) - set(LENSES)):
-            raise ValueError(f"lenses: unknown '{unknown[0]}'; known: {', '.join(LENSES)}")
+        check_names("lenses", self.lenses, LENSES)
         for low, high in (self.fov, self.fisheye_fov):
             if low <= 1 or high >= 170:
                 raise ValueError("fov must lie in 1..170 degrees")

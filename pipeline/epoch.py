@@ -14,7 +14,7 @@ from pipeline.augment import augmentation
 from pipeline.checkpoint import Checkpoint
 from pipeline.config import Profile, UserError
 from pipeline.dataset import CocoDataset, Target, collate_fn
-from pipeline.distributed import add_up, rank, size
+from pipeline.distributed import add_up, share
 from pipeline.model import trainable
 from pipeline.progress import Tick
 from pipeline.recipe import autocast, schedule, seed_of
@@ -142,8 +142,8 @@ def _round(
 ) -> Iterator[tuple[list[int], list[Chunk]]]:
     config = profile.train
     groups = shuffled(len(train_set), config.batch_size, np.random.default_rng([profile.seed, turn]))
-    shares = [group[rank() :: size()] for group in groups]
-    wanted = [[i for i in share if (view, i) not in kept] for share in shares]
+    shares = [list(share(group)) for group in groups]
+    wanted = [[i for i in mine if (view, i) not in kept] for mine in shares]
     loader = torch.utils.data.DataLoader(
         train_set.transformed(augmentation(config, profile.seed, view)),
         batch_sampler=wanted,

@@ -25,7 +25,7 @@ from pipeline.out_dir import claim_out_dir
 from pipeline.stamp import is_current, write_stamp
 from pipeline.tables import format_table
 
-EVALUATOR_VERSION = 1
+EVALUATOR_VERSION = 2
 """Goes up when the same model and images would be judged differently."""
 
 

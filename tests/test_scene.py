@@ -68,11 +68,6 @@ def test_pallet_trucks_have_their_real_dimensions(assets: Assets, variant: str) 
         assert 1.2 < high[0] - low[0] < 2.6
 
 
-def test_an_unknown_variant_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="variants: unknown 'walky'; known: hand, weighing"):
-        pallet_truck.Ranges(paint={"red": 1}, handle_paint={"same": 1}, variants={"walky": 1})
-
-
 def test_the_eur_pallet_has_its_real_dimensions() -> None:
     part = pallet.pallet(np.random.default_rng(0), 0.5)
     low, high = part.vertices.min(0), part.vertices.max(0)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from blender.assortment import Assortment, sample
 from blender.mesh import Colour, Material, Part, box, boxes, cylinder, rounded_path, tube
-from blender.objects import Assets
-from blender.ranges import integer, pick
+from blender.ranges import check_names
 
 _STEEL = Material("galvanised", (0.55, 0.56, 0.57), 0.3)
 _BLACK = Material("plastic", (0.02, 0.02, 0.022), 0.4)
@@ -36,24 +35,7 @@ class Ranges:
     """Weight of each: a key of VARIANTS."""
 
     def __post_init__(self) -> None:
-        if unknown := sorted(set(self.variants) - set(VARIANTS)):
-            raise ValueError(f"variants: unknown '{unknown[0]}'; known: {', '.join(VARIANTS)}")
-
-
-def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
-    """Draw one thing (JSON values)."""
-    return {"variant": pick(ranges.variants, rng), "seed": integer((0, 2**31 - 1), rng)}
-
-
-def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, float, float]:
-    """Extent on the floor: x from, x to, y from, y to, in metres."""
-    x, y = SIZES[params["variant"]]
-    return (-x / 2, x / 2, -y / 2, y / 2)
-
-
-def build(params: dict[str, Any], assets: Assets) -> list[Part]:
-    """The thing's meshes."""
-    return VARIANTS[params["variant"]](np.random.default_rng(params["seed"]))
+        check_names("variants", self.variants, VARIANTS)
 
 
 def _paint(rng: np.random.Generator) -> Material:
@@ -191,3 +173,8 @@ SIZES = {
     "hose": (0.5, 0.26),
 }
 """Length and width on the floor, metres."""
+
+_THINGS = Assortment(VARIANTS, SIZES)
+footprint, build = _THINGS.footprint, _THINGS.build
+
+__all__ = ["Ranges", "build", "footprint", "sample"]

@@ -19,6 +19,7 @@ from blender.objects import Assets
 from blender.ranges import uniform
 
 FORMATS = (".glb", ".gltf", ".obj", ".blend")
+LIBRARY = "model.blend"
 SOLID = ("MESH", "CURVE", "SURFACE", "FONT", "META")
 """Types of bpy objects that have a surface."""
 
@@ -65,7 +66,7 @@ def load(params: dict[str, Any], assets: Assets) -> Any:
 
 def _appended(path: Path) -> tuple[Any, Floats]:
     """The file's mesh, appended to the current .blend, and its vertices (V, 3)."""
-    source = str(_converted(path))  # first: it may empty Blender, and bpy.data with it
+    source = f"{_converted(path).name}/{LIBRARY}"  # first: it may empty Blender, and bpy.data with it
     import bpy
 
     with bpy.data.libraries.load(source, link=False) as (theirs, ours):
@@ -103,29 +104,29 @@ def _extent(path: Path) -> Floats:
 
 
 @lru_cache(maxsize=64)
-def _converted(path: Path) -> Path:
-    """A .blend with the file's geometry as one mesh, made once a process: every frame takes it from there.
+def _converted(path: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder, gone with the process, that holds the file's geometry as one mesh in a .blend.
+
+    Made once a process: every frame takes its copy from there.
 
     Empties Blender: called while a scene is drawn, before it is built.
 
     Raises:
-        UserError: the file is missing, unreadable or holds no mesh.
+        UserError: the file is unreadable or holds no mesh.
     """
     import bpy
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; [scene.objects] names it")
     try:
         _import(path)
     except (RuntimeError, OSError) as error:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise UserError(f"{path}: cannot be read as {path.suffix}: {reason}") from None
     mesh = _joined(path)
-    folder = Path(tempfile.mkdtemp(prefix="transpalette-model-"))
-    bpy.data.libraries.write(str(folder / "model.blend"), {mesh}, fake_user=True)
+    folder = tempfile.TemporaryDirectory(prefix="transpalette-model-")
+    bpy.data.libraries.write(f"{folder.name}/{LIBRARY}", {mesh}, fake_user=True)
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    return folder / "model.blend"
+    return folder
 
 
 def _import(path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from blender.mesh import Colour, Material, Part
 from blender.objects import Assets
-from blender.ranges import chance, integer, pick, uniform
+from blender.ranges import chance, check_names, integer, pick, uniform
 from blender.trucks import hand, powered
 from blender.trucks.chassis import HANDLES, HEEL, shaded, tiller_frame
 
@@ -81,11 +81,10 @@ class Ranges:
     wear: tuple[float, float] = (0.1, 0.9)
 
     def __post_init__(self) -> None:
-        others = [*PAINTS, "same", "steel"]
-        choices = {"variants": [*VARIANTS], "paint": [*PAINTS], "handle_paint": others, "cover_paint": others}
-        for name, known in choices.items():
-            if unknown := sorted(set(getattr(self, name)) - set(known)):
-                raise ValueError(f"{name}: unknown '{unknown[0]}'; known: {', '.join(known)}")
+        check_names("variants", self.variants, VARIANTS)
+        check_names("paint", self.paint, PAINTS)
+        for name in ("handle_paint", "cover_paint"):
+            check_names(name, getattr(self, name), ("same", "steel", *PAINTS))
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
