@@ -39,7 +39,6 @@ from blender.contract import (
     write_atomic,
 )
 from blender.layout import sample_scene
-from blender.lenses import focal_length
 from blender.objects import Assets, load_assets
 from blender.png import encode_png
 from blender.progress import Progress
@@ -97,7 +96,7 @@ def run(options: argparse.Namespace) -> None:
         UserError: a wrong profile, missing people, or a folder that holds something else.
     """
     config = load_config(options.profile, options.split)
-    assets = load_assets(options.people, config.files())
+    assets = load_assets(options.people)
     if options.save_blend:
         _save_blend(options, config, assets)
         return
@@ -248,10 +247,9 @@ def _render_frame(
 def _camera(spec: SceneSpec, width: int, height: int) -> dict[str, Any]:
     """Lens model, intrinsics in pixels, pose in metres and radians."""
     camera = spec.camera
-    focal = focal_length(camera, width)
+    focal = width / 2 / float(np.tan(camera.fov / 2))
     return {
-        "lens": camera.lens,
-        "mount": camera.mount,
+        "lens": "perspective",
         "fx": round(focal, 4),
         "fy": round(focal, 4),
         "cx": width / 2,
