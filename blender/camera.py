@@ -25,7 +25,7 @@ def sample_camera(
     room: tuple[float, float, float, float],
     rng: np.random.Generator,
 ) -> CameraSpec:
-    """A camera near the wall at the room's start, (x from, x to, y from, y to) in metres, looking along it."""
+    """A camera near the wall at the start of a room, (x from, x to, y from, y to) in metres."""
     settings = config.mounts[mount]
     x0, x1, y0, y1 = room
     lens = pick({key: value.weight for key, value in config.lenses.items()}, rng)

@@ -111,7 +111,7 @@ class LightConfig:
     """Kelvin."""
     row_temperature: tuple[float, float] = (-400.0, 400.0)
     """Kelvin by which each row of lamps differs: tubes of several makes and ages."""
-    ambient: tuple[float, float] = (0.02, 0.2)
+    ambient: tuple[float, float] = (0.05, 0.22)
     """Strength of the light that has been reflected too often to be traced, W/m2/sr."""
     environments: dict[str, float] = field(default_factory=_environments)
     """Weights of what colours that light: keys of ``ENVIRONMENTS``, "none" for an even white."""
@@ -200,8 +200,9 @@ class SensorConfig:
             glare=self.glare,
             neutral=self.neutral,
         )
-        for name, top in {"haze": 0.2, "aberration": 0.05, "defocus_radius": 0.02, "motion_length": 0.1}.items():
+        highest = {"haze": 0.2, "aberration": 0.05, "defocus_radius": 0.02, "motion_length": 0.1}
+        for name, top in highest.items():
             if pairs[name][1] > top:
                 raise ValueError(f"{name} must lie in 0..{top}")
-        if not (1 <= self.jpeg_quality[0] and self.jpeg_quality[1] <= 100):
+        if self.jpeg_quality[0] < 1 or self.jpeg_quality[1] > 100:
             raise ValueError("jpeg_quality must lie in 1..100")

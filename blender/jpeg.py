@@ -48,8 +48,8 @@ def compress(image: np.ndarray, quality: int) -> np.ndarray:
     y = 0.299 * r + 0.587 * g + 0.114 * b
     y, cb, cr = (
         _quantised(y - 128, steps[0]) + 128,
-        _quantised(_halved((b - y) / 1.772), steps[1]).repeat(2, 0).repeat(2, 1),
-        _quantised(_halved((r - y) / 1.402), steps[1]).repeat(2, 0).repeat(2, 1),
+        _doubled(_quantised(_halved((b - y) / 1.772), steps[1])),
+        _doubled(_quantised(_halved((r - y) / 1.402), steps[1])),
     )
     planes = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb])
     return np.rint(np.clip(planes[:, :height, :width], 0, 255)).astype(np.uint8)
@@ -58,6 +58,17 @@ def compress(image: np.ndarray, quality: int) -> np.ndarray:
 def _halved(plane: np.ndarray) -> np.ndarray:
     """Mean of each 2 x 2 pixels."""
     return (plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]) / 4
+
+
+def _doubled(plane: np.ndarray) -> np.ndarray:
+    """Twice as many rows and columns, three parts of the nearer and one of the further, as libjpeg does."""
+    for _ in range(2):  # rows; transposed, columns
+        padded = np.pad(plane, ((1, 1), (0, 0)), mode="edge")
+        rows = np.empty((2 * len(plane), plane.shape[1]), np.float32)
+        rows[0::2] = (3 * plane + padded[:-2]) / 4
+        rows[1::2] = (3 * plane + padded[2:]) / 4
+        plane = rows.T
+    return plane
 
 
 def _quantised(plane: np.ndarray, steps: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ SENSOR = 36.0
 """Width of Blender's sensor, millimetres: the unit of its focal lengths, without influence on the picture."""
 
 WIDE = (1.0, 0.0, -0.0915, 0.019)
-"""The wide lens: off-axis angle, radians, as a polynomial of the image radius in focal lengths, powers 1 to 4.
+"""The wide lens: off-axis angle, radians, by powers 1 to 4 of the image radius in focal lengths.
 
 A least-squares fit of the stereographic projection, 2 atan(r / 2), with rounded coefficients; Cycles knows
 polynomials only.

@@ -24,7 +24,8 @@ def sample_lamps(
         W/m2/sr and the environment that colours it.
     """
     _, length, low, high = room
-    step, rows = uniform(config.spacing, rng), max(1, round((high - low) / uniform(config.spacing, rng) / 1.5))
+    step, between = uniform(config.spacing, rng), uniform(config.spacing, rng)
+    rows = max(1, round((high - low) / between / 1.5))
     power, lit = uniform(config.power, rng), uniform(config.lit, rng)
     temperature, ambient = uniform(config.temperature, rng), uniform(config.ambient, rng)
     if chance(config.dark, rng):

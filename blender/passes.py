@@ -76,7 +76,7 @@ def _render(path: Path) -> np.ndarray:
 
 @contextmanager
 def _id_pass() -> Iterator[None]:
-    """Every surface emits its object's pass_index and its distance; one sample through each pixel's middle."""
+    """Every surface emits its object's pass_index and its distance; one sample a pixel, in its middle."""
     scene, layer = bpy.context.scene, bpy.context.view_layer
     cycles = scene.cycles
     settings = {

@@ -15,14 +15,14 @@ def ordered(**spans: tuple[float, float]) -> None:
 
 
 def shares(**values: float | tuple[float, float]) -> None:
-    """Check that shares, or both ends of ranges of them, lie in 0..1; ValueError names the first that does not."""
+    """Check that shares, or ranges of shares, lie in 0..1; ValueError names the first that does not."""
     for name, value in values.items():
         if not all(0 <= v <= 1 for v in (value if isinstance(value, tuple) else (value,))):
             raise ValueError(f"{name} must lie in 0..1")
 
 
 def weighted(**tables: Mapping[str, float]) -> None:
-    """Check that tables of weights have one above 0 and none below; ValueError names the first that has not."""
+    """Check that tables of weights have one above 0 and none below; ValueError names the first."""
     for name, weights in tables.items():
         if not any(w > 0 for w in weights.values()) or not all(w >= 0 for w in weights.values()):
             raise ValueError(f"{name}: weights must not be below 0, and one must be above")

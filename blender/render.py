@@ -16,7 +16,6 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 if __package__ in (None, ""):  # run as a file, by Blender or by hand: the repository is not on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -56,11 +56,11 @@ def expose(
     """
     image = np.ascontiguousarray(np.moveaxis(light, 2, 0), np.float32)
     image = np.maximum(np.nan_to_num(image, copy=False, posinf=100.0), 0.0)
-    width = image.shape[2]
+    height, width = image.shape[1:]
     image *= np.float32(MID_GREY / metered(image) * 2.0 ** sensor["exposure"])
     image = haze(image, distance, sensor["haze"])
     image *= white_balance(image, sensor["neutral"], sensor["white_balance"])[:, None, None]
-    image *= vignette(*image.shape[1:], sensor["vignetting"])
+    image *= vignette(height, width, sensor["vignetting"])
     image = glare(image, sensor["glare"], sensor["glare_radius"] * width)
     image = aberration(image, sensor["aberration"])
     image = blur(image, disc(sensor["defocus_radius"] * width))
@@ -214,9 +214,9 @@ def noise(image: np.ndarray, spread: float, rng: np.random.Generator) -> np.ndar
     """
     at_grey = 1 / (1 + np.exp(TOE))
     slope = at_grey * (1 - at_grey) * CURVE / np.log(2) / MID_GREY  # of ``tone`` at mid-grey
-    share = np.float32(0.02)  # of the variance at mid-grey that is read noise
-    variance = share + (1 - share) / np.float32(MID_GREY) * image
-    return image + rng.standard_normal(image.shape, np.float32) * np.sqrt(variance) * np.float32(spread / slope)
+    read = np.float32(0.02)  # share of the variance at mid-grey that is there in the dark too
+    deviation = np.sqrt(read + (1 - read) / np.float32(MID_GREY) * image) * np.float32(spread / slope)
+    return image + rng.standard_normal(image.shape, np.float32) * deviation
 
 
 def tone(image: np.ndarray, contrast: float) -> np.ndarray:

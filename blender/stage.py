@@ -11,10 +11,10 @@ import numpy as np
 
 from blender.config import Config
 from blender.contract import canonical_json
+from blender.lens import LENSES, SENSOR, camera_axes, focal_length
 from blender.materials import shader
 from blender.mesh import Floats, Part
 from blender.objects import Assets, kind
-from blender.lens import LENSES, SENSOR, camera_axes, focal_length
 from blender.scene import CameraSpec, LampSpec, ObjectSpec, SceneSpec
 
 PANORAMAS = Path(bpy.utils.system_resource("DATAFILES", path="studiolights/world"))
@@ -146,10 +146,10 @@ def _world(scene: Any, ambient: float, environment: str) -> None:
 
 
 def _brightness(image: Any) -> float:
-    """Mean of a panorama's pixels; a sun counts as 10, or a sunny one would be black beside it."""
+    """Mean of a panorama's pixels; a sun counts as 100, or all else in a sunny one would be black."""
     pixels = np.empty(len(image.pixels), np.float32)
     image.pixels.foreach_get(pixels)
-    return float(np.minimum(pixels.reshape(-1, 4)[:, :3], 10.0).mean())
+    return float(np.minimum(pixels.reshape(-1, 4)[:, :3], 100.0).mean())
 
 
 def _camera(scene: Any, camera: CameraSpec) -> None:
