@@ -189,9 +189,11 @@ class SensorConfig:
     def __post_init__(self) -> None:
         pairs = {name: value for name, value in vars(self).items() if isinstance(value, tuple)}
         ordered(**pairs)
-        for name in pairs.keys() - {"exposure", "white_balance", "jpeg_quality"}:
-            if pairs[name][0] < 0:
+        for name, (low, _) in pairs.items():
+            if low < 0 and name not in ("exposure", "white_balance"):
                 raise ValueError(f"{name} must not be below 0")
+        if self.contrast[0] == 0 or max(map(abs, self.white_balance)) > 0.5:
+            raise ValueError("contrast must be above 0 and white_balance lie in -0.5..0.5")
         shares(
             defocus=self.defocus,
             motion_blur=self.motion_blur,

@@ -285,6 +285,8 @@ def test_a_wrong_light_is_named(text: str, message: str, tmp_path: Path) -> None
         ("jpeg_quality = [0, 90]", r"jpeg_quality must lie in 1\.\.100"),
         ("jpeg_quality = [50.5, 90]", "expected int"),
         ("noise = [-0.1, 0.1]", "noise must not be below 0"),
+        ("contrast = [0, 1]", "contrast must be above 0"),
+        ("white_balance = [-0.6, 0]", "white_balance lie in"),
         ("defocus = 2", r"defocus must lie in 0\.\.1"),
         ("aberration = [0, 0.2]", r"aberration must lie in 0\.\.0\.05"),
         ("motion_length = [0.2, 0.1]", "must be a range"),
