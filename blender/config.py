@@ -5,22 +5,20 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from blender.capture_config import CameraConfig, LightConfig, SensorConfig
 from blender.contract import UserError, canonical_json, from_table, load_profile, sha256_bytes
+from blender.lens import covers
 from blender.objects import kind
+from blender.ranges import ordered
 
 RENDER_VERSION = 1
 """Raise it whenever the same profile and seed give other pixels."""
-
-
-def _ordered(**spans: tuple[float, float]) -> None:
-    for name, (low, high) in spans.items():
-        if low > high:
-            raise ValueError(f"{name} must be a range [low, high], not [{low}, {high}]")
 
 
 @dataclass(frozen=True)
@@ -47,79 +45,6 @@ class RenderConfig:
 
 
 @dataclass(frozen=True)
-class CameraConfig:
-    """[scene.camera]: a camera on a vehicle or in the hand."""
-
-    height: tuple[float, float] = (0.4, 1.7)
-    """Metres above the floor."""
-    fov: tuple[float, float] = (55.0, 95.0)
-    """Horizontal field of view, degrees."""
-    pitch: tuple[float, float] = (-12.0, 4.0)
-    """Degrees above the horizon."""
-    yaw: tuple[float, float] = (-18.0, 18.0)
-    """Degrees off the hall's axis."""
-    roll: tuple[float, float] = (-2.0, 2.0)
-    """Degrees."""
-
-    def __post_init__(self) -> None:
-        _ordered(height=self.height, fov=self.fov, pitch=self.pitch, yaw=self.yaw, roll=self.roll)
-        if self.height[0] <= 0:
-            raise ValueError("height must be above the floor")
-        if self.fov[0] <= 1 or self.fov[1] >= 170:
-            raise ValueError("fov must lie in 1..170 degrees; this lens model is perspective")
-
-
-@dataclass(frozen=True)
-class LightConfig:
-    """[scene.light]: rows of lamps under the roof, and what is left between them."""
-
-    power: tuple[float, float] = (60.0, 260.0)
-    """Watts a lamp."""
-    spacing: tuple[float, float] = (3.0, 6.0)
-    """Metres between lamps in a row and between rows."""
-    lit: tuple[float, float] = (0.35, 1.0)
-    """Share of lamps that are on."""
-    temperature: tuple[float, float] = (3600.0, 6800.0)
-    """Kelvin."""
-    ambient: tuple[float, float] = (0.01, 0.15)
-    """Strength of the even light from everywhere, W/m2/sr."""
-
-    def __post_init__(self) -> None:
-        _ordered(
-            power=self.power,
-            spacing=self.spacing,
-            lit=self.lit,
-            temperature=self.temperature,
-            ambient=self.ambient,
-        )
-        if self.spacing[0] < 0.5:
-            raise ValueError("spacing must be at least 0.5 metres")
-
-
-@dataclass(frozen=True)
-class SensorConfig:
-    """[scene.sensor]: what a camera does to the light; RGB only, never the masks."""
-
-    exposure: tuple[float, float] = (-1.0, 0.9)
-    """Stops off the metered exposure."""
-    white_balance: tuple[float, float] = (-0.12, 0.12)
-    """Gain of red against blue, as a share."""
-    contrast: tuple[float, float] = (0.9, 1.35)
-    """Slope of the tone curve at mid-grey."""
-    saturation: tuple[float, float] = (0.75, 1.15)
-    vignetting: tuple[float, float] = (0.0, 0.45)
-    """Share of light lost in the corners."""
-    noise: tuple[float, float] = (0.002, 0.02)
-    """Standard deviation at mid-grey, as a share of white."""
-    motion_blur: float = 0.15
-    """Share of frames with motion blur ..."""
-    motion_length: tuple[float, float] = (0.003, 0.02)
-    """... and its length, as a share of the image's width."""
-    sharpening: tuple[float, float] = (0.0, 0.8)
-    """Strength of the camera's unsharp mask."""
-
-
-@dataclass(frozen=True)
 class ObjectConfig:
     """[scene.objects.NAME]: one kind of movable object."""
 
@@ -139,7 +64,7 @@ class ObjectConfig:
     """The builder's own ranges."""
 
     def __post_init__(self) -> None:
-        _ordered(count=self.count, distance=self.distance, row=self.row)
+        ordered(count=self.count, distance=self.distance, row=self.row)
         if self.distance[0] <= 0 or self.count[0] < 0:
             raise ValueError("distance must be above 0 and count not below 0")
 
@@ -235,6 +160,13 @@ def _check(config: Config, path: Path) -> None:
             raise UserError(f"{path}: [scene.layouts]: unknown layout '{name}'; known: {', '.join(LAYOUTS)}")
     if not config.scene.layouts:
         raise UserError(f"{path}: [scene.layouts]: at least one layout is needed")
+    width, height = config.render.width, config.render.height
+    for name, lens in config.scene.camera.lenses.items():
+        if not covers(name, math.radians(lens.fov[1]), width, height):
+            raise UserError(
+                f"{path}: [scene.camera.lenses.{name}]: fov {lens.fov[1]:g} would put the corners of "
+                f"{width} x {height} pixels 90 degrees off the axis or more; lower it"
+            )
     made = {o.category for o in config.scene.objects.values()} - {""}
     for category in sorted(made - set(config.classes)):
         raise UserError(f"{path}: category '{category}' of [scene.objects] is missing from classes")

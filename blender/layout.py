@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from blender.camera import HEADROOM, sample_camera, sample_mount
 from blender.config import Config
+from blender.lighting import sample_lamps
 from blender.objects import Assets, hall, pallet, rack
 from blender.placement import Edge, Plan, corners_of, is_free, place, try_to_place
 from blender.ranges import chance, integer, pick, uniform
-from blender.scene import CameraSpec, LampSpec, ObjectSpec, SceneSpec
+from blender.scene import ObjectSpec, SceneSpec
+from blender.sensor import sample_sensor
 
 
 def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> SceneSpec:
@@ -29,15 +32,17 @@ def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> Sc
         if not (negative and table.category):
             for _ in range(integer(table.count, rng)):
                 place(plan, config, key, table, rng, assets)
-    lamps = _lamps(plan, config, rng)
+    roof = plan.objects[0].params["height"]
+    lamps, temperature, ambient, environment = sample_lamps(scene.light, plan.room, roof, rng)
     return SceneSpec(
         layout=name,
         objects=tuple(plan.objects),
         camera=plan.camera,
         lamps=lamps,
-        temperature=uniform(scene.light.temperature, rng),
-        ambient=uniform(scene.light.ambient, rng),
-        sensor=_sensor(config, rng),
+        temperature=temperature,
+        ambient=ambient,
+        environment=environment,
+        sensor=sample_sensor(scene.sensor, rng),
     )
 
 
@@ -46,20 +51,11 @@ def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> Sc
 
 def _start(config: Config, rng: np.random.Generator, assets: Assets, **fixed: float) -> Plan:
     """An empty hall with the camera in it."""
+    mount, at = sample_mount(config.scene.camera, rng)
     building = {**hall.sample(config.ranges["hall"], rng, assets), **fixed}
+    building["height"] = max(building["height"], round(at + HEADROOM, 4))
     x0, x1, y0, y1 = hall.footprint(building, assets)
-    camera = config.scene.camera
-    spot = CameraSpec(
-        position=(
-            uniform((0.4, 1.6), rng),
-            uniform((0.25 * y0, 0.25 * y1), rng),
-            uniform(camera.height, rng),
-        ),
-        yaw=float(np.radians(uniform(camera.yaw, rng))),
-        pitch=float(np.radians(uniform(camera.pitch, rng))),
-        roll=float(np.radians(uniform(camera.roll, rng))),
-        fov=float(np.radians(uniform(camera.fov, rng))),
-    )
+    spot = sample_camera(config.scene.camera, mount, at, (x0, x1, y0, y1), rng)
     edges = [Edge(1, x1, -1, (y0, y1)), Edge(0, y0, 1, (x0, x1)), Edge(0, y1, -1, (x0, x1))]
     plan = Plan([ObjectSpec("hall", building)], [], edges, (x0, x1, y0, y1), spot)
     plan.taken.append(corners_of((-0.5, 0.6, -0.4, 0.4), spot.position, spot.yaw))
@@ -178,39 +174,3 @@ LAYOUTS: dict[str, Callable[[Config, np.random.Generator, Assets], Plan]] = {
     "wall": _wall,
 }
 """Layout name -> what puts it up."""
-
-
-# ------------------------------------------------------------------------------ light and sensor
-
-
-def _lamps(plan: Plan, config: Config, rng: np.random.Generator) -> tuple[LampSpec, ...]:
-    light = config.scene.light
-    _, length, low, high = plan.room
-    step, rows = uniform(light.spacing, rng), max(1, round((high - low) / uniform(light.spacing, rng) / 1.5))
-    height = plan.objects[0].params["height"] - 0.45
-    power, lit = uniform(light.power, rng), uniform(light.lit, rng)
-    size = (1.4, 0.18) if chance(0.7, rng) else (0.5, 0.5)
-    lamps: list[LampSpec] = []
-    for y in np.linspace(low, high, rows + 2)[1:-1]:
-        for x in np.arange(step / 2, length, step):
-            if chance(lit, rng) or not lamps:
-                lamps.append(
-                    LampSpec((round(float(x), 3), round(float(y), 3), height), size, power * height / 5)
-                )
-    return tuple(lamps)
-
-
-def _sensor(config: Config, rng: np.random.Generator) -> dict[str, Any]:
-    sensor = config.scene.sensor
-    moving = chance(sensor.motion_blur, rng)
-    return {
-        "exposure": uniform(sensor.exposure, rng),
-        "white_balance": uniform(sensor.white_balance, rng),
-        "contrast": uniform(sensor.contrast, rng),
-        "saturation": uniform(sensor.saturation, rng),
-        "vignetting": uniform(sensor.vignetting, rng),
-        "noise": uniform(sensor.noise, rng),
-        "motion_length": uniform(sensor.motion_length, rng) if moving else 0.0,
-        "motion_angle": uniform((0.0, 0.4), rng),
-        "sharpening": uniform(sensor.sharpening, rng),
-    }

@@ -18,10 +18,14 @@ def render_rgb(scratch: Path) -> np.ndarray:
     return _render(scratch / "rgb.exr")[..., :3]
 
 
-def render_ids(scratch: Path) -> np.ndarray:
-    """Instance id of each pixel, (H, W) uint16: one ray through the pixel's middle, no blending."""
+def render_ids(scratch: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Instance id of each pixel, (H, W) uint16, and the metres to what it shows, (H, W) float32.
+
+    One ray through the pixel's middle, no blending.
+    """
     with _id_pass():
-        return _ids(_render(scratch / "ids.exr"))
+        pixels = _render(scratch / "ids.exr")
+    return _ids(pixels), pixels[..., 1]
 
 
 def render_amodal(scratch: Path, placed: list[Placed], wanted: list[int]) -> dict[int, np.ndarray]:
@@ -72,7 +76,7 @@ def _render(path: Path) -> np.ndarray:
 
 @contextmanager
 def _id_pass() -> Iterator[None]:
-    """Every surface emits its object's pass_index; one sample through each pixel's middle."""
+    """Every surface emits its object's pass_index and its distance; one sample a pixel, in its middle."""
     scene, layer = bpy.context.scene, bpy.context.view_layer
     cycles = scene.cycles
     settings = {
@@ -117,8 +121,11 @@ def _id_material() -> Any:
     info = tree.nodes.new("ShaderNodeObjectInfo")
     glow = tree.nodes.new("ShaderNodeEmission")
     out = tree.nodes.new("ShaderNodeOutputMaterial")
-    tree.links.new(info.outputs["Object Index"], glow.inputs["Strength"])
-    glow.inputs["Color"].default_value = (1.0, 1.0, 1.0, 1.0)
+    view = tree.nodes.new("ShaderNodeCameraData")
+    both = tree.nodes.new("ShaderNodeCombineXYZ")  # not Combine Color, which may clamp
+    tree.links.new(info.outputs["Object Index"], both.inputs["X"])
+    tree.links.new(view.outputs["View Distance"], both.inputs["Y"])
+    tree.links.new(both.outputs[0], glow.inputs["Color"])
     tree.links.new(glow.outputs[0], out.inputs["Surface"])
     # Not a lamp: nobody must sample it as one.
     material.cycles.emission_sampling = "NONE"

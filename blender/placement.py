@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from blender.config import Config, ObjectConfig
+from blender.lens import project
 from blender.objects import Assets, kind, pallet, pallet_truck, pedestrian
 from blender.ranges import chance, integer
 from blender.scene import CameraSpec, ObjectSpec
@@ -131,7 +132,7 @@ def place(
     hull = _hull(group, shapes)
     for _ in range(80):
         position, yaw = _spots(plan, table, hull, parked, rng)
-        if not _in_view(plan, table, position):
+        if not _in_view(plan, config, table, position):
             continue
         placed = [_attached(s, position, yaw) for s in group]
         corners = [corners_of(f, s.position, s.yaw) for f, s in zip(shapes, placed, strict=True)]
@@ -160,12 +161,16 @@ def _row(
     return row
 
 
-def _in_view(plan: Plan, table: ObjectConfig, position: tuple[float, float, float]) -> bool:
-    """Is a point within the table's distances and in, or just out of, the camera's view?"""
-    x, y = position[0] - plan.camera.position[0], position[1] - plan.camera.position[1]
-    off = (np.arctan2(y, x) - plan.camera.yaw + np.pi) % (2 * np.pi) - np.pi
+def _in_view(plan: Plan, config: Config, table: ObjectConfig, position: tuple[float, float, float]) -> bool:
+    """Is a point within the table's distances, and what stands there in, or just out of, the picture?"""
+    x, y, _ = position
     near, far = table.distance
-    return bool(near <= np.hypot(x, y) <= far and abs(off) < 0.54 * plan.camera.fov)
+    if not near <= np.hypot(x - plan.camera.position[0], y - plan.camera.position[1]) <= far:
+        return False
+    width, height = config.render.width, config.render.height
+    pixels, depth = project(np.array([[x, y, 1.0]]), plan.camera, width, height)  # a metre up: its middle
+    inside = np.abs(pixels[0] / [width, height] - 0.5) < 0.54
+    return bool(depth[0] > 0 and inside.all())
 
 
 def _attached(spec: ObjectSpec, position: tuple[float, float, float], yaw: float) -> ObjectSpec:

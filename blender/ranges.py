@@ -1,10 +1,31 @@
-"""Draws from a profile's ranges. The generator is always a parameter; results are JSON values."""
+"""A profile's ranges: checks, and draws. The generator is always a parameter; results are JSON values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+
+
+def ordered(**spans: tuple[float, float]) -> None:
+    """Check that ranges are low to high; ValueError names the first that is not."""
+    for name, (low, high) in spans.items():
+        if not low <= high:  # so that nan is caught too
+            raise ValueError(f"{name} must be a range [low, high], not [{low}, {high}]")
+
+
+def shares(**values: float | tuple[float, float]) -> None:
+    """Check that shares, or ranges of shares, lie in 0..1; ValueError names the first that does not."""
+    for name, value in values.items():
+        if not all(0 <= v <= 1 for v in (value if isinstance(value, tuple) else (value,))):
+            raise ValueError(f"{name} must lie in 0..1")
+
+
+def weighted(**tables: Mapping[str, float]) -> None:
+    """Check that tables of weights have one above 0 and none below; ValueError names the first."""
+    for name, weights in tables.items():
+        if not any(w > 0 for w in weights.values()) or not all(w >= 0 for w in weights.values()):
+            raise ValueError(f"{name}: weights must not be below 0, and one must be above")
 
 
 def uniform(span: tuple[float, float], rng: np.random.Generator) -> float:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from blender.contract import Instance
+from blender.lens import project
 from blender.mesh import Floats
 from blender.objects import Assets, kind
 from blender.scene import CameraSpec
-from blender.stage import Placed, project, to_world
+from blender.stage import Placed, to_world
 
 LIMB = 0.16
 """A joint lies at most this far below the skin, metres; a hit of the own body before that hides it."""
 
 
 def candidates(placed: list[Placed], camera: CameraSpec, width: int, height: int) -> list[int]:
-    """Ids of labelled objects whose projected bounding box touches the frame: the others cover nothing."""
+    """Ids of labelled objects whose projected bounding box touches the frame: the others cover nothing.
+
+    That holds for bent lenses too: they bend an edge between two corners away from the picture's middle.
+    """
     found = []
     for item in placed:
         if item.spec.category:

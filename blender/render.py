@@ -16,7 +16,6 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 if __package__ in (None, ""):  # run as a file, by Blender or by hand: the repository is not on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -39,6 +38,7 @@ from blender.contract import (
     write_atomic,
 )
 from blender.layout import sample_scene
+from blender.lens import intrinsics
 from blender.objects import Assets, load_assets
 from blender.png import encode_png
 from blender.progress import Progress
@@ -211,11 +211,11 @@ def _render_frame(
     placed = build_scene(spec, config, assets)
     use_device(options.device, options.threads)
     light = passes.render_rgb(scratch)
-    ids = passes.render_ids(scratch)
+    ids, distance = passes.render_ids(scratch)
     height, width = ids.shape
     wanted = records.candidates(placed, spec.camera, width, height)
     amodal = passes.render_amodal(scratch, placed, wanted)
-    image = encode_png(expose(light, spec.sensor, frame_rng(config, frame, 1)))
+    image = encode_png(expose(light, distance, spec.sensor, frame_rng(config, frame, 1)))
     mask = encode_png(ids)
     record = FrameRecord(
         schema=SCHEMA_VERSION,
@@ -225,11 +225,12 @@ def _render_frame(
         fingerprint=fingerprint,
         width=width,
         height=height,
-        camera=_camera(spec, width, height),
+        camera=intrinsics(spec.camera, width, height),
         lights={
             "lamps": len(spec.lamps),
             "temperature": spec.temperature,
             "ambient": spec.ambient,
+            "environment": spec.environment,
             **spec.sensor,
         },
         layout=spec.layout,
@@ -242,24 +243,6 @@ def _render_frame(
     write_atomic(image_path, image)
     write_atomic(mask_path, mask)
     write_atomic(record_path, record.to_bytes())
-
-
-def _camera(spec: SceneSpec, width: int, height: int) -> dict[str, Any]:
-    """Lens model, intrinsics in pixels, pose in metres and radians."""
-    camera = spec.camera
-    focal = width / 2 / float(np.tan(camera.fov / 2))
-    return {
-        "lens": "perspective",
-        "fx": round(focal, 4),
-        "fy": round(focal, 4),
-        "cx": width / 2,
-        "cy": height / 2,
-        "position": list(camera.position),
-        "yaw": camera.yaw,
-        "pitch": camera.pitch,
-        "roll": camera.roll,
-        "fov": camera.fov,
-    }
 
 
 def _choose_device(options: argparse.Namespace) -> str:

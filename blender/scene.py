@@ -23,7 +23,7 @@ class ObjectSpec:
 
 @dataclass(frozen=True)
 class CameraSpec:
-    """A perspective camera; yaw from +x to +y, pitch up, roll about the view."""
+    """A camera; yaw from +x to +y, pitch up, roll about the view."""
 
     position: tuple[float, float, float]
     yaw: float
@@ -31,6 +31,10 @@ class CameraSpec:
     roll: float
     fov: float
     """Horizontal, radians."""
+    lens: str = "perspective"
+    """A key of ``blender.lens.LENSES``."""
+    mount: str = "vehicle"
+    """A key of the profile's mounts."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class LampSpec:
     size: tuple[float, float]
     power: float
     """Watts."""
+    temperature: float
+    """Kelvin."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,9 @@ class SceneSpec:
     camera: CameraSpec
     lamps: tuple[LampSpec, ...]
     temperature: float
-    """Kelvin."""
+    """Kelvin, of all the lamps on average."""
     ambient: float
     """W/m2/sr."""
+    environment: str
+    """What colours the ambient light: a member of ``blender.capture_config.ENVIRONMENTS``."""
     sensor: dict[str, Any] = field(default_factory=dict)

@@ -14,7 +14,6 @@ from blender.objects import Assets, kind, load_assets, pallet, pallet_truck
 from blender.png import encode_png
 from blender.render import frame_rng, frame_scene
 from blender.scene import ObjectSpec
-from blender.sensor import expose
 from tests.conftest import ROOT
 
 GREY = Material("paint")
@@ -171,19 +170,3 @@ def test_png_round_trip() -> None:
     assert (np.asarray(Image.open(io.BytesIO(encode_png(ids)))).astype(np.uint16) == ids).all()
     with pytest.raises(ValueError, match="cannot write"):
         encode_png(rgb.astype(float))
-
-
-def test_the_sensor_meters_and_keeps_to_its_generator() -> None:
-    light = np.random.default_rng(0).random((40, 50, 3)).astype(np.float32)
-    sensor = {
-        "exposure": 0.0, "white_balance": 0.0, "contrast": 1.0, "saturation": 1.0, "vignetting": 0.2,
-        "noise": 0.01, "motion_length": 0.05, "motion_angle": 0.1, "sharpening": 0.3,
-    }  # fmt: skip
-    bright, dark = (expose(light * k, sensor, np.random.default_rng(1)) for k in (10.0, 0.1))
-    assert np.abs(bright.astype(int) - dark.astype(int)).max() <= 1, "auto exposure evens out the light"
-    assert (
-        expose(light, sensor, np.random.default_rng(1)) == expose(light, sensor, np.random.default_rng(1))
-    ).all()
-    assert (
-        expose(light, sensor, np.random.default_rng(1)) != expose(light, sensor, np.random.default_rng(2))
-    ).any()

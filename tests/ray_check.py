@@ -1,0 +1,90 @@
+"""Cast a ray through each pixel's middle, by nothing but a frame's record, and compare with its masks.
+
+``python -m tests.ray_check PROFILE PEOPLE LENS FRAMES`` prints JSON; a process of its own, because of bpy.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from blender import passes
+from blender.config import Config, load_config
+from blender.device import use_device
+from blender.lens import intrinsics, project
+from blender.objects import Assets, load_assets
+from blender.render import frame_scene
+from blender.stage import build_scene
+
+
+def angle_of(radius: np.ndarray, camera: dict[str, Any]) -> np.ndarray:
+    """Off-axis angle of an image radius in focal lengths: the textbook inverse of each projection."""
+    if camera["lens"] == "perspective":
+        return np.arctan(radius)
+    if camera["lens"] == "equisolid":
+        return 2 * np.arcsin(radius / 2)
+    return sum(c * radius**power for power, c in enumerate(camera["polynomial"], 1))
+
+
+def directions(camera: dict[str, Any], width: int, height: int) -> np.ndarray:
+    """Rays through the pixels' middles in the world, (H, W, 3)."""
+    y, x = np.mgrid[0:height, 0:width] + 0.5
+    u, v = (x - camera["cx"]) / camera["fx"], -(y - camera["cy"]) / camera["fy"]
+    radius = np.maximum(np.hypot(u, v), 1e-9)
+    angle = angle_of(radius, camera)
+    local = np.stack([np.cos(angle), -u / radius * np.sin(angle), v / radius * np.sin(angle)], -1)
+    # x ahead, y left, z up; roll about the view, then pitch up, then yaw to the left.
+    for (i, j), turn in (((1, 2), -camera["roll"]), ((2, 0), -camera["pitch"]), ((0, 1), camera["yaw"])):
+        c, s = np.cos(turn), np.sin(turn)
+        local[..., i], local[..., j] = (
+            c * local[..., i] - s * local[..., j],
+            s * local[..., i] + c * local[..., j],
+        )
+    return local
+
+
+def check(config: Config, assets: Assets, frame: int, scratch: Path) -> dict[str, float]:
+    spec = frame_scene(config, assets, frame)
+    placed = build_scene(spec, config, assets)
+    use_device("cpu", 1)
+    ids, distance = passes.render_ids(scratch)
+    height, width = ids.shape
+    rays = directions(intrinsics(spec.camera, width, height), width, height)
+    solid = {item.object.name: item.object.pass_index for item in placed}
+    scene, graph = bpy.context.scene, bpy.context.evaluated_depsgraph_get()
+    wrong, hits, far = 0, [], []
+    for y, x in np.ndindex(height, width):
+        hit, at, _, _, thing, _ = scene.ray_cast(graph, spec.camera.position, rays[y, x].tolist())
+        wrong += int(ids[y, x]) != (solid[thing.name] if hit else 0)
+        if hit:
+            hits.append((x + 0.5, y + 0.5, *at))
+            far.append(abs(np.linalg.norm(np.array(at) - spec.camera.position) - distance[y, x]))
+    table = np.array(hits)
+    pixels, depth = project(table[:, 2:], spec.camera, width, height)
+    return {
+        "pixels": ids.size,
+        "labelled": int((ids > 0).sum()),
+        "wrong": wrong,
+        "ahead": float((depth > 0).mean()),
+        "off": float(np.abs(pixels - table[:, :2]).max()),
+        "distance_off": float(np.quantile(far, 0.999)),
+    }
+
+
+def main() -> None:
+    profile, people, lens, frames = sys.argv[1:]
+    config, assets = load_config(Path(profile), "train"), load_assets(Path(people))
+    assert set(config.scene.camera.lenses) == {lens}
+    with tempfile.TemporaryDirectory() as scratch:
+        found = [check(config, assets, frame, Path(scratch)) for frame in range(int(frames))]
+    print("\nRESULT " + json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
