@@ -89,41 +89,47 @@ def _frame(params: dict[str, Any], look: Livery, lift: float) -> tuple[list[Part
     """Two sloping legs from the head above the pump to the forks' heels; and the legs' faces."""
     top, high, half = TOP + lift, HEAD + lift, params["overall_width"] / 2
     front = CHASSIS[params["variant"]].front
+    legs = [_leg(params, look, top, high, side) for side in (-1, 1)]
+    inner, end = half - params["fork_width"] + 0.02, half - 0.01
     parts = [
-        slab((-0.052, -0.100, high - 0.012), (0.062, 0.100, high + 0.018), look.frame, 0.009),
+        slab((-0.052, -0.102, high - 0.012), (0.082, 0.102, high + 0.018), look.frame, 0.009),
         rod((0, 0, high), (0, 0, high + 0.034), 0.027, look.cast, 16),
-        slab(
-            (front - 0.085, -half + 0.01, top - 0.055), (front - 0.045, half - 0.01, top - 0.004), look.frame
-        ),
+        slab((front - 0.085, -end, top - 0.055), (front - 0.045, end, top - 0.004), look.frame),
+        *[leg for leg, _ in legs],
     ]
-    faces = []
-    for side in (-1, 1):
-        w = params["fork_width"]
-        y0, y1 = sorted((side * (half - w), side * half))
-        a0, a1 = sorted((side * 0.012, side * 0.098))
-        rings = [
-            _ring(-0.034, 0.056, a0, a1, high, 0.006),
-            _ring(front - 0.085, front - 0.020, y0 + 0.003, y1 - 0.003, top + 0.014, 0.006),
-            _ring(front - 0.080, front + 0.004, y0 + 0.001, y1 - 0.001, top - 0.004, 0.006),
-            _ring(front - 0.070, front + 0.012, y0 + 0.001, y1 - 0.001, top - 0.05, 0.006),
-        ]
-        parts.append(loft(np.array(rings), look.frame))
-        # Seen from the fork side: the sloping faces, from foot to head.
-        z = (top + 0.014, high)
-        face = [
-            (front - 0.02, y0 + 0.01, z[0]),
-            (front - 0.02, y1 - 0.01, z[0]),
-            (0.056, a1 - 0.006, z[1]),
-            (0.056, a0 + 0.006, z[1]),
-        ]
-        faces.append(np.array(face))
     if params["apron"] == "closed":
-        inner = half - params["fork_width"]
-        plate = [(-inner - 0.02, top - 0.02), (inner + 0.02, top - 0.02), (0.03, high), (-0.03, high)]
-        x = (front - 0.06, front - 0.06, 0.03, 0.03)
-        near = np.array([(px, y, z) for px, (y, z) in zip(x, plate, strict=True)])
+        x, z = front - 0.06, top - 0.02
+        near = np.array([(x, -inner, z), (x, inner, z), (0.03, 0.03, high), (0.03, -0.03, high)])
         parts.append(loft(np.array([near, near + np.array([0.008, 0, 0])]), look.frame))
-    return parts, faces
+    return parts, [face for _, faces in legs for face in faces]
+
+
+def _leg(
+    params: dict[str, Any], look: Livery, top: float, high: float, side: int
+) -> tuple[Part, list[Floats]]:
+    """One leg; and its face to the forks, from foot to head, and its outer flank, (4, 3) each."""
+    front, half = CHASSIS[params["variant"]].front, params["overall_width"] / 2
+    y0, y1 = sorted((side * (half - params["fork_width"]), side * half))
+    a0, a1 = sorted((side * 0.012, side * 0.098))
+    x, z = front - 0.02, top + 0.014
+    rings = [
+        _ring(-0.036, 0.074, a0, a1, high, 0.006),
+        _ring(x - 0.108, x, y0 + 0.003, y1 - 0.003, z, 0.006),
+        _ring(front - 0.118, front + 0.004, y0 + 0.001, y1 - 0.001, top - 0.004, 0.006),
+        _ring(front - 0.098, front + 0.012, y0 + 0.001, y1 - 0.001, top - 0.05, 0.006),
+    ]
+    inside = [(x, y0 + 0.01, z), (x, y1 - 0.01, z), (0.074, a1 - 0.006, high), (0.074, a0 + 0.006, high)]
+    foot, head = np.array([x - 0.054, side * half, z]), np.array([0.02, side * 0.098, high])
+    return loft(np.array(rings), look.frame), [np.array(inside), _flank(foot, head, side)]
+
+
+def _flank(foot: Floats, head: Floats, side: int) -> Floats:
+    """A leg's outer face between the middles of its ends, as an upright rectangle along the slope, (4, 3)."""
+    along = (head - foot) / np.linalg.norm(head - foot)
+    across = np.array([-side, 0.0, 0.0])
+    across -= along * (across @ along)
+    low, high = foot + 0.15 * (head - foot), foot + 0.88 * (head - foot)
+    return np.array([low - 0.04 * across, low + 0.04 * across, high + 0.04 * across, high - 0.04 * across])
 
 
 def _pump(look: Livery, high: float) -> list[Part]:
