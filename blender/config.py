@@ -17,7 +17,7 @@ from blender.lens import covers
 from blender.objects import kind
 from blender.ranges import ordered
 
-RENDER_VERSION = 1
+RENDER_VERSION = 2
 """Raise it whenever the same profile and seed give other pixels."""
 
 

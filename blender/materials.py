@@ -178,9 +178,22 @@ def _film(tree: Any, kind: str) -> None:
     tree.links.new(mix.outputs[0], out.inputs["Surface"])
 
 
+def _clear(tree: Any, kind: str) -> None:
+    """Polycarbonate sheet: seen through, with a smooth gloss and smears in the material's colour."""
+    out = _node(tree, "ShaderNodeOutputMaterial")
+    gloss = _node(tree, "ShaderNodeBsdfPrincipled", Roughness=0.08)
+    tree.links.new(_paint(tree)["Color"], gloss.inputs["Base Color"])
+    mix = _node(tree, "ShaderNodeMixShader")
+    tree.links.new(_ramp(tree, _noise(tree, 2.5), 0.35, 0.75, (0.04, 0.22)), mix.inputs[0])
+    tree.links.new(_node(tree, "ShaderNodeBsdfTransparent").outputs[0], mix.inputs[1])
+    tree.links.new(gloss.outputs[0], mix.inputs[2])
+    tree.links.new(mix.outputs[0], out.inputs["Surface"])
+
+
 SHADERS: dict[str, Callable[[Any, str], None]] = {
     **dict.fromkeys(LOOKS, _surface),
     "emission": _emission,
     "film": _film,
+    "clear": _clear,
 }
 """Kind of surface -> what fills its node tree."""

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from blender.config import Config, ObjectConfig
+from blender.equipment import equip
 from blender.lens import project
-from blender.objects import Assets, kind, pallet, pallet_truck, pedestrian
+from blender.objects import Assets, kind
 from blender.ranges import chance, integer
 from blender.scene import CameraSpec, ObjectSpec
 
@@ -123,7 +124,7 @@ def place(
     params = module.sample(config.ranges[key], rng, assets)
     group = [ObjectSpec(table.builder, params, category=table.category)]
     if table.builder == "pallet_truck":
-        group = _equip_truck(group[0], config, rng, assets)
+        group = equip(group[0], config, rng, assets)
     shapes = [kind(s.builder).footprint(s.params, assets) for s in group]
     parked = chance(table.parked, rng) and len(group) < 3 and group[-1].builder != "pedestrian"
     if parked and len(group) == 1:
@@ -190,41 +191,3 @@ def _hull(group: list[ObjectSpec], shapes: list[Any]) -> tuple[float, float, flo
     points = np.concatenate([corners_of(f, s.position, s.yaw) for f, s in zip(shapes, group, strict=True)])
     (x0, y0), (x1, y1) = points.min(0), points.max(0)
     return float(x0), float(x1), float(y0), float(y1)
-
-
-def _equip_truck(
-    truck: ObjectSpec, config: Config, rng: np.random.Generator, assets: Assets
-) -> list[ObjectSpec]:
-    """A load on its forks, and somebody at its tiller."""
-    group = [truck]
-    params = dict(truck.params)
-    if chance(config.scene.loaded, rng) and params["fork_length"] > 1.0 and params["overall_width"] < 0.58:
-        load = pallet.sample(config.ranges["pallet"], rng, assets)
-        # The forks' top (0.085 m lowered) meets the boards under the pallet's deck (0.100 m).
-        lift = max(0.0, 0.085 + params["lift"] - 0.100)
-        group.append(ObjectSpec("pallet", load, (0.19 + pallet.LENGTH / 2, 0.0, round(lift, 4))))
-    operator = _operator(config, rng, assets) if chance(config.scene.operated, rng) else None
-    if operator is not None:
-        hands = pedestrian.grip(operator.params, assets)
-        height = float(np.clip(hands[2] - pallet_truck.PIVOT[2], 0.2, params["tiller_length"] - 0.05))
-        params["tiller_angle"] = round(float(np.arccos(height / (params["tiller_length"] - 0.03))), 4)
-        params["tiller_turn"] = 0.0
-        handle = pallet_truck.handle_point(params)
-        # Pushing, one faces the truck; pulling, one walks away with a hand behind.
-        yaw = 0.0 if operator.params["pose"] == "pushing" else np.pi
-        c, s = np.cos(yaw), np.sin(yaw)
-        at = (handle[0] - c * hands[0] + s * hands[1], handle[1] - s * hands[0] - c * hands[1], 0.0)
-        group.append(replace(operator, position=(float(at[0]), float(at[1]), 0.0), yaw=yaw))
-    group[0] = replace(truck, params={**params, "loaded": len(group) > 1 and group[1].builder == "pallet"})
-    return group
-
-
-def _operator(config: Config, rng: np.random.Generator, assets: Assets) -> ObjectSpec | None:
-    """Somebody whose baked pose can hold a tiller, if there is one."""
-    if not any(p["pose"] in ("pushing", "pulling") for p in assets.people):
-        return None
-    for key, table in config.scene.objects.items():
-        if table.builder == "pedestrian":
-            ranges = replace(config.ranges[key], poses=("pushing", "pulling"))
-            return ObjectSpec("pedestrian", pedestrian.sample(ranges, rng, assets), category=table.category)
-    return None

@@ -10,10 +10,9 @@ import pytest
 from blender import layout, placement
 from blender.config import load_config
 from blender.mesh import Material, Part, bounds, box, boxes, cylinder, prism, rounded_path, tube
-from blender.objects import Assets, kind, load_assets, pallet, pallet_truck
+from blender.objects import Assets, kind, load_assets, pallet
 from blender.png import encode_png
 from blender.render import frame_rng, frame_scene
-from blender.scene import ObjectSpec
 from tests.conftest import ROOT
 
 GREY = Material("paint")
@@ -43,20 +42,6 @@ def test_primitives_are_closed_and_wound_outwards() -> None:
     assert volume(cylinder((0, 0, 0), (0, 0, 1), 1.0, GREY, 64)) == pytest.approx(np.pi, rel=0.01)
     ring = rounded_path([(1, 1, 0), (-1, 1, 0), (-1, -1, 0), (1, -1, 0)], 0.2, closed=True)
     assert volume(tube(ring, 0.1, GREY, 16, closed=True)) > 0.2
-
-
-def test_the_pallet_truck_has_its_real_dimensions(assets: Assets) -> None:
-    config = load_config(ROOT / "assets/profiles/default.toml", "train")
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        params = pallet_truck.sample(config.ranges["pallet_truck"], rng, assets)
-        low, high = bounds(pallet_truck.build(params, assets))
-        assert low[2] == pytest.approx(0, abs=0.003), "it stands on the floor"
-        assert 1.05 < high[2] < 1.35, "the handle's height"
-        assert high[1] - low[1] == pytest.approx(params["overall_width"], abs=0.02)
-        x0, x1, _, _ = pallet_truck.footprint(params, assets)
-        assert high[0] <= x1 + 0.01
-        assert x0 <= low[0] + 0.03
 
 
 def test_the_eur_pallet_has_its_real_dimensions() -> None:
@@ -119,33 +104,6 @@ def test_nothing_stands_in_anything_else(assets: Assets) -> None:
         counts += sum(item.category == "pallet_truck" for item in spec.objects)
     assert layouts == set(layout.LAYOUTS)
     assert counts > 60
-
-
-def test_hands_are_on_the_tiller(assets: Assets) -> None:
-    """An operator's grip and the handle it holds are the same point."""
-    config = load_config(ROOT / "assets/profiles/default.toml", "train")
-    held = 0
-    for frame in range(60):
-        objects = frame_scene(config, assets, frame).objects
-        for truck, *following in zip(objects, objects[1:], objects[2:], strict=False):
-            operator = next((o for o in following if o.builder == "pedestrian"), None)
-            upright = truck.builder == "pallet_truck" and truck.params["tiller_angle"] < 0.35
-            if truck.builder != "pallet_truck" or operator is None or upright:
-                continue
-            if operator.params["pose"] not in ("pushing", "pulling"):
-                continue
-            handle = _world(pallet_truck.handle_point(truck.params), truck)
-            grip = _world(kind("pedestrian").grip(operator.params, assets), operator)
-            if np.linalg.norm(handle - grip) < 1.0:
-                held += 1
-                assert np.linalg.norm(handle[:2] - grip[:2]) < 0.02
-                assert abs(handle[2] - grip[2]) < 0.15
-    assert held >= 3
-
-
-def _world(point: np.ndarray, item: ObjectSpec) -> np.ndarray:
-    c, s = np.cos(item.yaw), np.sin(item.yaw)
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ point + np.asarray(item.position)
 
 
 def test_a_frame_depends_on_nothing_but_seed_split_and_number(assets: Assets) -> None:

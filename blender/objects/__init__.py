@@ -1,4 +1,4 @@
-"""Kinds of object, one module each.
+"""Kinds of object, one module or package each.
 
 A module offers four names; a profile's table names the module, and nothing else needs to know it::
 

@@ -123,9 +123,13 @@ def keypoints(params: dict[str, Any], assets: Assets) -> Floats:
     return np.asarray(load_body(assets.people_dir / params["body"])["keypoints"], float)
 
 
-def grip(params: dict[str, Any], assets: Assets) -> Floats:
-    """Where the hands hold a tool, (3,) metres, in the person's own frame."""
-    return np.asarray(load_body(assets.people_dir / params["body"])["grip"], float)
+def palms(params: dict[str, Any], assets: Assets) -> Floats:
+    """Middle of the left and the right hand, (2, 3) metres, in the person's own frame."""
+    body = load_body(assets.people_dir / params["body"])
+    hands = body["vertices"][np.unique(body["faces"][body["regions"] == REGIONS.index("hand")])].astype(float)
+    wrists = np.asarray(body["keypoints"][9:11], float)
+    nearest = np.linalg.norm(hands[:, None] - wrists, axis=2).argmin(1)
+    return np.stack([hands[nearest == side].mean(0) for side in (0, 1)])
 
 
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:

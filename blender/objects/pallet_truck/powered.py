@@ -1,0 +1,149 @@
+"""Powered trucks: the chassis of walkies, riders and stackers.
+
+Figures of makers' data sheets (VDI 2198) for 1.6 to 2 t walkies and riders and 1.2 t stackers: 0.70 to
+0.80 m wide, 0.55 to 0.65 m from tiller side to fork face, motor cover 0.6 to 0.8 m high, grip 0.8 to 1.3 m
+above the floor, rider's platform 0.40 m long and 0.16 m up, castors 125 to 150 mm.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from blender.mesh import Floats, Part, boxes, rounded_path, tube
+from blender.objects.pallet_truck.chassis import CHASSIS, TOP
+from blender.objects.pallet_truck.forks import forks, rollers, wheel
+from blender.objects.pallet_truck.livery import Livery
+from blender.objects.pallet_truck.mast import carriage, legs, mast
+from blender.objects.pallet_truck.tiller import powered_tiller
+from blender.solids import bevelled, inset, level, loft, rectangle, rod, rounded, slab
+
+
+def walkie(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floats]]:
+    """A walk-behind truck: motor under a moulded cover, battery box, forks that rise with the box."""
+    front = CHASSIS["walkie"].front
+    parts, faces = _chassis(params, look, 0.16, 0.62)
+    box, more = _battery(params, look, 0.16, front, 0.70 + params["lift"], params["lift"])
+    return [*parts, *box, *_forks(params, look)], [*faces, *more]
+
+
+def rider(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floats]]:
+    """A ride-on truck: longer, with a platform behind and guards at its sides."""
+    front = CHASSIS["rider"].front
+    parts, faces = _chassis(params, look, 0.22, 0.80)
+    box, more = _battery(params, look, 0.22, front, 0.76 + params["lift"], params["lift"])
+    parts += [*box, *_forks(params, look), *_platform(look)]
+    if params["guards"]:
+        parts += _guards(look)
+    return parts, [*faces, *more]
+
+
+def stacker(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floats]]:
+    """A walkie stacker: battery behind a mast, legs on the floor below the forks."""
+    parts, faces = _chassis(params, look, 0.16, 0.66)
+    box, more = _battery(params, look, 0.16, 0.42, 0.82, 0.0)
+    front = CHASSIS["stacker"].front
+    parts += [*box, *mast(params, look), *carriage(params, look), *legs(params, look)]
+    return [*parts, *forks(params, look, front - 0.02)], [*faces, *more]
+
+
+def _forks(params: dict[str, Any], look: Livery) -> list[Part]:
+    """Forks and rollers, and the bridge that hangs them on the battery box."""
+    front, half, top = CHASSIS[params["variant"]].front, params["overall_width"] / 2, TOP + params["lift"]
+    bridge = slab((front - 0.03, -half, top - 0.055), (front, half, top + 0.12), look.frame, 0.006)
+    return [*forks(params, look, front - 0.01), *rollers(params, look), bridge]
+
+
+def _plan(half: float, front: float) -> Floats:
+    """The chassis seen from above: bowed towards the operator, counter-clockwise (N, 2)."""
+    back = [(0.06, half), (-0.07, 0.72 * half), (-0.135, 0.3 * half)]
+    corners = [(front, -half), (front, half), *back, *[(x, -y) for x, y in reversed(back)]]
+    return rounded(corners, 0.05, 2)
+
+
+def _chassis(
+    params: dict[str, Any], look: Livery, front: float, high: float
+) -> tuple[list[Part], list[Floats]]:
+    """Steel skirt, moulded cover with a slot for the tiller, wheels, dashboard, tiller."""
+    half = CHASSIS[params["variant"]].half_width
+    plan, tiller = _plan(half, front), powered_tiller(params, look)
+    cover = [
+        (0.010, 0.245),
+        (0.004, 0.252),
+        (0.012, 0.42),
+        (0.035, high - 0.05),
+        (0.055, high - 0.012),
+        (0.085, high),
+    ]
+    skirt = [(0.012, 0.04), (0.0, 0.052), (0.0, 0.232), (0.008, 0.24)]
+    slot = [(-0.137, 0.10), (-0.136, 0.24), (-0.128, 0.42), (-0.107, high - 0.09)]  # where the tiller moves
+    panel = np.array([(-0.055, 0.12), (-0.055, -0.12), (0.08, -0.16), (0.08, 0.16)])[::-1]
+    parts = [
+        loft(np.array([level(inset(plan, d), z) for d, z in skirt]), look.frame, smooth=True),
+        loft(np.array([level(inset(plan, d), z) for d, z in cover]), look.cover, smooth=True),
+        loft([level(rectangle((x, -0.062), (-0.05, 0.062), 0.012), z) for x, z in slot], look.dark),
+        bevelled(panel, high - 0.004, high + 0.014, 2, look.dark, 0.006),
+        rod((0.03, 0.07, high), (0.03, 0.07, high + 0.028), 0.012, look.steel, 12),  # the key
+        slab((-0.03, -0.10, high + 0.01), (0.03, -0.02, high + 0.018), look.cast, 0.003),  # its meter
+        *_drive(half, look), *tiller[0],
+    ]  # fmt: skip
+    low, up, rear = half - 0.0044, half - 0.0115, 0.07  # the cover's flanks lean in
+    faces = [
+        np.array([(rear, -low, 0.26), (front, -low, 0.26), (front, -up, 0.41), (rear, -up, 0.41)]),
+        np.array([(front, low, 0.26), (rear, low, 0.26), (rear, up, 0.41), (front, up, 0.41)]),
+    ]
+    return parts, [*faces, tiller[1]]
+
+
+def _drive(half: float, look: Livery) -> list[Part]:
+    """The drive wheel under the motor and two castors beside it, most of which the skirt hides."""
+    castors = [wheel((0.05, y, 0.0625), 0.02, look) for y in (0.09 - half, half - 0.09)]
+    return [wheel((0, 0, 0.115), 0.035, look), *castors]
+
+
+def _battery(
+    params: dict[str, Any], look: Livery, back: float, front: float, high: float, lift: float
+) -> tuple[list[Part], list[Floats]]:
+    """The battery's box and lid, a gap away from the cover; and the box's sides."""
+    half = CHASSIS[params["variant"]].half_width
+    low = (back + 0.012, -half + 0.012, 0.06 + lift)
+    parts = [
+        slab(low, (front - 0.02, half - 0.012, high - 0.05), look.frame, 0.012),
+        slab((back + 0.01, 0.006 - half, high - 0.046), (front - 0.01, half - 0.006, high), look.dark, 0.012),
+        *[slab((back + 0.05, s - 0.006, high - 0.16), (front - 0.06, s + 0.006, high - 0.135), look.dark)
+          for s in (0.012 - half, half - 0.012)],
+    ]  # fmt: skip
+    z0, z1, x0, x1 = 0.12 + lift, high - 0.18, back + 0.03, front - 0.04
+    side = half - 0.012
+    faces = [
+        np.array([(x0, -side, z0), (x1, -side, z0), (x1, -side, z1), (x0, -side, z1)]),
+        np.array([(x1, side, z0), (x0, side, z0), (x0, side, z1), (x1, side, z1)]),
+    ]
+    return parts, faces
+
+
+def _platform(look: Livery) -> list[Part]:
+    """A ribbed mat on a sheet of steel that folds down behind the cover."""
+    ribs = [(x, 0.0, 0.184) for x in np.linspace(-0.62, -0.24, 14)]
+    plan = rounded([(-0.70, -0.27), (-0.18, -0.30), (-0.18, 0.30), (-0.70, 0.27)], 0.07)
+    return [
+        bevelled(plan, 0.135, 0.17, 2, look.frame, 0.006, smooth=True),
+        bevelled(inset(plan, 0.025), 0.165, 0.182, 2, look.dark, 0.004, smooth=True),
+        boxes(ribs, (0.012, 0.44, 0.006), look.dark),
+        slab((-0.20, -0.30, 0.06), (-0.03, 0.30, 0.17), look.cast, 0.01),
+    ]
+
+
+def _guards(look: Livery) -> list[Part]:
+    """Padded side arms beside the platform."""
+    parts: list[Part] = []
+    for side in (-1, 1):
+        y = side * 0.335
+        arm = [
+            (0.10, y * 0.97, 0.42), (-0.04, y, 0.62), (-0.04, y, 1.02), (-0.55, y, 1.02), (-0.55, y, 0.74),
+            (-0.02, y, 0.74),
+        ]  # fmt: skip
+        parts.append(tube(rounded_path(arm, 0.09, 3), 0.017, look.frame, 10))
+        parts.append(slab((-0.52, y - 0.024, 0.985), (-0.10, y + 0.024, 1.05), look.dark, 0.014))
+    return parts
