@@ -67,11 +67,24 @@ def test_the_eur_pallet_has_its_real_dimensions() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pallet_truck", "pedestrian", "pallet", "rack", "clutter", "forklift", "hall"]
+    "name",
+    [
+        "pallet_truck",
+        "pedestrian",
+        "pallet",
+        "rack",
+        "forklift",
+        "hall",
+        "guard",
+        "cage",
+        "trolley",
+        "furniture",
+        "clutter",
+    ],
 )
 def test_every_kind_keeps_to_its_footprint(name: str, assets: Assets) -> None:
     config = load_config(ROOT / "assets/profiles/default.toml", "train")
-    key = {"pallet": "pallets"}.get(name, name)
+    key = {k: f"{k}s" for k in ("pallet", "guard", "cage", "trolley")}.get(name, name)
     module, rng = kind(name), np.random.default_rng(1)
     for _ in range(8):
         params = module.sample(config.ranges[key], rng, assets)
