@@ -19,8 +19,12 @@ from blender.placement import Edge, Plan, corners_of, is_free, place, try_to_pla
 from blender.ranges import chance, integer, pick, uniform
 from blender.scene import CameraSpec, LampSpec, ObjectSpec, SceneSpec
 
-WALL_GAP = 1.55
+WALL_GAP = 1.65
 """From a wall to the front of the rack along it, metres: its depth, columns and pipes behind."""
+
+
+HEADROOM = 0.85
+"""What beams and ducts take below a roof, metres."""
 
 
 def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> SceneSpec:
@@ -103,7 +107,7 @@ def _rack_row(
             add_rack(plan, spec, axis, inward)
         position += length + 0.02
     if first is not None:
-        plan.edges.append(Edge(axis, at, inward, (first, position)))
+        plan.edges.append(Edge(axis, at + inward * rack.OVERHANG, inward, (first, position)))
 
 
 def _style(config: Config, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
@@ -113,9 +117,11 @@ def _style(config: Config, rng: np.random.Generator, assets: Assets) -> dict[str
 
 
 def _fit(style: dict[str, Any], height: float) -> dict[str, Any]:
-    """Fewer levels where the roof is low."""
-    levels = max(1, min(style["levels"], int((height - 0.9) / style["pitch"])))
-    return {**style, "levels": levels}
+    """Fewer levels, and lower loads on the top one, where the roof is low."""
+    clear = height - HEADROOM
+    levels = max(1, min(style["levels"], int((clear - 0.6) / style["pitch"])))
+    top = round(min(1.3, clear - levels * style["pitch"] - 0.2), 4)
+    return {**style, "levels": levels, "top": top}
 
 
 def _aisle(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
@@ -211,14 +217,14 @@ def _crossing(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
     style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
     _, length, low, high = plan.room
     x, aisle = rng.uniform(3.0, 5.0), rng.uniform(2.4, 3.2)
-    while x + 2 * rack.DEPTH + 0.2 < length - 1.0:
+    while x + 2 * rack.DEPTH + 0.3 < length - 1.0:
         for side in (-1, 1):
             start, end = (half, high - 0.5) if side > 0 else (low + 0.5, -half)
-            for at, inward in ((x + rack.DEPTH, -1), (x + rack.DEPTH + 0.15, 1)):
+            for at, inward in ((x + rack.DEPTH, -1), (x + rack.DEPTH + 0.25, 1)):
                 front = at + inward * rack.DEPTH
                 _rack_row(plan, config, rng, assets, front, inward, start, end, style, axis=1)
             rack_end(plan, (x + rack.DEPTH, side * (half - 0.1)), rng, assets)
-        x += 2 * rack.DEPTH + 0.15 + aisle
+        x += 2 * rack.DEPTH + 0.25 + aisle
     return plan
 
 

@@ -121,7 +121,7 @@ def _sacks(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
     )
     cloth = Material("plastic" if rng.random() < 0.6 else "fabric", shade(rng, shades), wear)
     parts: list[Part] = []
-    for layer in range(max(1, min(round(height / 0.15), 9))):
+    for layer in range(max(1, min(int(height / 0.16), 9))):
         for at in (-0.39, 0.0, 0.39):
             for y in (-0.195, 0.195):
                 middle = (at + rng.normal(0, 0.008), y + rng.normal(0, 0.006), 0.15 * layer + 0.078)
@@ -132,7 +132,7 @@ def _sacks(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
 def _drinks(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
     """Trays of small printed packs: two loud colours in a fine pattern."""
     size = np.array([0.197, 0.195, float(rng.uniform(0.13, 0.24))])
-    layers = max(1, round(height / size[2]))
+    layers = max(1, int(height / size[2]))
     grid = np.stack(np.meshgrid(np.arange(6), np.arange(4), np.arange(layers), indexing="ij"), -1).reshape(
         -1, 3
     )
@@ -154,7 +154,7 @@ def _crates(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
     """Four stacks of plastic crates (600 x 400 mm) with dark grips."""
     shades: tuple[Colour, ...] = ((0.02, 0.1, 0.4), (0.3, 0.31, 0.32), (0.03, 0.3, 0.08), (0.4, 0.03, 0.03))
     plastic = Material("plastic", shade(rng, shades), round(wear * 0.5, 2))
-    each, layers = 0.22, max(1, round(height / 0.22))
+    each, layers = 0.22, max(1, int(height / 0.22))
     grid = np.stack(np.meshgrid([-0.297, 0.297], [-0.197, 0.197], np.arange(layers), indexing="ij"), -1)
     centres = grid.reshape(-1, 3) * [1, 1, each] + [0, 0, each / 2]
     centres[:, :2] += rng.normal(0, 0.003, (len(centres), 2))
@@ -169,7 +169,7 @@ def _crates(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
 
 def _collars(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
     """Wooden pallet collars with hinges, labels, and a lid, cartons or nothing on top."""
-    rings = max(1, round(height / 0.2))
+    rings = max(1, int(height / 0.2))
     middle = 0.2 * np.arange(rings) + 0.1
     long = [(0, y, z) for z in middle for y in (-0.39, 0.39)]
     short = [(x, 0, z) for z in middle for x in (-0.59, 0.59)]

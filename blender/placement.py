@@ -14,6 +14,8 @@ from blender.scene import CameraSpec, ObjectSpec
 
 GAP = 0.03
 """Least space between two footprints, metres."""
+HEEL = 0.29
+"""A pallet on a truck begins here, metres ahead of the truck's origin: before the forks' gussets."""
 TALL = 0.26
 """What of a pallet truck is too tall for a rack's lowest beam ends this far ahead of its origin, metres."""
 
@@ -226,7 +228,7 @@ def _equip_truck(
         load = pallet.sample(config.ranges["pallet"], rng, assets)
         # The forks' top (0.085 m lowered) meets the boards under the pallet's deck (0.100 m).
         lift = max(0.0, 0.085 + params["lift"] - 0.100)
-        group.append(ObjectSpec("pallet", load, (0.19 + pallet.LENGTH / 2, 0.0, round(lift, 4))))
+        group.append(ObjectSpec("pallet", load, (HEEL + pallet.LENGTH / 2, 0.0, round(lift, 4))))
     operator = _operator(config, rng, assets) if chance(config.scene.operated, rng) else None
     if operator is not None:
         hands = pedestrian.grip(operator.params, assets)

@@ -13,8 +13,10 @@ from blender import loads
 from blender.config import load_config
 from blender.contract import UserError, read_record
 from blender.mesh import bounds
-from blender.objects import kind, load_assets
-from tests.conftest import TINY, render, run
+from blender.objects import Assets, kind, load_assets
+from blender.render import frame_scene
+from blender.stage import Placed, build_scene
+from tests.conftest import ROOT, TINY, render, run
 
 BOX = """o box
 v 0 0 0
@@ -184,3 +186,68 @@ def test_a_wrong_load_is_named(tmp_path: Path) -> None:
     path.write_text(TINY.replace("cartons = 1", "cartoons = 1"))
     with pytest.raises(UserError, match="unknown load 'cartoons'"):
         load_config(path)
+
+
+DIRECTIONS = [
+    np.array(d) / np.linalg.norm(d)
+    for d in ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1),
+              (1, 1, 0), (-1, -1, 0), (1, -1, 0), (-1, 1, 0))
+]  # fmt: skip
+DEPTH = 0.02
+"""Things may reach this far into each other, metres: they are apart once moved so far some way."""
+
+
+def _through(a: Placed, b: Placed) -> bool:
+    """Do two meshes reach into each other by more than DEPTH?"""
+    from mathutils.bvhtree import BVHTree
+
+    fixed = BVHTree.FromPolygons(b.vertices.tolist(), b.triangles.tolist())
+    for way in [np.zeros(3), *DIRECTIONS]:
+        moved = BVHTree.FromPolygons((a.vertices + DEPTH * way).tolist(), a.triangles.tolist())
+        if not moved.overlap(fixed):
+            return False
+    return True
+
+
+def _near(a: Placed, b: Placed) -> bool:
+    low, high = (
+        np.maximum(a.vertices.min(0), b.vertices.min(0)),
+        np.minimum(a.vertices.max(0), b.vertices.max(0)),
+    )
+    return bool((high - low > DEPTH).all())
+
+
+def _check_scenes(frames: range, assets: Assets) -> None:
+    """Nothing goes through anything else, and the camera is in the open."""
+    config = load_config(ROOT / "assets/profiles/default.toml", "train")
+    for frame in frames:
+        spec = frame_scene(config, assets, frame)
+        placed = build_scene(spec, config, assets)
+        for number, first in enumerate(placed):
+            distance = np.abs(first.vertices - spec.camera.position).max(1).min()
+            assert distance > 0.1, (frame, first.spec.builder, "at the camera")
+            for second in placed[number + 1 :]:
+                if not _near(first, second) or _held(first, second):
+                    continue
+                names = (frame, spec.layout, *_name(first), *_name(second))
+                assert not _through(first, second), names
+
+
+def _held(a: Placed, b: Placed) -> bool:
+    """Does a hand close around the tiller that it holds?"""
+    people = [item.spec for item in (a, b) if item.spec.builder == "pedestrian"]
+    trucks = [item.spec for item in (a, b) if item.spec.builder == "pallet_truck"]
+    return bool(people and trucks) and people[0].params["pose"] in ("pushing", "pulling")
+
+
+def _name(item: Placed) -> tuple[str, str]:
+    return item.spec.builder, str(item.spec.params.get("variant", item.spec.params.get("load", "")))
+
+
+def test_nothing_goes_through_anything(tiny_people: Path) -> None:
+    _check_scenes(range(5), load_assets(tiny_people))
+
+
+@pytest.mark.slow
+def test_nothing_goes_through_anything_in_many_scenes(tiny_people: Path) -> None:
+    _check_scenes(range(5, 80), load_assets(tiny_people))

@@ -204,7 +204,7 @@ def _roof(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
         Material("paint", (0.4, 0.4, 0.38), 0.4),
     )
     for _ in range(int(rng.integers(0, 5))):
-        y, z = rng.uniform(-0.45, 0.45) * width, height - rng.uniform(0.45, 0.9)
+        y, z = rng.uniform(-0.45, 0.45) * width, height - rng.uniform(0.3, 0.5)
         radius = rng.choice([0.03, 0.05, 0.16, 0.25])
         parts.append(tube([(0, y, z), (length, y, z)], radius, ducts[int(rng.integers(3))], 10))
     return parts

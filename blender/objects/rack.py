@@ -26,6 +26,8 @@ STEELS: dict[str, Colour] = {
     "red": (0.5, 0.05, 0.02),
 }
 DEPTH, BAY, POST = 1.1, 2.7, 0.1
+OVERHANG = 0.07
+"""How far loads stand out at the front and the back, metres."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "bays": integer(ranges.bays, rng),
         "levels": integer(ranges.levels, rng),
         "pitch": uniform(ranges.pitch, rng),
+        "top": 1.3,
         "fill": uniform(ranges.fill, rng),
         "floor_fill": uniform(ranges.floor_fill, rng),
         "open": [bool(is_open) for is_open in rng.random(ranges.bays[1]) < ranges.open],
@@ -70,23 +73,23 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
 def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, float, float]:
     """Extent on the floor: x from, x to, y from, y to, in metres."""
     half = params["bays"] * BAY / 2 + POST
-    return (-half, half, 0.0, DEPTH)
+    return (-half, half, -OVERHANG, DEPTH + OVERHANG)
 
 
 def open_bays(params: dict[str, Any]) -> list[tuple[float, float, float, float]]:
     """Floor below the lowest beam that is free between uprights: x from, x to, y from, y to, metres."""
     starts = [_bay_start(params, bay) for bay in range(params["bays"]) if params["open"][bay]]
-    return [(x + 0.1, x + BAY - 0.1, 0.0, DEPTH - 0.15) for x in starts]
+    return [(x + 0.1, x + BAY - 0.1, -OVERHANG, DEPTH - 0.15) for x in starts]
 
 
 def solids(params: dict[str, Any]) -> list[tuple[float, float, float, float]]:
     """What is left of the footprint without its open bays, as rectangles like those."""
-    x0, x1, _, _ = footprint(params, _NO_ASSETS)
-    parts = [(x0, x1, DEPTH - 0.15, DEPTH)] if any(params["open"][: params["bays"]]) else []
+    x0, x1, y0, y1 = footprint(params, _NO_ASSETS)
+    parts = [(x0, x1, DEPTH - 0.15, y1)] if any(params["open"][: params["bays"]]) else []
     for low, high, _, _ in open_bays(params):
-        parts.append((x0, low, 0.0, DEPTH))
+        parts.append((x0, low, y0, y1))
         x0 = high
-    return [*parts, (x0, x1, 0.0, DEPTH)]
+    return [*parts, (x0, x1, y0, y1)]
 
 
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:
@@ -180,7 +183,7 @@ def _places(params: dict[str, Any], rng: np.random.Generator, bay: int, level: i
     if level == 0 and params["open"][bay]:
         return []
     share = params["fill"] if level else params["floor_fill"]
-    room = params["pitch"] - pallet.HEIGHT - 0.25 if level < params["levels"] else 1.3
+    room = params["pitch"] - pallet.HEIGHT - 0.25 if level < params["levels"] else params["top"]
     parts: list[Part] = []
     for place in range(3):
         if rng.random() > share:
