@@ -196,6 +196,17 @@ def _capped(
     return np.concatenate([faces, start, end]), vertices
 
 
+def repeat(part: Part, offsets: ArrayLike) -> Part:
+    """Copies of an untinted part, one at each of ``offsets`` (N, 3), as one part."""
+    shift = np.asarray(offsets, float)
+    count, size = len(shift), len(part.vertices)
+    vertices = (part.vertices[None] + shift[:, None]).reshape(-1, 3)
+    start = size * np.arange(count, dtype=np.int32)[:, None, None]
+    faces = np.where(part.faces >= 0, part.faces[None] + start, -1).reshape(-1, 4)
+    smooth = None if part.smooth is None else np.tile(part.smooth, count)
+    return Part(vertices, faces.astype(np.int32), part.material, smooth=smooth)
+
+
 def cylinder(start: ArrayLike, end: ArrayLike, radius: float, material: Material, segments: int = 20) -> Part:
     """A capped cylinder between two points."""
     return tube([np.asarray(start, float), np.asarray(end, float)], radius, material, segments)

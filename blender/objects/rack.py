@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from blender.fittings import YELLOW
-from blender.mesh import Colour, Material, Part, boxes, move, plates, tube
+from blender.mesh import Colour, Material, Part, boxes, move, plates, repeat, tube
 from blender.objects import Assets, pallet
 from blender.ranges import chance, integer, pick, uniform
 
@@ -113,21 +113,16 @@ def _frames(params: dict[str, Any]) -> list[Part]:
     steel = Material("paint", STEELS[params["uprights"]], 0.5)
     zinc = Material("galvanised", (0.4, 0.4, 0.42), 0.4)
     height = params["levels"] * params["pitch"] + 0.6
-    centres, feet, braces = [], [], []
-    for bay in range(params["bays"] + 1):
-        x = _bay_start(params, bay)
-        centres += [(x, y, height / 2) for y in (POST / 2, DEPTH - POST / 2)]
-        feet += [(x, y, 0.005) for y in (POST / 2, DEPTH - POST / 2)]
-        z, forward = 0.15, True
-        while z < height - 0.7:
-            ends = [(x, 0.06, z), (x, DEPTH - 0.06, z + 0.6)]
-            braces.append(
-                tube(ends if forward else [(x, DEPTH - 0.06, z), (x, 0.06, z + 0.6)], 0.018, zinc, 5)
-            )
-            z, forward = z + 0.6, not forward
+    x = np.array([_bay_start(params, bay) for bay in range(params["bays"] + 1)])
+    spots = np.stack(np.meshgrid(x, (POST / 2, DEPTH - POST / 2), (0.0,), indexing="ij"), -1).reshape(-1, 3)
+    near, far, braces = 0.06, DEPTH - 0.06, []
+    for number, z in enumerate(np.arange(0.15, height - 0.7, 0.6)):
+        start, end = (near, far) if number % 2 == 0 else (far, near)
+        brace = tube([(0, start, z), (0, end, z + 0.6)], 0.018, zinc, 5)
+        braces.append(repeat(brace, np.stack([x, 0 * x, 0 * x], 1)))
     return [
-        boxes(centres, (0.09, POST, height), steel),
-        boxes(feet, (0.14, 0.16, 0.01), zinc),
+        boxes(spots + np.array([0, 0, height / 2]), (0.09, POST, height), steel),
+        boxes(spots + np.array([0, 0, 0.005]), (0.14, 0.16, 0.01), zinc),
         *braces,
     ]
 
