@@ -82,6 +82,8 @@ class SceneConfig:
     """Share of pallet trucks with somebody's hands on the tiller."""
     loaded: float = 0.35
     """Share of pallet trucks under a pallet."""
+    under_racks: float = 0.3
+    """Share of parked, unloaded pallet trucks with the forks in an open bay of a rack, where there is one."""
     camera: CameraConfig = field(default_factory=CameraConfig)
     light: LightConfig = field(default_factory=LightConfig)
     sensor: SensorConfig = field(default_factory=SensorConfig)
@@ -106,6 +108,14 @@ class Config:
     scene: SceneConfig
     ranges: dict[str, Any]
     """Parsed ranges: "hall", "rack", "pallet" and one per object table."""
+    folder: Path = Path()
+    """Where the profile lies: its files are named relative to it."""
+
+    def files(self) -> list[str]:
+        """Names of the models that the profile's objects are read from."""
+        modules = {key: kind(table.builder) for key, table in self.scene.objects.items()}
+        readers = {key: module.files for key, module in modules.items() if hasattr(module, "files")}
+        return [name for key, files in readers.items() for name in files(self.ranges[key])]
 
     def fingerprint(self, blender_version: str, assets_digest: str) -> str:
         """Hash of everything that decides the pixels of this split's frames."""
@@ -147,6 +157,7 @@ def load_config(path: Path, split: str | None = None) -> Config:
         render=from_table(RenderConfig, table.get("render", {}), f"{path}: [render]"),
         scene=scene,
         ranges={},
+        folder=path.parent,
     )
     _check(config, path)
     return replace(config, ranges=_parse_ranges(scene, path))

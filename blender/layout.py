@@ -14,12 +14,16 @@ import numpy as np
 
 from blender.camera import HEADROOM, sample_camera, sample_mount
 from blender.config import Config
+from blender.furnish import add_rack, dock_lanes, packing_line, rack_end
 from blender.lighting import sample_lamps
 from blender.objects import Assets, hall, pallet, rack
 from blender.placement import Edge, Plan, corners_of, is_free, place, try_to_place
 from blender.ranges import chance, integer, pick, uniform
 from blender.scene import ObjectSpec, SceneSpec
 from blender.sensor import sample_sensor
+
+WALL_GAP = 1.65
+"""From a wall to the front of the rack along it, metres: its depth, columns and pipes behind."""
 
 
 def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> SceneSpec:
@@ -49,7 +53,7 @@ def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> Sc
 # ------------------------------------------------------------------------------ layouts
 
 
-def _start(config: Config, rng: np.random.Generator, assets: Assets, **fixed: float) -> Plan:
+def _start(config: Config, rng: np.random.Generator, assets: Assets, **fixed: Any) -> Plan:
     """An empty hall with the camera in it."""
     mount, at = sample_mount(config.scene.camera, rng)
     building = {**hall.sample(config.ranges["hall"], rng, assets), **fixed}
@@ -59,10 +63,7 @@ def _start(config: Config, rng: np.random.Generator, assets: Assets, **fixed: fl
     edges = [Edge(1, x1, -1, (y0, y1)), Edge(0, y0, 1, (x0, x1)), Edge(0, y1, -1, (x0, x1))]
     plan = Plan([ObjectSpec("hall", building)], [], edges, (x0, x1, y0, y1), spot)
     plan.taken.append(corners_of((-0.5, 0.6, -0.4, 0.4), spot.position, spot.yaw))
-    if building["columns"]:
-        plan.taken += [
-            corners_of((-0.2, 0.2, -0.2, 0.2), (x, y, 0.0), 0.0) for x, y, _ in hall.columns(building)
-        ]
+    plan.taken += [corners_of(place, (0.0, 0.0, 0.0), 0.0) for place in hall.obstacles(building)]
     return plan
 
 
@@ -95,11 +96,10 @@ def _rack_row(
             spec = ObjectSpec("rack", params, (at, middle, 0.0), -np.pi / 2 if inward < 0 else np.pi / 2)
         corners = corners_of(rack.footprint(params, assets), spec.position, spec.yaw)
         if is_free(plan, corners):
-            plan.objects.append(spec)
-            plan.taken.append(corners)
+            add_rack(plan, spec, axis, inward)
         position += length + 0.02
     if first is not None:
-        plan.edges.append(Edge(axis, at, inward, (first, position)))
+        plan.edges.append(Edge(axis, at + inward * rack.OVERHANG, inward, (first, position)))
 
 
 def _style(config: Config, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
@@ -109,15 +109,17 @@ def _style(config: Config, rng: np.random.Generator, assets: Assets) -> dict[str
 
 
 def _fit(style: dict[str, Any], height: float) -> dict[str, Any]:
-    """Fewer levels where the roof is low."""
-    levels = max(1, min(style["levels"], int((height - 0.9) / style["pitch"])))
-    return {**style, "levels": levels}
+    """Fewer levels, and lower loads on the top one, where the roof is low."""
+    clear = height - HEADROOM
+    levels = max(1, min(style["levels"], int((clear - 0.6) / style["pitch"])))
+    top = round(min(1.3, clear - levels * style["pitch"] - 0.2), 4)
+    return {**style, "levels": levels, "top": top}
 
 
 def _aisle(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
     """Between two rows of racks."""
     half = rng.uniform(1.4, 2.4)
-    plan = _start(config, rng, assets, width=round(2 * (half + 1.4), 3))
+    plan = _start(config, rng, assets, width=round(2 * (half + WALL_GAP), 3))
     x, y, z = plan.camera.position
     plan.camera = replace(plan.camera, position=(x, float(np.clip(y, -half + 0.6, half - 0.6)), z))
     plan.taken[0] = corners_of((-0.5, 0.6, -0.4, 0.4), plan.camera.position, plan.camera.yaw)
@@ -135,11 +137,19 @@ def _staging(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
     _, length, low, high = plan.room
     style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
     if chance(0.7, rng):
-        _rack_row(plan, config, rng, assets, length - 1.3, -1, low + 0.4, high - 0.4, style, axis=1)
+        _rack_row(plan, config, rng, assets, length - WALL_GAP, -1, low + 0.4, high - 0.4, style, axis=1)
     if chance(0.5, rng):
         side = int(rng.choice([-1, 1]))
         _rack_row(
-            plan, config, rng, assets, side * (high - 1.3), -side, rng.uniform(2.5, 5), length - 2.0, style
+            plan,
+            config,
+            rng,
+            assets,
+            side * (high - WALL_GAP),
+            -side,
+            rng.uniform(2.5, 5),
+            length - 2.0,
+            style,
         )
     yaw = 0.0 if chance(0.5, rng) else np.pi / 2
     x0, y0 = rng.uniform(3.0, 7.0), rng.uniform(-0.7, 0.2) * high
@@ -164,7 +174,49 @@ def _wall(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
     if chance(0.6, rng):
         style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
         start = low + rng.uniform(0.2, 0.5) * (high - low) if chance(0.5, rng) else low + 0.4
-        _rack_row(plan, config, rng, assets, length - 1.3, -1, start, high - 0.4, style, axis=1)
+        _rack_row(plan, config, rng, assets, length - WALL_GAP, -1, start, high - 0.4, style, axis=1)
+    return plan
+
+
+def _dock(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
+    """Doors in a row, pallets waiting in front of them."""
+    plan = _start(config, rng, assets, dock=True, columns=False, length=uniform((9.0, 17.0), rng))
+    _, length, _, high = plan.room
+    if chance(0.4, rng):
+        style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
+        side = int(rng.choice([-1, 1]))
+        at = side * (high - WALL_GAP)
+        _rack_row(plan, config, rng, assets, at, -side, rng.uniform(2.5, 4), length - 4.0, style)
+    dock_lanes(plan, config, rng, assets)
+    return plan
+
+
+def _packing(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
+    """A corner with benches, chairs and shelves, cartons and a trolley about."""
+    plan = _start(config, rng, assets, length=uniform((7.0, 12.0), rng))
+    packing_line(plan, rng, assets)
+    _, length, _, high = plan.room
+    if chance(0.4, rng):
+        style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
+        _rack_row(plan, config, rng, assets, high - WALL_GAP, -1, 2.5, length - 2.0, style)
+    return plan
+
+
+def _crossing(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
+    """Along the ends of rack rows: a main aisle with side aisles between racks, back to back."""
+    half = rng.uniform(1.3, 2.4)
+    plan = _start(config, rng, assets, width=round(2 * half + uniform((11.0, 17.0), rng), 3), columns=False)
+    style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
+    _, length, low, high = plan.room
+    x, aisle = rng.uniform(3.0, 5.0), rng.uniform(2.4, 3.2)
+    while x + 2 * rack.DEPTH + 0.3 < length - 1.0:
+        for side in (-1, 1):
+            start, end = (half, high - 0.5) if side > 0 else (low + 0.5, -half)
+            for at, inward in ((x + rack.DEPTH, -1), (x + rack.DEPTH + 0.25, 1)):
+                front = at + inward * rack.DEPTH
+                _rack_row(plan, config, rng, assets, front, inward, start, end, style, axis=1)
+            rack_end(plan, (x + rack.DEPTH, side * (half - 0.1)), rng, assets)
+        x += 2 * rack.DEPTH + 0.25 + aisle
     return plan
 
 
@@ -172,5 +224,8 @@ LAYOUTS: dict[str, Callable[[Config, np.random.Generator, Assets], Plan]] = {
     "aisle": _aisle,
     "staging": _staging,
     "wall": _wall,
+    "dock": _dock,
+    "packing": _packing,
+    "crossing": _crossing,
 }
 """Layout name -> what puts it up."""

@@ -36,11 +36,9 @@ LOOKS: dict[str, Look] = {
     "chrome": Look(roughness=0.12, metallic=1.0, variation=0.02, dirt=0.1),
     "rubber": Look(matte=True, grain=20, variation=0.25, dirt=0.8),
     "plastic": Look(roughness=0.35, grain=6, variation=0.06, dirt=0.4),
-    "cardboard": Look(matte=True, grain=5, variation=0.14, dirt=0.2),
+    "cardboard": Look(matte=True, grain=3, variation=0.07, dirt=0.1),
     "paper": Look(matte=True, grain=40, variation=0.05, dirt=0.1),
-    "wood": Look(matte=True, grain=22, variation=0.35, stretch=(0.08, 1, 1), dirt=0.5),
-    "concrete": Look(roughness=0.55, grain=1.1, variation=0.30, bump=0.0006, dirt=1.0),
-    "wall": Look(matte=True, grain=0.7, variation=0.12, dirt=0.5),
+    "wood": Look(matte=True, grain=16, variation=0.28, stretch=(0.08, 1, 1), dirt=0.35),
     "fabric": Look(matte=True, grain=10, variation=0.22, bump=0.002, dirt=0.2),
     "leather": Look(roughness=0.55, grain=25, variation=0.25, dirt=0.4),
     "reflective": Look(roughness=0.3, metallic=0.35, grain=30, variation=0.08, dirt=0.1),
@@ -161,18 +159,22 @@ def _emission(tree: Any, kind: str) -> None:
     tree.links.new(glow.outputs[0], out.inputs["Surface"])
 
 
+def _folds(tree: Any) -> tuple[Any, Any]:
+    """Stretch wrap's folds: long streaks that run around the load. Returns their strength and a normal."""
+    folds = _noise(tree, 2.2, (1, 1, 9), detail=3)
+    bump = _node(tree, "ShaderNodeBump", Strength=0.8, Distance=0.03)
+    tree.links.new(folds, bump.inputs["Height"])
+    return folds, bump.outputs["Normal"]
+
+
 def _film(tree: Any, kind: str) -> None:
-    """Shrink wrap: mostly clear, with glossy crumpled streaks."""
-    out = _node(tree, "ShaderNodeOutputMaterial")
-    clear = _node(tree, "ShaderNodeBsdfTransparent")
-    gloss = _node(tree, "ShaderNodeBsdfPrincipled", Roughness=0.22)
+    """Clear stretch wrap: a thin glossy veil, whiter where it lies in folds."""
+    out, mix = _node(tree, "ShaderNodeOutputMaterial"), _node(tree, "ShaderNodeMixShader")
+    clear, gloss = _node(tree, "ShaderNodeBsdfTransparent"), _principled(tree, 0.2)
+    folds, normal = _folds(tree)
     tree.links.new(_paint(tree)["Color"], gloss.inputs["Base Color"])
-    crumple = _noise(tree, 6.0, (1, 1, 0.5))
-    bump = _node(tree, "ShaderNodeBump", Strength=0.9, Distance=0.02)
-    tree.links.new(crumple, bump.inputs["Height"])
-    tree.links.new(bump.outputs["Normal"], gloss.inputs["Normal"])
-    mix = _node(tree, "ShaderNodeMixShader")
-    tree.links.new(_ramp(tree, crumple, 0.35, 0.7, (0.15, 0.6)), mix.inputs[0])
+    tree.links.new(normal, gloss.inputs["Normal"])
+    tree.links.new(_ramp(tree, folds, 0.42, 0.68, (0.12, 0.55)), mix.inputs[0])
     tree.links.new(clear.outputs[0], mix.inputs[1])
     tree.links.new(gloss.outputs[0], mix.inputs[2])
     tree.links.new(mix.outputs[0], out.inputs["Surface"])
@@ -190,10 +192,95 @@ def _clear(tree: Any, kind: str) -> None:
     tree.links.new(mix.outputs[0], out.inputs["Surface"])
 
 
+def _wrap(tree: Any, kind: str) -> None:
+    """Milky stretch wrap and plastic sheet: opaque, glossy, folded."""
+    out, gloss = _node(tree, "ShaderNodeOutputMaterial"), _principled(tree, 0.22)
+    folds, normal = _folds(tree)
+    colour = _mix(tree, 1.0, _paint(tree)["Color"], _ramp(tree, folds, 0.35, 0.65, (0.72, 1.15)), "MULTIPLY")
+    tree.links.new(colour, gloss.inputs["Base Color"])
+    tree.links.new(normal, gloss.inputs["Normal"])
+    tree.links.new(gloss.outputs[0], out.inputs["Surface"])
+
+
+def _principled(tree: Any, roughness: float) -> Any:
+    return _node(tree, "ShaderNodeBsdfPrincipled", Roughness=roughness)
+
+
+def _height(tree: Any) -> Any:
+    """Height above the object's origin, metres."""
+    split = _node(tree, "ShaderNodeSeparateXYZ")
+    tree.links.new(_node(tree, "ShaderNodeTexCoord").outputs["Object"], split.inputs[0])
+    return split.outputs
+
+
+def _grimy(tree: Any, colour: Any, grain: Any) -> Any:
+    """A wall's foot, splashed and scuffed by traffic; ``wear`` says how much."""
+    foot = _node(tree, "ShaderNodeMath", operation="MULTIPLY")
+    tree.links.new(_ramp(tree, _height(tree)["Z"], 0.0, 0.9, (0.75, 0.0)), foot.inputs[0])
+    tree.links.new(_ramp(tree, grain, 0.3, 0.6), foot.inputs[1])
+    worn = _node(tree, "ShaderNodeMath", operation="MULTIPLY")
+    tree.links.new(foot.outputs[0], worn.inputs[0])
+    tree.links.new(_paint(tree)["Alpha"], worn.inputs[1])
+    return _mix(tree, worn.outputs[0], colour, (0.07, 0.06, 0.05, 1.0))
+
+
+def _wall(tree: Any, kind: str) -> None:
+    """Plaster, sheet or concrete: nearly even, dirty at the foot."""
+    grain = _noise(tree, 0.9, (1, 1, 0.6), detail=4)
+    colour = _mix(tree, 1.0, _paint(tree)["Color"], _ramp(tree, grain, 0.25, 0.75, (0.93, 1.05)), "MULTIPLY")
+    _diffuse(tree, _grimy(tree, colour, grain))
+
+
+def _brick(tree: Any, kind: str) -> None:
+    """Painted blockwork: courses on every wall that stands along x or y."""
+    axes, place = _height(tree), _node(tree, "ShaderNodeCombineXYZ")
+    along = _node(tree, "ShaderNodeMath", operation="ADD")
+    tree.links.new(axes["X"], along.inputs[0])
+    tree.links.new(axes["Y"], along.inputs[1])
+    tree.links.new(along.outputs[0], place.inputs[0])
+    tree.links.new(axes["Z"], place.inputs[1])
+    bricks = _node(
+        tree, "ShaderNodeTexBrick", Scale=1.0, Mortar_Size=0.008, Brick_Width=0.4, Row_Height=0.2,
+        Color1=(1.03, 1.03, 1.03, 1.0), Color2=(0.93, 0.93, 0.93, 1.0), Mortar=(0.62, 0.62, 0.62, 1.0),
+    )  # fmt: skip
+    tree.links.new(place.outputs[0], bricks.inputs["Vector"])
+    colour = _mix(tree, 1.0, _paint(tree)["Color"], bricks.outputs["Color"], "MULTIPLY")
+    _diffuse(tree, _grimy(tree, colour, _noise(tree, 1.3, detail=3)))
+
+
+def _diffuse(tree: Any, colour: Any) -> None:
+    out, bsdf = _node(tree, "ShaderNodeOutputMaterial"), _matte(tree)
+    tree.links.new(colour, bsdf.inputs[0])
+    tree.links.new(bsdf.outputs[0], out.inputs["Surface"])
+
+
+def _concrete(tree: Any, kind: str) -> None:
+    """A hall's floor: wide clouds of trowelled grey, fine dust, and polished or wet patches that shine.
+
+    ``wear`` says how dusty and dull it is.
+    """
+    clouds, dust = _noise(tree, 0.35, detail=3), _noise(tree, 5.0, (1, 0.6, 1), detail=4)
+    paint = _paint(tree)
+    colour = _mix(tree, 1.0, paint["Color"], _ramp(tree, clouds, 0.3, 0.7, (0.80, 1.14)), "MULTIPLY")
+    colour = _mix(tree, 1.0, colour, _ramp(tree, dust, 0.3, 0.7, (0.90, 1.08)), "MULTIPLY")
+    gloss, out = _principled(tree, 0.5), _node(tree, "ShaderNodeOutputMaterial")
+    rough = _node(tree, "ShaderNodeMath", operation="MULTIPLY_ADD", use_clamp=True)
+    tree.links.new(paint["Alpha"], rough.inputs[0])
+    rough.inputs[1].default_value = 0.42
+    tree.links.new(_ramp(tree, clouds, 0.35, 0.65, (0.12, 0.42)), rough.inputs[2])
+    tree.links.new(rough.outputs[0], gloss.inputs["Roughness"])
+    tree.links.new(colour, gloss.inputs["Base Color"])
+    tree.links.new(gloss.outputs[0], out.inputs["Surface"])
+
+
 SHADERS: dict[str, Callable[[Any, str], None]] = {
     **dict.fromkeys(LOOKS, _surface),
     "emission": _emission,
     "film": _film,
     "clear": _clear,
+    "wrap": _wrap,
+    "wall": _wall,
+    "brick": _brick,
+    "concrete": _concrete,
 }
 """Kind of surface -> what fills its node tree."""

@@ -60,6 +60,13 @@ _CUBE_FACES = np.array(
 )
 
 
+def spin(points: Floats, yaw: ArrayLike) -> Floats:
+    """Turn points (..., 3) about z by ``yaw`` radians (...)."""
+    c, s = np.cos(yaw), np.sin(yaw)
+    x, y = points[..., 0], points[..., 1]
+    return np.stack([x * c - y * s, x * s + y * c, points[..., 2]], -1)
+
+
 def boxes(
     centres: ArrayLike,
     sizes: ArrayLike,
@@ -72,20 +79,39 @@ def boxes(
     extent = np.broadcast_to(np.asarray(sizes, float), middle.shape)
     count = len(middle)
     corners = _CUBE[None] * extent[:, None]
-    angle = np.broadcast_to(np.asarray(yaw, float), (count,))[:, None]
-    c, s = np.cos(angle), np.sin(angle)
-    turned = np.stack(
-        [
-            corners[..., 0] * c - corners[..., 1] * s,
-            corners[..., 0] * s + corners[..., 1] * c,
-            corners[..., 2],
-        ],
-        -1,
-    )
+    turned = spin(corners, np.broadcast_to(np.asarray(yaw, float), (count,))[:, None])
     vertices = (turned + middle[:, None]).reshape(-1, 3)
     faces = (_CUBE_FACES[None] + 8 * np.arange(count, dtype=np.int32)[:, None, None]).reshape(-1, 4)
     colours = None if tint is None else np.repeat(np.atleast_2d(np.asarray(tint, float)), 6, axis=0)
     return Part(vertices, faces, material, colours)
+
+
+def plates(
+    centres: ArrayLike,
+    sizes: ArrayLike,
+    axis: int,
+    side: int,
+    material: Material,
+    tint: ArrayLike | None = None,
+    yaw: ArrayLike = 0.0,
+) -> Part:
+    """N flat rectangles facing ``axis`` on ``side`` (+1 or -1): a sixth of a box's faces.
+
+    centres (N, 3); sizes (N, 2) along the two other axes in the order x, y, z; tint (N, 3); yaw
+    radians (N,).
+    """
+    middle = np.atleast_2d(np.asarray(centres, float))
+    count = len(middle)
+    extent = np.zeros((count, 3))
+    extent[:, [k for k in range(3) if k != axis]] = np.broadcast_to(np.asarray(sizes, float), (count, 2))
+    flat = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+    if side * (-1 if axis == 1 else 1) < 0:
+        flat = flat[::-1]
+    corners = np.insert(flat, axis, 0.0, axis=1)
+    turned = spin(corners[None] * extent[:, None], np.broadcast_to(np.asarray(yaw, float), (count,))[:, None])
+    vertices = (middle[:, None] + turned).reshape(-1, 3)
+    colours = None if tint is None else np.atleast_2d(np.asarray(tint, float))
+    return Part(vertices, np.arange(4 * count, dtype=np.int32).reshape(-1, 4), material, colours)
 
 
 def box(low: Sequence[float], high: Sequence[float], material: Material) -> Part:
@@ -168,6 +194,17 @@ def _capped(
     base = total + segments + 1
     end = np.stack([np.full(segments, base + segments), base + index, base + beside, nothing], 1)
     return np.concatenate([faces, start, end]), vertices
+
+
+def repeat(part: Part, offsets: ArrayLike) -> Part:
+    """Copies of an untinted part, one at each of ``offsets`` (N, 3), as one part."""
+    shift = np.asarray(offsets, float)
+    count, size = len(shift), len(part.vertices)
+    vertices = (part.vertices[None] + shift[:, None]).reshape(-1, 3)
+    start = size * np.arange(count, dtype=np.int32)[:, None, None]
+    faces = np.where(part.faces >= 0, part.faces[None] + start, -1).reshape(-1, 4)
+    smooth = None if part.smooth is None else np.tile(part.smooth, count)
+    return Part(vertices, faces.astype(np.int32), part.material, smooth=smooth)
 
 
 def cylinder(start: ArrayLike, end: ArrayLike, radius: float, material: Material, segments: int = 20) -> Part:

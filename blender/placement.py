@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,10 @@ from blender.scene import CameraSpec, ObjectSpec
 
 GAP = 0.03
 """Least space between two footprints, metres."""
+HEEL = 0.29
+"""A pallet on a truck begins here, metres ahead of the truck's origin: before the forks' gussets."""
+TALL = 0.26
+"""What of a pallet truck is too tall for a rack's lowest beam ends this far ahead of its origin, metres."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Edge:
     inward: int
     """+1 or -1: which side of the face is free."""
     span: tuple[float, float]
+    under: float = 0.0
+    """Above 0: an open bay of a rack; forks may reach this far in below its lowest beam, metres."""
 
 
 @dataclass
@@ -39,6 +45,8 @@ class Plan:
     edges: list[Edge]
     room: tuple[float, float, float, float]
     camera: CameraSpec
+    low: list[np.ndarray] = field(default_factory=list)
+    """Corners, (4, 2) each, of what only forks may reach into: open bays of racks."""
 
 
 def corners_of(footprint: tuple[float, float, float, float], position: Any, yaw: float) -> np.ndarray:
@@ -66,11 +74,19 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return best
 
 
-def is_free(plan: Plan, corners: np.ndarray) -> bool:
-    """Does a footprint, (4, 2) metres, lie in the hall and apart from all others?"""
+def is_free(plan: Plan, corners: np.ndarray, low: bool = False) -> bool:
+    """Does a footprint, (4, 2) metres, lie in the hall and apart from all others?
+
+    ``low`` is for forks on their way below a rack's lowest beam.
+    """
     x0, x1, y0, y1 = plan.room
     inside = (corners >= [x0 + GAP, y0 + GAP]).all() and (corners <= [x1 - GAP, y1 - GAP]).all()
-    return bool(inside) and all(overlap(corners, other) < -GAP for other in plan.taken)
+    if not inside:
+        return False
+    others = np.array(plan.taken if low else plan.taken + plan.low)
+    # Most things are far away: only where the bounding boxes meet is the exact test worth its price.
+    near = (corners.min(0) - GAP < others.max(1)) & (corners.max(0) + GAP > others.min(1))
+    return all(overlap(corners, other) < -GAP for other in others[near.all(1)])
 
 
 def try_to_place(plan: Plan, spec: ObjectSpec, footprint: tuple[float, float, float, float]) -> bool:
@@ -103,7 +119,8 @@ def _spots(
     position = _bearing(plan, float(np.exp(rng.uniform(near, far))), rng)
     if not parked:
         return position, float(rng.uniform(-np.pi, np.pi))
-    edge = plan.edges[int(rng.integers(len(plan.edges)))]
+    edges = [edge for edge in plan.edges if not edge.under]
+    edge = edges[int(rng.integers(len(edges)))]
     # Headings by rule: square to the face, or along it; a little careless.
     along = 0.0 if edge.axis == 0 else np.pi / 2
     yaw = along + int(rng.integers(4)) * np.pi / 2 + rng.normal(0, 0.12)
@@ -114,6 +131,21 @@ def _spots(
     where[across] = edge.at - float(reach) + edge.inward * (GAP + 0.01 + rng.exponential(0.12))
     where[edge.axis] = float(np.clip(where[edge.axis], *edge.span))
     return (where[0], where[1], 0.0), float(yaw)
+
+
+def _under_a_rack(
+    plan: Plan, footprint: tuple[float, float, float, float], rng: np.random.Generator
+) -> tuple[tuple[float, float, float], float]:
+    """Draw a position and a heading with the forks below a rack's lowest beam, the tiller in the aisle."""
+    bays = [edge for edge in plan.edges if edge.under]
+    bay = bays[int(rng.integers(len(bays)))]
+    reach = footprint[1]
+    out = rng.uniform(max(TALL, reach - bay.under), reach - 0.3)
+    where = [0.0, 0.0, 0.0]
+    where[bay.axis] = rng.uniform(*bay.span)
+    where[1 - bay.axis] = bay.at + bay.inward * out
+    square = -bay.inward * np.pi / 2 if bay.axis == 0 else (np.pi if bay.inward > 0 else 0.0)
+    return (where[0], where[1], 0.0), float(square + rng.normal(0, 0.04))
 
 
 def place(
@@ -131,13 +163,16 @@ def place(
         group = _row(group[0], shapes[0], integer(table.row, rng), config.ranges[key], rng, assets)
         shapes = [module.footprint(s.params, assets) for s in group]
     hull = _hull(group, shapes)
+    bare = table.builder == "pallet_truck" and all(spec.builder == "pallet_truck" for spec in group)
+    slips = parked and bare and any(edge.under for edge in plan.edges)
+    low = slips and chance(config.scene.under_racks, rng)
     for _ in range(80):
-        position, yaw = _spots(plan, table, hull, parked, rng)
+        position, yaw = _under_a_rack(plan, hull, rng) if low else _spots(plan, table, hull, parked, rng)
         if not _in_view(plan, config, table, position):
             continue
         placed = [_attached(s, position, yaw) for s in group]
         corners = [corners_of(f, s.position, s.yaw) for f, s in zip(shapes, placed, strict=True)]
-        if all(is_free(plan, c) for c in corners):
+        if all(is_free(plan, c, low) for c in corners):
             plan.objects += placed
             plan.taken += corners
             return

@@ -96,7 +96,8 @@ def run(options: argparse.Namespace) -> None:
         UserError: a wrong profile, missing people, or a folder that holds something else.
     """
     config = load_config(options.profile, options.split)
-    assets = load_assets(options.people)
+    with _silent():
+        assets = load_assets(options.people, config.folder, config.files())
     if options.save_blend:
         _save_blend(options, config, assets)
         return

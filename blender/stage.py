@@ -46,7 +46,7 @@ def build_scene(spec: SceneSpec, config: Config, assets: Assets) -> list[Placed]
     for index, item in enumerate(spec.objects):
         key = canonical_json([item.builder, item.params])
         if key not in meshes:  # equal objects share one mesh
-            meshes[key] = _mesh(kind(item.builder).build(item.params, assets), item.builder)
+            meshes[key] = _of_kind(item, assets)
         mesh, vertices, triangles = meshes[key]
         thing = bpy.data.objects.new(f"{index:04d} {item.builder}", mesh)
         thing.location, thing.rotation_euler = item.position, (0.0, 0.0, item.yaw)
@@ -67,6 +67,20 @@ def to_world(points: Floats, item: ObjectSpec) -> Floats:
     c, s = np.cos(item.yaw), np.sin(item.yaw)
     rotation = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
     return points @ rotation.T + np.asarray(item.position)
+
+
+def _of_kind(item: ObjectSpec, assets: Assets) -> tuple[Any, Floats, np.ndarray]:
+    """An object's bpy mesh, vertices (V, 3) and triangles (T, 3): built from parts, or read from a file."""
+    module = kind(item.builder)
+    if not hasattr(module, "mesh"):
+        return _mesh(module.build(item.params, assets), item.builder)
+    mesh = module.mesh(item.params, assets)
+    mesh.calc_loop_triangles()
+    vertices = np.empty(3 * len(mesh.vertices), np.float32)
+    triangles = np.empty(3 * len(mesh.loop_triangles), np.int32)
+    mesh.vertices.foreach_get("co", vertices)
+    mesh.loop_triangles.foreach_get("vertices", triangles)
+    return mesh, vertices.reshape(-1, 3).astype(float), triangles.reshape(-1, 3)
 
 
 def _mesh(parts: list[Part], name: str) -> tuple[Any, Floats, np.ndarray]:

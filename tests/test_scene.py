@@ -51,11 +51,24 @@ def test_the_eur_pallet_has_its_real_dimensions() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pallet_truck", "pedestrian", "pallet", "rack", "clutter", "forklift", "hall"]
+    "name",
+    [
+        "pallet_truck",
+        "pedestrian",
+        "pallet",
+        "rack",
+        "forklift",
+        "hall",
+        "guard",
+        "cage",
+        "trolley",
+        "furniture",
+        "clutter",
+    ],
 )
 def test_every_kind_keeps_to_its_footprint(name: str, assets: Assets) -> None:
     config = load_config(ROOT / "assets/profiles/default.toml", "train")
-    key = {"pallet": "pallets"}.get(name, name)
+    key = {k: f"{k}s" for k in ("pallet", "guard", "cage", "trolley")}.get(name, name)
     module, rng = kind(name), np.random.default_rng(1)
     for _ in range(8):
         params = module.sample(config.ranges[key], rng, assets)
@@ -79,6 +92,13 @@ def test_overlap_of_footprints() -> None:
     assert placement.overlap(square, diamond + np.array([1.2, 1.2])) > 0
 
 
+def _ground(item: ObjectSpec, assets: Assets) -> list[np.ndarray]:
+    """Corners of what an object covers of the floor; a rack's open bays are free for forks."""
+    module = kind(item.builder)
+    shapes = module.solids(item.params) if item.builder == "rack" else [module.footprint(item.params, assets)]
+    return [placement.corners_of(shape, item.position, item.yaw) for shape in shapes]
+
+
 def test_nothing_stands_in_anything_else(assets: Assets) -> None:
     """Over 60 scenes: footprints of separate things are apart, and nothing leaves the hall."""
     config = load_config(ROOT / "assets/profiles/default.toml", "train")
@@ -87,23 +107,41 @@ def test_nothing_stands_in_anything_else(assets: Assets) -> None:
         spec = frame_scene(config, assets, frame)
         layouts.add(spec.layout)
         building = spec.objects[0].params
-        ground = []
-        for item in spec.objects[1:]:
-            corners = placement.corners_of(
-                kind(item.builder).footprint(item.params, assets), item.position, item.yaw
-            )
-            assert (corners[:, 0] > -0.01).all() and (corners[:, 0] < building["length"] + 0.01).all()
-            assert (np.abs(corners[:, 1]) < building["width"] / 2 + 0.01).all()
-            ground.append((item, corners))
+        ground = [(item, corners) for item in spec.objects[1:] for corners in _ground(item, assets)]
+        for item, corners in ground:
+            assert (corners[:, 0] > -0.01).all() and (corners[:, 0] < building["length"] + 0.01).all(), item
+            assert (np.abs(corners[:, 1]) < building["width"] / 2 + 0.01).all(), item
         for i, (first, a) in enumerate(ground):
             for second, b in ground[i + 1 :]:
                 pair = {first.builder, second.builder}
                 carried = "pallet_truck" in pair and pair & {"pallet", "pedestrian"}
-                if not carried:
+                if first is not second and not carried:
                     assert placement.overlap(a, b) < 0.02, (frame, first.builder, second.builder)
         counts += sum(item.category == "pallet_truck" for item in spec.objects)
     assert layouts == set(layout.LAYOUTS)
     assert counts > 60
+
+
+def test_forks_reach_below_racks(assets: Assets) -> None:
+    """Some parked trucks stand with the forks in an open bay, the tiller in the aisle."""
+    config = load_config(ROOT / "assets/profiles/default.toml", "train")
+    found = 0
+    for frame in range(60):
+        objects = frame_scene(config, assets, frame).objects
+        bays = [
+            placement.corners_of(bay, rack.position, rack.yaw)
+            for rack in objects
+            if rack.builder == "rack"
+            for bay in kind("rack").open_bays(rack.params)
+        ]
+        for truck in (o for o in objects if o.builder == "pallet_truck"):
+            x0, x1, y0, y1 = pallet_truck.footprint(truck.params, assets)
+            forks = placement.corners_of((0.5, x1, y0, y1), truck.position, truck.yaw)
+            tiller = placement.corners_of((x0, 0.2, y0, y1), truck.position, truck.yaw)
+            if any(placement.overlap(forks, bay) > 0.1 for bay in bays):
+                found += 1
+                assert all(placement.overlap(tiller, bay) < 0.0 for bay in bays)
+    assert found >= 3
 
 
 def test_a_frame_depends_on_nothing_but_seed_split_and_number(assets: Assets) -> None:

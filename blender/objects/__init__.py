@@ -6,6 +6,9 @@ A module offers four names; a profile's table names the module, and nothing else
     sample(ranges, rng, assets)   draw one object's parameters, as JSON values
     build(params, assets)         its meshes, list[Part]: metres, z up, standing on z = 0
     footprint(params, assets)     (x from, x to, y from, y to) of the floor it needs
+
+A kind that is read from files offers ``files(ranges)``, their paths relative to the profile, and
+``mesh(params, assets)``, a bpy mesh, instead of ``build``.
 """
 
 from __future__ import annotations
@@ -13,11 +16,21 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from blender.contract import UserError, sha256_file
+from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A user's model and its bounding box, (3,) each in the file's units."""
+
+    path: Path
+    low: tuple[float, ...]
+    high: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -29,14 +42,41 @@ class Assets:
     """The people manifest's entries: file, pose, seated, height, ..."""
     digest: str
     """Hash of all assets, part of each frame's fingerprint."""
+    files: dict[str, ModelFile] = field(default_factory=dict)
+    """Models by their name in the profile."""
 
 
-def load_assets(people_dir: Path) -> Assets:
-    """Read the list of baked bodies.
+def load_assets(people_dir: Path, folder: Path = Path(), names: Iterable[str] = ()) -> Assets:
+    """Read the list of baked bodies and measure the profile's models: ``names``, relative to ``folder``.
 
     Raises:
-        UserError: they were not baked, or one is missing.
+        UserError: people were not baked, or one is missing; a model can't be read.
     """
+    people, digest = _people(people_dir)
+    models = {name: folder / name for name in sorted(set(names))}
+    if not models:
+        return Assets(people_dir, people, digest)
+    files = {name: _model_file(path) for name, path in models.items()}
+    hashes = {name: _hash_model(path) for name, path in models.items()}
+    return Assets(people_dir, people, sha256_bytes(canonical_json([digest, hashes])), files)
+
+
+def _model_file(path: Path) -> ModelFile:
+    try:
+        from blender.model_file import measure
+    except ImportError as error:
+        raise UserError(f"{path}: Blender's Python module is needed to read it: {error}") from None
+    low, high = measure(path)
+    return ModelFile(path, tuple(low.tolist()), tuple(high.tolist()))
+
+
+def _hash_model(path: Path) -> list[str]:
+    """Hashes of the file and of the materials beside an .obj."""
+    library = path.with_suffix(".mtl")
+    return [sha256_file(path)] + ([sha256_file(library)] if library.is_file() else [])
+
+
+def _people(people_dir: Path) -> tuple[tuple[dict[str, Any], ...], str]:
     path = people_dir / "manifest.json"
     try:
         people = tuple(json.loads(path.read_bytes())["people"])
@@ -51,7 +91,7 @@ def load_assets(people_dir: Path) -> Assets:
             raise UserError(
                 f"{people_dir / entry['file']}: missing; delete {path} and bake again (make people)"
             )
-    return Assets(people_dir, people, sha256_file(path))
+    return people, sha256_file(path)
 
 
 def kind(name: str) -> Any:

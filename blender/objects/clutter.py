@@ -1,227 +1,82 @@
-"""Small things of a warehouse floor, unlabelled: bollards, barriers, drums, roll cages, bins, trolleys.
+"""Small things of a warehouse floor: drums, bins, ladders, bottles, hoses, litter. Unlabelled.
 
 Origin: on the floor below the middle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 
-from blender.mesh import Colour, Material, Part, box, boxes, cylinder, rounded_path, tube
-from blender.objects import Assets
-from blender.ranges import integer, pick
+from blender import variants
+from blender.fittings import RUBBER, ZINC, bright
+from blender.loads import CARD
+from blender.mesh import Colour, Material, Part, box, boxes, cylinder, plates, rounded_path, tube
+from blender.soft import cushion
 
-_BRIGHT: tuple[Colour, ...] = (
-    (0.75, 0.42, 0.02),
-    (0.5, 0.03, 0.02),
-    (0.03, 0.1, 0.4),
-    (0.05, 0.2, 0.08),
-    (0.3, 0.3, 0.31),
-    (0.7, 0.15, 0.02),
-)
+sample = variants.sample
+_BLACK = Material("plastic", (0.02, 0.02, 0.02), 0.3)
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """What varies: only which thing it is; each thing varies by itself."""
+    """Which thing it is; each varies by itself."""
 
     variants: dict[str, float]
     """Weight of each: a key of VARIANTS."""
 
-
-def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
-    """Draw one thing (JSON values)."""
-    return {"variant": pick(ranges.variants, rng), "seed": integer((0, 2**31 - 1), rng)}
-
-
-def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, float, float]:
-    """Extent on the floor: x from, x to, y from, y to, in metres."""
-    x, y = SIZES[params["variant"]]
-    return (-x / 2, x / 2, -y / 2, y / 2)
-
-
-def build(params: dict[str, Any], assets: Assets) -> list[Part]:
-    """The thing's meshes."""
-    return VARIANTS[params["variant"]](np.random.default_rng(params["seed"]))
-
-
-def _bright(rng: np.random.Generator) -> Colour:
-    return _BRIGHT[int(rng.integers(len(_BRIGHT)))]
-
-
-def _bollard(rng: np.random.Generator) -> list[Part]:
-    paint = Material("paint", (0.78, 0.45, 0.02), 0.5)
-    radius, height = rng.uniform(0.05, 0.10), rng.uniform(0.6, 1.2)
-    parts = [
-        cylinder((0, 0, 0), (0, 0, height), radius, paint),
-        boxes([(0, 0, 0.006)], (0.24, 0.24, 0.012), paint),
-    ]
-    if rng.random() < 0.5:
-        band = Material("paint", (0.02, 0.02, 0.02), 0.3)
-        parts += [cylinder((0, 0, z), (0, 0, z + 0.1), radius + 0.002, band) for z in (0.3, 0.55)]
-    return parts
-
-
-def _barrier(rng: np.random.Generator) -> list[Part]:
-    paint = Material("paint", (0.78, 0.45, 0.02), 0.4)
-    rails = [(0, 0, z) for z in (0.2, 0.45)]
-    posts = [(x, 0, 0.28) for x in (-0.9, 0, 0.9)]
-    return [boxes(rails, (2.0, 0.08, 0.14), paint), boxes(posts, (0.1, 0.1, 0.56), paint)]
+    def __post_init__(self) -> None:
+        variants.check(self.variants, VARIANTS)
 
 
 def _drum(rng: np.random.Generator) -> list[Part]:
-    steel = Material("paint" if rng.random() < 0.6 else "plastic", _bright(rng), 0.5)
-    rings = [cylinder((0, 0, z), (0, 0, z + 0.02), 0.297, steel, 28) for z in (0.0, 0.29, 0.58, 0.86)]
-    return [cylinder((0, 0, 0.01), (0, 0, 0.87), 0.29, steel, 28), *rings]
-
-
-def _mesh_walls(x: float, y: float, low: float, high: float, gap: float, wire: Material) -> list[Part]:
-    """Four walls of welded wire as thin bars."""
-    centres, sizes = [], []
-    w = 0.006
-    for side in (-y / 2, y / 2):
-        for at in np.arange(-x / 2, x / 2 + 1e-6, gap):
-            centres.append((at, side, (low + high) / 2))
-            sizes.append((w, w, high - low))
-        for at in np.arange(low, high + 1e-6, gap):
-            centres.append((0, side, at))
-            sizes.append((x, w, w))
-    for side in (-x / 2, x / 2):
-        for at in np.arange(-y / 2, y / 2 + 1e-6, gap):
-            centres.append((side, at, (low + high) / 2))
-            sizes.append((w, w, high - low))
-        for at in np.arange(low, high + 1e-6, gap):
-            centres.append((side, 0, at))
-            sizes.append((w, y, w))
-    return [boxes(centres, sizes, wire)]
-
-
-def _roll_cage(rng: np.random.Generator) -> list[Part]:
-    wire = Material("galvanised", (0.5, 0.5, 0.52), 0.3)
-    black = Material("rubber", (0.02, 0.02, 0.02), 0.5)
-    posts = [(x, y, 0.95) for x in (-0.35, 0.35) for y in (-0.4, 0.4)]
-    wheels = [
-        cylinder((x, y - 0.015, 0.06), (x, y + 0.015, 0.06), 0.06, black, 14)
-        for x in (-0.3, 0.3)
-        for y in (-0.35, 0.35)
-    ]
-    base = box((-0.36, -0.41, 0.14), (0.36, 0.41, 0.17), Material("paint", _bright(rng), 0.4))
-    parts = [
-        *_mesh_walls(0.7, 0.8, 0.18, 1.65, 0.13, wire),
-        boxes(posts, (0.03, 0.03, 1.6), wire),
-        base,
-        *wheels,
-    ]
-    if rng.random() < 0.6:
-        count = int(rng.integers(2, 9))
-        centres = np.stack(
-            [
-                rng.uniform(-0.18, 0.18, count),
-                rng.uniform(-0.2, 0.2, count),
-                0.3 + 0.22 * (np.arange(count) % 5),
-            ],
-            1,
-        )
-        tint = rng.uniform(0.7, 1.1, (count, 1)) * np.array([0.84, 0.54, 0.28])
-        parts.append(boxes(centres, (0.3, 0.34, 0.21), Material("cardboard", (0.5, 0.5, 0.5), 0.3), tint))
-    return parts
-
-
-def _mesh_box(rng: np.random.Generator) -> list[Part]:
-    """A wire-mesh pallet (gitterbox: 1240 x 835 x 970 mm)."""
-    steel = (
-        Material("paint", _bright(rng), 0.6)
-        if rng.random() < 0.5
-        else Material("steel", (0.2, 0.2, 0.21), 0.7)
-    )
+    """One to four 200-litre drums."""
     parts: list[Part] = []
-    for level in range(int(rng.integers(1, 4))):
-        z = 0.97 * level
-        parts += [p.moved((0, 0, z)) for p in _mesh_walls(1.2, 0.8, 0.15, 0.93, 0.1, steel)]
-        posts = [(x, y, z + 0.48) for x in (-0.6, 0.6) for y in (-0.4, 0.4)]
-        parts += [
-            boxes(posts, (0.05, 0.05, 0.95), steel),
-            box((-0.6, -0.4, z + 0.10), (0.6, 0.4, z + 0.14), steel),
-        ]
-        if rng.random() < 0.5:
-            fill = z + 0.14 + rng.uniform(0.2, 0.7)
-            parts.append(
-                box((-0.57, -0.37, z + 0.15), (0.57, 0.37, fill), Material("plastic", _bright(rng), 0.5))
-            )
+    for number in range(int(rng.choice([1, 1, 2, 3, 4]))):
+        steel = Material("paint" if rng.random() < 0.6 else "plastic", bright(rng), 0.6)
+        drum = [cylinder((0, 0, 0.01), (0, 0, 0.87), 0.29, steel, 24)]
+        drum += [cylinder((0, 0, z), (0, 0, z + 0.02), 0.297, steel, 24) for z in (0.0, 0.29, 0.58, 0.86)]
+        drum.append(cylinder((0.18, 0, 0.88), (0.18, 0, 0.9), 0.03, _BLACK, 8))
+        parts += [p.moved((0.61 * (number % 2), 0.61 * (number // 2), 0)) for p in drum]
     return parts
 
 
 def _bin(rng: np.random.Generator) -> list[Part]:
-    body, lid = Material("plastic", _bright(rng), 0.3), Material("plastic", _bright(rng), 0.2)
-    dark = Material("rubber", (0.02, 0.02, 0.02), 0.5)
+    body, lid = Material("plastic", bright(rng), 0.3), Material("plastic", bright(rng), 0.2)
     return [
-        box((-0.28, -0.24, 0.08), (0.28, 0.24, 0.95), body),
-        box((-0.31, -0.26, 0.95), (0.32, 0.26, 1.02), lid),
-        cylinder((-0.24, -0.27, 0.1), (-0.24, 0.27, 0.1), 0.1, dark),
+        tube([(0, 0, 0.08), (0, 0, 0.95)], (0.31, 0.37), body, 4).moved(yaw=np.pi / 4),
+        box((-0.31, -0.28, 0.95), (0.32, 0.28, 1.01), lid),
+        cylinder((-0.24, -0.29, 0.1), (-0.24, 0.29, 0.1), 0.1, RUBBER),
+        tube([(-0.33, -0.22, 0.95), (-0.33, 0.22, 0.95)], 0.015, lid, 8),
     ]
 
 
-def _trolley(rng: np.random.Generator) -> list[Part]:
-    """A platform trolley with a push bar: four wheels and a loop, but no pallet truck."""
-    frame = Material("paint", _bright(rng), 0.4)
-    deck, dark = Material("wood", (0.35, 0.25, 0.15), 0.5), Material("rubber", (0.03, 0.03, 0.03), 0.5)
-    bar = rounded_path(
-        [(-0.48, -0.28, 0.2), (-0.5, -0.28, 0.98), (-0.5, 0.28, 0.98), (-0.48, 0.28, 0.2)], 0.1
-    )
-    wheels = [
-        cylinder((x, y - 0.02, 0.08), (x, y + 0.02, 0.08), 0.08, dark, 16)
-        for x in (-0.38, 0.38)
-        for y in (-0.25, 0.25)
-    ]
-    parts = [box((-0.5, -0.3, 0.17), (0.5, 0.3, 0.21), deck), tube(bar, 0.016, frame, 8), *wheels]
-    if rng.random() < 0.5:
-        shelf = [(x, y, 0.6) for x in (-0.48, 0.48) for y in (-0.28, 0.28)]
-        parts += [boxes(shelf, (0.03, 0.03, 0.8), frame), box((-0.5, -0.3, 0.58), (0.5, 0.3, 0.6), deck)]
+def _bags(rng: np.random.Generator) -> list[Part]:
+    """A heap of rubbish bags or sacks."""
+    shades: tuple[Colour, ...] = ((0.02, 0.02, 0.02), (0.02, 0.05, 0.2), (0.5, 0.5, 0.48))
+    parts = []
+    for number in range(int(rng.integers(2, 5))):
+        material = Material("wrap", shades[int(rng.integers(3))], 0.2)
+        size = (rng.uniform(0.4, 0.6), rng.uniform(0.35, 0.5), rng.uniform(0.35, 0.6))
+        at = (0.3 * (number % 2), 0.3 * (number // 2), size[2] / 2)
+        parts.append(cushion(size, material).moved(at, rng.uniform(0, 3)))
     return parts
 
 
-def _sack_truck(rng: np.random.Generator) -> list[Part]:
-    frame, dark = Material("paint", _bright(rng), 0.4), Material("rubber", (0.02, 0.02, 0.02), 0.5)
-    rail = rounded_path(
-        [(0.0, -0.17, 0.05), (-0.14, -0.17, 1.15), (-0.14, 0.17, 1.15), (0.0, 0.17, 0.05)], 0.12
-    )
-    rungs = [
-        tube(
-            [(-0.035 * k - 0.01, -0.17, 0.28 * k + 0.05), (-0.035 * k - 0.01, 0.17, 0.28 * k + 0.05)],
-            0.012,
-            frame,
-            8,
-        )
-        for k in (1, 2, 3)
-    ]
-    wheels = [cylinder((-0.1, y, 0.13), (-0.1, y + 0.05, 0.13), 0.13, dark) for y in (-0.27, 0.22)]
-    return [tube(rail, 0.016, frame, 8), *rungs, *wheels, box((0.0, -0.2, 0.02), (0.22, 0.2, 0.03), frame)]
-
-
-def _cabinet(rng: np.random.Generator) -> list[Part]:
-    steel = Material("paint", _bright(rng) if rng.random() < 0.4 else (0.4, 0.41, 0.42), 0.4)
-    handle = Material("plastic", (0.02, 0.02, 0.02), 0.2)
-    height = rng.uniform(0.9, 2.0)
-    return [
-        box((-0.22, -0.45, 0.05), (0.22, 0.45, height), steel),
-        box((0.22, -0.03, 0.6), (0.235, -0.01, 0.75), handle),
-    ]
-
-
 def _extinguisher(rng: np.random.Generator) -> list[Part]:
-    red, black = Material("paint", (0.6, 0.02, 0.02), 0.2), Material("plastic", (0.02, 0.02, 0.02), 0.2)
+    red = Material("paint", (0.6, 0.02, 0.02), 0.2)
     return [
         cylinder((0, 0, 0.02), (0, 0, 0.48), 0.08, red),
-        cylinder((0, 0, 0.48), (0, 0, 0.56), 0.03, black, 12),
-        tube([(0.02, 0, 0.54), (0.1, 0, 0.45), (0.1, 0, 0.2)], 0.011, black, 8),
+        cylinder((0, 0, 0.48), (0, 0, 0.56), 0.03, _BLACK, 12),
+        tube([(0.02, 0, 0.54), (0.1, 0, 0.45), (0.1, 0, 0.2)], 0.011, _BLACK, 8),
+        plates([(0.0805, 0, 0.3)], (0.07, 0.14), 0, 1, Material("paper", (0.7, 0.7, 0.68), 0.1)),
     ]
 
 
 def _ladder(rng: np.random.Generator) -> list[Part]:
+    """A step ladder, opened."""
     alu = Material("galvanised", (0.6, 0.6, 0.62), 0.2)
     height = rng.uniform(1.4, 2.4)
     rails = [
@@ -233,30 +88,116 @@ def _ladder(rng: np.random.Generator) -> list[Part]:
     return [*rails, boxes(steps, (0.08, 0.44, 0.025), alu)]
 
 
-VARIANTS: dict[str, Callable[[np.random.Generator], list[Part]]] = {
-    "bollard": _bollard,
-    "barrier": _barrier,
+def _step_stool(rng: np.random.Generator) -> list[Part]:
+    """Two or three broad steps, some with a rail to hold on."""
+    paint = ZINC if rng.random() < 0.4 else Material("paint", bright(rng), 0.5)
+    count = int(rng.integers(2, 5))
+    rise = 0.24
+    steps = [(0.2 * k, 0, rise * (k + 1) - 0.015) for k in range(count)]
+    legs = [(x, y, (z - 0.01) / 2) for x, _, z in (steps[0], steps[-1]) for y in (-0.22, 0.22)]
+    sizes = [(0.03, 0.03, 2 * z) for _, _, z in legs]
+    parts = [boxes(steps, (0.22, 0.48, 0.03), paint), boxes(legs, sizes, paint)]
+    far, top = steps[-1][0], steps[-1][2]
+    parts += [tube([(0, y, 0.1), (far, y, top - 0.03)], 0.014, paint, 6) for y in (-0.23, 0.23)]
+    if count > 2:
+        rail = [(far, -0.23, top), (far, -0.23, top + 0.7), (far, 0.23, top + 0.7), (far, 0.23, top)]
+        parts.append(tube(rounded_path(rail, 0.1), 0.014, paint, 8))
+    return parts
+
+
+def _hose(rng: np.random.Generator) -> list[Part]:
+    """A coil of hose or cable on the floor, one end loose."""
+    shades: tuple[Colour, ...] = ((0.03, 0.03, 0.03), (0.6, 0.25, 0.02), (0.05, 0.2, 0.4), (0.5, 0.45, 0.05))
+    material = Material("rubber", shades[int(rng.integers(4))], 0.5)
+    radius = rng.uniform(0.006, 0.013)
+    angle = np.linspace(0, 2 * np.pi * rng.uniform(2.5, 4.5), 64)
+    reach = rng.uniform(0.16, 0.3) + 0.012 * angle / np.pi + 0.02 * np.sin(angle * 0.7)
+    coil = np.stack([reach * np.cos(angle), reach * np.sin(angle), radius + 0.0016 * angle], 1)
+    end = [coil[-1] + [0.15, 0.2, -coil[-1, 2] + radius], coil[-1] + [0.5, 0.25, -coil[-1, 2] + radius]]
+    return [tube(np.concatenate([coil, end]), radius, material, 6)]
+
+
+def _reel(rng: np.random.Generator) -> list[Part]:
+    """A cable drum, standing on its rim."""
+    radius, half = rng.uniform(0.3, 0.55), rng.uniform(0.18, 0.3)
+    wood = (
+        Material("wood", (0.42, 0.31, 0.19), 0.6)
+        if rng.random() < 0.6
+        else Material("paint", (0.02, 0.08, 0.35))
+    )
+    z = radius
+    cable = Material("rubber", (0.02, 0.02, 0.03) if rng.random() < 0.6 else (0.02, 0.08, 0.4), 0.3)
+    return [
+        cylinder((0, -half, z), (0, half, z), radius * rng.uniform(0.5, 0.85), cable, 24),
+        *[cylinder((0, s * half, z), (0, s * (half + 0.03), z), radius, wood, 28) for s in (-1, 1)],
+    ]
+
+
+def _bottles(rng: np.random.Generator) -> list[Part]:
+    """Gas bottles against a frame."""
+    frame = Material("paint", bright(rng), 0.5)
+    parts = [boxes([(-0.14, 0, z) for z in (0.5, 1.0)], (0.03, 0.8, 0.05), frame)]
+    parts.append(boxes([(-0.14, y, 0.55) for y in (-0.38, 0.38)], (0.04, 0.04, 1.1), frame))
+    for y in np.linspace(-0.25, 0.25, int(rng.integers(1, 4))):
+        steel = Material("paint", bright(rng), 0.5)
+        parts += [
+            cylinder((0, y, 0), (0, y, 1.25), 0.11, steel, 18),
+            tube([(0, y, 1.25), (0, y, 1.36)], (0.11, 0.04), steel, 18),
+            cylinder((0, y, 1.36), (0, y, 1.48), 0.025, ZINC, 8),
+        ]
+    return parts
+
+
+def _planks(rng: np.random.Generator) -> list[Part]:
+    """Boards, pipes or profiles lying on two bearers."""
+    count = int(rng.integers(4, 12))
+    length = rng.uniform(1.4, 2.6)
+    bearers = boxes(
+        [(x, 0, 0.04) for x in (-0.4 * length, 0.4 * length)],
+        (0.08, 0.7, 0.08),
+        Material("wood", (0.35, 0.26, 0.17), 0.7),
+    )
+    spots = [
+        (rng.normal(0, 0.04), -0.27 + 0.18 * (k % 4), 0.08 + 0.045 * (k // 4) + 0.02) for k in range(count)
+    ]
+    if rng.random() < 0.5:
+        pipes = [tube([(x - length / 2, y, z), (x + length / 2, y, z)], 0.02, ZINC, 8) for x, y, z in spots]
+        return [bearers, *pipes]
+    tint = rng.uniform(0.7, 1.15, (count, 1)) * np.ones(3)
+    return [bearers, boxes(spots, (length, 0.16, 0.04), Material("wood", (0.45, 0.35, 0.22), 0.5), tint)]
+
+
+def _litter(rng: np.random.Generator) -> list[Part]:
+    """Scraps on the floor: flattened cardboard, bits of wrap and wood, a strap."""
+    count = int(rng.integers(2, 7))
+    spots = rng.uniform(-0.6, 0.6, (count, 3)) * [1, 1, 0]
+    spots[:, 2] = 0.006 + 0.002 * np.arange(count)
+    sizes = rng.uniform([0.05, 0.03, 0.004], [0.5, 0.35, 0.012], (count, 3)) * rng.uniform(0.3, 1, (count, 1))
+    tint = np.array(CARD)[rng.integers(len(CARD), size=count)] / 0.5
+    card = Material("cardboard", (0.5, 0.5, 0.5), 0.6)
+    parts = [boxes(spots, sizes, card, tint, rng.uniform(0, 3, count))]
+    if rng.random() < 0.6:
+        size = (rng.uniform(0.15, 0.45), rng.uniform(0.1, 0.3), rng.uniform(0.03, 0.12))
+        at = (*rng.uniform(-0.5, 0.5, 2), size[2] / 2)
+        parts.append(cushion(size, Material("wrap", (0.6, 0.62, 0.63), 0.2)).moved(at, rng.uniform(0, 3)))
+    angle = np.linspace(0, rng.uniform(2, 5), 14)
+    curl = np.stack([0.3 * np.cos(angle), 0.2 * np.sin(1.3 * angle), 0.012 + 0.01 * np.sin(angle) ** 2], 1)
+    parts.append(tube(curl, 0.004, Material("plastic", bright(rng), 0.2), 4))
+    return parts
+
+
+VARIANTS: dict[str, variants.Maker] = {
     "drum": _drum,
-    "roll_cage": _roll_cage,
-    "mesh_box": _mesh_box,
     "bin": _bin,
-    "trolley": _trolley,
-    "sack_truck": _sack_truck,
-    "cabinet": _cabinet,
+    "bags": _bags,
     "extinguisher": _extinguisher,
     "ladder": _ladder,
+    "step_stool": _step_stool,
+    "hose": _hose,
+    "reel": _reel,
+    "bottles": _bottles,
+    "planks": _planks,
+    "litter": _litter,
 }
-SIZES = {
-    "bollard": (0.26, 0.26),
-    "barrier": (2.0, 0.15),
-    "drum": (0.62, 0.62),
-    "roll_cage": (0.75, 0.85),
-    "mesh_box": (1.28, 0.86),
-    "bin": (0.66, 0.58),
-    "trolley": (1.08, 0.64),
-    "sack_truck": (0.5, 0.6),
-    "cabinet": (0.48, 0.92),
-    "extinguisher": (0.24, 0.2),
-    "ladder": (1.06, 0.55),
-}
-"""Length and width on the floor, metres."""
+build = partial(variants.build, VARIANTS)
+footprint = partial(variants.footprint, VARIANTS)

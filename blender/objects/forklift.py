@@ -1,6 +1,7 @@
-"""Counterbalance forklift and reach truck, unlabelled look-alikes.
+"""Forklifts and a tow tractor, unlabelled: with their forks and masts the hardest look-alikes.
 
-Origin: on the floor below the middle of the chassis; the forks point to +x.
+Origin: on the floor below the middle of the chassis; the forks point to +x. Figures of common makes:
+counterbalance 1.6 t: 1.15 m wide, wheelbase 1.4 m; reach truck: 1.27 m wide; forks 1150 x 100 x 40 mm.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from blender.mesh import Colour, Material, Part, box, boxes, cylinder, prism, tube
+from blender.fittings import PAPER, YELLOW, ZINC, wheel
+from blender.mesh import Colour, Material, Part, bounds, box, boxes, cylinder, prism, rounded_path, tube
 from blender.objects import Assets
 from blender.ranges import pick, uniform
 
@@ -20,7 +22,11 @@ PAINTS: dict[str, Colour] = {
     "yellow": (0.8, 0.45, 0.02),
     "green": (0.05, 0.22, 0.10),
     "grey": (0.25, 0.26, 0.27),
+    "blue": (0.03, 0.12, 0.40),
 }
+VARIANTS = ("counterbalance", "reach", "tow")
+_DARK = Material("plastic", (0.02, 0.02, 0.022), 0.5)
+_STEEL = Material("steel", (0.07, 0.07, 0.075), 0.7)
 
 
 @dataclass(frozen=True)
@@ -28,105 +34,183 @@ class Ranges:
     """What varies from forklift to forklift."""
 
     variants: dict[str, float]
-    """Weight of "counterbalance" and "reach"."""
+    """Weight of each of VARIANTS."""
     paint: dict[str, float]
+    """Weight of each paint: a key of PAINTS."""
     mast: tuple[float, float] = (2.0, 2.6)
     """Height of the lowered mast, metres."""
     lift: tuple[float, float] = (0.05, 1.2)
-    """Height of the forks, metres."""
+    """Height of the forks, metres; low ones are more frequent."""
+
+    def __post_init__(self) -> None:
+        for names, known in ((self.variants, VARIANTS), (self.paint, tuple(PAINTS))):
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"unknown '{name}'; known: {', '.join(known)}")
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
     """Draw one forklift's parameters (JSON values)."""
+    low, high = ranges.lift
     return {
         "variant": pick(ranges.variants, rng),
         "paint": pick(ranges.paint, rng),
         "mast": uniform(ranges.mast, rng),
-        "lift": uniform((ranges.lift[0], ranges.lift[1] * float(rng.random()) + ranges.lift[0]), rng),
+        "lift": uniform((low, low + (high - low) * float(rng.random()) ** 2), rng),
         "wear": uniform((0.2, 0.8), rng),
     }
 
 
 def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, float, float]:
-    """Extent on the floor: x from, x to, y from, y to, in metres."""
-    return (-1.15, 2.2, -0.62, 0.62)
+    """Extent on the floor: x from, x to, y from, y to, in metres; measured on the meshes."""
+    low, high = bounds(build(params, assets))
+    return (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
 
 
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:
     """The forklift's meshes."""
     paint = Material("paint", PAINTS[params["paint"]], params["wear"])
-    dark = Material("plastic", (0.02, 0.02, 0.022), 0.5)
-    steel = Material("steel", (0.08, 0.08, 0.085), 0.6)
-    body = _counterbalance(paint, dark) if params["variant"] == "counterbalance" else _reach(paint, dark)
-    return [*body, *_mast(params, steel), *_guard(dark if params["wear"] > 0.4 else paint)]
+    if params["variant"] == "tow":
+        return _tow(paint)
+    if params["variant"] == "reach":
+        return [*_reach(paint), *_mast(params, 0.55), *_guard(-1.0, 0.1, 0.56, 2.15)]
+    return [*_counterbalance(paint), *_mast(params, 1.0), *_guard(-0.85, 0.62, 0.5, 2.1)]
 
 
-def _wheel(x: float, y: float, radius: float) -> list[Part]:
-    rubber, hub = Material("rubber", (0.025, 0.025, 0.025), 0.6), Material("paint", (0.4, 0.4, 0.38), 0.5)
+def _seat(x: float, y: float, z: float) -> list[Part]:
+    """Cushion, back and armrest; one looks to +x."""
+    back = [(z + 0.1, x - 0.3), (z + 0.65, x - 0.4), (z + 0.65, x - 0.3), (z + 0.1, x - 0.16)]
     return [
-        cylinder((x, y - 0.1, radius), (x, y + 0.1, radius), radius, rubber, 24),
-        cylinder((x, y - 0.105, radius), (x, y + 0.105, radius), radius * 0.55, hub, 16),
+        box((x - 0.25, y - 0.24, z), (x + 0.25, y + 0.24, z + 0.12), _DARK),
+        prism(back, y - 0.23, y + 0.23, 1, _DARK),
+        box((x - 0.2, y - 0.3, z + 0.22), (x + 0.15, y - 0.25, z + 0.27), _DARK),
     ]
 
 
-def _counterbalance(paint: Material, dark: Material) -> list[Part]:
-    weight = [(0.15, -1.15), (0.95, -1.05), (1.05, -0.45), (0.15, -0.35)]
-    wheels = [w for x in (-0.75, 0.7) for y in (-0.47, 0.47) for w in _wheel(x, y, 0.28)]
+def _side(outline: list[tuple[float, float]], half: float, material: Material) -> Part:
+    """Extrude a convex side view, (x, z) clockwise seen from -y, to ``half`` on either side."""
+    return prism([(z, x) for x, z in outline], -half, half, 1, material)
+
+
+def _counterbalance(paint: Material) -> list[Part]:
+    weight = [(-0.35, 0.2), (-1.05, 0.24), (-1.18, 0.4), (-1.16, 0.85), (-1.0, 1.0), (-0.35, 1.02)]
+    cowl = [(0.78, 0.2), (0.5, 0.2), (0.5, 0.62), (0.58, 1.12), (0.74, 1.12), (0.82, 0.62)]
+    fender = [(1.12, 0.3), (0.3, 0.3), (0.34, 0.6), (0.55, 0.74), (0.9, 0.74), (1.08, 0.6)]
+    grip = rounded_path(
+        [(0.47, -0.12, 1.22), (0.47, 0.12, 1.22), (0.3, 0.12, 1.1), (0.3, -0.12, 1.1)], 0.11, closed=True
+    )
+    wheels = [
+        w
+        for y in (-0.46, 0.46)
+        for w in (*wheel((0.72, y, 0.32), 0.32, 0.2), *wheel((-0.72, y, 0.26), 0.26, 0.16))
+    ]
+    lamps = [(0.86, y, 1.0) for y in (-0.42, 0.42)]
     return [
-        prism(weight[::-1], -0.55, 0.55, 1, paint),
-        box((-0.5, -0.55, 0.2), (0.75, 0.55, 0.62), paint),
-        box((0.55, -0.5, 0.6), (0.75, 0.5, 1.0), dark),
-        box((-0.42, -0.28, 0.62), (0.12, 0.28, 0.85), dark),
-        box((-0.5, -0.28, 0.85), (-0.35, 0.28, 1.45), dark),
-        cylinder((0.5, -0.12, 1.05), (0.45, -0.12, 1.15), 0.17, dark),
+        _side(weight, 0.54, paint),
+        _side(cowl, 0.46, _DARK),
+        box((-0.5, -0.52, 0.2), (0.6, 0.52, 0.48), paint),
+        box((-0.62, -0.42, 0.48), (0.06, 0.42, 0.8), _DARK),
+        *[_side(fender, 0.11, paint).moved((0, y, 0)) for y in (-0.46, 0.46)],
+        *_seat(-0.28, 0.0, 0.8),
+        tube(grip, 0.014, _DARK, 6, closed=True),
+        tube([(0.6, 0, 1.05), (0.4, 0, 1.17)], 0.025, _DARK, 6),
+        boxes(lamps, (0.06, 0.12, 0.12), Material("paint", (0.7, 0.7, 0.68), 0.1)),
+        boxes([(-0.75, y, 0.72) for y in (-0.542, 0.542)], (0.4, 0.004, 0.09), PAPER),
+        cylinder((-0.75, 0.3, 2.13), (-0.75, 0.3, 2.24), 0.05, Material("plastic", YELLOW, 0.1), 10),
         *wheels,
     ]
 
 
-def _reach(paint: Material, dark: Material) -> list[Part]:
-    legs = [box((0.1, y - 0.08, 0.08), (1.75, y + 0.08, 0.26), paint) for y in (-0.5, 0.5)]
-    wheels = [w for y in (-0.5, 0.5) for w in _wheel(1.55, y, 0.16)]
+def _reach(paint: Material) -> list[Part]:
+    """One sits sideways between the battery and the mast; two legs with load wheels reach forward."""
+    leg = [(1.7, 0.1), (0.1, 0.08), (0.1, 0.36), (1.55, 0.3), (1.72, 0.2)]
+    body = [(0.2, 0.1), (-1.05, 0.1), (-1.14, 0.3), (-1.12, 0.9), (-1.0, 1.02), (-0.45, 1.02), (0.2, 0.45)]
+    wheels = [w for y in (-0.5, 0.5) for w in wheel((1.5, y, 0.165), 0.165, 0.1)]
     return [
-        box((-1.1, -0.58, 0.12), (-0.1, 0.58, 0.95), paint),
-        box((-0.1, -0.58, 0.12), (0.35, 0.58, 0.45), paint),
-        box((-0.75, -0.05, 0.95), (-0.25, 0.5, 1.05), dark),
-        box((-0.75, 0.35, 1.0), (-0.25, 0.5, 1.55), dark),
-        *legs,
+        _side(body, 0.62, paint),
+        box((0.12, -0.6, 0.12), (0.4, 0.6, 0.75), paint),
+        *[_side(leg, 0.07, paint).moved((0, y, 0)) for y in (-0.55, 0.55)],
+        box((-0.55, -0.52, 0.6), (0.1, 0.5, 0.8), _DARK),
+        *[part.moved((-0.3, 0.2, 0.0), -np.pi / 2) for part in _seat(0.0, 0.0, 0.8)],
+        box((-0.15, -0.55, 0.75), (0.12, 0.1, 1.15), _DARK),
+        tube([(-0.02, -0.2, 1.15), (-0.02, -0.2, 1.3)], 0.03, _DARK, 6),
+        cylinder((-0.02, -0.2, 1.3), (-0.02, -0.2, 1.325), 0.13, _DARK, 14),
+        boxes([(-0.8, y, 0.7) for y in (-0.622, 0.622)], (0.36, 0.004, 0.1), PAPER),
         *wheels,
-        *_wheel(-0.7, 0.0, 0.2),
+        *wheel((-0.75, 0.2, 0.17), 0.17, 0.12),
     ]
 
 
-def _mast(params: dict[str, Any], steel: Material) -> list[Part]:
-    """Two rails, crossbars, chains, carriage and forks."""
+def _mast(params: dict[str, Any], x: float) -> list[Part]:
+    """Outer and inner rails, crossbars, lift cylinders, chains, carriage with a backrest, L-shaped forks."""
     high, lift = params["mast"], params["lift"]
-    rails = [(0.95, y, high / 2 + 0.05) for y in (-0.32, -0.22, 0.22, 0.32)]
-    bars = [(0.95, 0, z) for z in (0.3, high * 0.6, high)]
-    forks = [(1.62, y, lift) for y in (-0.26, 0.26)]
-    backs = [(1.07, y, lift + 0.28) for y in (-0.26, 0.26)]
+    rise = max(0.0, lift - 0.9)  # the inner rails follow the forks only after the free lift
+    outer = [(x, y, high / 2 + 0.06) for y in (-0.36, 0.36)]
+    inner = [(x + 0.02, y, high / 2 + 0.07 + rise) for y in (-0.29, 0.29)]
+    bars = [(x - 0.05, 0, z) for z in (0.25, high * 0.6, high)] + [(x - 0.02, 0, high + 0.02 + rise)]
+    rods = [(x - 0.07, y, high / 2 + 0.05) for y in (-0.27, 0.27)]
+    chains = [(x + 0.07, y, (lift + 0.3 + high) / 2) for y in (-0.08, 0.08)]
+    carriage = [(x + 0.11, 0, lift + 0.08), (x + 0.11, 0, lift + 0.45)]
+    cage = [(x + 0.12, y, lift + 0.75) for y in np.linspace(-0.42, 0.42, 8)]
     return [
-        boxes(rails, (0.14, 0.06, high), steel),
-        boxes(bars, (0.08, 0.66, 0.08), steel),
-        boxes(forks, (1.15, 0.1, 0.04), steel),
-        boxes(backs, (0.05, 0.1, 0.6), steel),
-        boxes([(1.04, 0, lift + 0.1), (1.04, 0, lift + 0.5)], (0.04, 0.9, 0.1), steel),
-        tube([(0.95, 0.0, 0.3), (0.95, 0.0, high - 0.1)], 0.035, steel, 8),
+        boxes(outer, (0.15, 0.07, high), _STEEL),
+        boxes(inner, (0.12, 0.06, high), _STEEL),
+        boxes(bars, (0.05, 0.72, 0.09), _STEEL),
+        *[cylinder((a, y, 0.2), (a, y, high * 0.95), 0.03, _STEEL, 8) for a, y, _ in rods],
+        boxes(chains, (0.012, 0.035, high - lift - 0.3), ZINC),
+        boxes(carriage, (0.05, 0.9, 0.12), _STEEL),
+        boxes(cage, (0.02, 0.025, 0.6), _STEEL),
+        boxes([(x + 0.12, 0, lift + 1.05)], (0.02, 0.88, 0.03), _STEEL),
+        *[part for y in (-0.25, 0.25) for part in _fork(x + 0.14, y, lift)],
     ]
 
 
-def _guard(material: Material) -> list[Part]:
-    """Overhead guard: four posts and a slatted roof."""
+def _fork(x: float, y: float, lift: float) -> list[Part]:
+    """A forged L: an upright shank and a blade that tapers to its tip."""
+    blade = [(x, lift - 0.02), (x, lift + 0.022), (x + 1.15, lift + 0.022), (x + 1.15, lift + 0.01)]
+    return [
+        box((x, y - 0.05, lift - 0.02), (x + 0.04, y + 0.05, lift + 0.55), _STEEL),
+        prism([(z, a) for a, z in blade], y - 0.05, y + 0.05, 1, _STEEL),
+    ]
+
+
+def _guard(back: float, front: float, half: float, high: float) -> list[Part]:
+    """Overhead guard: four leaning posts and a slatted roof, metres."""
+    a, b = back + 0.28, front - 0.3
     posts = [
-        tube([(x, y, 0.9), (x * 0.75, y * 0.95, 2.1)], 0.035, material, 8)
-        for x in (-0.8, 0.7)
-        for y in (-0.5, 0.5)
+        tube(
+            [
+                (low, s * half, 0.85),
+                (low + (top - low) * 0.35, s * half, 1.5),
+                (top, s * (half - 0.05), high),
+            ],
+            0.035,
+            _DARK,
+            6,
+        )
+        for low, top in ((back, a), (front, b))
+        for s in (-1, 1)
     ]
-    slats = [(x, 0, 2.12) for x in np.linspace(-0.55, 0.5, 7)]
-    frame = [(x, 0, 2.1) for x in (-0.6, 0.55)]
-    sides = [(-0.02, y, 2.1) for y in (-0.48, 0.48)]
+    slats = [((a + b) / 2, y, high + 0.02) for y in np.linspace(-half + 0.1, half - 0.1, 6)]
     return [
         *posts,
-        boxes(slats, (0.03, 0.96, 0.03), material),
-        boxes(frame, (0.07, 1.02, 0.06), material),
-        boxes(sides, (1.2, 0.07, 0.06), material),
+        boxes(slats, (b - a, 0.035, 0.04), _DARK),
+        boxes([(x, 0, high) for x in (a, b)], (0.08, 2 * half, 0.07), _DARK),
+        boxes([((a + b) / 2, s * (half - 0.03), high) for s in (-1, 1)], (b - a + 0.1, 0.07, 0.07), _DARK),
+    ]
+
+
+def _tow(paint: Material) -> list[Part]:
+    """A tow tractor to stand on: a low chassis, a cowl with the wheel, a backrest, a hitch behind."""
+    cowl = [(0.75, 0.12), (0.1, 0.12), (0.18, 0.9), (0.42, 1.12), (0.6, 1.0), (0.78, 0.4)]
+    wheels = [w for y in (-0.3, 0.3) for w in wheel((-0.55, y, 0.15), 0.15, 0.1)]
+    return [
+        _side(cowl, 0.38, paint),
+        box((-0.8, -0.4, 0.1), (0.12, 0.4, 0.24), _DARK),
+        box((-0.85, -0.38, 0.24), (-0.6, 0.38, 0.75), paint),
+        box((-0.72, -0.3, 0.75), (-0.62, 0.3, 1.15), _DARK),
+        tube([(0.3, -0.16, 1.15), (0.2, -0.2, 1.22), (0.2, 0.2, 1.22), (0.3, 0.16, 1.15)], 0.018, _DARK, 6),
+        boxes([(-0.9, 0, 0.3)], (0.12, 0.1, 0.12), _STEEL),
+        *wheel((0.5, 0.0, 0.13), 0.13, 0.1),
+        *wheels,
     ]

@@ -10,21 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from blender.mesh import Material, Part, box, boxes
+from blender import loads
+from blender.mesh import Material, Part, boxes, move
 from blender.objects import Assets
 from blender.ranges import chance, integer, pick, uniform
+from blender.soft import film
 
 LENGTH, WIDTH, HEIGHT = 1.2, 0.8, 0.144
 _BOARD = 0.022
-_CARD = ((0.42, 0.27, 0.14), (0.38, 0.25, 0.14), (0.48, 0.34, 0.20), (0.33, 0.22, 0.13))
-_GOODS = (
-    (0.5, 0.5, 0.48),
-    (0.05, 0.12, 0.3),
-    (0.35, 0.05, 0.04),
-    (0.1, 0.22, 0.1),
-    (0.03, 0.03, 0.035),
-    (0.55, 0.45, 0.1),
-)
+WRAPPED = ("cartons", "goods", "mixed", "drinks", "crates")
+"""Loads that stretch wrap may go around."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +27,20 @@ class Ranges:
     """What varies from pallet to pallet."""
 
     load: dict[str, float]
-    """Weight of each load: "none", "stack" (of empty pallets), "cartons", "crate", "goods"."""
-    stack: tuple[int, int] = (2, 12)
+    """Weight of each load: "none", "stack" (of empty pallets), or a key of ``blender.loads.LOADS``."""
+    stack: tuple[int, int] = (2, 15)
     """Empty pallets in a stack."""
     load_height: tuple[float, float] = (0.3, 1.5)
     """Metres above the pallet."""
     wrapped: float = 0.3
-    """Share of carton and goods loads in shrink wrap."""
+    """Share of the loads in WRAPPED that wear clear stretch wrap."""
     wear: tuple[float, float] = (0.2, 0.9)
+    """0 = fresh from the factory, 1 = scratched and dirty."""
+
+    def __post_init__(self) -> None:
+        for name in self.load:
+            if name not in ("none", "stack", *loads.LOADS):
+                raise ValueError(f"unknown load '{name}'; known: none, stack, {', '.join(loads.LOADS)}")
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "load": load,
         "stack": integer(ranges.stack, rng) if load == "stack" else 1,
         "load_height": uniform(ranges.load_height, rng),
-        "wrapped": load in ("cartons", "goods") and chance(ranges.wrapped, rng),
+        "wrapped": load in WRAPPED and chance(ranges.wrapped, rng),
         "wear": uniform(ranges.wear, rng),
         "seed": integer((0, 2**31 - 1), rng),
     }
@@ -69,16 +70,10 @@ def build(params: dict[str, Any], assets: Assets) -> list[Part]:
         parts.append(
             pallet(rng, params["wear"]).moved((shift[0], shift[1], level * HEIGHT), rng.normal(0, 0.008))
         )
-    if params["load"] in ("cartons", "goods"):
-        parts += carton_stack(rng, params["load_height"], params["load"] == "goods", params["wear"])
-    if params["load"] == "crate":
-        parts += crate(rng, params["load_height"], params["wear"])
+    if params["load"] in loads.LOADS:
+        parts += loads.build(params["load"], rng, params["load_height"], params["wear"], HEIGHT)
     if params["wrapped"]:
-        low, high = (
-            np.array([-0.61, -0.41, 0.13]),
-            np.array([0.61, 0.41, HEIGHT + params["load_height"] + 0.01]),
-        )
-        parts.append(box(low.tolist(), high.tolist(), Material("film", (0.75, 0.77, 0.8), 0.0)))
+        parts += move(film(rng, params["load_height"]), (0, 0, HEIGHT))
     return parts
 
 
@@ -102,72 +97,4 @@ def pallet(rng: np.random.Generator, wear: float) -> Part:
         sizes.append((LENGTH, w, _BOARD))
     tone = rng.uniform(0.55, 1.25) * np.array([1.0, 1.0 - 0.1 * rng.random(), 1.0 - 0.15 * rng.random()])
     tint = tone * rng.uniform(0.8, 1.15, (len(centres), 1))
-    return boxes(centres, sizes, Material("wood", (0.42, 0.29, 0.17), round(wear, 2)), tint)
-
-
-def carton_stack(rng: np.random.Generator, height: float, goods: bool, wear: float) -> list[Part]:
-    """Layers of equal cartons, some missing on top, with tape and labels."""
-    nx, ny = int(rng.integers(2, 5)), int(rng.integers(1, 4))
-    size = np.array([1.18 / nx, 0.78 / ny, 0.0])
-    layers = max(1, round(height / rng.uniform(0.16, 0.42)))
-    size[2] = height / layers
-    x, y, z = np.meshgrid(np.arange(nx), np.arange(ny), np.arange(layers), indexing="ij")
-    grid = np.stack([x.ravel(), y.ravel(), z.ravel()], 1)
-    keep = (grid[:, 2] < layers - 1) | (rng.random(len(grid)) < 0.75) | (layers == 1)
-    grid = grid[keep]
-    centres = (grid + 0.5) * size - [0.59, 0.39, 0] + [0, 0, HEIGHT]
-    centres[:, :2] += rng.normal(0, 0.006, (len(grid), 2))
-    palette = _GOODS if goods else _CARD
-    base = np.array(palette[int(rng.integers(len(palette)))])
-    tint = base * rng.uniform(0.85, 1.12, (len(grid), 1)) / 0.5
-    kind = "plastic" if goods and rng.random() < 0.5 else "cardboard"
-    body = boxes(
-        centres,
-        size - 0.004,
-        Material(kind, (0.5, 0.5, 0.5), round(wear * 0.6, 2)),
-        tint,
-        rng.normal(0, 0.012, len(grid)),
-    )
-    return [body, *_tape_and_labels(rng, centres, size)]
-
-
-def _tape_and_labels(rng: np.random.Generator, centres: np.ndarray, size: np.ndarray) -> list[Part]:
-    parts = []
-    if rng.random() < 0.6:
-        tape = size * [1.0, 0.0, 1.0] + [0.002, 0.05, 0.002]
-        parts.append(boxes(centres, tape, Material("plastic", (0.36, 0.25, 0.13), 0.1)))
-    labelled = rng.random(len(centres)) < 0.5
-    if labelled.any():
-        for axis in (0, 1):
-            plate = np.array([0.10, 0.10, 0.07])
-            plate[axis] = size[axis] + 0.004
-            plate = np.minimum(plate, np.where(np.arange(3) == axis, 9.0, size * 0.6))
-            spot = centres[labelled] + [0.0, 0.0, -0.1 * size[2]]
-            parts.append(boxes(spot, plate, Material("paper", (0.75, 0.75, 0.73), 0.1)))
-    return parts
-
-
-def crate(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
-    """Wooden pallet collars stacked on the pallet."""
-    rings = max(1, round(height / 0.2))
-    centres: list[tuple[float, float, float]] = []
-    sizes: list[tuple[float, float, float]] = []
-    for ring in range(rings):
-        z = HEIGHT + 0.2 * ring + 0.1
-        for y in (-0.39, 0.39):
-            centres.append((0, y, z))
-            sizes.append((1.2, 0.02, 0.19))
-        for x in (-0.59, 0.59):
-            centres.append((x, 0, z))
-            sizes.append((0.02, 0.76, 0.19))
-    tint = rng.uniform(0.75, 1.15, (len(centres), 1)) * np.ones(3)
-    wood = Material("wood", (0.45, 0.32, 0.19), round(wear, 2))
-    steel = Material("galvanised", (0.5, 0.5, 0.5), 0.3)
-    hinges = [
-        (x, y, HEIGHT + 0.2 * r + 0.1) for r in range(rings) for x in (-0.58, 0.58) for y in (-0.395, 0.395)
-    ]
-    lid = HEIGHT + 0.2 * rings
-    parts = [boxes(centres, sizes, wood, tint), boxes(hinges, (0.06, 0.02, 0.14), steel)]
-    if rng.random() < 0.5:
-        parts.append(box((-0.6, -0.4, lid), (0.6, 0.4, lid + 0.015), wood))
-    return parts
+    return boxes(centres, sizes, Material("wood", (0.42, 0.32, 0.21), round(wear, 2)), tint)

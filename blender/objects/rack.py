@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from blender.mesh import Colour, Material, Part, boxes, tube
+from blender.fittings import YELLOW
+from blender.mesh import Colour, Material, Part, boxes, move, plates, repeat, tube
 from blender.objects import Assets, pallet
-from blender.ranges import integer, pick, uniform
+from blender.ranges import chance, integer, pick, uniform
 
 STEELS: dict[str, Colour] = {
     "blue": (0.03, 0.09, 0.30),
@@ -25,6 +26,8 @@ STEELS: dict[str, Colour] = {
     "red": (0.5, 0.05, 0.02),
 }
 DEPTH, BAY, POST = 1.1, 2.7, 0.1
+OVERHANG = 0.07
+"""How far loads stand out at the front and the back, metres."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ class Ranges:
     """Share of filled pallet places."""
     floor_fill: tuple[float, float] = (0.0, 1.0)
     """The same for the places on the floor."""
+    open: float = 0.25
+    """Share of bays with nothing on the floor: forks may reach in below the lowest beam."""
+    decks: float = 0.35
+    """Share of racks whose levels are boarded."""
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
@@ -54,8 +61,11 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "bays": integer(ranges.bays, rng),
         "levels": integer(ranges.levels, rng),
         "pitch": uniform(ranges.pitch, rng),
+        "top": 1.3,
         "fill": uniform(ranges.fill, rng),
         "floor_fill": uniform(ranges.floor_fill, rng),
+        "open": [bool(is_open) for is_open in rng.random(ranges.bays[1]) < ranges.open],
+        "decks": chance(ranges.decks, rng),
         "seed": integer((0, 2**31 - 1), rng),
     }
 
@@ -63,13 +73,31 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
 def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, float, float]:
     """Extent on the floor: x from, x to, y from, y to, in metres."""
     half = params["bays"] * BAY / 2 + POST
-    return (-half, half, 0.0, DEPTH)
+    return (-half, half, -OVERHANG, DEPTH + OVERHANG)
+
+
+def open_bays(params: dict[str, Any]) -> list[tuple[float, float, float, float]]:
+    """Floor below the lowest beam that is free between uprights: x from, x to, y from, y to, metres."""
+    starts = [_bay_start(params, bay) for bay in range(params["bays"]) if params["open"][bay]]
+    return [(x + 0.1, x + BAY - 0.1, -OVERHANG, DEPTH - 0.15) for x in starts]
+
+
+def solids(params: dict[str, Any]) -> list[tuple[float, float, float, float]]:
+    """What is left of the footprint without its open bays, as rectangles like those."""
+    x0, x1, y0, y1 = footprint(params, _NO_ASSETS)
+    parts = [(x0, x1, DEPTH - 0.15, y1)] if any(params["open"][: params["bays"]]) else []
+    for low, high, _, _ in open_bays(params):
+        parts.append((x0, low, y0, y1))
+        x0 = high
+    return [*parts, (x0, x1, y0, y1)]
 
 
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:
     """The rack's and its loads' meshes."""
     rng = np.random.default_rng(params["seed"])
-    parts = [*_frames(params), *_beams(params, rng)]
+    parts = [*_frames(params), *_holes(params), *_beams(params, rng)]
+    if params["decks"]:
+        parts.append(_decks(params, rng))
     for bay in range(params["bays"]):
         for level in range(params["levels"] + 1):
             parts += _places(params, rng, bay, level)
@@ -85,23 +113,45 @@ def _frames(params: dict[str, Any]) -> list[Part]:
     steel = Material("paint", STEELS[params["uprights"]], 0.5)
     zinc = Material("galvanised", (0.4, 0.4, 0.42), 0.4)
     height = params["levels"] * params["pitch"] + 0.6
-    centres, feet, braces = [], [], []
-    for bay in range(params["bays"] + 1):
-        x = _bay_start(params, bay)
-        centres += [(x, y, height / 2) for y in (POST / 2, DEPTH - POST / 2)]
-        feet += [(x, y, 0.005) for y in (POST / 2, DEPTH - POST / 2)]
-        z, forward = 0.15, True
-        while z < height - 0.7:
-            ends = [(x, 0.06, z), (x, DEPTH - 0.06, z + 0.6)]
-            braces.append(
-                tube(ends if forward else [(x, DEPTH - 0.06, z), (x, 0.06, z + 0.6)], 0.018, zinc, 5)
-            )
-            z, forward = z + 0.6, not forward
+    x = np.array([_bay_start(params, bay) for bay in range(params["bays"] + 1)])
+    spots = np.stack(np.meshgrid(x, (POST / 2, DEPTH - POST / 2), (0.0,), indexing="ij"), -1).reshape(-1, 3)
+    near, far, braces = 0.06, DEPTH - 0.06, []
+    for number, z in enumerate(np.arange(0.15, height - 0.7, 0.6)):
+        start, end = (near, far) if number % 2 == 0 else (far, near)
+        brace = tube([(0, start, z), (0, end, z + 0.6)], 0.018, zinc, 5)
+        braces.append(repeat(brace, np.stack([x, 0 * x, 0 * x], 1)))
     return [
-        boxes(centres, (0.09, POST, height), steel),
-        boxes(feet, (0.14, 0.16, 0.01), zinc),
+        boxes(spots + np.array([0, 0, height / 2]), (0.09, POST, height), steel),
+        boxes(spots + np.array([0, 0, 0.005]), (0.14, 0.16, 0.01), zinc),
         *braces,
     ]
+
+
+def _holes(params: dict[str, Any]) -> list[Part]:
+    """The rows of slots in the uprights, as dark sheets on their front and their sides."""
+    height = params["levels"] * params["pitch"] + 0.6
+    shadow = Material("paper", (0.012, 0.012, 0.014), 0.0)
+    levels = np.arange(0.1, height - 0.05, 0.1)
+    x = np.array([_bay_start(params, bay) for bay in range(params["bays"] + 1)])
+    front = np.stack(np.meshgrid(x, (-0.0015,), levels, indexing="ij"), -1).reshape(-1, 1, 3)
+    front = (front + np.array([[-0.022, 0, 0], [0.022, 0, 0.05]])).reshape(-1, 3)
+    side = np.stack(np.meshgrid(x, (0.05,), levels, indexing="ij"), -1).reshape(-1, 3)
+    parts = [plates(front, (0.012, 0.04), 1, -1, shadow)]
+    return parts + [plates(side + np.array([0.0465 * s, 0, 0]), (0.02, 0.05), 0, s, shadow) for s in (-1, 1)]
+
+
+def _decks(params: dict[str, Any], rng: np.random.Generator) -> Part:
+    """Boards across the beams, pallets stand on them."""
+    wood = Material("wood", (0.42, 0.32, 0.21), 0.5)
+    across = np.arange(0.17, BAY - 0.1, 0.16)
+    starts = [_bay_start(params, bay) for bay in range(params["bays"])]
+    centres = [
+        (x + at, DEPTH / 2, level * params["pitch"] - 0.011)
+        for x in starts for level in range(1, params["levels"] + 1) for at in across
+    ]  # fmt: skip
+    return boxes(
+        centres, (0.15, DEPTH - 0.11, 0.02), wood, rng.uniform(0.7, 1.1, (len(centres), 1)) * np.ones(3)
+    )
 
 
 def _beams(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
@@ -113,37 +163,46 @@ def _beams(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
         for level in range(1, params["levels"] + 1):
             z = level * params["pitch"] - 0.06
             centres += [(x, y, z) for y in (0.025, DEPTH - 0.025)]
-            labels += [(x + o, -0.001, z) for o in (-0.8, 0.0, 0.8) if rng.random() < 0.7]
-    parts = [boxes(centres, (BAY - 0.09, 0.05, 0.12), steel)]
+            labels += [(x + o, -0.002, z) for o in (-0.8, 0.0, 0.8) if rng.random() < 0.7]
+    ends = [(x + s * (BAY / 2 - 0.06), -0.004, z) for x, y, z in centres if y < 0.1 for s in (-1, 1)]
+    parts = [boxes(centres, (BAY - 0.09, 0.05, 0.12), steel), boxes(ends, (0.05, 0.012, 0.2), steel)]
     if labels:
-        parts.append(boxes(labels, (0.14, 0.004, 0.07), label))
+        parts.append(plates(labels, (0.14, 0.07), 1, -1, label))
+    numbers = [(_bay_start(params, bay), -0.003, 1.75) for bay in range(params["bays"] + 1)]
+    parts.append(plates(numbers, (0.085, 0.16), 1, -1, Material("paper", YELLOW, 0.1)))
     return parts
 
 
 def _places(params: dict[str, Any], rng: np.random.Generator, bay: int, level: int) -> list[Part]:
     """Three pallet places; the pallets stand with their short side to the aisle."""
+    if level == 0 and params["open"][bay]:
+        return []
     share = params["fill"] if level else params["floor_fill"]
-    ground = level * params["pitch"]
-    room = params["pitch"] - pallet.HEIGHT - 0.25 if level < params["levels"] else 1.3
+    room = params["pitch"] - pallet.HEIGHT - 0.25 if level < params["levels"] else params["top"]
     parts: list[Part] = []
     for place in range(3):
         if rng.random() > share:
             continue
-        kind = str(rng.choice(["cartons", "goods", "crate", "stack", "none"], p=[0.5, 0.2, 0.15, 0.08, 0.07]))
-        height = room * rng.uniform(0.35, 1.0)
+        kind = pick(_LOADS, rng)
         load = {
             "load": kind,
             "stack": max(1, min(8, int(room / pallet.HEIGHT))) if kind == "stack" else 1,
-            "load_height": height,
-            "wrapped": kind in ("cartons", "goods") and rng.random() < 0.25,
+            "load_height": room * rng.uniform(0.35, 1.0),
+            "wrapped": kind in pallet.WRAPPED and rng.random() < 0.2,
             "wear": float(rng.choice([0.3, 0.6])),
             "seed": int(rng.integers(2**31)),
         }
         x = _bay_start(params, bay) + 0.05 + (place + 0.5) * (BAY - 0.1) / 3
-        spot = (x, DEPTH / 2 + rng.normal(0.0, 0.015), ground)
-        parts += [p.moved(spot, np.pi / 2 + rng.normal(0, 0.015)) for p in pallet.build(load, _NO_ASSETS)]
+        spot = (x, DEPTH / 2 + rng.normal(0.0, 0.012), level * params["pitch"])
+        turn = np.pi / 2 + float(np.clip(rng.normal(0, 0.01), -0.02, 0.02))
+        parts += move(pallet.build(load, _NO_ASSETS), spot, turn)
     return parts
 
 
+_LOADS = {
+    "cartons": 4.0, "mixed": 5.0, "goods": 2.0, "crate": 4.0, "bundle": 3.0, "drinks": 1.0, "crates": 2.0,
+    "sacks": 0.5, "stack": 1.0, "none": 1.0,
+}  # fmt: skip
+"""Weight of what stands in a rack."""
 _NO_ASSETS: Any = None
 """Pallets need no files."""

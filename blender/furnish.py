@@ -1,0 +1,77 @@
+"""Groups of things that layouts put up: racks with open bays, lanes at a dock, packing lines. No bpy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from blender.config import Config
+from blender.objects import Assets, kind, pallet, rack
+from blender.openings import dock_spots
+from blender.placement import Edge, Plan, corners_of, try_to_place
+from blender.ranges import chance, integer, pick
+from blender.scene import ObjectSpec
+
+CLEAR = 0.95
+"""A lowest beam this high, metres, lets a pallet truck's forks and apron under it."""
+
+
+def add_rack(plan: Plan, spec: ObjectSpec, axis: int, inward: int) -> None:
+    """Add a rack whose place is known to be free; its open bays become edges that forks may pass."""
+    plan.objects.append(spec)
+    plan.taken += [corners_of(part, spec.position, spec.yaw) for part in rack.solids(spec.params)]
+    at = spec.position[1 - axis]
+    for bay in rack.open_bays(spec.params):
+        corners = corners_of(bay, spec.position, spec.yaw)
+        plan.low.append(corners)
+        if spec.params["pitch"] - 0.12 > CLEAR:
+            low, high = float(corners[:, axis].min()), float(corners[:, axis].max())
+            plan.edges.append(Edge(axis, at, inward, (low + 0.35, high - 0.35), under=bay[3] - 0.05))
+
+
+def dock_lanes(plan: Plan, config: Config, rng: np.random.Generator, assets: Assets) -> None:
+    """Rows of one to four pallets in front of some of a dock's doors, clear of the leveller."""
+    building = plan.objects[0].params
+    for y in dock_spots(building):
+        if chance(0.45, rng):
+            continue
+        turned = chance(0.7, rng)
+        step, yaw = (1.28, 0.0) if turned else (0.9, np.pi / 2)
+        for number in range(integer((1, 4), rng)):
+            params = pallet.sample(config.ranges["pallet"], rng, assets)
+            for side in (-0.55, 0.55) if chance(0.5, rng) else (0.0,):
+                at = (building["length"] - 3.1 - step * number, y + side * (1 if turned else 1.2), 0.0)
+                spec = ObjectSpec("pallet", params, at, yaw + float(rng.normal(0, 0.03)))
+                try_to_place(plan, spec, pallet.footprint(params, assets))
+
+
+def packing_line(plan: Plan, rng: np.random.Generator, assets: Assets) -> None:
+    """Furniture side by side along the end wall, from one corner; seats in front of the tables."""
+    furniture = kind("furniture")
+    _, length, low, high = plan.room
+    side = int(rng.choice([-1, 1]))
+    along, end = 0.25, rng.uniform(0.5, 0.9) * (high - low)
+    while along < end:
+        variant = pick({"desk": 2, "packing_table": 4, "shelving": 3, "locker": 1, "electrical": 0.5}, rng)
+        params = {"variant": variant, "seed": integer((0, 2**31 - 1), rng)}
+        shape = furniture.footprint(params, assets)
+        y = side * (high - along) - side * (shape[3] if side > 0 else -shape[2])
+        spec = ObjectSpec("furniture", params, (length + shape[0] - 0.08, y, 0.0), np.pi)
+        if try_to_place(plan, spec, shape) and variant in ("desk", "packing_table") and chance(0.6, rng):
+            chair = {"variant": "chair", "seed": integer((0, 2**31 - 1), rng)}
+            at = (spec.position[0] - shape[1] - rng.uniform(0.35, 0.8), y + rng.normal(0, 0.2), 0.0)
+            try_to_place(plan, ObjectSpec("furniture", chair, at), furniture.footprint(chair, assets))
+        along += shape[3] - shape[2] + rng.uniform(0.05, 0.5)
+
+
+def rack_end(plan: Plan, at: tuple[float, float], rng: np.random.Generator, assets: Assets) -> None:
+    """A protector before the end of two racks, back to back, or a bollard at each corner."""
+    guard = kind("guard")
+    spots, yaw = [at], np.pi / 2
+    variant = pick({"rack_guard": 3, "bollard": 2, "rail": 1}, rng)
+    if variant == "bollard":
+        spots, yaw = [(at[0] + s * rack.DEPTH, at[1]) for s in (-1, 1)], 0.0
+    params = {"variant": variant, "seed": integer((0, 2**31 - 1), rng)}
+    shape = guard.footprint(params, assets)
+    for x, y in spots:
+        turn = 0.0 if variant == "rail" else yaw
+        try_to_place(plan, ObjectSpec("guard", params, (x, y, 0.0), turn), shape)

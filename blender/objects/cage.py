@@ -1,0 +1,134 @@
+"""Containers on feet or wheels: mesh boxes, roll cages, tubs, stacks of plastic crates. Unlabelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from blender import variants
+from blender.fittings import ZINC, bright, castors, label, wire_walls
+from blender.loads import mixed_cartons
+from blender.mesh import Colour, Material, Part, box, boxes, move, rounded_path, tube
+
+sample = variants.sample
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Which thing it is; each varies by itself."""
+
+    variants: dict[str, float]
+    """Weight of each: a key of VARIANTS."""
+
+    def __post_init__(self) -> None:
+        variants.check(self.variants, VARIANTS)
+
+
+def _mesh_box(rng: np.random.Generator) -> list[Part]:
+    """Mesh boxes (UIC 435-3 "Gitterbox": 1240 x 835 x 970 mm), up to four high."""
+    parts: list[Part] = []
+    for level in range(int(rng.choice([1, 1, 2, 2, 3, 4]))):
+        painted = Material("paint", bright(rng), 0.8)
+        steel = painted if rng.random() < 0.4 else Material("steel", (0.22, 0.22, 0.23), 0.8)
+        parts += move(_one_mesh_box(rng, steel), (0, 0, 0.97 * level))
+    return parts
+
+
+def _one_mesh_box(rng: np.random.Generator, steel: Material) -> list[Part]:
+    corners = [(x, y) for x in (-0.595, 0.595) for y in (-0.39, 0.39)]
+    frame = [(0, y, z) for y in (-0.4, 0.4) for z in (0.13, 0.55, 0.95)]
+    ends = [(x, 0, z) for x in (-0.6, 0.6) for z in (0.13, 0.95)]
+    parts = [
+        wire_walls((1.2, 0.8), (0.15, 0.94), 0.075, steel, "lrfb", 0.005),
+        boxes([(x, y, 0.53) for x, y in corners], (0.05, 0.05, 0.86), steel),
+        boxes([(x, y, 0.05) for x, y in corners], (0.12, 0.12, 0.1), steel),
+        boxes(frame, (1.2, 0.035, 0.045), steel),
+        boxes(ends, (0.035, 0.8, 0.045), steel),
+        box((-0.6, -0.4, 0.10), (0.6, 0.4, 0.14), Material("wood", (0.25, 0.19, 0.13), 0.8)),
+    ]
+    if rng.random() < 0.5:
+        side = int(rng.choice([-1, 1]))
+        parts += label((rng.uniform(-0.3, 0.3), side * 0.425, 0.62), (0.3, 0.21), 1, side)
+    if rng.random() < 0.6:
+        parts += move(mixed_cartons(rng, rng.uniform(0.3, 0.72), 0.5, (1.1, 0.72)), (0, 0, 0.145))
+    return parts
+
+
+def _roll_cage(rng: np.random.Generator) -> list[Part]:
+    """Roll containers (about 0.7 x 0.8 x 1.7 m), some nested in a row."""
+    base = Material("paint", bright(rng), 0.5)
+    tyre = Material("rubber", (0.02, 0.09, 0.3) if rng.random() < 0.5 else (0.03, 0.03, 0.03), 0.4)
+    high = rng.uniform(1.5, 1.75)
+    parts: list[Part] = []
+    for number in range(int(rng.choice([1, 1, 2, 3]))):
+        parts += move(_one_roll_cage(rng, base, tyre, high), (0, 0.84 * number, 0), rng.normal(0, 0.02))
+    return parts
+
+
+def _one_roll_cage(rng: np.random.Generator, base: Material, tyre: Material, high: float) -> list[Part]:
+    parts = castors([(x, y) for x in (-0.28, 0.28) for y in (-0.32, 0.32)], 0.055, tyre)
+    parts += [
+        box((-0.36, -0.4, 0.138), (0.36, 0.4, 0.17), base),
+        wire_walls((0.72, 0.78), (0.2, high - 0.1), 0.12, ZINC, "lr"),
+    ]
+    for side in (-0.39, 0.39):
+        hoop = [(-0.35, side, 0.15), (-0.35, side, high), (0.35, side, high), (0.35, side, 0.15)]
+        parts.append(tube(rounded_path(hoop, 0.15), 0.014, ZINC, 8))
+    if rng.random() < 0.6:
+        parts.append(wire_walls((0.7, 0.78), (0.2, high - 0.3), 0.14, ZINC, "b"))
+    if rng.random() < 0.5:
+        parts += move(mixed_cartons(rng, rng.uniform(0.4, 1.2), 0.4, (0.6, 0.7)), (0, 0, 0.172))
+    return parts
+
+
+def _tub(rng: np.random.Generator) -> list[Part]:
+    """Plastic pallet boxes (1.2 x 1.0 x 0.76 m) with ribs, on runners, up to three high."""
+    shades: tuple[Colour, ...] = (
+        (0.25, 0.26, 0.27),
+        (0.42, 0.42, 0.40),
+        (0.03, 0.12, 0.4),
+        (0.04, 0.3, 0.08),
+    )
+    plastic = Material("plastic", shades[int(rng.integers(len(shades)))], 0.6)
+    parts: list[Part] = []
+    for level in range(int(rng.integers(1, 4))):
+        z = 0.77 * level
+        ribs = [(x, y, z + 0.42) for x in np.linspace(-0.5, 0.5, 6) for y in (-0.49, 0.49)]
+        parts += [
+            boxes([(0, y, z + 0.05) for y in (-0.44, 0, 0.44)], (1.18, 0.1, 0.1), plastic),
+            box((-0.58, -0.48, z + 0.1), (0.58, 0.48, z + 0.72), plastic),
+            box((-0.6, -0.5, z + 0.7), (0.6, 0.5, z + 0.76), plastic),
+            boxes(ribs, (0.04, 0.03, 0.58), plastic),
+        ]
+        if rng.random() < 0.7:
+            parts += label((0.25, -0.507, z + 0.45), (0.21, 0.3), 1, -1)
+    return parts
+
+
+def _crates(rng: np.random.Generator) -> list[Part]:
+    """Stacked Euro crates (600 x 400 mm) on a dolly."""
+    shade = bright(rng)
+    plastic, dark = Material("plastic", shade, 0.4), Material("plastic", (0.02, 0.02, 0.02), 0.3)
+    parts = castors([(x, y) for x in (-0.22, 0.22) for y in (-0.13, 0.13)], 0.05)
+    parts.append(box((-0.3, -0.2, 0.125), (0.3, 0.2, 0.16), plastic))
+    height = float(rng.choice([0.17, 0.22, 0.32]))
+    for level in range(int(rng.integers(2, 7))):
+        z, (x, y) = 0.16 + level * height, rng.normal(0, 0.006, 2)
+        parts += [
+            box((x - 0.29, y - 0.19, z), (x + 0.29, y + 0.19, z + height - 0.02), plastic),
+            box((x - 0.3, y - 0.2, z + height - 0.05), (x + 0.3, y + 0.2, z + height - 0.002), plastic),
+            boxes([(x, y, z + height - 0.08)], (0.602, 0.1, 0.04), dark),
+        ]
+    return parts
+
+
+VARIANTS: dict[str, variants.Maker] = {
+    "mesh_box": _mesh_box,
+    "roll_cage": _roll_cage,
+    "tub": _tub,
+    "crates": _crates,
+}
+build = partial(variants.build, VARIANTS)
+footprint = partial(variants.footprint, VARIANTS)

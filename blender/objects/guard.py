@@ -1,0 +1,144 @@
+"""What keeps trucks off things: bollards, rails, rack-end protectors, cones, wire fences. Unlabelled.
+
+Yellow and black, upright and at knee height: what a detector takes for a pallet truck.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from blender import variants
+from blender.fittings import BLACK, YELLOW, ZINC, label, striped, wire_walls
+from blender.mesh import Colour, Material, Part, box, boxes, cylinder, rounded_path, tube
+
+sample = variants.sample
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Which thing it is; each varies by itself."""
+
+    variants: dict[str, float]
+    """Weight of each: a key of VARIANTS."""
+
+    def __post_init__(self) -> None:
+        variants.check(self.variants, VARIANTS)
+
+
+def _yellow(rng: np.random.Generator) -> Material:
+    shades: tuple[Colour, ...] = (YELLOW, (0.78, 0.38, 0.01), (0.80, 0.58, 0.03))
+    return Material("paint", shades[int(rng.integers(3))], round(float(rng.uniform(0.2, 0.8)), 2))
+
+
+def _bollard(rng: np.random.Generator) -> list[Part]:
+    paint, black = _yellow(rng), Material("paint", BLACK, 0.4)
+    radius, height = rng.uniform(0.045, 0.11), rng.uniform(0.5, 1.3)
+    plate = 2 * radius + rng.uniform(0.04, 0.1)
+    parts = [
+        cylinder((0, 0, 0), (0, 0, height), radius, paint, 20),
+        boxes([(0, 0, 0.006)], (plate, plate, 0.012), black if rng.random() < 0.4 else paint),
+    ]
+    if rng.random() < 0.3:
+        bands = np.arange(0.2, height - 0.1, 0.24)
+        parts += [cylinder((0, 0, z), (0, 0, z + 0.1), radius + 0.002, black, 20) for z in bands]
+    return parts
+
+
+def _hoop(rng: np.random.Generator) -> list[Part]:
+    """A bent tube of knee or hip height."""
+    width, height = rng.uniform(0.4, 1.2), rng.uniform(0.35, 1.0)
+    corners = [(0, -width / 2, 0), (0, -width / 2, height), (0, width / 2, height), (0, width / 2, 0)]
+    paint = _yellow(rng)
+    feet = [(0, y, 0.005) for y in (-width / 2, width / 2)]
+    return [tube(rounded_path(corners, 0.12), 0.03, paint, 10), boxes(feet, (0.16, 0.16, 0.01), paint)]
+
+
+def _rail(rng: np.random.Generator) -> list[Part]:
+    paint = _yellow(rng)
+    length, levels = rng.uniform(1.2, 3.0), (0.2, 0.45) if rng.random() < 0.6 else (0.45, 0.95)
+    posts = [(x, 0, levels[1] / 2 + 0.06) for x in np.linspace(-length / 2, length / 2, 3)]
+    feet = [(x, 0, 0.006) for x, _, _ in posts]
+    rails = [(0, 0.06, z) for z in levels]
+    return [
+        boxes(rails, (length + 0.1, 0.05, 0.14), paint),
+        boxes(
+            posts, (0.1, 0.08, levels[1] + 0.12), paint if rng.random() < 0.6 else Material("paint", BLACK)
+        ),
+        boxes(feet, (0.2, 0.2, 0.012), paint),
+    ]
+
+
+def _rack_guard(rng: np.random.Generator) -> list[Part]:
+    """A rack-end protector: a low striped plate between two corner angles."""
+    length, height = 1.0, rng.uniform(0.3, 0.45)
+    colours = (YELLOW, BLACK) if rng.random() < 0.6 else (YELLOW, YELLOW)
+    ends = [(0, y, 0.22) for y in (-length / 2, length / 2)]
+    return [
+        striped((0, 0, height - 0.1), (0.03, length, 0.18), 1, 0.12, colours),
+        boxes(ends, (0.12, 0.1, 0.44), _yellow(rng)),
+    ]
+
+
+def _upright_guard(rng: np.random.Generator) -> list[Part]:
+    """An angle in front of one upright."""
+    height = rng.uniform(0.35, 0.6)
+    colours = (YELLOW, BLACK) if rng.random() < 0.4 else (YELLOW, YELLOW)
+    return [
+        striped((0.08, 0, height / 2), (0.012, 0.17, height), 2, 0.1, colours),
+        striped((0, -0.08, height / 2), (0.15, 0.012, height), 2, 0.1, colours),
+        boxes([(0.0, 0.0, 0.004)], (0.17, 0.17, 0.008), _yellow(rng)),
+    ]
+
+
+def _cone(rng: np.random.Generator) -> list[Part]:
+    orange, white = Material("plastic", (0.75, 0.12, 0.02), 0.3), Material("reflective", (0.7, 0.7, 0.7), 0.2)
+    height = rng.uniform(0.4, 0.75)
+    return [
+        box((-0.17, -0.17, 0), (0.17, 0.17, 0.03), orange),
+        tube([(0, 0, 0.03), (0, 0, height)], (0.12, 0.02), orange, 16),
+        tube([(0, 0, height * 0.5), (0, 0, height * 0.7)], (0.075, 0.053), white, 16),
+    ]
+
+
+def _fence(rng: np.random.Generator) -> list[Part]:
+    """A panel or two of a wire partition, as around machines and gates."""
+    steel = ZINC if rng.random() < 0.5 else Material("paint", BLACK if rng.random() < 0.5 else YELLOW, 0.4)
+    width, height = rng.uniform(1.0, 2.6), rng.uniform(1.6, 2.3)
+    ends = [(x, 0, height / 2 + 0.03) for x in (-width / 2, width / 2)]
+    rims = [(0, 0, z) for z in (0.15, height)]
+    return [
+        wire_walls((width, 0.0), (0.15, height), 0.07, steel, "l", 0.004),
+        boxes(ends, (0.05, 0.05, height + 0.06), steel),
+        boxes(rims, (width, 0.03, 0.03), steel),
+        boxes([(x, 0, 0.004) for x, _, _ in ends], (0.14, 0.14, 0.008), steel),
+        *(label((0.2, -0.02, 1.5), (0.3, 0.2), 1, -1) if rng.random() < 0.5 else []),
+    ]
+
+
+def _sign_stand(rng: np.random.Generator) -> list[Part]:
+    """A warning board that stands on the floor like a tent."""
+    paint = Material("plastic", (0.8, 0.6, 0.03), 0.2)
+    parts = []
+    for side in (-1, 1):
+        legs = [[(side * 0.16, y, 0), (side * 0.02, y, 0.62)] for y in (-0.13, 0.13)]
+        parts += [tube(leg, 0.012, paint, 6) for leg in legs]
+        parts.append(boxes([(side * 0.085, 0, 0.36)], (0.012, 0.25, 0.36), paint))
+        parts += label((side * 0.093, 0, 0.38), (0.16, 0.2), 0, side)
+    return parts
+
+
+VARIANTS: dict[str, variants.Maker] = {
+    "bollard": _bollard,
+    "hoop": _hoop,
+    "rail": _rail,
+    "rack_guard": _rack_guard,
+    "upright_guard": _upright_guard,
+    "cone": _cone,
+    "fence": _fence,
+    "sign_stand": _sign_stand,
+}
+build = partial(variants.build, VARIANTS)
+footprint = partial(variants.footprint, VARIANTS)

@@ -1,0 +1,71 @@
+"""A user's own object, read from a .glb, .gltf, .obj or .blend file; labelled if its table says so.
+
+Origin: on the floor below the middle of the model's bounding box. The file's materials are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from blender.mesh import spin
+from blender.objects import Assets
+from blender.ranges import uniform
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Which file, and how its model stands."""
+
+    file: str
+    """Path of the model, relative to the profile."""
+    scale: float = 1.0
+    """Metres per unit of the file."""
+    size: tuple[float, float] = (1.0, 1.0)
+    """Factor on the scale, drawn for each object."""
+    turn: float = 0.0
+    """Degrees about the vertical that bring the model's front to +x."""
+
+    def __post_init__(self) -> None:
+        if self.scale <= 0 or not 0 < self.size[0] <= self.size[1]:
+            raise ValueError("scale must be above 0, and size a range [low, high] above 0")
+
+
+def files(ranges: Ranges) -> tuple[str, ...]:
+    """The files that objects of these ranges are built from, relative to the profile."""
+    return (ranges.file,)
+
+
+def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
+    """Draw one object's parameters (JSON values)."""
+    return {
+        "file": ranges.file,
+        "scale": round(ranges.scale * uniform(ranges.size, rng), 6),
+        "turn": round(float(np.radians(ranges.turn)), 5),
+    }
+
+
+def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, float, float]:
+    """Extent on the floor: x from, x to, y from, y to, in metres: of the bounding box, turned."""
+    low, high = assets.files[params["file"]].low, assets.files[params["file"]].high
+    x, y = (high[0] - low[0]) / 2 * params["scale"], (high[1] - low[1]) / 2 * params["scale"]
+    corners = spin(np.array([[x, y, 0.0], [-x, y, 0.0]]), params["turn"])
+    half = np.abs(corners).max(0)
+    return (-float(half[0]), float(half[0]), -float(half[1]), float(half[1]))
+
+
+def mesh(params: dict[str, Any], assets: Assets) -> Any:
+    """The model as one bpy mesh in the object's frame."""
+    from mathutils import Matrix, Vector
+
+    from blender.model_file import read_mesh
+
+    file = assets.files[params["file"]]
+    low, high = np.array(file.low), np.array(file.high)
+    ground = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
+    made = read_mesh(file.path)
+    moved = Matrix.Translation(Vector((-ground).tolist()))
+    made.transform(Matrix.Rotation(params["turn"], 4, "Z") @ Matrix.Scale(params["scale"], 4) @ moved)
+    return made

@@ -1,0 +1,166 @@
+"""Things on wheels that one pushes by hand and that are no pallet trucks. Unlabelled look-alikes.
+
+Origin: on the floor; the handle is at -x.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from blender import variants
+from blender.fittings import RUBBER, ZINC, bright, castors, wheel
+from blender.loads import mixed_cartons
+from blender.mesh import Material, Part, box, boxes, move, prism, rounded_path, tube
+
+sample = variants.sample
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Which thing it is; each varies by itself."""
+
+    variants: dict[str, float]
+    """Weight of each: a key of VARIANTS."""
+
+    def __post_init__(self) -> None:
+        variants.check(self.variants, VARIANTS)
+
+
+def _frame(rng: np.random.Generator) -> Material:
+    return Material("paint", (0.02, 0.1, 0.4) if rng.random() < 0.5 else bright(rng), 0.4)
+
+
+def _deck(rng: np.random.Generator) -> Material:
+    return (
+        Material("wood", (0.38, 0.29, 0.19), 0.5)
+        if rng.random() < 0.6
+        else Material("plastic", (0.05, 0.05, 0.05), 0.5)
+    )
+
+
+def _corners(x: float, y: float) -> list[tuple[float, float]]:
+    return [(a, b) for a in (-x, x) for b in (-y, y)]
+
+
+def _platform(rng: np.random.Generator) -> list[Part]:
+    """A flat deck with a push bar at one end, empty or with cartons."""
+    frame, deck = _frame(rng), _deck(rng)
+    bar = rounded_path(
+        [(-0.48, -0.28, 0.2), (-0.52, -0.28, 0.98), (-0.52, 0.28, 0.98), (-0.48, 0.28, 0.2)], 0.1
+    )
+    parts = [
+        *castors(_corners(0.38, 0.24), 0.065),
+        box((-0.5, -0.3, 0.163), (0.5, 0.3, 0.2), deck),
+        tube(bar, 0.016, frame, 8),
+        boxes([(-0.51, 0, z) for z in (0.45, 0.7)], (0.02, 0.55, 0.02), frame),
+    ]
+    if rng.random() < 0.5:
+        parts += move(mixed_cartons(rng, rng.uniform(0.3, 0.9), 0.4, (0.85, 0.5)), (0.03, 0, 0.201))
+    return parts
+
+
+def _shelf(rng: np.random.Generator) -> list[Part]:
+    """Two or three boards in a tubular frame with a hoop at each end, as in assembly shops."""
+    frame, deck = _frame(rng), _deck(rng)
+    length, half = rng.uniform(0.8, 1.3) / 2, 0.3
+    high = rng.uniform(0.95, 1.5)
+    parts = castors(_corners(length - 0.08, half - 0.05), 0.06)
+    for x in (-length, length):
+        hoop = [(x, -half, 0.16), (x, -half, high), (x, half, high), (x, half, 0.16)]
+        parts.append(tube(rounded_path(hoop, 0.1), 0.016, frame, 8))
+    for z in np.linspace(0.17, high - 0.2, int(rng.integers(2, 4))):
+        parts.append(box((-length, -half, z), (length, half, z + 0.025), deck))
+        parts.append(boxes([(0, y, z + 0.01) for y in (-half, half)], (2 * length, 0.03, 0.04), frame))
+        if rng.random() < 0.5:
+            parts += move(mixed_cartons(rng, 0.26, 0.4, (1.6 * length, 0.48)), (0, 0, z + 0.026))
+    return parts
+
+
+def _sack_truck(rng: np.random.Generator) -> list[Part]:
+    """Two wheels, two long rails with a loop on top, a toe plate; it leans back on its wheels."""
+    frame = _frame(rng)
+    lean = rng.uniform(0.08, 0.2)
+    rail = [(0.0, -0.17, 0.04), (-1.15 * lean, -0.17, 1.15), (-1.15 * lean, 0.17, 1.15), (0.0, 0.17, 0.04)]
+    rungs = [(-lean * z, 0.0, z) for z in (0.3, 0.55, 0.8)]
+    return [
+        tube(rounded_path(rail, 0.14), 0.016, frame, 8),
+        boxes(rungs, (0.02, 0.34, 0.03), frame),
+        *wheel((-0.13, -0.25, 0.13), 0.13, 0.06),
+        *wheel((-0.13, 0.25, 0.13), 0.13, 0.06),
+        tube([(-0.13, -0.25, 0.13), (-0.13, 0.25, 0.13)], 0.012, ZINC, 6),
+        boxes([(-0.07, y, 0.15) for y in (-0.16, 0.16)], (0.16, 0.02, 0.06), frame),
+        box((0.0, -0.2, 0.02), (0.24, 0.2, 0.03), frame),
+    ]
+
+
+def _lift_table(rng: np.random.Generator) -> list[Part]:
+    """A scissor lift table with a push handle: low, coloured, on small wheels, and no forks."""
+    frame, black = _frame(rng), Material("plastic", (0.02, 0.02, 0.02), 0.4)
+    high = rng.uniform(0.35, 0.8)
+    parts = castors(_corners(0.34, 0.2), 0.06)
+    parts += [
+        box((-0.45, -0.25, 0.15), (0.45, 0.25, 0.21), frame),
+        box((-0.43, -0.26, high), (0.45, 0.26, high + 0.05), frame),
+    ]
+    for y in (-0.2, 0.2):
+        parts += [tube([(s * -0.36, y, 0.2), (s * 0.36, y * 0.92, high)], 0.018, frame, 6) for s in (-1, 1)]
+    bar = [(-0.44, -0.2, 0.18), (-0.62, -0.2, 0.95), (-0.62, 0.2, 0.95), (-0.44, 0.2, 0.18)]
+    parts += [
+        tube(rounded_path(bar, 0.1), 0.016, frame, 8),
+        tube([(-0.62, -0.11, 0.95), (-0.62, 0.11, 0.95)], 0.02, black, 8),
+    ]
+    return parts
+
+
+def _trailer(rng: np.random.Generator) -> list[Part]:
+    """A four-wheeled trailer with a drawbar that ends in a loop, standing up or lying."""
+    frame, deck = _frame(rng), _deck(rng)
+    lean = rng.uniform(0.1, 0.9)
+    tip = np.array([-0.6 - 0.85 * np.sin(lean), 0.0, 0.2 + 0.85 * np.cos(lean)])
+    root = np.array([-0.6, 0.0, 0.2])
+    along = (tip - root) / 0.85
+    across = np.array([0.0, 0.09, 0.0])
+    loop = [root + along * 0.68, tip + across, tip - across]
+    wheels = [w for x in (-0.42, 0.42) for y in (-0.34, 0.34) for w in wheel((x, y, 0.13), 0.13, 0.06)]
+    axles = [[(x, -0.34, 0.13), (x, 0.34, 0.13)] for x in (-0.42, 0.42)]
+    return [
+        *wheels,
+        *[tube(axle, 0.015, ZINC, 6) for axle in axles],
+        box((-0.65, -0.38, 0.285), (0.65, 0.38, 0.32), deck),
+        boxes([(0, y, 0.26) for y in (-0.3, 0.3)], (1.25, 0.06, 0.06), frame),
+        tube([root, root + along * 0.69], 0.018, frame, 8),
+        tube(rounded_path(loop, 0.04, closed=True), 0.013, frame, 8, closed=True),
+    ]
+
+
+def _bin_cart(rng: np.random.Generator) -> list[Part]:
+    """A tipping skip for scrap on wheels, with fork pockets and a handle."""
+    body = Material("paint", bright(rng), 0.8)
+    outline = [(0.2, -0.5), (0.2, 0.35), (0.9, 0.75), (0.9, -0.5)]
+    return [
+        *castors(_corners(0.38, 0.28), 0.07),
+        boxes([(0, y, 0.2) for y in (-0.22, 0.22)], (1.0, 0.18, 0.07), body),
+        prism(outline, -0.4, 0.4, 1, body),
+        boxes([(0.12, 0, 0.91)], (1.3, 0.84, 0.03), body),
+        tube(
+            [(-0.52, -0.3, 0.75), (-0.62, -0.25, 0.8), (-0.62, 0.25, 0.8), (-0.52, 0.3, 0.75)],
+            0.014,
+            RUBBER,
+            8,
+        ),
+    ]
+
+
+VARIANTS: dict[str, variants.Maker] = {
+    "platform": _platform,
+    "shelf": _shelf,
+    "sack_truck": _sack_truck,
+    "lift_table": _lift_table,
+    "trailer": _trailer,
+    "bin_cart": _bin_cart,
+}
+build = partial(variants.build, VARIANTS)
+footprint = partial(variants.footprint, VARIANTS)

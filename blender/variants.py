@@ -1,0 +1,45 @@
+"""Kinds that are a choice of things: what their modules in ``blender/objects`` share. No bpy.
+
+Such a module maps each thing's name to a function that makes it from a generator; its profile table
+gives a weight to each name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from blender.mesh import Part, bounds
+from blender.objects import Assets
+from blender.ranges import integer, pick
+
+Maker = Callable[[np.random.Generator], list[Part]]
+
+
+def check(weights: Mapping[str, float], makers: Mapping[str, Maker]) -> None:
+    """Raise ValueError unless every weight's key is a thing that can be made, and one can be drawn."""
+    for name in weights:
+        if name not in makers:
+            raise ValueError(f"unknown variant '{name}'; known: {', '.join(makers)}")
+    if not sum(weights.values()) > 0:
+        raise ValueError("variants needs at least one weight above 0")
+
+
+def sample(ranges: Any, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
+    """Draw one thing (JSON values)."""
+    return {"variant": pick(ranges.variants, rng), "seed": integer((0, 2**31 - 1), rng)}
+
+
+def build(makers: Mapping[str, Maker], params: dict[str, Any], assets: Assets) -> list[Part]:
+    """The thing's meshes."""
+    return makers[params["variant"]](np.random.default_rng(params["seed"]))
+
+
+def footprint(
+    makers: Mapping[str, Maker], params: dict[str, Any], assets: Assets
+) -> tuple[float, float, float, float]:
+    """Extent on the floor: x from, x to, y from, y to, in metres; measured on the meshes themselves."""
+    low, high = bounds(build(makers, params, assets))
+    return (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
