@@ -15,9 +15,9 @@ from blender.capture_config import CameraConfig, LightConfig, SensorConfig
 from blender.contract import UserError, canonical_json, from_table, load_profile, sha256_bytes
 from blender.lens import covers
 from blender.objects import kind
-from blender.ranges import ordered
+from blender.ranges import named, ordered
 
-RENDER_VERSION = 2
+RENDER_VERSION = 3
 """Raise it whenever the same profile and seed give other pixels."""
 
 
@@ -166,11 +166,10 @@ def load_config(path: Path, split: str | None = None) -> Config:
 def _check(config: Config, path: Path) -> None:
     from blender.layout import LAYOUTS
 
-    for name in config.scene.layouts:
-        if name not in LAYOUTS:
-            raise UserError(f"{path}: [scene.layouts]: unknown layout '{name}'; known: {', '.join(LAYOUTS)}")
-    if not config.scene.layouts:
-        raise UserError(f"{path}: [scene.layouts]: at least one layout is needed")
+    try:
+        named("layouts", config.scene.layouts, LAYOUTS)
+    except ValueError as error:
+        raise UserError(f"{path}: [scene]: {error}") from None
     width, height = config.render.width, config.render.height
     for name, lens in config.scene.camera.lenses.items():
         if not covers(name, math.radians(lens.fov[1]), width, height):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -26,6 +26,13 @@ def weighted(**tables: Mapping[str, float]) -> None:
     for name, weights in tables.items():
         if not any(w > 0 for w in weights.values()) or not all(w >= 0 for w in weights.values()):
             raise ValueError(f"{name}: weights must not be below 0, and one must be above")
+
+
+def named(what: str, weights: Mapping[str, float], known: Iterable[str]) -> None:
+    """Check a table of weights whose keys name things; ValueError names what is unknown."""
+    if unknown := sorted(set(weights) - set(known)):
+        raise ValueError(f"{what}: unknown '{unknown[0]}'; known: {', '.join(known)}")
+    weighted(**{what: weights})
 
 
 def uniform(span: tuple[float, float], rng: np.random.Generator) -> float:

@@ -13,18 +13,14 @@ import numpy as np
 
 from blender.mesh import Part, bounds
 from blender.objects import Assets
-from blender.ranges import integer, pick
+from blender.ranges import integer, named, pick
 
 Maker = Callable[[np.random.Generator], list[Part]]
 
 
 def check(weights: Mapping[str, float], makers: Mapping[str, Maker]) -> None:
     """Raise ValueError unless every weight's key is a thing that can be made, and one can be drawn."""
-    for name in weights:
-        if name not in makers:
-            raise ValueError(f"unknown variant '{name}'; known: {', '.join(makers)}")
-    if not sum(weights.values()) > 0:
-        raise ValueError("variants needs at least one weight above 0")
+    named("variants", weights, makers)
 
 
 def sample(ranges: Any, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

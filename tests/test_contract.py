@@ -69,7 +69,7 @@ MISTAKES = [
     ("width = 96", "widht = 96", "did you mean 'width'"),
     ("width = 96", "width = '96'", "expected int"),
     ("samples = 1", "samples = 0", "samples must be"),
-    ("aisle = 1", "aile = 1", "unknown layout 'aile'"),
+    ("aisle = 1", "aile = 1", "unknown 'aile'"),
     ('builder = "pallet_truck"', 'builder = "palet_truck"', "unknown kind of object"),
     ('category = "pedestrian"', 'category = "pedestrain"', "missing from classes"),
     ('classes = ["pedestrian", ', 'classes = ["ghost", "pedestrian", ', "'ghost' is made by no table"),
@@ -85,7 +85,12 @@ MISTAKES = [
             f"[scene.objects.x]\nbuilder = '{kind}'\nranges = {{ variants = {{ no = 1 }}{more} }}\n[model]",
             "variants: unknown 'no'",
         )
-        for kind, more in (("clutter", ""), ("fixture", ""), ("forklift", ", paint = { red = 1 }"))
+        for kind, more in (
+            ("clutter", ""),
+            ("guard", ""),
+            ("cage", ""),
+            ("forklift", ", paint = { red = 1 }"),
+        )
     ),
     ("distance = [1.8, 4.0]", "distance = [4.0, 1.8]", "range"),
     ("seed = 0", "seed = ", "not valid TOML"),

@@ -14,7 +14,7 @@ import numpy as np
 from blender.fittings import PAPER, YELLOW, ZINC, wheel
 from blender.mesh import Colour, Material, Part, bounds, box, boxes, cylinder, prism, rounded_path, tube
 from blender.objects import Assets
-from blender.ranges import pick, uniform
+from blender.ranges import named, ordered, pick, uniform
 
 PAINTS: dict[str, Colour] = {
     "red": (0.45, 0.02, 0.015),
@@ -43,10 +43,9 @@ class Ranges:
     """Height of the forks, metres; low ones are more frequent."""
 
     def __post_init__(self) -> None:
-        for names, known in ((self.variants, VARIANTS), (self.paint, tuple(PAINTS))):
-            for name in names:
-                if name not in known:
-                    raise ValueError(f"unknown '{name}'; known: {', '.join(known)}")
+        named("variants", self.variants, VARIANTS)
+        named("paint", self.paint, PAINTS)
+        ordered(mast=self.mast, lift=self.lift)
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

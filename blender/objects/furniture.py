@@ -60,13 +60,13 @@ def _packing_table(rng: np.random.Generator) -> list[Part]:
     half = rng.uniform(0.7, 1.0)
     ends = [(x, y, z) for x, z in ((-0.37, 0.9), (0.37, 0.43)) for y in (-half + 0.04, half - 0.04)]
     sizes = [(0.05, 0.05, 2 * z) for _, _, z in ends]
-    roll = [(-0.1, -half + 0.3, 1.0), (-0.1, -half + 0.85, 1.0)]
+    start, end = (-0.1, -half + 0.3, 1.0), (-0.1, -half + 0.85, 1.0)  # of the roll
     wide = 1.5 * half
     return [
         box((-0.4, -half, 0.86), (0.4, half, 0.9), _top(rng)),
         boxes(ends, sizes, steel),
         boxes([(-0.25, 0, 1.5), (0, 0, 0.25)], [(0.35, 2 * half, 0.03), (0.7, 2 * half, 0.03)], steel),
-        cylinder(*roll, 0.09, Material("cardboard", (0.48, 0.36, 0.22), 0.2)),
+        cylinder(start, end, 0.09, Material("cardboard", (0.48, 0.36, 0.22), 0.2)),
         *move(mixed_cartons(rng, 0.3, 0.3, (0.28, wide)), (-0.25, 0, 1.516)),
         *move(mixed_cartons(rng, 0.45, 0.3, (0.55, wide)), (0, 0, 0.266)),
     ]

@@ -13,7 +13,7 @@ import numpy as np
 from blender import loads
 from blender.mesh import Material, Part, boxes, move
 from blender.objects import Assets
-from blender.ranges import chance, integer, pick, uniform
+from blender.ranges import chance, integer, named, ordered, pick, uniform
 from blender.soft import film
 
 LENGTH, WIDTH, HEIGHT = 1.2, 0.8, 0.144
@@ -38,9 +38,8 @@ class Ranges:
     """0 = fresh from the factory, 1 = scratched and dirty."""
 
     def __post_init__(self) -> None:
-        for name in self.load:
-            if name not in ("none", "stack", *loads.LOADS):
-                raise ValueError(f"unknown load '{name}'; known: none, stack, {', '.join(loads.LOADS)}")
+        named("load", self.load, ("none", "stack", *loads.LOADS))
+        ordered(stack=self.stack, load_height=self.load_height, wear=self.wear)
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

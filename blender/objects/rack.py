@@ -14,7 +14,7 @@ import numpy as np
 from blender.fittings import YELLOW
 from blender.mesh import Colour, Material, Part, boxes, move, plates, repeat, tube
 from blender.objects import Assets, pallet
-from blender.ranges import chance, integer, pick, uniform
+from blender.ranges import chance, integer, named, ordered, pick, shares, uniform
 
 STEELS: dict[str, Colour] = {
     "blue": (0.03, 0.09, 0.30),
@@ -51,6 +51,12 @@ class Ranges:
     """Share of bays with nothing on the floor: forks may reach in below the lowest beam."""
     decks: float = 0.35
     """Share of racks whose levels are boarded."""
+
+    def __post_init__(self) -> None:
+        named("uprights", self.uprights, STEELS)
+        named("beams", self.beams, STEELS)
+        ordered(bays=self.bays, levels=self.levels, pitch=self.pitch)
+        shares(fill=self.fill, floor_fill=self.floor_fill, open=self.open, decks=self.decks)
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

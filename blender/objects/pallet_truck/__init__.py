@@ -20,7 +20,7 @@ from blender.objects.pallet_truck.chassis import CHASSIS, POWERED, TOP, grip, ho
 from blender.objects.pallet_truck.forks import tip
 from blender.objects.pallet_truck.livery import PAINTS, TYRES, Livery, livery, stickers
 from blender.objects.pallet_truck.tiller import LOOPS
-from blender.ranges import chance, integer, pick, uniform
+from blender.ranges import chance, integer, named, ordered, pick, uniform
 
 __all__ = [
     "VARIANTS",
@@ -102,14 +102,8 @@ class Ranges:
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
-            weights = getattr(self, name)
-            if not weights:
-                raise ValueError(f"{name}: at least one of {', '.join(known)} needs a weight")
-            for unknown in sorted(set(weights) - set(known)):
-                raise ValueError(f"{name}: unknown name '{unknown}'; known: {', '.join(known)}")
-        for name, span in vars(self).items():
-            if isinstance(span, tuple) and span[0] > span[1]:
-                raise ValueError(f"{name} must be a range [low, high], not {list(span)}")
+            named(name, getattr(self, name), known)
+        ordered(**{name: span for name, span in vars(self).items() if isinstance(span, tuple)})
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
