@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,21 @@ import numpy as np
 
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file, write_atomic
 from pipeline.image_files import check_image, find_image, read_rgb
-from pipeline.metrics import IOU_TYPES, METRICS, bootstrap_intervals, coco_metrics
+from pipeline.judge import judge
+from pipeline.matching import with_rle
 from pipeline.out_dir import claim_out_dir
 from pipeline.stamp import is_current, write_stamp
 from pipeline.tables import format_table
 from pipeline.validate import read_sound_coco
 
-EVALUATOR_VERSION = 1
+EVALUATOR_VERSION = 2
 """Goes up when the same model and images would be judged differently."""
 
 
 def evaluate(
     model_path: Path, annotations: Path, images: Path, out: Path | None, bootstrap: int
 ) -> dict[str, Any]:
-    """Print box and mask AP of a model, per class and overall; with ``out``, write them too.
+    """Judge a model on a COCO file; print AP per class and overall; with ``out``, write all of it.
 
     ``out`` gets metrics.json and predictions.json (COCO results under the file's own ids, all
     scores). Nothing is computed again if the model, the file and the images are the same.
@@ -62,11 +62,9 @@ def evaluate(
 
     model, checkpoint = load_model(model_path)
     shared, notes = _shared_classes(checkpoint.classes, dataset["categories"], annotations)
-    began = time.monotonic()
-    results = _predict(model, dataset["images"], paths, _label_ids(checkpoint.classes, shared))
-    seconds = time.monotonic() - began
-    metrics = _judge(_only(dataset, shared), results, bootstrap) | _facts(checkpoint, inputs, notes)
-    metrics["seconds_per_image"] = round(seconds / len(paths), 4)
+    results, seconds = _predict(model, dataset["images"], paths, _label_ids(checkpoint.classes, shared))
+    metrics = judge(_only(dataset, shared), results, bootstrap, checkpoint.score_threshold)
+    metrics |= _facts(checkpoint, inputs, notes) | {"latency": _latency(model, seconds)}
     click.echo(f"{_heading(metrics)}\n{format_table(metrics)}")
     if out is not None:
         write_atomic(out / "predictions.json", canonical_json(results))
@@ -85,7 +83,7 @@ def _read_sound(annotations: Path) -> dict[str, Any]:
     dataset = read_sound_coco(annotations)
     if not dataset["annotations"]:
         raise UserError(f"{annotations}: it has no annotations, so there is nothing to measure with")
-    return dataset
+    return with_rle(dataset)
 
 
 def _inputs(model: Path, annotations: Path, paths: dict[int, Path], bootstrap: int) -> dict[str, Any]:
@@ -132,16 +130,20 @@ def _only(dataset: dict[str, Any], shared: dict[str, int]) -> dict[str, Any]:
 
 def _predict(
     model: Any, images: list[dict[str, Any]], paths: dict[int, Path], label_ids: dict[int, int]
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], list[float]]:
+    """COCO results of all images, and the seconds that each took the model."""
     from pipeline.inference import predict_array, to_coco
 
     results: list[dict[str, Any]] = []
+    seconds = []
     with click.progressbar(images, label="evaluate", show_pos=True, file=sys.stderr) as bar:
         for image in bar:
             pixels = read_rgb(paths[image["id"]], (image["width"], image["height"]))
-            found = to_coco(predict_array(model, pixels), image["id"], label_ids)
-            results += [rounded(result) for result in found]
-    return results
+            began = time.perf_counter()
+            found = predict_array(model, pixels)
+            seconds.append(time.perf_counter() - began)
+            results += [rounded(result) for result in to_coco(found, image["id"], label_ids)]
+    return results, seconds
 
 
 def rounded(result: dict[str, Any]) -> dict[str, Any]:
@@ -150,29 +152,18 @@ def rounded(result: dict[str, Any]) -> dict[str, Any]:
     return result | {"bbox": box, "score": round(result["score"], 6)}
 
 
-def _judge(ground_truth: dict[str, Any], results: list[dict[str, Any]], bootstrap: int) -> dict[str, Any]:
-    """AP per class and overall with intervals, and how many objects they rest on."""
-    scores = coco_metrics(ground_truth, results)
-    if bootstrap:
-        intervals = bootstrap_intervals(ground_truth, results, bootstrap, np.random.default_rng(0))
-        for name, table in scores["classes"].items():
-            _add_intervals(table, intervals["classes"][name])
-        _add_intervals(scores["overall"], intervals["overall"])
-    names = {c["id"]: c["name"] for c in ground_truth["categories"]}
-    counts = Counter((names[a["category_id"]], a["iscrowd"]) for a in ground_truth["annotations"])
-    for name, table in scores["classes"].items():
-        table |= {"objects": counts[name, 0], "ignored": counts[name, 1]}
-    return scores | {
-        "class_names": list(scores["classes"]),
-        "images": len(ground_truth["images"]),
-        "predictions": len(results),
-        "bootstrap": bootstrap,
+def _latency(model: Any, seconds: list[float]) -> dict[str, Any]:
+    """Median and 95th percentile of a picture's seconds, masks included; the first only warms up."""
+    import torch
+
+    counted = seconds[1:] or seconds
+    device = next(model.parameters()).device.type
+    return {
+        "median": round(float(np.median(counted)), 4),
+        "p95": round(float(np.percentile(counted, 95)), 4),
+        "device": device,
+        "threads": torch.get_num_threads(),
     }
-
-
-def _add_intervals(table: dict[str, Any], intervals: dict[str, Any]) -> None:
-    for iou_type in IOU_TYPES:
-        table[iou_type] |= {f"{m}_interval": intervals[iou_type][m] for m in METRICS}
 
 
 def _facts(checkpoint: Any, inputs: dict[str, Any], notes: list[str]) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from pipeline.augment import augmentation
 from pipeline.checkpoint import Checkpoint, load_checkpoint, model_of, save_checkpoint
 from pipeline.config import Profile, TrainConfig, UserError
 from pipeline.dataset import CocoDataset, Target, collate_fn
+from pipeline.diagnosis import best_threshold
 from pipeline.ignore import respect_ignore_regions
 from pipeline.inference import predict_coco
-from pipeline.metrics import best_threshold, coco_metrics
+from pipeline.metrics import coco_metrics
 from pipeline.model import build_model, parameter_groups, set_trainable, trainable, training_options
 from pipeline.progress import Tick, announce, epoch_bar, write_metrics
 from pipeline.recipe import autocast, choose_precision, schedule, seed_of

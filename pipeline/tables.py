@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.metrics import METRICS
+from pipeline.metrics import HEADLINE
 
 
 def format_table(metrics: dict[str, Any]) -> str:
@@ -34,7 +34,7 @@ def _row(name: str, scores: dict[str, Any]) -> list[str]:
     cells = [name, str(scores["objects"])]
     for iou_type in ("bbox", "segm"):
         table = scores[iou_type]
-        cells += [number(table[m], table.get("AP50_interval") if m == "AP50" else None) for m in METRICS]
+        cells += [number(table[m], table.get("AP50_interval") if m == "AP50" else None) for m in HEADLINE]
     return cells
 
 
