@@ -33,7 +33,7 @@ from blender.contract import (
 from pipeline.config import CocoConfig
 from pipeline.stamp import is_current, write_stamp
 
-CONVERTER_VERSION = 1
+CONVERTER_VERSION = 2
 """Goes up when the same split would be written differently."""
 
 SUPERCATEGORIES = {"pedestrian": "person", "pallet_truck": "vehicle", "forklift": "vehicle"}
@@ -185,6 +185,7 @@ def _image(record: FrameRecord, image_id: int) -> dict[str, Any]:
         "scene": name,
         "layout": record.layout,
         "camera": record.camera,
+        "lights": record.lights,
     }
 
 

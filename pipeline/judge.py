@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.diagnosis import best_thresholds, calibration, confusion, precision_recall
 from pipeline.matching import IOU_TYPES, find_matches
 from pipeline.metrics import METRICS, bootstrap_intervals, coco_metrics
+from pipeline.weakness import weaknesses
 
 
 def judge(
@@ -43,6 +44,7 @@ def judge(
         "best_thresholds": best_thresholds(ground_truth, results),
         "confusion": confusion(ground_truth, results, matches, threshold),
         "calibration": calibration(results, matches),
+        "factors": weaknesses(ground_truth, results, matches, threshold),
     }
 
 

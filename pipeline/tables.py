@@ -1,4 +1,4 @@
-"""Average precision as a table for the terminal."""
+"""Average precision, and where it is lost, for the terminal."""
 
 from __future__ import annotations
 
@@ -20,6 +20,19 @@ def format_table(metrics: dict[str, Any]) -> str:
     lines = [_line(header, widths), "-" * (sum(widths) + 2 * len(widths) - 2)]
     lines += [_line(row, widths) for row in rows]
     lines.insert(-1, lines[1])
+    return "\n".join(lines)
+
+
+def format_weakest(metrics: dict[str, Any], most: int = 3) -> str:
+    """Lay out the scene factors where the model is certainly weaker than elsewhere, a line each."""
+    lines = []
+    for row in [row for row in metrics["factors"] if row["weakness"] > 0][:most]:
+        sides = [(name, row[name]) for name in ("recall", "precision") if row[name] is not None]
+        name, side = max(sides, key=lambda s: s[1]["gap_interval"][0])
+        lines.append(
+            f"weak: {row['class']}, {row['factor']} {row['bin']}: {name} {side['value']:.2f}, elsewhere "
+            f"{side['rest']:.2f} ({side['count']} {'objects' if name == 'recall' else 'detections'})"
+        )
     return "\n".join(lines)
 
 
