@@ -117,11 +117,16 @@ def train(profile: Path, train_dir: Path, val_dir: Path, out: Path) -> None:
 @click.option("--images", type=FOLDER, required=True, help="Folder of the images it names.")
 @click.option("--out", type=FOLDER, help="Gets metrics.json and predictions.json.")
 @click.option("--bootstrap", default=200, show_default=True, help="Resamples for 95 % intervals; 0: none.")
-def evaluate(model: Path, annotations: Path, images: Path, out: Path | None, bootstrap: int) -> None:
+@click.option(
+    "--baseline", type=click.Choice(["coco", "start"]), help="Compare: the general COCO model, or the start."
+)
+def evaluate(
+    model: Path, annotations: Path, images: Path, out: Path | None, bootstrap: int, baseline: str | None
+) -> None:
     """Print COCO box and mask AP of MODEL on any COCO file and image folder."""
     from pipeline.evaluate import evaluate as run
 
-    run(model, annotations, images, out, bootstrap)
+    run(model, annotations, images, out, bootstrap, baseline)
 
 
 @main.command()

@@ -21,7 +21,7 @@ from pipeline.judge import judge
 from pipeline.matching import with_rle
 from pipeline.out_dir import claim_out_dir
 from pipeline.stamp import is_current, write_stamp
-from pipeline.tables import format_table
+from pipeline.tables import format_evaluation
 from pipeline.validate import read_sound_coco
 
 EVALUATOR_VERSION = 2
@@ -29,7 +29,12 @@ EVALUATOR_VERSION = 2
 
 
 def evaluate(
-    model_path: Path, annotations: Path, images: Path, out: Path | None, bootstrap: int
+    model_path: Path,
+    annotations: Path,
+    images: Path,
+    out: Path | None,
+    bootstrap: int,
+    baseline: str | None = None,
 ) -> dict[str, Any]:
     """Judge a model on a COCO file; print AP per class and overall; with ``out``, write all of it.
 
@@ -38,6 +43,7 @@ def evaluate(
 
     Args:
         bootstrap: resamples for the 95 % intervals, over scenes; 0 for none.
+        baseline: compare with "coco", the general model (or, aloud, the start), or with "start".
 
     Returns:
         What metrics.json holds.
@@ -51,27 +57,83 @@ def evaluate(
     if out is not None:
         claim_out_dir(out)
     paths = {image["id"]: find_image(images, image["file_name"]) for image in dataset["images"]}
-    inputs = _inputs(model_path, annotations, paths, bootstrap)
+    inputs = _inputs(model_path, annotations, paths, bootstrap, baseline)
     if out is not None and is_current(out / ".evaluate.stamp.json", inputs, _outputs(out)):
         metrics: dict[str, Any] = json.loads((out / "metrics.json").read_bytes())
-        click.echo(f"{_heading(metrics)}\n{format_table(metrics)}\nevaluate: up to date ({out})")
+        click.echo(f"{format_evaluation(metrics)}\nevaluate: up to date ({out})")
         return metrics
     for image in dataset["images"]:
         check_image(paths[image["id"]], (image["width"], image["height"]))
-    from pipeline.checkpoint import load_model  # torch: only now is it needed
-
-    model, checkpoint = load_model(model_path)
-    shared, notes = _shared_classes(checkpoint.classes, dataset["categories"], annotations)
-    results, seconds = _predict(model, dataset["images"], paths, _label_ids(checkpoint.classes, shared))
-    metrics = judge(_only(dataset, shared), results, bootstrap, checkpoint.score_threshold)
-    metrics |= _facts(checkpoint, inputs, notes) | {"latency": _latency(model, seconds)}
-    click.echo(f"{_heading(metrics)}\n{format_table(metrics)}")
+    metrics, results = _measure(model_path, annotations, dataset, paths, bootstrap, baseline)
+    metrics |= {"model_sha256": inputs["model"], "annotations_sha256": inputs["annotations"]}
+    click.echo(format_evaluation(metrics))
     if out is not None:
         write_atomic(out / "predictions.json", canonical_json(results))
         write_atomic(out / "metrics.json", canonical_json(metrics))
         write_stamp(out / ".evaluate.stamp.json", inputs, _outputs(out))
         click.echo(f"evaluate: {out / 'metrics.json'}, {out / 'predictions.json'}")
     return metrics
+
+
+def _measure(
+    model_path: Path,
+    annotations: Path,
+    dataset: dict[str, Any],
+    paths: dict[int, Path],
+    bootstrap: int,
+    baseline: str | None,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Predict and judge: the figures, and the COCO results they rest on."""
+    from pipeline.checkpoint import load_model  # torch: only now is it needed
+
+    model, checkpoint = load_model(model_path)
+    shared, notes = _shared_classes(checkpoint.classes, dataset["categories"], annotations)
+    other = _load_baseline(baseline, checkpoint, notes)
+    results, seconds = _predict(model, dataset["images"], paths, _label_ids(checkpoint.classes, shared))
+    dataset = _only(dataset, shared)
+    metrics = judge(dataset, results, bootstrap, checkpoint.score_threshold)
+    worth = None
+    if other is not None:
+        label_ids = {label: shared[name] for name, label in other.labels.items() if name in shared}
+        theirs, _ = _predict(other.model, dataset["images"], paths, label_ids, "baseline")
+        worth = _worth(other, dataset, results, theirs, bootstrap)
+    metrics |= {
+        "model": checkpoint.model,
+        "start": checkpoint.start,
+        "training": {"seconds": checkpoint.seconds, "images": checkpoint.images},
+        "notes": notes,
+        "latency": _latency(model, seconds),
+        "baseline": worth,
+    }
+    return metrics, results
+
+
+def _load_baseline(kind: str | None, checkpoint: Any, notes: list[str]) -> Any:
+    """The model to compare with; None, and a note, if neither the general one nor the start is to be had."""
+    if kind is None:
+        return None
+    from pipeline.baseline import load_baseline
+
+    try:
+        return load_baseline(kind, checkpoint)
+    except UserError as error:
+        if kind == "start":
+            raise
+        notes.append(f"nothing to compare with: {error}")
+        return None
+
+
+def _worth(
+    other: Any,
+    dataset: dict[str, Any],
+    ours: list[dict[str, Any]],
+    theirs: list[dict[str, Any]],
+    bootstrap: int,
+) -> dict[str, Any]:
+    from pipeline.baseline import compare
+
+    facts = {"kind": other.kind, "source": other.source, "fallback": other.fallback}
+    return facts | {"knows": sorted(other.labels)} | compare(dataset, ours, theirs, bootstrap)
 
 
 def _outputs(out: Path) -> list[Path]:
@@ -86,7 +148,9 @@ def _read_sound(annotations: Path) -> dict[str, Any]:
     return with_rle(dataset)
 
 
-def _inputs(model: Path, annotations: Path, paths: dict[int, Path], bootstrap: int) -> dict[str, Any]:
+def _inputs(
+    model: Path, annotations: Path, paths: dict[int, Path], bootstrap: int, baseline: str | None
+) -> dict[str, Any]:
     if not model.is_file():
         raise UserError(f"{model}: no such model; train one first (make train)")
     pictures = canonical_json([sha256_file(path) for path in paths.values()])
@@ -96,6 +160,7 @@ def _inputs(model: Path, annotations: Path, paths: dict[int, Path], bootstrap: i
         "annotations": sha256_file(annotations),
         "images": sha256_bytes(pictures),
         "bootstrap": bootstrap,
+        "baseline": baseline,
     }
 
 
@@ -129,14 +194,18 @@ def _only(dataset: dict[str, Any], shared: dict[str, int]) -> dict[str, Any]:
 
 
 def _predict(
-    model: Any, images: list[dict[str, Any]], paths: dict[int, Path], label_ids: dict[int, int]
+    model: Any,
+    images: list[dict[str, Any]],
+    paths: dict[int, Path],
+    label_ids: dict[int, int],
+    title: str = "evaluate",
 ) -> tuple[list[dict[str, Any]], list[float]]:
     """COCO results of all images, and the seconds that each took the model."""
     from pipeline.inference import predict_array, to_coco
 
     results: list[dict[str, Any]] = []
     seconds = []
-    with click.progressbar(images, label="evaluate", show_pos=True, file=sys.stderr) as bar:
+    with click.progressbar(images, label=title, show_pos=True, file=sys.stderr) as bar:
         for image in bar:
             pixels = read_rgb(paths[image["id"]], (image["width"], image["height"]))
             began = time.perf_counter()
@@ -164,20 +233,3 @@ def _latency(model: Any, seconds: list[float]) -> dict[str, Any]:
         "device": device,
         "threads": torch.get_num_threads(),
     }
-
-
-def _facts(checkpoint: Any, inputs: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    return {
-        "model": checkpoint.model,
-        "model_sha256": inputs["model"],
-        "annotations_sha256": inputs["annotations"],
-        "start": checkpoint.start,
-        "notes": notes,
-    }
-
-
-def _heading(metrics: dict[str, Any]) -> str:
-    ignored = sum(table["ignored"] for table in metrics["classes"].values())
-    heading = f"{metrics['images']} images, {ignored} ignore regions, {metrics['predictions']} predictions"
-    intervals = "; brackets: 95 % interval" if metrics["bootstrap"] else ""
-    return "\n".join([f"{heading}{intervals}", *(f"note: {note}" for note in metrics["notes"])])

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as mask_utils
 
 from pipeline.faults import is_number
 
@@ -65,6 +66,12 @@ def image_factors(image: dict[str, Any]) -> Values:
         if is_number(camera.get(key)):
             values[name] = math.degrees(camera[key])
     return values
+
+
+def detection_factors(result: dict[str, Any], image: dict[str, Any]) -> Values:
+    """What is known of a COCO result, right or wrong: its picture's factors, and its own shape."""
+    area = int(mask_utils.area(result["segmentation"]))
+    return image_factors(image) | shape_factors(result | {"area": area}, image)
 
 
 def shape_factors(thing: dict[str, Any], image: dict[str, Any]) -> Values:

@@ -7,6 +7,32 @@ from typing import Any
 from pipeline.metrics import HEADLINE
 
 
+def format_evaluation(metrics: dict[str, Any]) -> str:
+    """Lay out what ``evaluate`` says: notes, the comparison, the weakest factors, and last the table."""
+    ignored = sum(table["ignored"] for table in metrics["classes"].values())
+    heading = f"{metrics['images']} images, {ignored} ignore regions, {metrics['predictions']} predictions"
+    intervals = "; brackets: 95 % interval" if metrics["bootstrap"] else ""
+    notes = [f"note: {note}" for note in metrics["notes"]]
+    parts = [format_worth(metrics), format_weakest(metrics), format_table(metrics)]
+    return "\n".join([f"{heading}{intervals}", *notes, *filter(None, parts)])
+
+
+def format_worth(metrics: dict[str, Any]) -> str:
+    """Lay out the comparison with the baseline, a line a class: is it better, and by how much?"""
+    table = metrics["baseline"]
+    if table is None:
+        return ""
+    lines = []
+    if table["fallback"]:
+        lines.append(f"note: the general model can't be had ({table['fallback']}); compared with the start")
+    name = "COCO's general model" if table["kind"] == "coco" else "the start"
+    for class_name, scores in table["classes"].items():
+        ap, segm = number(scores["segm"]["AP"]), scores["segm"]
+        gain = number(segm["gain"]["AP"], segm["gain_interval"]["AP"])
+        lines.append(f"better than {name}? {class_name}: {scores['verdict']}, its mask AP {ap}, gain {gain}")
+    return "\n".join(lines)
+
+
 def format_table(metrics: dict[str, Any]) -> str:
     """Lay out what ``evaluate`` writes to metrics.json: one line a class, and one for all of them.
 

@@ -15,10 +15,9 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as mask_utils
 
 from pipeline.diagnosis import objects_found
-from pipeline.factors import Values, binner, image_factors, object_factors, shape_factors
+from pipeline.factors import Values, binner, detection_factors, object_factors
 from pipeline.matching import Matches
 from pipeline.metrics import scene_of
 from pipeline.proportions import Share, effective, gap_interval, wilson
@@ -102,17 +101,14 @@ def _detection_cases(
     names: dict[int, str],
 ) -> list[Case]:
     images = {image["id"]: image for image in ground_truth["images"]}
-    shared = {key: image_factors(image) for key, image in images.items()}
     _, kept = objects_found(ground_truth, results, matches, threshold)
     cases = []
     for number in np.flatnonzero(kept):
         result = results[number]
         image = images[result["image_id"]]
-        sized = result | {"area": int(mask_utils.area(result["segmentation"]))}
-        values = shared[result["image_id"]] | shape_factors(sized, image)
-        cases.append(
-            Case(names[result["category_id"]], scene_of(image), bool(matches.finds[number] >= 0), values)
-        )
+        right = bool(matches.finds[number] >= 0)
+        values = detection_factors(result, image)
+        cases.append(Case(names[result["category_id"]], scene_of(image), right, values))
     return cases
 
 
