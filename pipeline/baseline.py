@@ -72,8 +72,8 @@ def _start(checkpoint: Checkpoint) -> Baseline:
     if kind == "checkpoint":
         raise UserError("the start was a checkpoint, which is not at hand; leave --baseline out")
     config = from_table(ModelConfig, checkpoint.config | {"name": checkpoint.model, "weights": kind}, "start")
-    start = resolve(config)
     with torch.random.fork_rng(devices=[]):
+        start = resolve(config)
         torch.manual_seed(seed_of(checkpoint.seed, 0))
         model = build_model(checkpoint.model, len(checkpoint.classes) + 1, config, start.state)
     labels = {name: label for label, name in enumerate(checkpoint.classes, start=1)}

@@ -101,7 +101,7 @@ def _y(share: float) -> float:
     return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
 
 
-_TICKS = tuple((_x(n / 5), f"{n / 5:.1f}") for n in range(6))
+_TICKS = tuple((_x(n / 5), f"{n / 5:.1f}") for n in range(1, 6))
 _SHARES = tuple((_y(n / 4), f"{n / 4:.2f}", "") for n in range(5))
 """Both axes of a plot of shares."""
 

@@ -20,7 +20,8 @@ from pipeline.baseline import compare, load_baseline
 from pipeline.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.cli import main
 from pipeline.coco import convert_split, read_coco
-from pipeline.config import CocoConfig, ModelConfig
+from pipeline.config import CocoConfig, ModelConfig, Profile
+from pipeline.fit import fresh
 from pipeline.metrics import bootstrap_intervals
 from pipeline.weights import coco_path
 
@@ -102,19 +103,20 @@ def test_without_weights_it_says_so_and_takes_the_start(model: Path, split: Path
     assert read(tmp_path / "e")["baseline"] is None
 
 
-def test_the_start_is_the_one_that_training_began_with(model: Path) -> None:
-    """Built twice the same, its body that of the weights, and the caller's random numbers untouched."""
-    checkpoint = load_checkpoint(model)
+@pytest.mark.parametrize("weights", ["embedded", "none"])
+def test_the_start_is_the_one_that_training_began_with(weights: str) -> None:
+    """Weight for weight, untrained predictors too; the caller's random numbers stay as they are."""
+    config = ModelConfig(weights=weights, min_size=64, max_size=96)
+    profile = Profile(name="p", seed=3, classes=CATEGORIES, splits={}, model=config)
+    checkpoint = fresh(profile, 4, "key", torch.device("cpu"))
     torch.manual_seed(3)
-    first = load_baseline("start", checkpoint)
+    base = load_baseline("start", checkpoint)
     drawn = torch.rand(1)
     torch.manual_seed(3)
     assert torch.equal(drawn, torch.rand(1))
-    second = load_baseline("start", checkpoint)
-    ours, theirs = first.model.state_dict(), second.model.state_dict()
-    assert all(torch.equal(ours[k], theirs[k]) for k in ours)
-    assert first.labels == {"pedestrian": 1, "pallet_truck": 2}
-    assert any(not torch.equal(ours[k], v) for k, v in checkpoint.state.items())
+    state = base.model.state_dict()
+    assert all(torch.equal(state[key], value) for key, value in checkpoint.state.items())
+    assert (base.kind, base.labels) == ("start", {"pedestrian": 1, "pallet_truck": 2})
 
 
 def test_a_start_that_is_gone(model: Path, split: Path, tmp_path: Path) -> None:

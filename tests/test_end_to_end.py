@@ -22,7 +22,7 @@ PREFIX = Path(sys.prefix)
 def make(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run make in the repository, with the environment the tests run in."""
     # The tests themselves may run below a make, which would then announce each folder.
-    command = ["make", "--no-print-directory", f"VENV={PREFIX}", *map(str, arguments)]
+    command = ["make", "--no-print-directory", f"VENV={PREFIX}", "BASELINE=start", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
