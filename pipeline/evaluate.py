@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -23,6 +23,10 @@ from pipeline.out_dir import claim_out_dir
 from pipeline.stamp import is_current, write_stamp
 from pipeline.tables import format_evaluation
 from pipeline.validate import read_sound_coco
+
+if TYPE_CHECKING:
+    from pipeline.baseline import Baseline
+    from pipeline.checkpoint import Checkpoint
 
 EVALUATOR_VERSION = 2
 """Goes up when the same model and images would be judged differently."""
@@ -108,7 +112,7 @@ def _measure(
     return metrics, results
 
 
-def _load_baseline(kind: str | None, checkpoint: Any, notes: list[str]) -> Any:
+def _load_baseline(kind: str | None, checkpoint: Checkpoint, notes: list[str]) -> Baseline | None:
     """The model to compare with; None, and a note, if neither the general one nor the start is to be had."""
     if kind is None:
         return None
@@ -124,7 +128,7 @@ def _load_baseline(kind: str | None, checkpoint: Any, notes: list[str]) -> Any:
 
 
 def _worth(
-    other: Any,
+    other: Baseline,
     dataset: dict[str, Any],
     ours: list[dict[str, Any]],
     theirs: list[dict[str, Any]],

@@ -18,6 +18,8 @@ from pipeline.faults import is_number
 
 Value = float | str
 Values = dict[str, Value]
+Sorter = Callable[[Value], tuple[int, str]]
+"""From a factor's value to its bin: the place along the factor, and a name."""
 
 EDGES: dict[str, tuple[float, ...]] = {
     "distance": (2, 3, 4, 6, 8, 12, 16),
@@ -127,12 +129,11 @@ def _distance(one: list[float], two: list[float]) -> float:
 # ------------------------------------------------------------------------------ bins
 
 
-def binner(name: str, known: Iterable[Value]) -> Callable[[Value], tuple[int, str]] | None:
+def binner(name: str, known: Iterable[Value]) -> Sorter | None:
     """How to sort values of a factor into bins, from the values of all objects.
 
     Returns:
-        A function from a value to its bin's place and name; None if there is only one bin, or as many as
-        things.
+        None if there is only one bin, or as many as things.
     """
     values = list(known)
     numbers = [v for v in values if not isinstance(v, str)]

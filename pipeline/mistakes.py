@@ -10,7 +10,7 @@ import numpy as np
 from pycocotools import mask as mask_utils
 
 from pipeline.diagnosis import IOU, confused_pairs, mask_ious, objects_found
-from pipeline.matching import find_matches
+from pipeline.matching import Bools, find_matches
 
 KINDS = ("false", "missed", "mask", "confused")
 """Found where there is nothing; missed; the box is right but the mask is not; taken for another class."""
@@ -70,7 +70,7 @@ def _pair(
 
 
 def _near_pairs(
-    ground_truth: dict[str, Any], results: list[dict[str, Any]], missed: Any, false: Any
+    ground_truth: dict[str, Any], results: list[dict[str, Any]], missed: Bools, false: Bools
 ) -> list[tuple[int, int]]:
     """Pairs of a false detection and a missed object of its class whose boxes meet by IoU 0.5 or more."""
     truths = ground_truth["annotations"]

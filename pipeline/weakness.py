@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.diagnosis import objects_found
-from pipeline.factors import Values, binner, detection_factors, object_factors
+from pipeline.factors import Sorter, Values, binner, detection_factors, object_factors
 from pipeline.matching import Matches
 from pipeline.metrics import scene_of
 from pipeline.proportions import Share, effective, gap_interval, wilson
@@ -112,7 +112,7 @@ def _detection_cases(
     return cases
 
 
-def _bins(cases: list[Case], factor: str, sort: Any) -> dict[tuple[str, int, str], Bin]:
+def _bins(cases: list[Case], factor: str, sort: Sorter) -> dict[tuple[str, int, str], Bin]:
     """Every bin of a factor by class, place and name."""
     mine: defaultdict[str, list[Case]] = defaultdict(list)
     for case in cases:
@@ -122,7 +122,7 @@ def _bins(cases: list[Case], factor: str, sort: Any) -> dict[tuple[str, int, str
 
 
 def _class_bins(
-    mine: dict[str, list[Case]], factor: str, sort: Any
+    mine: dict[str, list[Case]], factor: str, sort: Sorter
 ) -> Iterator[tuple[tuple[str, int, str], Bin]]:
     for category, cases in mine.items():
         keys = [sort(case.values[factor]) for case in cases]
