@@ -58,6 +58,12 @@ def stand_in() -> None:
     torch.manual_seed(7)
     network = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=91)
     state = {k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
+    for part in (
+        "rpn.head.bbox_pred",
+        "roi_heads.box_predictor.bbox_pred",
+        "roi_heads.box_predictor.cls_score",
+    ):
+        state[f"{part}.weight"].zero_()  # random features decide nothing: boxes are anchors, scores the bias
     state["roi_heads.box_predictor.cls_score.bias"][1] = 20.0
     coco_path().parent.mkdir(parents=True)
     torch.save(state, coco_path())
