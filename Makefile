@@ -13,11 +13,11 @@ READY := $(VENV)/.ready
 SPLITS := train val test
 
 .DEFAULT_GOAL := help
-.PHONY: help all setup check people render coco train evaluate report preview test test-slow lint format doctor clean
+.PHONY: help all setup check people render coco train evaluate report preview test test-slow lint format doctor golden check-golden clean
 .NOTPARALLEL:
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PROFILE=smoke|default|full, or the path of your own profile; results go to build/PROFILE/"
 
 all: report ## From nothing to a fine-tuned model and its report
@@ -62,6 +62,14 @@ report: evaluate ## One HTML page about the run
 
 preview: coco ## Contact sheet of the training split with its masks
 	@$(TOOL) preview $(RUN)/train --out $(RUN)/preview.png
+
+check-golden: $(READY) ## Render the golden frames and compare them with those in tests/golden/
+	@$(TOOL) people --profile tests/golden/golden.toml --out build/golden/people
+	@$(PY) -m tests.golden.compare --people build/golden/people --out build/golden/golden
+
+golden: $(READY) ## Renew the golden frames, after raising RENDER_VERSION
+	@$(TOOL) people --profile tests/golden/golden.toml --out build/golden/people
+	@$(PY) -m tests.golden.compare --people build/golden/people --out build/golden/golden --renew
 
 test: $(READY) ## The tests that run within minutes
 	@$(PY) -m pytest -m "not slow"

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from blender.contract import UserError, canonical_json, from_table, load_profile, sha256_bytes
+from blender.lenses import LENSES
 from blender.objects import kind
+from blender.ranges import check_names
 
-RENDER_VERSION = 1
+RENDER_VERSION = 2
 """Raise it whenever the same profile and seed give other pixels."""
 
 
@@ -47,13 +49,12 @@ class RenderConfig:
 
 
 @dataclass(frozen=True)
-class CameraConfig:
-    """[scene.camera]: a camera on a vehicle or in the hand."""
+class MountConfig:
+    """[scene.camera.mounts.NAME]: what carries the camera, and how it looks from there."""
 
+    weight: float = 1.0
     height: tuple[float, float] = (0.4, 1.7)
-    """Metres above the floor."""
-    fov: tuple[float, float] = (55.0, 95.0)
-    """Horizontal field of view, degrees."""
+    """Metres above the floor; kept below the roof."""
     pitch: tuple[float, float] = (-12.0, 4.0)
     """Degrees above the horizon."""
     yaw: tuple[float, float] = (-18.0, 18.0)
@@ -62,11 +63,31 @@ class CameraConfig:
     """Degrees."""
 
     def __post_init__(self) -> None:
-        _ordered(height=self.height, fov=self.fov, pitch=self.pitch, yaw=self.yaw, roll=self.roll)
+        _ordered(height=self.height, pitch=self.pitch, yaw=self.yaw, roll=self.roll)
         if self.height[0] <= 0:
             raise ValueError("height must be above the floor")
-        if self.fov[0] <= 1 or self.fov[1] >= 170:
-            raise ValueError("fov must lie in 1..170 degrees; this lens model is perspective")
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """[scene.camera]: its mounts and lenses."""
+
+    mounts: dict[str, MountConfig] = field(default_factory=lambda: {"vehicle": MountConfig()})
+    lenses: dict[str, float] = field(default_factory=lambda: {"perspective": 1.0})
+    """Weight of each lens: a key of ``blender.lenses.LENSES``."""
+    fov: tuple[float, float] = (55.0, 95.0)
+    """Horizontal field of view of perspective lenses, degrees ..."""
+    fisheye_fov: tuple[float, float] = (85.0, 120.0)
+    """... and of fisheye lenses."""
+
+    def __post_init__(self) -> None:
+        _ordered(fov=self.fov, fisheye_fov=self.fisheye_fov)
+        if not self.mounts:
+            raise ValueError("mounts must name at least one")
+        check_names("lenses", self.lenses, LENSES)
+        for low, high in (self.fov, self.fisheye_fov):
+            if low <= 1 or high >= 170:
+                raise ValueError("fov must lie in 1..170 degrees")
 
 
 @dataclass(frozen=True)
@@ -111,6 +132,16 @@ class SensorConfig:
     """Share of light lost in the corners."""
     noise: tuple[float, float] = (0.002, 0.02)
     """Standard deviation at mid-grey, as a share of white."""
+    aberration: tuple[float, float] = (0.0, 0.0015)
+    """Lateral chromatic aberration: how much wider red lands than green, and blue less wide, as a share."""
+    defocus: tuple[float, float] = (0.0, 0.0016)
+    """Radius of the blur disc, as a share of the image's width."""
+    glare: tuple[float, float] = (0.0, 0.08)
+    """Share of light that strays around bright windows and lamps."""
+    jpeg: float = 0.5
+    """Share of frames compressed by the camera ..."""
+    jpeg_quality: tuple[float, float] = (45.0, 92.0)
+    """... and how well, 1 to 100."""
     motion_blur: float = 0.15
     """Share of frames with motion blur ..."""
     motion_length: tuple[float, float] = (0.003, 0.02)
@@ -181,6 +212,13 @@ class Config:
     scene: SceneConfig
     ranges: dict[str, Any]
     """Parsed ranges: "hall", "rack", "pallet" and one per object table."""
+    folder: Path = Path()
+    """The profile's, which the files it names are relative to."""
+
+    def files(self) -> dict[str, Path]:
+        """The files that objects are made of, by the name the profile gives them."""
+        names = [r.file for r in self.ranges.values() if hasattr(r, "file")]
+        return {name: (self.folder / name).resolve() for name in names}
 
     def fingerprint(self, blender_version: str, assets_digest: str) -> str:
         """Hash of everything that decides the pixels of this split's frames."""
@@ -224,7 +262,7 @@ def load_config(path: Path, split: str | None = None) -> Config:
         ranges={},
     )
     _check(config, path)
-    return replace(config, ranges=_parse_ranges(scene, path))
+    return replace(config, ranges=_parse_ranges(scene, path), folder=path.parent)
 
 
 def _check(config: Config, path: Path) -> None:

@@ -89,8 +89,10 @@ def write_atomic(path: Path, data: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         fragment.replace(path)
-    except BaseException:
+    except BaseException as error:
         fragment.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # a write that fails does not say where, and a fragment is no help
         raise
 
 

@@ -18,6 +18,9 @@ from blender.placement import Edge, Plan, corners_of, is_free, place, try_to_pla
 from blender.ranges import chance, integer, pick, uniform
 from blender.scene import CameraSpec, LampSpec, ObjectSpec, SceneSpec
 
+UNDER_ROOF = 0.9
+"""A camera keeps at least so far below the roof, clear of lamps and beams, metres."""
+
 
 def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> SceneSpec:
     """Draw one frame's scene."""
@@ -48,18 +51,7 @@ def _start(config: Config, rng: np.random.Generator, assets: Assets, **fixed: fl
     """An empty hall with the camera in it."""
     building = {**hall.sample(config.ranges["hall"], rng, assets), **fixed}
     x0, x1, y0, y1 = hall.footprint(building, assets)
-    camera = config.scene.camera
-    spot = CameraSpec(
-        position=(
-            uniform((0.4, 1.6), rng),
-            uniform((0.25 * y0, 0.25 * y1), rng),
-            uniform(camera.height, rng),
-        ),
-        yaw=float(np.radians(uniform(camera.yaw, rng))),
-        pitch=float(np.radians(uniform(camera.pitch, rng))),
-        roll=float(np.radians(uniform(camera.roll, rng))),
-        fov=float(np.radians(uniform(camera.fov, rng))),
-    )
+    spot = _camera(config, building["height"], (y0, y1), rng)
     edges = [Edge(1, x1, -1, (y0, y1)), Edge(0, y0, 1, (x0, x1)), Edge(0, y1, -1, (x0, x1))]
     plan = Plan([ObjectSpec("hall", building)], [], edges, (x0, x1, y0, y1), spot)
     plan.taken.append(corners_of((-0.5, 0.6, -0.4, 0.4), spot.position, spot.yaw))
@@ -68,6 +60,27 @@ def _start(config: Config, rng: np.random.Generator, assets: Assets, **fixed: fl
             corners_of((-0.2, 0.2, -0.2, 0.2), (x, y, 0.0), 0.0) for x, y, _ in hall.columns(building)
         ]
     return plan
+
+
+def _camera(config: Config, roof: float, across: tuple[float, float], rng: np.random.Generator) -> CameraSpec:
+    """At the hall's near end, on a mount and behind a lens of the profile."""
+    camera = config.scene.camera
+    name = pick({key: mount.weight for key, mount in camera.mounts.items()}, rng)
+    mount, lens = camera.mounts[name], pick(camera.lenses, rng)
+    fov = camera.fov if lens == "perspective" else camera.fisheye_fov
+    return CameraSpec(
+        position=(
+            uniform((0.4, 1.6), rng),
+            uniform((0.25 * across[0], 0.25 * across[1]), rng),
+            min(uniform(mount.height, rng), round(roof - UNDER_ROOF, 3)),
+        ),
+        yaw=float(np.radians(uniform(mount.yaw, rng))),
+        pitch=float(np.radians(uniform(mount.pitch, rng))),
+        roll=float(np.radians(uniform(mount.roll, rng))),
+        fov=float(np.radians(uniform(fov, rng))),
+        lens=lens,
+        mount=name,
+    )
 
 
 def _rack_row(
@@ -138,9 +151,9 @@ def _staging(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
     plan = _start(config, rng, assets)
     _, length, low, high = plan.room
     style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
-    if chance(0.7, rng):
+    if chance(0.85, rng):
         _rack_row(plan, config, rng, assets, length - 1.3, -1, low + 0.4, high - 0.4, style, axis=1)
-    if chance(0.5, rng):
+    if chance(0.7, rng):
         side = int(rng.choice([-1, 1]))
         _rack_row(
             plan, config, rng, assets, side * (high - 1.3), -side, rng.uniform(2.5, 5), length - 2.0, style
@@ -210,6 +223,10 @@ def _sensor(config: Config, rng: np.random.Generator) -> dict[str, Any]:
         "saturation": uniform(sensor.saturation, rng),
         "vignetting": uniform(sensor.vignetting, rng),
         "noise": uniform(sensor.noise, rng),
+        "aberration": uniform(sensor.aberration, rng),
+        "defocus": uniform(sensor.defocus, rng),
+        "glare": uniform(sensor.glare, rng),
+        "jpeg": uniform(sensor.jpeg_quality, rng) if chance(sensor.jpeg, rng) else 0.0,
         "motion_length": uniform(sensor.motion_length, rng) if moving else 0.0,
         "motion_angle": uniform((0.0, 0.4), rng),
         "sharpening": uniform(sensor.sharpening, rng),

@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 
 from blender.config import Config, ObjectConfig
+from blender.lenses import project
 from blender.objects import Assets, kind, pallet, pallet_truck, pedestrian
 from blender.ranges import chance, integer
 from blender.scene import CameraSpec, ObjectSpec
+from blender.trucks.chassis import fork_top
 
 GAP = 0.03
 """Least space between two footprints, metres."""
+WAIST = 0.5
+"""Height of the point that must be in view, metres."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ def place(
     hull = _hull(group, shapes)
     for _ in range(80):
         position, yaw = _spots(plan, table, hull, parked, rng)
-        if not _in_view(plan, table, position):
+        if not _in_view(plan, config, table, position):
             continue
         placed = [_attached(s, position, yaw) for s in group]
         corners = [corners_of(f, s.position, s.yaw) for f, s in zip(shapes, placed, strict=True)]
@@ -160,12 +164,16 @@ def _row(
     return row
 
 
-def _in_view(plan: Plan, table: ObjectConfig, position: tuple[float, float, float]) -> bool:
-    """Is a point within the table's distances and in, or just out of, the camera's view?"""
+def _in_view(plan: Plan, config: Config, table: ObjectConfig, position: tuple[float, float, float]) -> bool:
+    """Is a point within the table's distances, and in or just out of the camera's view?"""
     x, y = position[0] - plan.camera.position[0], position[1] - plan.camera.position[1]
-    off = (np.arctan2(y, x) - plan.camera.yaw + np.pi) % (2 * np.pi) - np.pi
     near, far = table.distance
-    return bool(near <= np.hypot(x, y) <= far and abs(off) < 0.54 * plan.camera.fov)
+    if not near <= np.hypot(x, y) <= far:
+        return False
+    width, height = config.render.width, config.render.height
+    waist = np.array([[position[0], position[1], WAIST]])
+    ((u, v),), (depth,) = project(waist, plan.camera, width, height)
+    return bool(depth > 0 and abs(u / width - 0.5) < 0.54 and abs(v / height - 0.5) < 0.6)
 
 
 def _attached(spec: ObjectSpec, position: tuple[float, float, float], yaw: float) -> ObjectSpec:
@@ -195,13 +203,18 @@ def _equip_truck(
     params = dict(truck.params)
     if chance(config.scene.loaded, rng) and params["fork_length"] > 1.0 and params["overall_width"] < 0.58:
         load = pallet.sample(config.ranges["pallet"], rng, assets)
-        # The forks' top (0.085 m lowered) meets the boards under the pallet's deck (0.100 m).
-        lift = max(0.0, 0.085 + params["lift"] - 0.100)
-        group.append(ObjectSpec("pallet", load, (0.19 + pallet.LENGTH / 2, 0.0, round(lift, 4))))
-    operator = _operator(config, rng, assets) if chance(config.scene.operated, rng) else None
+        # The forks' top meets the boards under the pallet's deck, 0.100 m above its feet.
+        lift = max(0.0, fork_top(params) - 0.100)
+        group.append(
+            ObjectSpec(
+                "pallet", load, (pallet_truck.backrest(params) + pallet.LENGTH / 2, 0.0, round(lift, 4))
+            )
+        )
+    steered = params["variant"] in pallet_truck.STEERED_ON_FOOT and chance(config.scene.operated, rng)
+    operator = _operator(config, rng, assets) if steered else None
     if operator is not None:
         hands = pedestrian.grip(operator.params, assets)
-        height = float(np.clip(hands[2] - pallet_truck.PIVOT[2], 0.2, params["tiller_length"] - 0.05))
+        height = float(np.clip(hands[2] - pallet_truck.pivot(params)[2], 0.2, params["tiller_length"] - 0.05))
         params["tiller_angle"] = round(float(np.arccos(height / (params["tiller_length"] - 0.03))), 4)
         params["tiller_turn"] = 0.0
         handle = pallet_truck.handle_point(params)

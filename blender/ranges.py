@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -27,3 +27,9 @@ def pick(weights: Mapping[str, float], rng: np.random.Generator) -> str:
     names = list(weights)
     total = np.array([weights[name] for name in names], float)
     return names[int(rng.choice(len(names), p=total / total.sum()))]
+
+
+def check_names(what: str, weights: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ValueError if a weight has a name that nothing is known by; a profile's reader passes it on."""
+    if unknown := sorted(set(weights) - set(known)):
+        raise ValueError(f"{what}: unknown '{unknown[0]}'; known: {', '.join(known)}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from blender.contract import Instance
+from blender.lenses import project
 from blender.mesh import Floats
 from blender.objects import Assets, kind
 from blender.scene import CameraSpec
-from blender.stage import Placed, project, to_world
+from blender.stage import Placed, to_world
 
 LIMB = 0.16
 """A joint lies at most this far below the skin, metres; a hit of the own body before that hides it."""

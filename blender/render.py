@@ -39,6 +39,7 @@ from blender.contract import (
     write_atomic,
 )
 from blender.layout import sample_scene
+from blender.lenses import focal_length
 from blender.objects import Assets, load_assets
 from blender.png import encode_png
 from blender.progress import Progress
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--save-blend", type=Path, help="write the scene of --frame as a .blend, and stop")
     parser.add_argument("--frame", type=int, default=0, help="the frame for --save-blend")
     parser.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    parser.add_argument("--member", action="store_true", help=argparse.SUPPRESS)  # one of ``run_workers``
     return parser
 
 
@@ -95,7 +97,7 @@ def run(options: argparse.Namespace) -> None:
         UserError: a wrong profile, missing people, or a folder that holds something else.
     """
     config = load_config(options.profile, options.split)
-    assets = load_assets(options.people)
+    assets = load_assets(options.people, config.files())
     if options.save_blend:
         _save_blend(options, config, assets)
         return
@@ -110,7 +112,7 @@ def run(options: argparse.Namespace) -> None:
         _render_all(options, config, assets, fingerprint, todo, len(mine))
     elif not options.quiet:
         print(f"render {config.split}: up to date", flush=True)
-    if not options.quiet:
+    if not options.member:
         _write_manifest(options.out, config, fingerprint)
 
 
@@ -246,9 +248,10 @@ def _render_frame(
 def _camera(spec: SceneSpec, width: int, height: int) -> dict[str, Any]:
     """Lens model, intrinsics in pixels, pose in metres and radians."""
     camera = spec.camera
-    focal = width / 2 / float(np.tan(camera.fov / 2))
+    focal = focal_length(camera, width)
     return {
-        "lens": "perspective",
+        "lens": camera.lens,
+        "mount": camera.mount,
         "fx": round(focal, 4),
         "fy": round(focal, 4),
         "cx": width / 2,

@@ -23,7 +23,7 @@ class ObjectSpec:
 
 @dataclass(frozen=True)
 class CameraSpec:
-    """A perspective camera; yaw from +x to +y, pitch up, roll about the view."""
+    """A camera; yaw from +x to +y, pitch up, roll about the view."""
 
     position: tuple[float, float, float]
     yaw: float
@@ -31,6 +31,10 @@ class CameraSpec:
     roll: float
     fov: float
     """Horizontal, radians."""
+    lens: str = "perspective"
+    """A key of ``blender.lenses.LENSES``."""
+    mount: str = ""
+    """The profile's name for what carries it."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""From linear light to an 8-bit photograph: metering, white balance, blur, tone, noise. Numpy only."""
+"""From linear light to an 8-bit photograph. Numpy only.
+
+In the order of a camera: what the lens does to light, then the sensor's noise, tone, sharpening and JPEG.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from blender.jpeg import compress
 from blender.mesh import Floats
 
 
@@ -15,6 +19,9 @@ def expose(light: np.ndarray, sensor: dict[str, Any], rng: np.random.Generator) 
     image *= 0.18 / metered(image) * 2.0 ** sensor["exposure"]
     gain = sensor["white_balance"]
     image *= np.array([1 + gain, 1.0, 1 - gain])
+    image = glare(image, sensor["glare"])
+    image = defocus(image, sensor["defocus"] * image.shape[1])
+    image = aberration(image, sensor["aberration"])
     image *= vignette(image.shape[0], image.shape[1], sensor["vignetting"])[..., None]
     if sensor["motion_length"] > 0:
         image = motion_blur(image, sensor["motion_length"] * image.shape[1], sensor["motion_angle"])
@@ -24,7 +31,9 @@ def expose(light: np.ndarray, sensor: dict[str, Any], rng: np.random.Generator) 
     # Shot noise grows with the square root of the signal; read noise is what stays in the dark.
     spread = sensor["noise"] * np.sqrt(0.15 + np.clip(image, 0, 1)) / np.sqrt(0.65)
     image = image + rng.standard_normal(image.shape) * spread
-    image = sharpen(image, sensor["sharpening"])
+    image = np.clip(sharpen(image, sensor["sharpening"]), 0, 1)
+    if sensor["jpeg"] > 0:
+        image = compress(image, sensor["jpeg"])
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
@@ -83,3 +92,54 @@ def sharpen(image: Floats, strength: float) -> Floats:
         first, middle, last = (np.take(padded, range(k, k + image.shape[axis]), axis) for k in range(3))
         blurred = (first + 2 * middle + last) / 4
     return image + strength * (image - blurred)
+
+
+def defocus(image: Floats, radius: float) -> Floats:
+    """Blur by a disc of ``radius`` pixels, approximated by a Gaussian of equal variance (radius / 2)."""
+    return image if radius < 0.2 else gaussian(image, radius / 2)
+
+
+def gaussian(image: Floats, sigma: float) -> Floats:
+    """Separable Gaussian blur of (H, W, C), the border repeated."""
+    reach = max(1, int(np.ceil(2.5 * sigma)))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    kernel /= kernel.sum()
+    for axis in (0, 1):
+        padded = np.pad(image, [(reach, reach) if a == axis else (0, 0) for a in range(3)], mode="edge")
+        length = image.shape[axis]
+        image = sum(
+            (w * padded[(slice(None),) * axis + (slice(k, k + length),)] for k, w in enumerate(kernel)),
+            start=np.zeros_like(image),
+        )
+    return image
+
+
+def glare(image: Floats, share: float) -> Floats:
+    """Let part of the light above white stray widely: blurred at an eighth of the size, and added."""
+    if share <= 0:
+        return image
+    height, width = image.shape[:2]
+    bright = np.maximum(image - 1.0, 0.0)
+    small = bright[: height // 8 * 8, : width // 8 * 8].reshape(height // 8, 8, width // 8, 8, 3).mean((1, 3))
+    wide = gaussian(small, max(1.0, width / 8 * 0.03)).repeat(8, 0).repeat(8, 1)
+    wide = np.pad(wide, ((0, height - len(wide)), (0, width - wide.shape[1]), (0, 0)), mode="edge")
+    return image + share * gaussian(wide, 4.0)
+
+
+def aberration(image: Floats, amount: float) -> Floats:
+    """Magnify red and reduce blue about the middle by ``amount``, a share (bilinear)."""
+    if amount <= 0:
+        return image
+    out = image.copy()
+    for channel, scale in ((0, 1 / (1 + amount)), (2, 1 + amount)):
+        out[..., channel] = _magnified(_magnified(image[..., channel], scale).T, scale).T
+    return out
+
+
+def _magnified(plane: Floats, scale: float) -> Floats:
+    """Resample the rows of (H, W) about their middle; ``scale`` below 1 enlarges."""
+    count = len(plane)
+    at = np.clip((np.arange(count) - (count - 1) / 2) * scale + (count - 1) / 2, 0, count - 1)
+    below = np.minimum(at.astype(int), count - 2)
+    part = (at - below)[:, None]
+    return plane[below] * (1 - part) + plane[below + 1] * part

@@ -8,8 +8,9 @@ from typing import Any
 import bpy
 import numpy as np
 
-from blender.config import Config
+from blender.config import Config, RenderConfig
 from blender.contract import canonical_json
+from blender.lenses import LENSES, camera_axes
 from blender.materials import shader
 from blender.mesh import Floats, Part
 from blender.objects import Assets, kind
@@ -38,7 +39,7 @@ def build_scene(spec: SceneSpec, config: Config, assets: Assets) -> list[Placed]
     for index, item in enumerate(spec.objects):
         key = canonical_json([item.builder, item.params])
         if key not in meshes:  # equal objects share one mesh
-            meshes[key] = _mesh(kind(item.builder).build(item.params, assets), item.builder)
+            meshes[key] = _make(item, assets)
         mesh, vertices, triangles = meshes[key]
         thing = bpy.data.objects.new(f"{index:04d} {item.builder}", mesh)
         thing.location, thing.rotation_euler = item.position, (0.0, 0.0, item.yaw)
@@ -49,9 +50,23 @@ def build_scene(spec: SceneSpec, config: Config, assets: Assets) -> list[Placed]
     for lamp in spec.lamps:
         _lamp(scene, lamp, spec.temperature)
     _world(scene, spec.ambient)
-    _camera(scene, spec.camera)
+    _camera(scene, spec.camera, config.render)
     _cycles(scene, config)
     return placed
+
+
+def _make(item: ObjectSpec, assets: Assets) -> tuple[Any, Floats, np.ndarray]:
+    """The bpy mesh of an object, its vertices (V, 3) and its triangles (T, 3), in the object's frame."""
+    module = kind(item.builder)
+    if not hasattr(module, "load"):
+        return _mesh(module.build(item.params, assets), item.builder)
+    mesh = module.load(item.params, assets)
+    mesh.calc_loop_triangles()
+    vertices = np.empty(len(mesh.vertices) * 3, np.float32)
+    triangles = np.empty(len(mesh.loop_triangles) * 3, np.int32)
+    mesh.vertices.foreach_get("co", vertices)
+    mesh.loop_triangles.foreach_get("vertices", triangles)
+    return mesh, vertices.reshape(-1, 3).astype(float), triangles.reshape(-1, 3)
 
 
 def to_world(points: Floats, item: ObjectSpec) -> Floats:
@@ -128,33 +143,12 @@ def _world(scene: Any, ambient: float) -> None:
     scene.world = world
 
 
-def camera_axes(camera: CameraSpec) -> Floats:
-    """The camera's right, up and backward directions in the world, as the columns of (3, 3)."""
-    cy, sy = np.cos(camera.yaw), np.sin(camera.yaw)
-    cp, sp = np.cos(camera.pitch), np.sin(camera.pitch)
-    forward = np.array([cy * cp, sy * cp, sp])
-    right = np.array([sy, -cy, 0.0])
-    up = np.cross(right, forward)
-    c, s = np.cos(camera.roll), np.sin(camera.roll)
-    return np.stack([c * right + s * up, c * up - s * right, -forward], 1)
-
-
-def project(points: Floats, camera: CameraSpec, width: int, height: int) -> tuple[Floats, Floats]:
-    """Pixel coordinates (N, 2), from the image's top left corner, and depth (N,) in metres along the view."""
-    local = (points - np.asarray(camera.position)) @ camera_axes(camera)
-    depth = -local[:, 2]
-    focal = width / 2 / np.tan(camera.fov / 2)
-    safe = np.where(np.abs(depth) < 1e-6, 1e-6, depth)
-    return np.stack(
-        [width / 2 + focal * local[:, 0] / safe, height / 2 - focal * local[:, 1] / safe], 1
-    ), depth
-
-
-def _camera(scene: Any, camera: CameraSpec) -> None:
+def _camera(scene: Any, camera: CameraSpec, render: RenderConfig) -> None:
     import mathutils
 
     data = bpy.data.cameras.new("camera")
-    data.sensor_fit, data.angle, data.clip_start, data.clip_end = "HORIZONTAL", camera.fov, 0.02, 500.0
+    LENSES[camera.lens].set_up(data, camera, render.width, render.height)
+    data.clip_start, data.clip_end = 0.02, 500.0
     thing = bpy.data.objects.new("camera", data)
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = camera_axes(camera), camera.position

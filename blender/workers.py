@@ -78,5 +78,5 @@ def _arguments(options: Namespace, threads: int) -> list[str]:
         "--frames": options.frames,
         "--workers": 1,
     }
-    flags = ["--quiet", *(["--update"] if options.update else [])]
+    flags = ["--quiet", "--member", *(["--update"] if options.update else [])]
     return [text for name, value in values.items() for text in (name, str(value))] + flags

@@ -36,10 +36,12 @@ def _augment_indexed(config: TrainConfig, seed: int, epoch: int, sample: Sample,
 
 
 def augment(sample: Sample, config: TrainConfig, rng: Rng) -> Sample:
-    """Draw one variation of a sample, of the same size; masks and boxes stay true."""
+    """Draw one variation of a sample, of ``config.crop`` times its size; masks and boxes stay true."""
     if rng.random() < config.flip:
         sample = flip(sample)
-    sample = zoom(sample, float(np.exp(rng.uniform(*np.log(config.scale_jitter)))), rng)
+    scale = float(np.exp(rng.uniform(*np.log(config.scale_jitter))))
+    aim = object_to_show(sample, rng) if rng.random() < config.focus else None
+    sample = zoom(sample, scale, rng, crop=config.crop, aim=aim)
     image, target = sample
     if config.photometric > 0:
         image = photometric(image, config.photometric, rng)
@@ -65,17 +67,36 @@ def flip(sample: Sample) -> Sample:
     return image.flip(2), {**target, "masks": masks, "boxes": boxes_of(masks), "ignore": ignore}
 
 
-def zoom(sample: Sample, scale: float, rng: Rng) -> Sample:
-    """Enlarge by ``scale`` and crop, or reduce and pad, to the same size, at a random place.
+def object_to_show(sample: Sample, rng: Rng) -> tuple[float, float] | None:
+    """The middle (x, y) of one object: first its class is drawn, so that rare ones are seen as often."""
+    _, target = sample
+    labels = target["labels"]
+    if not len(labels):
+        return None
+    classes = labels.unique().tolist()
+    of_class = (labels == classes[int(rng.integers(len(classes)))]).nonzero()[:, 0].tolist()
+    left, top, right, bottom = target["boxes"][of_class[int(rng.integers(len(of_class)))]].tolist()
+    return (left + right) / 2, (top + bottom) / 2
 
-    What lies outside the picture is its mean colour. Objects that leave it are dropped; of those
-    that all but leave it, the rest becomes an ignore region.
+
+def zoom(
+    sample: Sample, scale: float, rng: Rng, *, crop: float = 1.0, aim: tuple[float, float] | None = None
+) -> Sample:
+    """Enlarge or reduce by ``scale`` and cut out ``crop`` times the picture's size.
+
+    The place is random, or has the point ``aim`` (x, y) in its middle half. What lies outside the picture
+    is its mean colour. Objects that leave it are dropped; of those that all but leave it, the rest becomes an
+    ignore region.
     """
     image, target = sample
-    height, width = image.shape[1:]
+    full_height, full_width = image.shape[1:]
+    height, width = max(1, round(full_height * crop)), max(1, round(full_width * crop))
     high, wide = max(1, round(height / scale)), max(1, round(width / scale))  # the window looked through
-    top, left = _between(height - high, rng), _between(width - wide, rng)
-    box = [max(0, -left), max(0, -top), max(0, left + wide - width), max(0, top + high - height)]
+    top, left = _between(full_height - high, rng), _between(full_width - wide, rng)
+    if aim is not None:
+        top = _near(aim[1] - rng.uniform(0.25, 0.75) * high, full_height - high)
+        left = _near(aim[0] - rng.uniform(0.25, 0.75) * wide, full_width - wide)
+    box = [max(0, -left), max(0, -top), max(0, left + wide - full_width), max(0, top + high - full_height)]
     window = (slice(max(0, top), top + high), slice(max(0, left), left + wide))
 
     mean = image.mean((1, 2), keepdim=True)
@@ -88,6 +109,10 @@ def zoom(sample: Sample, scale: float, rng: Rng) -> Sample:
     ignore = (target["ignore"] - torch.tensor([left, top, left, top])) * ratio
     ignore = ignore.clamp(min=0).minimum(torch.tensor([width, height] * 2))
     return image, _drop_lost({**target, "masks": masks, "ignore": ignore})
+
+
+def _near(wanted: float, slack: int) -> int:
+    return round(min(max(wanted, min(0, slack)), max(0, slack)))
 
 
 def _between(slack: int, rng: Rng) -> int:

@@ -12,6 +12,8 @@ from blender.contract import UserError
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
+EXTRA = click.option("--extra", multiple=True, metavar="FILE:IMAGES", help="One more COCO set; repeatable.")
+MAP = click.option("--map", "mapping", multiple=True, metavar="CATEGORY=CLASS", help="What a category means.")
 PROFILE = click.option("--profile", type=FILE, required=True, help="The TOML file that describes the run.")
 
 
@@ -79,11 +81,23 @@ def coco(profile: Path, split_dir: Path) -> None:
 @main.command()
 @click.argument("file", type=FILE)
 @click.option("--images", type=FOLDER, help="Check the image files too.")
-def validate(file: Path, images: Path | None) -> None:
+@click.option("--fix", type=FILE, metavar="OUT", help="Write a repaired copy and say what was changed.")
+def validate(file: Path, images: Path | None, fix: Path | None) -> None:
     """Check a COCO instance file, anybody's: name every fault, its place and its cure."""
     from pipeline.validate import validate_file
 
-    sys.exit(2 if validate_file(file, images) else 0)
+    sys.exit(2 if validate_file(file, images, fix) else 0)
+
+
+@main.command()
+@click.argument("split_dir", type=FOLDER)
+@click.option("--to", required=True, help="coco-polygons, yolo-seg or imagefolder (Hugging Face).")
+@click.option("--out", type=FOLDER, required=True, help="A folder for the result alone.")
+def convert(split_dir: Path, to: str, out: Path) -> None:
+    """Write a split (images/ and annotations.json) in another tool's format."""
+    from pipeline.exporters import convert_set
+
+    convert_set(split_dir, to, out)
 
 
 @main.command()
@@ -99,16 +113,41 @@ def preview(split_dir: Path, out: Path, count: int, columns: int) -> None:
 
 
 @main.command()
+@click.argument("sets", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="SET [SET]")
+@click.option("--out", type=FOLDER, required=True, help="Gets stats.json and stats.png.")
+def stats(sets: tuple[Path, ...], out: Path) -> None:
+    """Count classes, sizes, distances, visibility and positions; two SETs (COCO files or splits) compare."""
+    from pipeline.stats import write_stats
+
+    write_stats(sets, out)
+
+
+@main.command()
+@click.argument("splits", type=FOLDER, nargs=-1, required=True, metavar="SPLIT_DIR...")
+@click.option("--out", type=FILE, required=True, help="The Markdown file to write.")
+def card(splits: tuple[Path, ...], out: Path) -> None:
+    """Write the data set's card: what is in the splits, and what made them."""
+    from pipeline.card import write_card
+
+    write_card(splits, out)
+
+
+@main.command()
 @PROFILE
 @click.option("--train", "train_dir", type=FOLDER, required=True, help="Split folder to learn from.")
 @click.option("--val", "val_dir", type=FOLDER, required=True, help="Split folder that picks the best epoch.")
 @click.option("--out", type=FOLDER, required=True, help="Gets model.pt, last.pt, metrics.jsonl.")
-def train(profile: Path, train_dir: Path, val_dir: Path, out: Path) -> None:
-    """Fine-tune Mask R-CNN on a rendered split."""
+@EXTRA
+@MAP
+def train(
+    profile: Path, train_dir: Path, val_dir: Path, out: Path, extra: tuple[str, ...], mapping: tuple[str, ...]
+) -> None:
+    """Fine-tune Mask R-CNN on a rendered split, and on any COCO sets beside it."""
     from pipeline.config import read_profile
+    from pipeline.mixing import with_extra
     from pipeline.train import train as run
 
-    run(read_profile(profile), train_dir, val_dir, out)
+    run(with_extra(read_profile(profile), extra, mapping), train_dir, val_dir, out)
 
 
 @main.command()
@@ -117,16 +156,26 @@ def train(profile: Path, train_dir: Path, val_dir: Path, out: Path) -> None:
 @click.option("--images", type=FOLDER, required=True, help="Folder of the images it names.")
 @click.option("--out", type=FOLDER, help="Gets metrics.json and predictions.json.")
 @click.option("--bootstrap", default=200, show_default=True, help="Resamples for 95 % intervals; 0: none.")
+@EXTRA
+@MAP
 @click.option(
     "--baseline", type=click.Choice(["coco", "start"]), help="Compare: the general COCO model, or the start."
 )
 def evaluate(
-    model: Path, annotations: Path, images: Path, out: Path | None, bootstrap: int, baseline: str | None
+    model: Path,
+    annotations: Path,
+    images: Path,
+    out: Path | None,
+    bootstrap: int,
+    extra: tuple[str, ...],
+    mapping: tuple[str, ...],
+    baseline: str | None,
 ) -> None:
-    """Print COCO box and mask AP of MODEL on any COCO file and image folder."""
+    """Print COCO box and mask AP of MODEL on any COCO file and image folder, or several."""
     from pipeline.evaluate import evaluate as run
+    from pipeline.mixing import parse_sets
 
-    run(model, annotations, images, out, bootstrap, baseline)
+    run(model, annotations, images, out, bootstrap, parse_sets(annotations, images, extra, mapping), baseline)
 
 
 @main.command()

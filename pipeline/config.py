@@ -40,10 +40,24 @@ class ModelConfig:
     """... unless the longer side would exceed this."""
     box_score_thresh: float = 0.05
     detections_per_img: int = 100
+    box_nms_thresh: float = 0.5
+    """Overlap (IoU) from which the less sure of two boxes of a class is dropped."""
 
     def __post_init__(self) -> None:
         if self.min_size < 32 or self.max_size < self.min_size:
             raise ValueError("min_size must be at least 32, and max_size not below it")
+
+
+@dataclass(frozen=True)
+class ExtraSet:
+    """[[train.extra]]: labelled photographs, or anybody's COCO set, beside the renders."""
+
+    annotations: str
+    """A COCO instances file."""
+    images: str
+    """The folder that its file_name entries lie in."""
+    map: dict[str, str] = field(default_factory=dict)
+    """The file's category to the profile's class; a category named like a class needs no entry."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,8 @@ class TrainConfig:
     trainable: tuple[str, ...] = ("heads", "fpn")
     """Parts that learn: "heads", "fpn", "stage4", "stage3", "stage2", "stage1"; the rest is frozen."""
     epochs: int = 10
+    passes: int = 1
+    """How often an epoch goes through the images, each time another view of them; then it validates."""
     pretrained_epochs: int = 0
     """Epochs where the start detects already (COCO's weights, a checkpoint); 0: ``epochs``."""
     batch_size: int = 2
@@ -75,9 +91,13 @@ class TrainConfig:
     """Probability of a horizontal flip."""
     scale_jitter: tuple[float, float] = (0.6, 1.6)
     """Range of the random zoom before the image is cropped or padded to its own size."""
+    crop: float = 1.0
+    """Width and height of what is cut out after the zoom, as a share of the picture's ..."""
+    focus: float = 0.0
+    """... and the probability that it is placed on an object, of a class drawn evenly."""
     min_size: int = 0
-    """Shorter side while training, 0: [model]'s. A zoom above 1 shows crops at the model's scale in
-    smaller, cheaper pictures."""
+    """Shorter side of a whole picture while training, 0: [model]'s. A zoom above 1 shows crops at the model's
+    scale in smaller, cheaper pictures."""
     photometric: float = 0.5
     """Strength 0..1 of brightness, contrast, saturation and hue jitter."""
     blur: float = 0.2
@@ -88,8 +108,15 @@ class TrainConfig:
     """Probability of JPEG artefacts."""
     workers: int = 0
     """Loader processes; 0 loads in the training process."""
+    cache_features: int = 0
+    """Augmented views of each image whose frozen features are kept in memory, then used in turn; 0: none.
+    Fewer if they would not fit into half of the memory."""
+    processes: int = 0
+    """Processes that share each batch; 0: on a CPU one for each core, at most one for each image."""
     precision: str = "auto"
     """"fp32", "bf16", or "auto": bf16 where the machine computes it in hardware."""
+    extra: tuple[ExtraSet, ...] = ()
+    """Sets to learn from beside the training split."""
 
     def __post_init__(self) -> None:
         known = {"heads", "fpn", "stage4", "stage3", "stage2", "stage1"}
@@ -99,10 +126,16 @@ class TrainConfig:
             raise ValueError("optimizer must be 'adamw' or 'sgd'")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ValueError("precision must be 'auto', 'fp32' or 'bf16'")
-        if self.epochs < 1 or self.batch_size < 1 or self.pretrained_epochs < 0:
-            raise ValueError("epochs and batch_size must be at least 1, pretrained_epochs at least 0")
+        if min(self.workers, self.processes, self.cache_features) < 0:
+            raise ValueError("workers, processes and cache_features must be at least 0")
+        if self.cache_features and any(part.startswith("stage") for part in self.trainable):
+            raise ValueError("cache_features needs a frozen backbone: leave the stages out of trainable")
+        if min(self.epochs, self.passes, self.batch_size) < 1 or self.pretrained_epochs < 0:
+            raise ValueError("epochs, passes and batch_size must be at least 1, pretrained_epochs at least 0")
         if not 0 < self.scale_jitter[0] <= self.scale_jitter[1]:
             raise ValueError("scale_jitter must be a range [low, high] above 0")
+        if not 0 < self.crop <= 1 or not 0 <= self.focus <= 1:
+            raise ValueError("crop must lie in 0..1, 0 excluded, and focus in 0..1")
         if self.min_size and self.min_size < 32:
             raise ValueError("min_size must be 0 or at least 32")
         if not 0 <= self.ema < 1:
@@ -153,6 +186,7 @@ def read_profile(path: Path) -> Profile:
 __all__ = [
     "CocoConfig",
     "EvaluateConfig",
+    "ExtraSet",
     "ModelConfig",
     "Profile",
     "TrainConfig",

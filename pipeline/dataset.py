@@ -12,9 +12,10 @@ import torch
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from pipeline.config import UserError
+from pipeline.config import ExtraSet, UserError
 from pipeline.image_files import check_image, find_image, read_rgb
-from pipeline.validate import read_sound_coco
+from pipeline.mixing import check_targets, describe_extra, mix
+from pipeline.rle import as_rle
 
 Target = dict[str, Tensor]
 """``boxes`` (N, 4) xyxy float, ``labels`` (N,) int64 from 1, ``masks`` (N, H, W) uint8,
@@ -32,10 +33,12 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         images: Path,
         classes: Sequence[str],
         transform: Callable[[Sample, int], Sample] | None = None,
+        extra: Sequence[ExtraSet] = (),
     ) -> None:
         """Read the annotations; images are read when asked for.
 
         Args:
+            extra: more sets, whose images follow.
             classes: label 1, 2, ...; matched to the file's categories by name. Objects of other
                 categories are background.
             transform: given the sample and its index.
@@ -43,8 +46,12 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         Raises:
             UserError: the file is missing, no sound COCO file, or lacks one of the classes.
         """
-        self.path, self.images, self.classes, self.transform = annotations, images, tuple(classes), transform
-        self.coco = read_sound_coco(annotations)
+        self.path, self.classes, self.transform = annotations, tuple(classes), transform
+        sets = [ExtraSet(str(annotations), str(images)), *extra]
+        check_targets(sets, self.classes)
+        mixed = mix(sets)
+        self.coco, self.folders = mixed.dataset, mixed.folders
+        self.notes = describe_extra(mixed, sets, self.classes)
         self.labels = self._labels_of_categories()
         self.records: list[dict[str, Any]] = self.coco["images"]
         self.annotations: dict[int, list[dict[str, Any]]] = {r["id"]: [] for r in self.records}
@@ -68,7 +75,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
             UserError: an image is missing, unreadable or of another size; names it.
         """
         for record in self.records:
-            path = find_image(self.images, record["file_name"])
+            path = find_image(self.folders[record["id"]], record["file_name"])
             check_image(path, (record["width"], record["height"]))
 
     def transformed(self, transform: Callable[[Sample, int], Sample]) -> CocoDataset:
@@ -101,7 +108,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         """Read one sample as it lies on disk."""
         record = self.records[index]
         height, width = record["height"], record["width"]
-        image = read_rgb(find_image(self.images, record["file_name"]), (width, height))
+        image = read_rgb(find_image(self.folders[record["id"]], record["file_name"]), (width, height))
         objects = [a for a in self.annotations[record["id"]] if not a.get("iscrowd")]
         crowds = [a for a in self.annotations[record["id"]] if a.get("iscrowd")]
         masks = self._decode(objects, height, width)
@@ -123,12 +130,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
 
 def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
     """Decode polygons or RLE, compressed or not, of a sound file to a mask (H, W) uint8."""
-    rle = segmentation
-    if isinstance(segmentation, list):
-        rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    elif isinstance(segmentation["counts"], list):
-        rle = coco_mask.frPyObjects(segmentation, height, width)
-    return np.asarray(coco_mask.decode(rle))
+    return np.asarray(coco_mask.decode(as_rle(segmentation, width, height)))
 
 
 def boxes_of(masks: Tensor) -> Tensor:
@@ -173,5 +175,4 @@ def check_sample(sample: Sample, classes: int, name: str) -> None:
 
 def collate_fn(samples: list[Sample]) -> tuple[list[Tensor], list[Target]]:
     """Batch samples as torchvision's detectors want them: two lists."""
-    images, targets = zip(*samples, strict=True)
-    return list(images), list(targets)
+    return [image for image, _ in samples], [target for _, target in samples]

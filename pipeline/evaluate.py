@@ -16,19 +16,20 @@ import click
 import numpy as np
 
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file, write_atomic
+from pipeline.config import ExtraSet
 from pipeline.image_files import check_image, find_image, read_rgb
 from pipeline.judge import judge
 from pipeline.matching import with_rle
+from pipeline.mixing import Mix, check_targets, describe_extra, mix
 from pipeline.out_dir import claim_out_dir
 from pipeline.stamp import is_current, write_stamp
 from pipeline.tables import format_evaluation
-from pipeline.validate import read_sound_coco
 
 if TYPE_CHECKING:
     from pipeline.baseline import Baseline
     from pipeline.checkpoint import Checkpoint
 
-EVALUATOR_VERSION = 2
+EVALUATOR_VERSION = 3
 """Goes up when the same model and images would be judged differently."""
 
 
@@ -38,6 +39,7 @@ def evaluate(
     images: Path,
     out: Path | None,
     bootstrap: int,
+    sets: tuple[ExtraSet, ...] = (),
     baseline: str | None = None,
 ) -> dict[str, Any]:
     """Judge a model on a COCO file; print AP per class and overall; with ``out``, write all of it.
@@ -47,6 +49,9 @@ def evaluate(
 
     Args:
         bootstrap: resamples for the 95 % intervals, over scenes; 0 for none.
+        sets: what to measure on if it is more than ``annotations`` as they are: that file first, with
+            its mapping, then others. ``out`` gets annotations.json, all of them in one table: an image
+            keeps its id unless an earlier set has it.
         baseline: compare with "coco", the general model (or, aloud, the start), or with "start".
 
     Returns:
@@ -57,21 +62,25 @@ def evaluate(
     """
     if bootstrap < 0:
         raise UserError("--bootstrap must not be negative")
-    dataset = _read_sound(annotations)
+    sets = sets or (ExtraSet(str(annotations), str(images)),)
+    mixed = _mix(sets)
+    dataset = mixed.dataset
     if out is not None:
         claim_out_dir(out)
-    paths = {image["id"]: find_image(images, image["file_name"]) for image in dataset["images"]}
-    inputs = _inputs(model_path, annotations, paths, bootstrap, baseline)
+    paths = {i["id"]: find_image(mixed.folders[i["id"]], i["file_name"]) for i in dataset["images"]}
+    inputs = _inputs(model_path, sets, paths, bootstrap, baseline)
     if out is not None and is_current(out / ".evaluate.stamp.json", inputs, _outputs(out)):
         metrics: dict[str, Any] = json.loads((out / "metrics.json").read_bytes())
         click.echo(f"{format_evaluation(metrics)}\nevaluate: up to date ({out})")
         return metrics
     for image in dataset["images"]:
         check_image(paths[image["id"]], (image["width"], image["height"]))
-    metrics, results = _measure(model_path, annotations, dataset, paths, bootstrap, baseline)
+    metrics, results = _measure(model_path, mixed, sets, paths, bootstrap, baseline)
     metrics |= {"model_sha256": inputs["model"], "annotations_sha256": inputs["annotations"]}
     click.echo(format_evaluation(metrics))
     if out is not None:
+        if len(sets) > 1:
+            write_atomic(out / "annotations.json", canonical_json(dataset))
         write_atomic(out / "predictions.json", canonical_json(results))
         write_atomic(out / "metrics.json", canonical_json(metrics))
         write_stamp(out / ".evaluate.stamp.json", inputs, _outputs(out))
@@ -81,8 +90,8 @@ def evaluate(
 
 def _measure(
     model_path: Path,
-    annotations: Path,
-    dataset: dict[str, Any],
+    mixed: Mix,
+    sets: tuple[ExtraSet, ...],
     paths: dict[int, Path],
     bootstrap: int,
     baseline: str | None,
@@ -91,10 +100,13 @@ def _measure(
     from pipeline.checkpoint import load_model  # torch: only now is it needed
 
     model, checkpoint = load_model(model_path)
-    shared, notes = _shared_classes(checkpoint.classes, dataset["categories"], annotations)
+    check_targets(sets, checkpoint.classes)
+    dataset = mixed.dataset
+    shared, notes = _shared_classes(checkpoint.classes, dataset["categories"], sets[0].annotations)
+    notes = describe_extra(mixed, sets, checkpoint.classes) + notes
     other = _load_baseline(baseline, checkpoint, notes)
     results, seconds = _predict(model, dataset["images"], paths, _label_ids(checkpoint.classes, shared))
-    dataset = _only(dataset, shared)
+    dataset = with_rle(_only(dataset, shared))
     metrics = judge(dataset, results, bootstrap, checkpoint.score_threshold)
     worth = None
     if other is not None:
@@ -144,16 +156,20 @@ def _outputs(out: Path) -> list[Path]:
     return [out / "metrics.json", out / "predictions.json"]
 
 
-def _read_sound(annotations: Path) -> dict[str, Any]:
-    """Read a COCO file that can be measured with."""
-    dataset = read_sound_coco(annotations)
-    if not dataset["annotations"]:
-        raise UserError(f"{annotations}: it has no annotations, so there is nothing to measure with")
-    return with_rle(dataset)
+def _mix(sets: tuple[ExtraSet, ...]) -> Mix:
+    """Read what to measure with: one COCO file, or several as one."""
+    mixed = mix(sets)
+    if not mixed.dataset["annotations"]:
+        raise UserError(f"{sets[0].annotations}: it has no annotations, so there is nothing to measure with")
+    return mixed
 
 
 def _inputs(
-    model: Path, annotations: Path, paths: dict[int, Path], bootstrap: int, baseline: str | None
+    model: Path,
+    sets: tuple[ExtraSet, ...],
+    paths: dict[int, Path],
+    bootstrap: int,
+    baseline: str | None,
 ) -> dict[str, Any]:
     if not model.is_file():
         raise UserError(f"{model}: no such model; train one first (make train)")
@@ -161,7 +177,8 @@ def _inputs(
     return {
         "evaluator": EVALUATOR_VERSION,
         "model": sha256_file(model),
-        "annotations": sha256_file(annotations),
+        "annotations": sha256_file(Path(sets[0].annotations)),
+        "sets": [{"annotations": sha256_file(Path(s.annotations)), "map": s.map} for s in sets],
         "images": sha256_bytes(pictures),
         "bootstrap": bootstrap,
         "baseline": baseline,
@@ -169,7 +186,7 @@ def _inputs(
 
 
 def _shared_classes(
-    classes: tuple[str, ...], categories: list[dict[str, Any]], annotations: Path
+    classes: tuple[str, ...], categories: list[dict[str, Any]], annotations: str
 ) -> tuple[dict[str, int], list[str]]:
     """Classes that both know, with the file's ids, and a note for each that only one knows."""
     ids = {c["name"]: int(c["id"]) for c in categories}

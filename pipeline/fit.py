@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import click
 import torch
-from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 
-from pipeline.augment import augmentation
 from pipeline.checkpoint import Checkpoint, load_checkpoint, model_of, save_checkpoint
 from pipeline.config import Profile, TrainConfig, UserError
-from pipeline.dataset import CocoDataset, Target, collate_fn
+from pipeline.dataset import CocoDataset
 from pipeline.diagnosis import best_threshold
+from pipeline.distributed import gather, rank, share, size
+from pipeline.epoch import train_one_epoch
 from pipeline.ignore import respect_ignore_regions
 from pipeline.inference import predict_coco
 from pipeline.metrics import coco_metrics
 from pipeline.model import build_model, parameter_groups, set_trainable, trainable, training_options
 from pipeline.progress import Tick, announce, epoch_bar, write_metrics
-from pipeline.recipe import autocast, choose_precision, schedule, seed_of
+from pipeline.recipe import autocast, choose_precision, seed_of
+from pipeline.views import View, affordable_views
 from pipeline.weights import resolve
 
 
@@ -39,21 +38,42 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -
         UserError: data or weights are missing or wrong, or the loss is not finite.
     """
     config, device = profile.train, torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    train_set = CocoDataset(train_dir / "annotations.json", train_dir / "images", profile.classes)
+    train_set = CocoDataset(
+        train_dir / "annotations.json", train_dir / "images", profile.classes, extra=config.extra
+    )
     val_set = CocoDataset(val_dir / "annotations.json", val_dir / "images", profile.classes)
     train_set.check_images()
     val_set.check_images()
     checkpoint = resumable(out, key) or fresh(profile, len(train_set), key, device)
     model, average, optimizer, resume = restore(checkpoint, config, device)
-    announce(checkpoint, len(train_set), len(val_set), sum(p.numel() for _, p in trainable(model)), device)
+    if "views" not in resume:
+        resume["views"] = affordable_views(model, train_set, config, device)
+    kept: dict[tuple[int, int], View] = {}
+    if rank() == 0:
+        announce(
+            checkpoint, len(train_set), len(val_set), sum(p.numel() for _, p in trainable(model)), device
+        )
+        for note in train_set.notes:
+            click.echo(f"train: {note}")
 
+    images = len(train_set) * config.passes + len(val_set)
     for epoch in range(checkpoint.epoch, checkpoint.epochs):
         began = time.monotonic()
-        with epoch_bar(epoch, checkpoint.epochs, len(train_set) + len(val_set)) as tick:
+        with epoch_bar(epoch, checkpoint.epochs, images, rank() == 0) as tick:
             losses = train_one_epoch(
-                model, average, optimizer, train_set, profile=profile, so_far=checkpoint, tick=tick
+                model,
+                average,
+                optimizer,
+                train_set,
+                kept,
+                profile=profile,
+                so_far=dataclasses.replace(checkpoint, epoch=epoch, resume=resume),
+                tick=tick,
             )
-            metrics, threshold = validate(average, val_set, resume["precision"], tick)
+            results = predict_split(average, val_set, resume["precision"], tick)
+        if rank() > 0:
+            continue  # the leader judges and writes
+        metrics, threshold = judge(val_set, results)
         ap = metrics["overall"]["segm"]["AP"]
         best = ap is None or ap > resume["best"]
         resume["best"] = ap if best and ap is not None else resume["best"]
@@ -75,69 +95,27 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -
         save_checkpoint(out / "last.pt", checkpoint)
 
 
-def train_one_epoch(
-    model: MaskRCNN,
-    average: MaskRCNN,
-    optimizer: torch.optim.Optimizer,
-    train_set: CocoDataset,
-    *,
-    profile: Profile,
-    so_far: Checkpoint,
-    tick: Tick,
-) -> dict[str, float]:
-    """Go once through the images, in this epoch's order; return the mean of each loss.
-
-    Args:
-        so_far: what says which epoch this is, of how many, at which precision.
-
-    Raises:
-        UserError: the loss is not finite; names the images of the batch.
-    """
-    config, device = profile.train, next(model.parameters()).device
-    epoch, precision = so_far.epoch, (so_far.resume or {})["precision"]
-    steps = math.ceil(len(train_set) / config.batch_size)
-    sums: dict[str, float] = {}
-    model.train()
-    torch.manual_seed(seed_of(profile.seed, epoch + 1))  # torchvision samples boxes from the global generator
-    for step, (names, images, targets) in enumerate(
-        batches(train_set, profile, epoch, device), start=epoch * steps
-    ):
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * group["factor"] * schedule(step, so_far.epochs * steps, config)
-        with autocast(precision, device):
-            parts = model(images, targets)
-        loss = torch.stack([part.float() for part in parts.values()]).sum()
-        if not torch.isfinite(loss):
-            raise UserError(
-                f"the loss is {loss.item()} in epoch {epoch + 1} on {', '.join(names)}; look at these images "
-                "('transpalette validate'), or lower [train] lr"
-            )
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_([p for _, p in trainable(model)], config.clip_grad_norm)
-        optimizer.step()
-        update_average(average, model, min(config.ema, (1 + step) / (10 + step)))
-        for name, value in {"loss": loss, **parts}.items():
-            sums[name] = sums.get(name, 0.0) + value.item() / steps
-        tick(len(images), loss.item())
-    return {name: round(value, 6) for name, value in sums.items()}
-
-
 @torch.inference_mode()
-def validate(
-    model: MaskRCNN, val_set: CocoDataset, precision: str, tick: Tick
-) -> tuple[dict[str, Any], float]:
-    """Give ``coco_metrics`` on the validation split, and the score threshold best there (F1)."""
-    device, labels = next(model.parameters()).device, val_set.labels
-    truth = val_set.coco | {
-        "categories": [c for c in val_set.coco["categories"] if c["id"] in labels],
-        "annotations": [a for image in val_set.annotations.values() for a in image],
-    }
-    samples = ((record["id"], val_set[i][0]) for i, record in enumerate(val_set.records))
+def predict_split(model: MaskRCNN, val_set: CocoDataset, precision: str, tick: Tick) -> list[dict[str, Any]]:
+    """Predict every image, each process its share; the leader gets them all, as COCO results."""
+    device, count = next(model.parameters()).device, size()
+    samples = ((val_set.records[i]["id"], val_set[i][0]) for i in share(range(len(val_set))))
     with autocast(precision, device):
         results = predict_coco(
-            model, samples, {label: i for i, label in labels.items()}, lambda n: tick(n, None)
+            model,
+            samples,
+            {label: i for i, label in val_set.labels.items()},
+            lambda n: tick(n * count, None),
         )
+    return gather(results)
+
+
+def judge(val_set: CocoDataset, results: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
+    """Give ``coco_metrics`` of the results, and the score threshold best for them (F1)."""
+    truth = val_set.coco | {
+        "categories": [c for c in val_set.coco["categories"] if c["id"] in val_set.labels],
+        "annotations": [a for image in val_set.annotations.values() for a in image],
+    }
     return coco_metrics(truth, results), best_threshold(truth, results)
 
 
@@ -200,47 +178,18 @@ def restore(
     average = average.to(device, memory_format=torch.channels_last).eval()
     set_trainable(average, config.trainable)
     model = respect_ignore_regions(copy.deepcopy(average))
-    if config.min_size:
-        model.transform.min_size = (config.min_size,)
+    whole = config.min_size or model.transform.min_size[0]
+    model.transform.min_size = (max(32, round(whole * config.crop)),)
     with torch.no_grad():
         for name, parameter in trainable(model):
             if name in resume["weights"]:
                 parameter.copy_(resume["weights"][name])
     groups = parameter_groups(model, config, checkpoint.start["kind"])
     optimizer: torch.optim.Optimizer = (
-        torch.optim.AdamW(groups)
+        torch.optim.AdamW(groups, fused=True)
         if config.optimizer == "adamw"
-        else torch.optim.SGD(groups, momentum=config.momentum)
+        else torch.optim.SGD(groups, momentum=config.momentum, fused=True)
     )
     if resume["optimizer"]:
         optimizer.load_state_dict(resume["optimizer"])
     return model, average, optimizer, resume
-
-
-def batches(
-    train_set: CocoDataset, profile: Profile, epoch: int, device: torch.device
-) -> Iterator[tuple[list[str], list[Tensor], list[Target]]]:
-    """Yield the epoch's batches: file names, images, targets."""
-    config = profile.train
-    order = np.random.default_rng([profile.seed, epoch]).permutation(len(train_set)).tolist()
-    groups = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
-    loader = torch.utils.data.DataLoader(
-        train_set.transformed(augmentation(config, profile.seed, epoch)),
-        batch_sampler=groups,
-        collate_fn=collate_fn,
-        num_workers=config.workers,
-        generator=torch.Generator(),  # or it would draw from the global one
-    )
-    for group, (images, targets) in zip(groups, loader, strict=True):
-        yield (
-            [train_set.name(i) for i in group],
-            [image.to(device) for image in images],
-            [{k: v.to(device) for k, v in target.items()} for target in targets],
-        )
-
-
-def update_average(average: MaskRCNN, model: MaskRCNN, decay: float) -> None:
-    """Move the running average of the weights that learn towards ``model``."""
-    with torch.no_grad():
-        for (_, mean), (_, now) in zip(trainable(average), trainable(model), strict=True):
-            mean.lerp_(now, 1 - decay)

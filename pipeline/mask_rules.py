@@ -9,7 +9,7 @@ from typing import Any
 from pycocotools import mask as mask_utils
 
 from pipeline.faults import WARNING, Rule, is_number, short
-from pipeline.rle import read_counts
+from pipeline.rle import as_rle, read_counts
 
 Annotation = dict[str, Any]
 
@@ -27,12 +27,7 @@ class Mask:
 
 def read_mask(segmentation: Any, width: int, height: int) -> Mask:
     """Measure a segmentation that broke none of ``SEGMENTATION_RULES``."""
-    if isinstance(segmentation, list):
-        rle = mask_utils.merge(mask_utils.frPyObjects(segmentation, height, width))
-    elif isinstance(segmentation["counts"], list):
-        rle = mask_utils.frPyObjects(segmentation, height, width)
-    else:
-        rle = segmentation
+    rle = as_rle(segmentation, width, height)
     x, y, w, h = (float(value) for value in mask_utils.toBbox(rle))
     return Mask(int(mask_utils.area(rle)), (x, y, w, h), isinstance(segmentation, dict))
 

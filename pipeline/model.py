@@ -8,6 +8,7 @@ from typing import Any
 
 import timm
 import torch.nn.functional as F  # noqa: N812 (the field's own name)
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.models.detection import MaskRCNN
@@ -69,7 +70,7 @@ class EfficientNetFPN(nn.Module):
         """Build it with random weights."""
         super().__init__()
         body = timm.create_model("tf_efficientnet_lite2", features_only=True, out_indices=(1, 2, 3, 4))
-        self.body = fold_batch_norm(body)
+        self.body = pad_weights(fold_batch_norm(body))
         self.fpn = FeaturePyramidNetwork(
             list(self.channels), out_channels, LastLevelMaxPool(), norm_layer=_norm
         )
@@ -77,9 +78,21 @@ class EfficientNetFPN(nn.Module):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Map (B, 3, H, W) to the levels "0" to "3" and "pool"."""
-        taps = zip(self.body(x), self.std, strict=True)
-        levels: dict[str, Tensor] = self.fpn(OrderedDict((str(i), t / s) for i, (t, s) in enumerate(taps)))
-        return levels
+        return pyramid(self, taps(self, x))
+
+
+def taps(backbone: Any, x: Tensor) -> dict[str, Tensor]:
+    """What a backbone's body gives its feature pyramid for images (B, 3, H, W): all that is frozen."""
+    found = backbone.body(x)
+    if isinstance(backbone, EfficientNetFPN):
+        found = {str(i): t / s for i, (t, s) in enumerate(zip(found, backbone.std, strict=True))}
+    return dict(found)
+
+
+def pyramid(backbone: Any, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The rest of ``backbone(x)``, from ``taps(backbone, x)``."""
+    levels: dict[str, Tensor] = backbone.fpn(OrderedDict(found))
+    return levels
 
 
 def fold_batch_norm(module: nn.Module) -> nn.Module:
@@ -101,6 +114,27 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
             setattr(module, name, child.act)
         else:
             fold_batch_norm(child)
+    return module
+
+
+class SameConv(nn.Conv2d):
+    """TensorFlow's SAME convolution at stride 2, for maps of even size: torchvision pads images to 32.
+
+    SAME pads one pixel more behind than before. timm pads the map, which copies it: a quarter of the body's
+    time on a CPU. Here the kernel gets a leading row and column of zeros, and the padding is symmetric.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, D, H / 2, W / 2)."""
+        kernel = F.pad(self.weight, (1, 0, 1, 0))
+        return F.conv2d(x, kernel, self.bias, self.stride, self.kernel_size[0] // 2, 1, self.groups)
+
+
+def pad_weights(module: nn.Module) -> nn.Module:
+    """Turn every convolution of timm's that pads its input into ``SameConv``, in place."""
+    for child in module.modules():
+        if isinstance(child, Conv2dSame):
+            child.__class__ = SameConv
     return module
 
 
@@ -180,6 +214,7 @@ def build_model(
         "max_size": config.max_size,
         "box_score_thresh": config.box_score_thresh,
         "box_detections_per_img": config.detections_per_img,
+        "box_nms_thresh": config.box_nms_thresh,
         **options,
     }
     classes = len(state[CLS_SCORE]) if state and CLS_SCORE in state else num_classes

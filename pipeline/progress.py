@@ -34,8 +34,11 @@ def announce(checkpoint: Checkpoint, train: int, val: int, parameters: int, devi
 
 
 @contextlib.contextmanager
-def epoch_bar(epoch: int, epochs: int, images: int) -> Iterator[Tick]:
+def epoch_bar(epoch: int, epochs: int, images: int, shown: bool = True) -> Iterator[Tick]:
     """Show one epoch's bar: the loss, images per second, and the time left of the whole training."""
+    if not shown:
+        yield lambda count, loss: None
+        return
     began, done, seen, loss_now = time.monotonic(), 0, 0.0, 0.0
     label = f"epoch {epoch + 1}/{epochs}"
     with click.progressbar(length=images, label=label, show_eta=False, item_show_func=lambda s: s) as bar:

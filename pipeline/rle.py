@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pycocotools import mask as mask_utils
 
 from pipeline.faults import is_int, short
 
@@ -33,6 +34,15 @@ def read_counts(counts: Any) -> npt.NDArray[np.int64]:
     if not isinstance(counts, bytes):
         raise ValueError(f"counts is {type(counts).__name__}, not a string or a list")
     return _decompress(counts)
+
+
+def as_rle(segmentation: Any, width: int, height: int) -> dict[str, Any]:
+    """Polygons or RLE, compressed or not, of a sound annotation as the RLE that pycocotools works on."""
+    if isinstance(segmentation, list):
+        return dict(mask_utils.merge(mask_utils.frPyObjects(segmentation, height, width)))
+    if isinstance(segmentation["counts"], list):
+        return dict(mask_utils.frPyObjects(segmentation, height, width))
+    return dict(segmentation)
 
 
 def _decompress(counts: bytes) -> npt.NDArray[np.int64]:

@@ -14,6 +14,7 @@ import click
 
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file
 from pipeline.config import Profile
+from pipeline.mixing import set_hash
 from pipeline.stamp import is_current, write_stamp
 
 OUTPUTS = ("model.pt", "last.pt", "metrics.jsonl")
@@ -33,10 +34,12 @@ def train(profile: Profile, train_dir: Path, val_dir: Path, out: Path) -> None:
     if is_current(stamp, inputs, outputs):
         click.echo("train: up to date")
         return
+    from pipeline.distributed import processes_for, run
     from pipeline.fit import fit
 
-    fit(profile, train_dir, val_dir, out, sha256_bytes(canonical_json(inputs)))
-    write_stamp(stamp, inputs, outputs)
+    recipe, key = profile.train, sha256_bytes(canonical_json(inputs))
+    if run(processes_for(recipe.processes, recipe.batch_size), fit, profile, train_dir, val_dir, out, key):
+        write_stamp(stamp, inputs, outputs)
 
 
 def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[str, Any]:
@@ -48,7 +51,9 @@ def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[st
         UserError: a split has no annotations.
     """
     recipe = dataclasses.asdict(profile.train)
-    recipe.pop("workers")  # changes no picture
+    for name in ("workers", "processes"):  # change no picture and, but for rounding, no step
+        recipe.pop(name)
+    recipe["extra"] = [{"set": set_hash(one), "map": one.map} for one in profile.train.extra]
     weights = Path(profile.model.weights)
     return {
         "model": dataclasses.asdict(profile.model),

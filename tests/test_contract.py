@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +74,19 @@ MISTAKES = [
     ('category = "pedestrian"', 'category = "pedestrain"', "missing from classes"),
     ('classes = ["pedestrian", ', 'classes = ["ghost", "pedestrian", ', "'ghost' is made by no table"),
     ("paint = { red = 1, yellow = 1 }", "paint = { red = 1, yellow = 'x' }", "paint.yellow"),
+    ("paint = { red = 1, yellow = 1 }", "paint = { rde = 1 }", "paint: unknown 'rde'; known: red"),
+    ("paint = { red = 1, yellow = 1 }", "paint = { red = 1 }\nvariants = { walky = 1 }", "unknown 'walky'"),
+    ("handle_paint = { same = 1 }", "handle_paint = { some = 1 }", "handle_paint: unknown 'some'"),
+    ("uprights = { blue = 1 }", "uprights = { bleu = 1 }", "uprights: unknown 'bleu'"),
+    ("load = { cartons = 1, crate = 1 }", "load = { carton = 1 }", "load: unknown 'carton'"),
+    *(
+        (
+            "[model]",
+            f"[scene.objects.x]\nbuilder = '{kind}'\nranges = {{ variants = {{ no = 1 }}{more} }}\n[model]",
+            "variants: unknown 'no'",
+        )
+        for kind, more in (("clutter", ""), ("fixture", ""), ("forklift", ", paint = { red = 1 }"))
+    ),
     ("distance = [1.8, 4.0]", "distance = [4.0, 1.8]", "range"),
     ("seed = 0", "seed = ", "not valid TOML"),
 ]
@@ -159,3 +173,9 @@ def test_record_of_another_schema_is_refused(tmp_path: Path) -> None:
     path.write_text('{"schema": 99}')
     with pytest.raises(UserError, match="schema"):
         contract.read_record(path)
+
+
+def test_every_package_is_installed() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = (path.parent for half in ("blender", "pipeline") for path in (ROOT / half).rglob("__init__.py"))
+    assert sorted(listed) == sorted(".".join(folder.relative_to(ROOT).parts) for folder in found)

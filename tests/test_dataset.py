@@ -11,7 +11,7 @@ import torch
 from pycocotools import mask as coco_mask
 from shapes import CLASSES, SIZE, rle, write_split, write_table
 
-from pipeline.augment import augment, augmentation, zoom
+from pipeline.augment import augment, augmentation, object_to_show, zoom
 from pipeline.config import TrainConfig, UserError
 from pipeline.dataset import CocoDataset, Sample, boxes_of, check_sample
 
@@ -227,3 +227,27 @@ def test_what_all_but_leaves_the_picture_is_ignored_not_background() -> None:
     _, small = zoom((torch.rand(3, 96, 96), target), 0.5, np.random.default_rng(0))
     assert small["labels"].tolist() == [2] and len(small["ignore"]) == 2
     assert (small["ignore"][0, 2:] - small["ignore"][0, :2]).tolist() == [24, 24]
+
+
+def test_a_crop_shows_the_object_it_is_aimed_at(split: tuple[Path, dict[str, Any]]) -> None:
+    dataset = open_split(split[0])
+    config = TrainConfig(crop=0.5, focus=1.0, scale_jitter=(1.0, 1.5), flip=0, blur=0, noise=0, jpeg=0)
+    for seed in range(20):
+        image, target = augment(dataset[0], config, np.random.default_rng(seed))
+        whole, truth = dataset[0]
+        assert image.shape[1:] == (whole.shape[1] // 2, whole.shape[2] // 2)
+        assert not len(truth["labels"]) or len(target["labels"])
+        assert torch.equal(target["boxes"], boxes_of(target["masks"]))
+
+
+def test_the_object_to_show_is_drawn_by_class_first() -> None:
+    masks = torch.zeros(10, 20, 20, dtype=torch.uint8)
+    for i in range(10):
+        masks[i, i : i + 3, 2 * i : 2 * i + 2] = 1
+    labels = torch.tensor([1] * 9 + [2])
+    sample = (torch.zeros(3, 20, 20), {"boxes": boxes_of(masks), "labels": labels, "masks": masks})
+    rng = np.random.default_rng(0)
+    shown = [object_to_show(sample, rng) for _ in range(200)]
+    assert 70 < shown.count((19.0, 10.5)) < 130, "half of the draws, though one object of ten"
+    none = (sample[0], {**sample[1], "labels": labels[:0]})
+    assert object_to_show(none, rng) is None

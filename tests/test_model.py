@@ -6,8 +6,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from shapes import CLASSES, write_split
+from timm.layers import Conv2dSame
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn_resnet50_fpn
 from torchvision.ops import FrozenBatchNorm2d
 
@@ -20,6 +22,7 @@ from pipeline.model import (
     EMBEDDED,
     FrozenBatchNorm,
     build_model,
+    pad_weights,
     parameter_groups,
     part_of,
     set_trainable,
@@ -280,3 +283,14 @@ def test_nothing_in_an_ignore_region_counts_as_background() -> None:
     target |= {"labels": torch.tensor([1]), "masks": torch.ones(1, 96, 96, dtype=torch.uint8)}
     proposals, *_ = model.roi_heads.select_training_samples([boxes], [target])
     assert [0.0, 0, 10, 10] not in proposals[0].tolist()
+
+
+def test_padding_the_kernel_is_padding_the_map() -> None:
+    body = timm.create_model("tf_efficientnet_lite2", features_only=True, out_indices=(1, 2, 3, 4)).eval()
+    x = torch.rand(1, 3, 96, 160)
+    with torch.no_grad():
+        wanted = body(x)
+        found = pad_weights(body)(x)
+    assert not any(isinstance(m, Conv2dSame) for m in body.modules())
+    for a, b in zip(wanted, found, strict=True):
+        assert torch.allclose(a, b, atol=1e-5)

@@ -178,25 +178,6 @@ def test_mistakes_are_one_line_and_status_2(
     assert not list(out.rglob("*.png"))
 
 
-def test_a_full_disk_is_named_and_leaves_no_frame(
-    tiny_profile: Path, tiny_people: Path, tmp_path: Path
-) -> None:
-    """A limit on file size stands for a full disk: the write fails half-way."""
-    code = (
-        "import resource, runpy, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192));"
-        "runpy.run_module('blender.render', run_name='__main__')"
-    )
-    out = tmp_path / "train"
-    done = run(
-        "-c", code, "--profile", tiny_profile, "--split", "train", "--people", tiny_people, "--out", out
-    )
-    assert done.returncode == 2, done.stderr
-    assert "error: " in done.stderr
-    assert not list(out.rglob("*.json"))
-    assert not list(out.rglob("*.tmp"))
-
-
 def test_save_blend_writes_a_scene(tiny_profile: Path, tiny_people: Path, tmp_path: Path) -> None:
     blend = tmp_path / "scene.blend"
     done = render(tiny_profile, tiny_people, tmp_path, "--save-blend", blend, "--frame", 1)
@@ -222,3 +203,12 @@ def test_people_are_baked_once_and_to_the_same_bytes(
     again = run("-m", "pipeline", "people", "--profile", tiny_profile, "--out", tmp_path)
     assert again.returncode == 0, again.stderr
     assert tree_hash(tmp_path) == tree_hash(tiny_people)
+
+
+def test_quiet_leaves_out_words_and_nothing_else(
+    tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "train"
+    done = render(tiny_profile, tiny_people, out, "--workers", 2, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert tree_hash(out) == tree_hash(tiny_split)

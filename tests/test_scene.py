@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from blender.png import encode_png
 from blender.render import frame_rng, frame_scene
 from blender.scene import ObjectSpec
 from blender.sensor import expose
+from blender.trucks import powered
 from tests.conftest import ROOT
 
 GREY = Material("paint")
@@ -46,18 +48,24 @@ def test_primitives_are_closed_and_wound_outwards() -> None:
     assert volume(tube(ring, 0.1, GREY, 16, closed=True)) > 0.2
 
 
-def test_the_pallet_truck_has_its_real_dimensions(assets: Assets) -> None:
+@pytest.mark.parametrize("variant", pallet_truck.VARIANTS)
+def test_pallet_trucks_have_their_real_dimensions(assets: Assets, variant: str) -> None:
     config = load_config(ROOT / "assets/profiles/default.toml", "train")
+    ranges = dataclasses.replace(config.ranges["pallet_truck"], variants={variant: 1})
     rng = np.random.default_rng(0)
     for _ in range(20):
-        params = pallet_truck.sample(config.ranges["pallet_truck"], rng, assets)
+        params = pallet_truck.sample(ranges, rng, assets)
         low, high = bounds(pallet_truck.build(params, assets))
         assert low[2] == pytest.approx(0, abs=0.003), "it stands on the floor"
-        assert 1.05 < high[2] < 1.35, "the handle's height"
-        assert high[1] - low[1] == pytest.approx(params["overall_width"], abs=0.02)
-        x0, x1, _, _ = pallet_truck.footprint(params, assets)
+        lowest, highest = (1.65, 2.15) if variant == "stacker" else (0.70, 1.40)
+        assert lowest < high[2] < highest, "the mast's or the handle's height"
+        wide = 2 * powered.HALF if variant in pallet_truck.POWERED else params["overall_width"]
+        x0, x1, y0, y1 = pallet_truck.footprint(params, assets)
+        assert wide - 0.02 < high[1] - low[1]
+        assert y0 - 0.01 <= low[1] and high[1] <= y1 + 0.01
         assert high[0] <= x1 + 0.01
         assert x0 <= low[0] + 0.03
+        assert 1.2 < high[0] - low[0] < 2.6
 
 
 def test_the_eur_pallet_has_its_real_dimensions() -> None:
@@ -67,11 +75,11 @@ def test_the_eur_pallet_has_its_real_dimensions() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pallet_truck", "pedestrian", "pallet", "rack", "clutter", "forklift", "hall"]
+    "name", ["pallet_truck", "pedestrian", "pallet", "rack", "clutter", "fixture", "forklift", "hall"]
 )
 def test_every_kind_keeps_to_its_footprint(name: str, assets: Assets) -> None:
     config = load_config(ROOT / "assets/profiles/default.toml", "train")
-    key = {"pallet": "pallets"}.get(name, name)
+    key = {"pallet": "pallets", "fixture": "fixtures"}.get(name, name)
     module, rng = kind(name), np.random.default_rng(1)
     for _ in range(8):
         params = module.sample(config.ranges[key], rng, assets)
@@ -178,6 +186,7 @@ def test_the_sensor_meters_and_keeps_to_its_generator() -> None:
     sensor = {
         "exposure": 0.0, "white_balance": 0.0, "contrast": 1.0, "saturation": 1.0, "vignetting": 0.2,
         "noise": 0.01, "motion_length": 0.05, "motion_angle": 0.1, "sharpening": 0.3,
+        "aberration": 0.001, "defocus": 0.001, "glare": 0.01, "jpeg": 0.0,
     }  # fmt: skip
     bright, dark = (expose(light * k, sensor, np.random.default_rng(1)) for k in (10.0, 0.1))
     assert np.abs(bright.astype(int) - dark.astype(int)).max() <= 1, "auto exposure evens out the light"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from shapes import CLASSES, write_split, write_table
@@ -16,10 +18,12 @@ from shapes import CLASSES, write_split, write_table
 from pipeline import fit
 from pipeline.checkpoint import Checkpoint, load_checkpoint, load_model
 from pipeline.config import ModelConfig, Profile, TrainConfig, UserError
-from pipeline.dataset import CocoDataset
+from pipeline.dataset import CocoDataset, collate_fn
+from pipeline.epoch import shuffled
 from pipeline.inference import predict_array, predict_coco
 from pipeline.recipe import choose_precision, schedule, seed_of
 from pipeline.train import OUTPUTS, train
+from pipeline.views import affordable_views, losses, see
 
 PROFILE = Profile(
     name="test",
@@ -29,7 +33,7 @@ PROFILE = Profile(
     model=ModelConfig(weights="embedded", min_size=96, max_size=96, detections_per_img=8),
     train=TrainConfig(
         trainable=("heads", "fpn"), epochs=2, batch_size=2, box_batch_size_per_image=32, precision="fp32",
-        ema=0.5,
+        ema=0.5, processes=1,
     ),
 )  # fmt: skip
 
@@ -96,6 +100,68 @@ assert "torch" not in sys.modules
     assert before == {name: (trained / name).stat().st_mtime_ns for name in OUTPUTS}
 
 
+def test_kept_features_change_no_step(splits: tuple[Path, Path], tmp_path: Path) -> None:
+    """With as many views as epochs nothing is used twice; with one, epoch 2 must do without images."""
+    plain, kept, one = (tmp_path / name for name in ("plain", "kept", "one"))
+    train(with_train(), *splits, plain)
+    train(with_train(cache_features=2), *splits, kept)
+    assert same_weights(load_checkpoint(plain / "last.pt"), load_checkpoint(kept / "last.pt"))
+    train(with_train(cache_features=1), *splits, one)
+    first, second = ((f / "metrics.jsonl").read_text().splitlines() for f in (plain, one))
+    assert json.loads(first[0])["losses"] == json.loads(second[0])["losses"]
+    assert json.loads(first[1])["losses"] != json.loads(second[1])["losses"]
+
+
+def test_two_passes_are_two_epochs_validated_once(splits: tuple[Path, Path], tmp_path: Path) -> None:
+    plain, double = tmp_path / "plain", tmp_path / "double"
+    train(with_train(), *splits, plain)
+    train(with_train(epochs=1, passes=2), *splits, double)
+    assert same_weights(load_checkpoint(plain / "last.pt"), load_checkpoint(double / "last.pt"))
+    assert len((double / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_views_are_few_where_memory_is_short(
+    splits: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_set = CocoDataset(splits[0] / "annotations.json", splits[0] / "images", CLASSES)
+    config = dataclasses.replace(PROFILE.train, cache_features=3)
+    device = torch.device("cpu")
+    start = fit.fresh(PROFILE, 5, "key", device)
+    model = fit.restore(start, config, device)[0]
+    assert affordable_views(model, train_set, config, device) == 3
+    image, target = train_set[0]
+    each = see(model.train(), [image], [target]).bytes()
+    assert each > 96 * 96 * 24 / 16
+    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PHYS_PAGES": 5 * each * 3, "SC_PAGE_SIZE": 1}[name])
+    assert affordable_views(model, train_set, config, device) <= 2
+    assert affordable_views(model, train_set, config, torch.device("cuda")) == 0
+    with pytest.raises(ValueError, match="frozen backbone"):
+        TrainConfig(cache_features=1, trainable=("heads", "fpn", "stage4"))
+
+
+def test_a_view_is_the_model_cut_in_two(splits: tuple[Path, Path]) -> None:
+    train_set = CocoDataset(splits[0] / "annotations.json", splits[0] / "images", CLASSES)
+    model = fit.restore(
+        fit.fresh(PROFILE, 5, "key", torch.device("cpu")), PROFILE.train, torch.device("cpu")
+    )[0]
+    images, targets = collate_fn([train_set[0], train_set[1]])
+    model.train()
+    torch.manual_seed(1)
+    whole = model(images, [dict(t) for t in targets])
+    torch.manual_seed(1)
+    parts = losses(model, see(model, images, [dict(t) for t in targets]))
+    assert set(whole) == set(parts)
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_each_place_in_a_batch_has_images_of_its_own() -> None:
+    groups = shuffled(7, 2, np.random.default_rng(0))
+    assert sorted(i for group in groups for i in group) == list(range(7))
+    assert [len(group) for group in groups] == [2, 2, 2, 1]
+    assert all(i % 2 == place for group in groups for place, i in enumerate(group))
+    assert groups != shuffled(7, 2, np.random.default_rng(1))
+
+
 def test_an_interrupted_run_goes_on_to_the_same_weights(
     trained: Path, splits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +221,7 @@ def test_it_learns(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_names_the_images(splits: tuple[Path, Path], tmp_path: Path) -> None:
     profile = with_train(lr=1e30, clip_grad_norm=1e30, warmup_iterations=0, epochs=1, optimizer="sgd")
-    with pytest.raises(UserError, match=r"loss is (nan|inf) in epoch 1 on 00000\d\.png") as error:
+    with pytest.raises(UserError, match=r"loss is not finite in epoch 1 on 00000\d\.png") as error:
         train(profile, *splits, tmp_path)
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []

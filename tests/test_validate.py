@@ -101,6 +101,10 @@ def polygon(*numbers: Any) -> Callable[[dict[str, Any]], Any]:
     return change("annotations", 2, "segmentation", to=[list(numbers)])
 
 
+def first_copy(dataset: dict[str, Any], number: int) -> dict[str, Any]:
+    return dataset["annotations"][0] | {"id": number, "bbox": [10, 5, 30 + number / 1e4, 20]}
+
+
 COMPRESSED = encode_mask(ring())["counts"]
 FILLED = np.ones((20, 30), np.uint8)
 SHORT_RUNS = runs(ring())[:-1]
@@ -218,6 +222,10 @@ BROKEN: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
     "annotation twice": (
         "annotation-copy",
         lambda d: d | {"annotations": [*d["annotations"], d["annotations"][0] | {"id": 99}]},
+    ),
+    "more objects than are counted": (
+        "over-100-objects",
+        lambda d: d | {"annotations": d["annotations"] + [first_copy(d, n) for n in range(100, 220)]},
     ),
     "keypoints of two numbers": ("keypoints", first("keypoints", [1, 2])),
     "num_keypoints wrong": (
@@ -418,9 +426,9 @@ def test_a_large_file_in_reasonable_time() -> None:
         template | {"id": n, "image_id": 1 + n % 500, "bbox": [10, 5, 30 + n / 1e5, 20]}
         for n in range(1, 5001)
     ]
-    began = time.monotonic()
+    began = time.process_time()
     assert rules(dataset) == []
-    assert time.monotonic() - began < 6  # a tenth of 5,000 images and 50,000 annotations in a minute
+    assert time.process_time() - began < 6  # a tenth of 5,000 images and 50,000 annotations in a minute
 
 
 def test_a_fault_is_one_line() -> None:

@@ -5,6 +5,7 @@ A module offers four names; a profile's table names the module, and nothing else
     Ranges                        frozen dataclass: the profile's ranges, with meaning and unit
     sample(ranges, rng, assets)   draw one object's parameters, as JSON values
     build(params, assets)         its meshes, list[Part]: metres, z up, standing on z = 0
+                                  (or ``load``: a bpy mesh with materials of its own)
     footprint(params, assets)     (x from, x to, y from, y to) of the floor it needs
 """
 
@@ -13,11 +14,12 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from blender.contract import UserError, sha256_file
+from blender.contract import UserError, sha256_bytes, sha256_file
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,15 @@ class Assets:
     """The people manifest's entries: file, pose, seated, height, ..."""
     digest: str
     """Hash of all assets, part of each frame's fingerprint."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """The profile's own files, by the name it gives them."""
 
 
-def load_assets(people_dir: Path) -> Assets:
-    """Read the list of baked bodies.
+def load_assets(people_dir: Path, files: Mapping[str, Path] | None = None) -> Assets:
+    """Read the list of baked bodies, and look at the profile's own files.
 
     Raises:
-        UserError: they were not baked, or one is missing.
+        UserError: the bodies were not baked, or a file is missing.
     """
     path = people_dir / "manifest.json"
     try:
@@ -51,7 +55,12 @@ def load_assets(people_dir: Path) -> Assets:
             raise UserError(
                 f"{people_dir / entry['file']}: missing; delete {path} and bake again (make people)"
             )
-    return Assets(people_dir, people, sha256_file(path))
+    digest = sha256_file(path)
+    for name, file in sorted((files or {}).items()):
+        if not file.is_file():
+            raise UserError(f"{file}: no such file; a table of [scene.objects] names it")
+        digest = sha256_bytes(f"{digest} {name} {sha256_file(file)}".encode())
+    return Assets(people_dir, people, digest, files or {})
 
 
 def kind(name: str) -> Any:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from blender.assortment import Assortment, sample
 from blender.mesh import Colour, Material, Part, box, boxes, cylinder, rounded_path, tube
-from blender.objects import Assets
-from blender.ranges import integer, pick
+from blender.ranges import check_names
 
 _BRIGHT: tuple[Colour, ...] = (
     (0.75, 0.42, 0.02),
@@ -32,21 +31,8 @@ class Ranges:
     variants: dict[str, float]
     """Weight of each: a key of VARIANTS."""
 
-
-def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
-    """Draw one thing (JSON values)."""
-    return {"variant": pick(ranges.variants, rng), "seed": integer((0, 2**31 - 1), rng)}
-
-
-def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, float, float]:
-    """Extent on the floor: x from, x to, y from, y to, in metres."""
-    x, y = SIZES[params["variant"]]
-    return (-x / 2, x / 2, -y / 2, y / 2)
-
-
-def build(params: dict[str, Any], assets: Assets) -> list[Part]:
-    """The thing's meshes."""
-    return VARIANTS[params["variant"]](np.random.default_rng(params["seed"]))
+    def __post_init__(self) -> None:
+        check_names("variants", self.variants, VARIANTS)
 
 
 def _bright(rng: np.random.Generator) -> Colour:
@@ -55,10 +41,10 @@ def _bright(rng: np.random.Generator) -> Colour:
 
 def _bollard(rng: np.random.Generator) -> list[Part]:
     paint = Material("paint", (0.78, 0.45, 0.02), 0.5)
-    radius, height = rng.uniform(0.05, 0.10), rng.uniform(0.6, 1.2)
+    radius, height = rng.uniform(0.05, 0.12), rng.uniform(0.6, 1.6)
     parts = [
         cylinder((0, 0, 0), (0, 0, height), radius, paint),
-        boxes([(0, 0, 0.006)], (0.24, 0.24, 0.012), paint),
+        boxes([(0, 0, 0.006)], (0.25, 0.25, 0.012), paint),
     ]
     if rng.random() < 0.5:
         band = Material("paint", (0.02, 0.02, 0.02), 0.3)
@@ -260,3 +246,8 @@ SIZES = {
     "ladder": (1.06, 0.55),
 }
 """Length and width on the floor, metres."""
+
+_THINGS = Assortment(VARIANTS, SIZES)
+footprint, build = _THINGS.footprint, _THINGS.build
+
+__all__ = ["Ranges", "build", "footprint", "sample"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from blender.mesh import Colour, Material, Part, box, boxes, cylinder, prism, tube
 from blender.objects import Assets
-from blender.ranges import pick, uniform
+from blender.ranges import check_names, pick, uniform
 
 PAINTS: dict[str, Colour] = {
     "red": (0.45, 0.02, 0.015),
@@ -34,6 +34,10 @@ class Ranges:
     """Height of the lowered mast, metres."""
     lift: tuple[float, float] = (0.05, 1.2)
     """Height of the forks, metres."""
+
+    def __post_init__(self) -> None:
+        check_names("variants", self.variants, ("counterbalance", "reach"))
+        check_names("paint", self.paint, PAINTS)
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from blender.mesh import Material, Part, box, boxes
 from blender.objects import Assets
-from blender.ranges import chance, integer, pick, uniform
+from blender.ranges import chance, check_names, integer, pick, uniform
 
 LENGTH, WIDTH, HEIGHT = 1.2, 0.8, 0.144
 _BOARD = 0.022
@@ -40,6 +40,9 @@ class Ranges:
     wrapped: float = 0.3
     """Share of carton and goods loads in shrink wrap."""
     wear: tuple[float, float] = (0.2, 0.9)
+
+    def __post_init__(self) -> None:
+        check_names("load", self.load, ("none", "stack", "cartons", "crate", "goods"))
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from blender.mesh import Colour, Material, Part, boxes, tube
 from blender.objects import Assets, pallet
-from blender.ranges import integer, pick, uniform
+from blender.ranges import check_names, integer, pick, uniform
 
 STEELS: dict[str, Colour] = {
     "blue": (0.03, 0.09, 0.30),
@@ -44,6 +44,10 @@ class Ranges:
     """Share of filled pallet places."""
     floor_fill: tuple[float, float] = (0.0, 1.0)
     """The same for the places on the floor."""
+
+    def __post_init__(self) -> None:
+        check_names("uprights", self.uprights, STEELS)
+        check_names("beams", self.beams, STEELS)
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

@@ -1,0 +1,172 @@
+"""One epoch of training, to be read from top to bottom."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.models.detection import MaskRCNN
+
+from pipeline.augment import augmentation
+from pipeline.checkpoint import Checkpoint
+from pipeline.config import Profile, UserError
+from pipeline.dataset import CocoDataset, Target, collate_fn
+from pipeline.distributed import add_up, share
+from pipeline.model import trainable
+from pipeline.progress import Tick
+from pipeline.recipe import autocast, schedule, seed_of
+from pipeline.views import View, losses, see
+
+LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_dice", "loss_objectness", "loss_rpn_box_reg")
+"""What the model gives while it trains; their sum is minimised."""
+Chunk = tuple[list[int], list[Tensor], list[Target]]
+"""Indices of images that go through the model together; the images and targets of those not kept."""
+
+
+def train_one_epoch(
+    model: MaskRCNN,
+    average: MaskRCNN,
+    optimizer: torch.optim.Optimizer,
+    train_set: CocoDataset,
+    kept: dict[tuple[int, int], View],
+    *,
+    profile: Profile,
+    so_far: Checkpoint,
+    tick: Tick,
+) -> dict[str, float]:
+    """Go ``passes`` times through the images, each time in another order; return the mean of each loss.
+
+    Args:
+        kept: views of earlier epochs, by number of the view and index of the image; grows.
+        so_far: what says which epoch this is, of how many, at which precision, with how many views.
+
+    Raises:
+        UserError: the loss is not finite; names the images.
+    """
+    config, device, resume = profile.train, next(model.parameters()).device, so_far.resume or {}
+    learning = [p for _, p in trainable(model)]
+    steps = math.ceil(len(train_set) / config.batch_size) * config.passes
+    rounds = range(so_far.epoch * config.passes, (so_far.epoch + 1) * config.passes)
+    sums = torch.zeros(len(LOSSES), device=device)
+    gradients = one_gradient(learning)
+    model.train()
+    for step, (turn, view, batch, chunks) in enumerate(
+        batches(train_set, profile, rounds, resume["views"], device, kept), start=so_far.epoch * steps
+    ):
+        for group in optimizer.param_groups:
+            group["lr"] = config.lr * group["factor"] * schedule(step, so_far.epochs * steps, config)
+        total = torch.zeros(len(LOSSES), device=device)
+        gradients.zero_()
+        for indices, images, targets in chunks:
+            # torchvision samples boxes from the global generator.
+            torch.manual_seed(seed_of(profile.seed, turn + 1, indices[0]))
+            with autocast(resume["precision"], device):
+                seen = see(model, images, targets) if images else kept[view, indices[0]]
+                parts = losses(model, seen)
+            if resume["views"]:
+                kept[view, indices[0]] = seen
+            found = torch.stack([parts[name].float() for name in LOSSES]) * (len(indices) / len(batch))
+            if not torch.isfinite(found).all():
+                raise UserError(not_finite(so_far.epoch, [train_set.name(i) for i in indices]))
+            found.sum().backward()
+            total += found.detach()
+        add_up(gradients)
+        add_up(total)
+        gradients *= (config.clip_grad_norm / (gradients.norm() + 1e-6)).clamp(max=1.0)
+        optimizer.step()
+        update_average(average, model, min(config.ema, (1 + step) / (10 + step)))
+        sums += total / steps
+        tick(len(batch), total.sum().item())
+    named = dict(zip(LOSSES, sums.tolist(), strict=True))
+    return {name: round(value, 6) for name, value in {"loss": sums.sum().item(), **named}.items()}
+
+
+def one_gradient(parameters: list[torch.nn.Parameter]) -> Tensor:
+    """Lay all gradients out in one vector (N,), zero, to be added up and clipped at once.
+
+    Each parameter's ``grad`` is a view of it, in the parameter's own memory order.
+    """
+    vector = torch.zeros(sum(p.numel() for p in parameters), device=parameters[0].device)
+    for p, part in zip(parameters, vector.split([p.numel() for p in parameters]), strict=True):
+        p.grad = part.as_strided(p.shape, p.stride())
+    return vector
+
+
+def not_finite(epoch: int, names: list[str]) -> str:
+    """What to say of a loss that is NaN or infinite."""
+    return (
+        f"the loss is not finite in epoch {epoch + 1} on {', '.join(names)}; look at these images "
+        "('transpalette validate'), or lower [train] lr"
+    )
+
+
+def shuffled(count: int, batch_size: int, rng: np.random.Generator) -> list[list[int]]:
+    """Batches of an epoch: each place in a batch draws from images of its own, in random order.
+
+    So an image always meets the same process, which may have kept its features.
+    """
+    places = [rng.permutation(np.arange(first, count, batch_size)).tolist() for first in range(batch_size)]
+    return [[place[i] for place in places if i < len(place)] for i in range(math.ceil(count / batch_size))]
+
+
+def batches(
+    train_set: CocoDataset,
+    profile: Profile,
+    rounds: Iterable[int],
+    views: int,
+    device: torch.device,
+    kept: Collection[tuple[int, int]],
+) -> Iterator[tuple[int, int, list[int], list[Chunk]]]:
+    """Yield the batches of some rounds through the images: round, view, the indices of all images of the
+    batch, and this process's share of them in chunks.
+
+    A chunk is what goes through the model at once. On a CPU that is one image, which costs no more and makes
+    the result independent of the number of processes; on a GPU it is the whole share.
+    """
+    for turn in rounds:
+        view = turn % views if views else turn
+        for batch, chunks in _round(train_set, profile, turn, view, device, kept):
+            yield turn, view, batch, chunks
+
+
+def _round(
+    train_set: CocoDataset,
+    profile: Profile,
+    turn: int,
+    view: int,
+    device: torch.device,
+    kept: Collection[tuple[int, int]],
+) -> Iterator[tuple[list[int], list[Chunk]]]:
+    config = profile.train
+    groups = shuffled(len(train_set), config.batch_size, np.random.default_rng([profile.seed, turn]))
+    shares = [list(share(group)) for group in groups]
+    wanted = [[i for i in mine if (view, i) not in kept] for mine in shares]
+    loader = torch.utils.data.DataLoader(
+        train_set.transformed(augmentation(config, profile.seed, view)),
+        batch_sampler=wanted,
+        collate_fn=collate_fn,
+        num_workers=config.workers,
+        generator=torch.Generator(),  # or it would draw from the global one
+    )
+    step = 1 if device.type == "cpu" else config.batch_size
+    for group, mine, new, (images, targets) in zip(groups, shares, wanted, loader, strict=True):
+        image_of = {i: image.to(device) for i, image in zip(new, images, strict=True)}
+        target_of = {i: {k: v.to(device) for k, v in t.items()} for i, t in zip(new, targets, strict=True)}
+        chunks = [mine[i : i + step] for i in range(0, len(mine), step)]
+        yield (
+            group,
+            [
+                ([*c], [image_of[i] for i in c if i in new], [target_of[i] for i in c if i in new])
+                for c in chunks
+            ],
+        )
+
+
+def update_average(average: MaskRCNN, model: MaskRCNN, decay: float) -> None:
+    """Move the running average of the weights that learn towards ``model``."""
+    with torch.no_grad():
+        means, now = ([p.data for _, p in trainable(m)] for m in (average, model))
+        torch._foreach_lerp_(means, now, 1 - decay)

@@ -1,0 +1,76 @@
+"""Views of training images, as augmented, and what the frozen body makes of them.
+
+The body is a third of a training step and always answers the same view with the same features: kept, they
+need not be computed again.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.image_list import ImageList
+
+from pipeline.augment import augmentation
+from pipeline.config import TrainConfig
+from pipeline.dataset import CocoDataset, Target
+from pipeline.model import pyramid, taps
+
+
+@dataclass(frozen=True)
+class View:
+    """A few images on their way through the model, behind its body."""
+
+    features: dict[str, Tensor]
+    """The body's, (B, C, h, w) each."""
+    shape: tuple[int, ...]
+    """Of the padded images: (B, 3, H, W)."""
+    sizes: list[tuple[int, int]]
+    """Height and width of each image, without the padding."""
+    targets: list[Target]
+    """At the images' size."""
+
+    def bytes(self) -> int:
+        """What keeping it takes."""
+        tensors = [*self.features.values(), *(t for target in self.targets for t in target.values())]
+        return sum(t.numel() * t.element_size() for t in tensors)
+
+
+def see(model: MaskRCNN, images: list[Tensor], targets: list[Target]) -> View:
+    """Resize and pad images (3, H, W) with their targets, and send them through the body."""
+    padded, resized = model.transform(images, targets)
+    frozen = not any(p.requires_grad for p in model.backbone.body.parameters())
+    with torch.no_grad() if frozen else torch.enable_grad():
+        features = taps(model.backbone, padded.tensors)
+    return View(features, tuple(padded.tensors.shape), padded.image_sizes, resized)
+
+
+def losses(model: MaskRCNN, view: View) -> dict[str, Tensor]:
+    """What ``model(images, targets)`` gives in training, from the view on."""
+    images = ImageList(torch.empty(view.shape, device="meta"), view.sizes)  # only its shape is asked for
+    levels = pyramid(model.backbone, view.features)
+    targets = [dict(target) for target in view.targets]
+    proposals, found = model.rpn(images, levels, targets)
+    _, more = model.roi_heads(levels, proposals, view.sizes, targets)
+    return {**found, **more}
+
+
+def affordable_views(
+    model: MaskRCNN, train_set: CocoDataset, config: TrainConfig, device: torch.device
+) -> int:
+    """How many views of each image to keep: as wanted, or what half of the machine's memory holds.
+
+    On a GPU none: there, the body costs little and memory is dear.
+    """
+    if not config.cache_features or device.type != "cpu" or not len(train_set):
+        return 0
+    image, target = train_set.transformed(augmentation(config, 0, 0))[0]
+    each = see(model.train(), [image], [target]).bytes() * len(train_set)
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        return config.cache_features
+    return min(config.cache_features, memory // 2 // each)

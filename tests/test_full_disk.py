@@ -1,0 +1,181 @@
+"""A full disk at each writer: the path is named, nothing half-written stays, the earlier result loads.
+
+A limit on the size of files stands for the disk: the write that crosses it fails half-way.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from synthetic import write_split, write_tiny_model
+
+from blender.contract import frame_is_complete, read_manifest
+from pipeline.checkpoint import load_checkpoint
+from pipeline.coco import convert_split, read_coco
+from pipeline.config import CocoConfig
+from tests.conftest import ROOT, TINY
+
+LIMITED = """
+import resource, runpy, signal, sys
+module, limit = sys.argv[1], int(sys.argv[2])
+sys.argv = [module, *sys.argv[3:]]
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+runpy.run_module(module, run_name="__main__")
+"""
+UNLIMITED = -1
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A command that writes, as words in which {run} stands for the run's folder."""
+
+    first: str
+    """What makes the earlier result."""
+    second: str
+    """What makes another one in its place, and fails."""
+    outputs: tuple[str, ...]
+    """Where: kept as they are."""
+    limit: int = 300
+
+
+EVALUATE = "evaluate {run}/model.pt --annotations {run}/test/annotations.json --images {run}/test/images"
+TRAIN = "train --train {run}/train --val {run}/test --out {run}/trained --profile"
+WRITERS = {
+    "coco": Writer("coco --profile {run}/a.toml {run}/test", "coco --profile {run}/b.toml {run}/test",
+                   ("test/annotations.json",)),
+    "train": Writer(f"{TRAIN} {{run}}/a.toml", f"{TRAIN} {{run}}/b.toml",
+                    ("trained/model.pt", "trained/last.pt", "trained/metrics.jsonl"), limit=100_000),
+    "evaluate": Writer(f"{EVALUATE} --out {{run}}/evaluation --bootstrap 0",
+                       f"{EVALUATE} --out {{run}}/evaluation --bootstrap 2",
+                       ("evaluation/metrics.json", "evaluation/predictions.json")),
+    "predict": Writer("predict {run}/model.pt {run}/test/images --out {run}/predicted --threshold 0.1",
+                      "predict {run}/model.pt {run}/test/images --out {run}/predicted --threshold 0",
+                      ("predicted/000000.png", "predicted/predictions.json")),
+    "report": Writer("report --profile {run}/a.toml {run}", "report --profile {run}/b.toml {run}",
+                     ("report.html", "report.json")),
+    "stats": Writer("stats {run}/test --out {run}/stats", "stats {run}/train --out {run}/stats",
+                    ("stats/stats.png", "stats/stats.json")),
+    "card": Writer("card {run}/test --out {run}/card.md", "card {run}/train --out {run}/card.md",
+                   ("card.md",)),
+    "preview": Writer("preview {run}/test --out {run}/sheet.png", "preview {run}/train --out {run}/sheet.png",
+                      ("sheet.png",)),
+    "validate --fix": Writer("validate {run}/test/annotations.json --fix {run}/fixed.json",
+                             "validate {run}/train/annotations.json --fix {run}/fixed.json", ("fixed.json",)),
+    # Nothing earlier to keep: its folder takes one set only.
+    "convert": Writer("validate {run}/test/annotations.json",
+                      "convert {run}/test --to imagefolder --out {run}/converted", ("model.pt",)),
+}  # fmt: skip
+
+
+def call(module: str, limit: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", LIMITED, module, str(limit), *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def words(text: str, run: Path) -> list[str]:
+    return [word.format(run=run) for word in text.split()]
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All that a run leaves, of shapes instead of renders."""
+    run = tmp_path_factory.mktemp("run")
+    (run / "a.toml").write_text(TINY.replace("val = 2", "val = 2\ntest = 4"))
+    (run / "b.toml").write_text(
+        TINY.replace("val = 2", "val = 2\ntest = 4").replace("seed = 0", "seed = 1")
+        + "[coco]\nmin_pixels = 900\n[evaluate]\ngallery = 1\n"
+    )
+    for seed, split in enumerate(("train", "val", "test")):
+        write_split(run / split, seed=seed)
+        convert_split(run / split, CocoConfig())
+    write_tiny_model(run / "model.pt")
+    table = {key: {"AP": 0.3, "AP50": 0.5, "AP75": 0.4} for key in ("bbox", "segm")}
+    scores = {"classes": dict.fromkeys(("pedestrian", "pallet_truck"), table), "overall": table}
+    line = {"epoch": 1, "losses": {"loss": 2.0}, "best": True, "seconds": 3.0, "val": scores}
+    (run / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    done = call(
+        "pipeline", UNLIMITED, *f"{EVALUATE} --out {run}/evaluation --bootstrap 0".format(run=run).split()
+    )
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+LONG = ("train", "report", "predict", "evaluate")
+"""Each starts torch several times: for the nightly run."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in WRITERS]
+)
+def test_a_full_disk(name: str, run_dir: Path, tmp_path: Path) -> None:
+    writer, run = WRITERS[name], tmp_path / "run"
+    shutil.copytree(run_dir, run)
+    first, second = words(writer.first, run), words(writer.second, run)
+    done = call("pipeline", UNLIMITED, *first)
+    assert done.returncode == 0, done.stderr
+    before = {path: (run / path).read_bytes() for path in writer.outputs}
+    names = {path for path in run.rglob("*") if path.is_file()}
+    done = call("pipeline", writer.limit, *second)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"error: {run}/") and last.endswith(": File too large"), done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path: (run / path).read_bytes() for path in writer.outputs} == before
+    assert not list(run.rglob("*.tmp"))
+    for path in {path for path in run.rglob("*") if path.is_file()} - names:
+        load(path)
+    for path in writer.outputs:
+        load(run / path)
+    done = call("pipeline", UNLIMITED, *second)
+    assert done.returncode == 0, done.stderr
+
+
+def load(path: Path) -> None:
+    """Read a file to its end, whatever it is."""
+    if path.suffix == ".png":
+        with Image.open(path) as picture:
+            picture.load()
+    elif path.suffix == ".pt":
+        load_checkpoint(path)
+    elif path.suffix in (".json", ".jsonl"):
+        for line in path.read_text().splitlines():
+            json.loads(line)
+    else:
+        assert path.read_text().rstrip()[-1] in ">.", path
+
+
+def test_a_full_disk_while_rendering(
+    tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "train"
+    shutil.copytree(tiny_split, out)
+    (out / "frames" / "000003.json").unlink()
+    arguments = ["--profile", tiny_profile, "--split", "train", "--people", tiny_people, "--out", out]
+    fingerprint = read_manifest(out).fingerprint
+    for limit in (8192, 2_000):
+        done = call("blender.render", limit, *arguments, "--workers", 1)
+        assert done.returncode == 2, done.stderr
+        assert "error: /" in done.stderr and "Traceback" not in done.stderr
+        assert not list(out.rglob("*.tmp"))
+        assert [frame_is_complete(out, frame, fingerprint) for frame in range(4)] == [True, True, True, False]
+    assert read_coco(convert_after(out, arguments))["images"][3]["frame"] == 3
+
+
+def convert_after(out: Path, arguments: list[object]) -> Path:
+    """Render the rest with room enough, and convert."""
+    done = call("blender.render", UNLIMITED, *arguments)
+    assert done.returncode == 0, done.stderr
+    return convert_split(out, CocoConfig())
