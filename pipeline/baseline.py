@@ -17,10 +17,10 @@ from torchvision.models.detection import MaskRCNN, MaskRCNN_ResNet50_FPN_Weights
 from blender.contract import UserError, from_table
 from pipeline.checkpoint import Checkpoint
 from pipeline.config import ModelConfig
+from pipeline.fit import untrained
 from pipeline.matching import IOU_TYPES, class_names
 from pipeline.metrics import METRICS, bootstrap_draws, coco_metrics, intervals, scene_weights
 from pipeline.model import COCO, COCO_CLASSES, build_model
-from pipeline.recipe import seed_of
 from pipeline.weights import StartWeights, WeightsError, coco, resolve
 
 COCO_NAMES = {"pedestrian": "person"}
@@ -41,6 +41,21 @@ class Baseline:
     model: MaskRCNN
     labels: dict[str, int]
     """Class to the model's label; a class it does not know is missing."""
+
+
+def find_baseline(kind: str, checkpoint: Checkpoint, notes: list[str]) -> Baseline | None:
+    """``load_baseline``; None, and a note, if neither the general model nor the start is to be had.
+
+    Raises:
+        UserError: "start" was asked for and can't be had.
+    """
+    try:
+        return load_baseline(kind, checkpoint)
+    except UserError as error:
+        if kind == "start":
+            raise
+        notes.append(f"nothing to compare with: {error}")
+        return None
 
 
 def load_baseline(kind: str, checkpoint: Checkpoint) -> Baseline:
@@ -67,17 +82,28 @@ def _general(start: StartWeights, classes: tuple[str, ...]) -> Baseline:
 
 
 def _start(checkpoint: Checkpoint) -> Baseline:
-    """The network before its first step; built as ``pipeline.fit`` builds it, so with the same predictors."""
+    """The network before its first step."""
     kind = checkpoint.start["kind"]
     if kind == "checkpoint":
         raise UserError("the start was a checkpoint, which is not at hand; leave --baseline out")
     config = from_table(ModelConfig, checkpoint.config | {"name": checkpoint.model, "weights": kind}, "start")
     with torch.random.fork_rng(devices=[]):
         start = resolve(config)
-        torch.manual_seed(seed_of(checkpoint.seed, 0))
-        model = build_model(checkpoint.model, len(checkpoint.classes) + 1, config, start.state)
+        model = untrained(start, checkpoint.classes, config, checkpoint.seed)
     labels = {name: label for label, name in enumerate(checkpoint.classes, start=1)}
     return Baseline("start", start.source, "", model.eval(), labels)
+
+
+def worth(
+    other: Baseline,
+    ground_truth: dict[str, Any],
+    ours: list[dict[str, Any]],
+    theirs: list[dict[str, Any]],
+    resamples: int,
+) -> dict[str, Any]:
+    """``compare``, beside what they are compared with: ``kind``, ``source``, ``fallback``, ``knows``."""
+    facts = {"kind": other.kind, "source": other.source, "fallback": other.fallback}
+    return facts | {"knows": sorted(other.labels)} | compare(ground_truth, ours, theirs, resamples)
 
 
 def compare(

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,15 @@ def read_coco(path: Path) -> dict[str, Any]:
         if not isinstance(dataset.get(key), list):
             raise UserError(f"{path}: not a COCO instances file: it has no list '{key}'")
     return dataset
+
+
+def by_image(entries: list[dict[str, Any]], threshold: float = 0.0) -> dict[int, list[dict[str, Any]]]:
+    """Annotations, or results of at least a score, by their image's id; an image without any has []."""
+    grouped: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+    for entry in entries:
+        if entry.get("score", 1.0) >= threshold:
+            grouped[entry["image_id"]].append(entry)
+    return grouped
 
 
 def encode_mask(mask: npt.NDArray[Any]) -> dict[str, Any]:

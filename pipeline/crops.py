@@ -9,10 +9,10 @@ from typing import Any
 from PIL import Image
 from pycocotools import mask as mask_utils
 
-from pipeline.coco import encode_mask
+from pipeline.coco import by_image, encode_mask
 from pipeline.draw import Overlay, draw_overlays, readable
 from pipeline.factors import UNITS, Values, detection_factors, object_factors
-from pipeline.gallery import by_image, data_uri, result_overlays
+from pipeline.gallery import data_uri, result_overlays
 from pipeline.image_files import find_image, read_rgb
 from pipeline.mistakes import Mistake
 from pipeline.preview import truth_overlays
@@ -64,7 +64,7 @@ def mistake_crops(
         window = _window([thing["bbox"] for thing in (truth, result) if thing], image)
         pixels = read_rgb(find_image(images, image["file_name"]), (image["width"], image["height"]))
         sides = (
-            truth_overlays(truths[mistake.image_id], dataset["categories"]),
+            truth_overlays(truths[mistake.image_id], dataset["categories"], image),
             result_overlays(found[mistake.image_id], dataset["categories"]),
         )
         pictures = [data_uri(_cut(pixels, overlays, window)) for overlays in sides]

@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
@@ -20,14 +20,10 @@ from pipeline.config import ExtraSet
 from pipeline.image_files import check_image, find_image, read_rgb
 from pipeline.judge import judge
 from pipeline.matching import with_rle
-from pipeline.mixing import Mix, check_targets, describe_extra, mix
+from pipeline.mixing import Mix, check_targets, describe_extra, mix, only
 from pipeline.out_dir import claim_out_dir
 from pipeline.stamp import is_current, write_stamp
 from pipeline.tables import format_evaluation
-
-if TYPE_CHECKING:
-    from pipeline.baseline import Baseline
-    from pipeline.checkpoint import Checkpoint
 
 EVALUATOR_VERSION = 3
 """Goes up when the same model and images would be judged differently."""
@@ -97,59 +93,32 @@ def _measure(
     baseline: str | None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Predict and judge: the figures, and the COCO results they rest on."""
-    from pipeline.checkpoint import load_model  # torch: only now is it needed
+    from pipeline.baseline import find_baseline, worth  # torch: only now is it needed
+    from pipeline.checkpoint import load_model
 
     model, checkpoint = load_model(model_path)
     check_targets(sets, checkpoint.classes)
     dataset = mixed.dataset
     shared, notes = _shared_classes(checkpoint.classes, dataset["categories"], sets[0].annotations)
     notes = describe_extra(mixed, sets, checkpoint.classes) + notes
-    other = _load_baseline(baseline, checkpoint, notes)
+    other = find_baseline(baseline, checkpoint, notes) if baseline else None
     results, seconds = _predict(model, dataset["images"], paths, _label_ids(checkpoint.classes, shared))
-    dataset = with_rle(_only(dataset, shared))
+    dataset = with_rle(only(dataset, shared.values()))
     metrics = judge(dataset, results, bootstrap, checkpoint.score_threshold)
-    worth = None
+    comparison = None
     if other is not None:
         label_ids = {label: shared[name] for name, label in other.labels.items() if name in shared}
         theirs, _ = _predict(other.model, dataset["images"], paths, label_ids, "baseline")
-        worth = _worth(other, dataset, results, theirs, bootstrap)
+        comparison = worth(other, dataset, results, theirs, bootstrap)
     metrics |= {
         "model": checkpoint.model,
         "start": checkpoint.start,
         "training": {"seconds": checkpoint.seconds, "images": checkpoint.images},
         "notes": notes,
         "latency": _latency(model, seconds),
-        "baseline": worth,
+        "baseline": comparison,
     }
     return metrics, results
-
-
-def _load_baseline(kind: str | None, checkpoint: Checkpoint, notes: list[str]) -> Baseline | None:
-    """The model to compare with; None, and a note, if neither the general one nor the start is to be had."""
-    if kind is None:
-        return None
-    from pipeline.baseline import load_baseline
-
-    try:
-        return load_baseline(kind, checkpoint)
-    except UserError as error:
-        if kind == "start":
-            raise
-        notes.append(f"nothing to compare with: {error}")
-        return None
-
-
-def _worth(
-    other: Baseline,
-    dataset: dict[str, Any],
-    ours: list[dict[str, Any]],
-    theirs: list[dict[str, Any]],
-    bootstrap: int,
-) -> dict[str, Any]:
-    from pipeline.baseline import compare
-
-    facts = {"kind": other.kind, "source": other.source, "fallback": other.fallback}
-    return facts | {"knows": sorted(other.labels)} | compare(dataset, ours, theirs, bootstrap)
 
 
 def _outputs(out: Path) -> list[Path]:
@@ -205,15 +174,6 @@ def _label_ids(classes: tuple[str, ...], shared: dict[str, int]) -> dict[int, in
     return {label: shared[name] for label, name in enumerate(classes, start=1) if name in shared}
 
 
-def _only(dataset: dict[str, Any], shared: dict[str, int]) -> dict[str, Any]:
-    """The dataset with the shared classes alone."""
-    kept = set(shared.values())
-    return dataset | {
-        "categories": [c for c in dataset["categories"] if c["id"] in kept],
-        "annotations": [a for a in dataset["annotations"] if a["category_id"] in kept],
-    }
-
-
 def _predict(
     model: Any,
     images: list[dict[str, Any]],
@@ -222,7 +182,7 @@ def _predict(
     title: str = "evaluate",
 ) -> tuple[list[dict[str, Any]], list[float]]:
     """COCO results of all images, and the seconds that each took the model."""
-    from pipeline.inference import predict_array, to_coco
+    from pipeline.inference import predict_array, rounded, to_coco
 
     results: list[dict[str, Any]] = []
     seconds = []
@@ -234,12 +194,6 @@ def _predict(
             seconds.append(time.perf_counter() - began)
             results += [rounded(result) for result in to_coco(found, image["id"], label_ids)]
     return results, seconds
-
-
-def rounded(result: dict[str, Any]) -> dict[str, Any]:
-    """A COCO result with its box to 1/1000 px and its score to six decimals, as it is written."""
-    box = [round(value, 3) for value in result["bbox"]]
-    return result | {"bbox": box, "score": round(result["score"], 6)}
 
 
 def _latency(model: Any, seconds: list[float]) -> dict[str, Any]:

@@ -7,13 +7,13 @@ with edges to sort it by, or a word. What a file does not say is left out, not g
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as mask_utils
 
+from pipeline.coco import by_image
 from pipeline.faults import is_number
 
 Value = float | str
@@ -43,9 +43,7 @@ def object_factors(dataset: dict[str, Any]) -> list[Values]:
     """The factors of each annotation, its picture's among them, in the order of the dataset."""
     images = {image["id"]: image for image in dataset["images"]}
     shared = {key: image_factors(image) for key, image in images.items()}
-    others: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
-    for a in dataset["annotations"]:
-        others[a["image_id"]].append(a)
+    others = by_image(dataset["annotations"])
     return [
         shared[a["image_id"]]
         | _words(a)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pipeline.coco import by_image
 from pipeline.diagnosis import IOU, mask_ious
 from pipeline.draw import Overlay, class_colour, draw_overlays, readable
 from pipeline.image_files import find_image, read_rgb
@@ -99,7 +99,7 @@ def best_and_worst(
                 score,
                 image,
                 _small(images, image),
-                truth_overlays(truths[image["id"]], categories),
+                truth_overlays(truths[image["id"]], categories, image),
                 result_overlays(found[image["id"]], categories),
             )
             for score, image in part
@@ -147,12 +147,3 @@ def data_uri(picture: Image.Image) -> str:
     stream = io.BytesIO()
     picture.save(stream, format="JPEG", quality=_QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
-
-
-def by_image(entries: list[dict[str, Any]], threshold: float = 0.0) -> dict[int, list[dict[str, Any]]]:
-    """Annotations, or results of at least a score, by their image's id; an image without any has []."""
-    grouped = defaultdict(list)
-    for entry in entries:
-        if entry.get("score", 1.0) >= threshold:
-            grouped[entry["image_id"]].append(entry)
-    return grouped

@@ -103,6 +103,12 @@ def to_coco(prediction: Prediction, image_id: int, categories: Mapping[int, int]
     return results
 
 
+def rounded(result: dict[str, Any]) -> dict[str, Any]:
+    """A COCO result with its box to 1/1000 px and its score to six decimals, as it is written."""
+    box = [round(value, 3) for value in result["bbox"]]
+    return result | {"bbox": box, "score": round(result["score"], 6)}
+
+
 def predict_coco(
     model: MaskRCNN,
     samples: Iterable[tuple[int, Tensor]],

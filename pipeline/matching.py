@@ -22,6 +22,8 @@ from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from pipeline.rle import as_rle
+
 IOU_TYPES = ("bbox", "segm")
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 MAX_DETECTIONS = 100
@@ -150,19 +152,9 @@ def find_matches(ground_truth: dict[str, Any], results: list[dict[str, Any]]) ->
 
 def with_rle(ground_truth: dict[str, Any]) -> dict[str, Any]:
     """The dataset with every segmentation as compressed RLE, polygons drawn as pycocotools does."""
-    sizes = {image["id"]: (image["height"], image["width"]) for image in ground_truth["images"]}
+    sizes = {image["id"]: (image["width"], image["height"]) for image in ground_truth["images"]}
     annotations = [
-        a | {"segmentation": _as_rle(a["segmentation"], *sizes[a["image_id"]])}
+        a | {"segmentation": as_rle(a["segmentation"], *sizes[a["image_id"]])}
         for a in ground_truth["annotations"]
     ]
     return ground_truth | {"annotations": annotations}
-
-
-def _as_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
-    if isinstance(segmentation, list):
-        rle: dict[str, Any] = mask_utils.merge(mask_utils.frPyObjects(segmentation, height, width))
-    elif isinstance(segmentation["counts"], list):
-        rle = mask_utils.frPyObjects(segmentation, height, width)
-    else:
-        rle = segmentation
-    return rle

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
-from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from pipeline.gallery import best_and_worst, data_uri
 from pipeline.mistakes import find_mistakes
 from pipeline.preview import contact_sheet
 from pipeline.stamp import is_current, write_stamp
+from pipeline.stats import set_statistics
 from pipeline.tables import number
 
 REPORT_VERSION = 2
@@ -113,15 +113,13 @@ def _inputs(profile: Profile, run_dir: Path) -> dict[str, Any]:
 
 def _split_facts(split_dir: Path) -> dict[str, Any]:
     manifest, dataset = read_manifest(split_dir), read_coco(split_dir / "annotations.json")
-    names = {c["id"]: c["name"] for c in dataset["categories"]}
-    objects = Counter(names[a["category_id"]] for a in dataset["annotations"] if not a["iscrowd"])
-    filled = {a["image_id"] for a in dataset["annotations"] if not a["iscrowd"]}
+    counts = set_statistics(dataset)
     sizes = sorted({(i["width"], i["height"]) for i in dataset["images"]})
     return {
-        "images": len(dataset["images"]),
-        "empty": len(dataset["images"]) - len(filled),
-        "objects": {name: objects[name] for name in names.values()},
-        "ignored": sum(a["iscrowd"] for a in dataset["annotations"]),
+        "images": counts["images"],
+        "empty": counts["empty"],
+        "objects": {name: table["objects"] for name, table in counts["classes"].items()},
+        "ignored": sum(table["ignored"] for table in counts["classes"].values()),
         "sizes": [f"{width}x{height}" for width, height in sizes],
         "seed": manifest.seed,
         "blender": manifest.blender,
