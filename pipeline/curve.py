@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 WIDTH, HEIGHT = 720, 300
-LEFT, RIGHT, TOP, BOTTOM = 56, 56, 16, 30
+LEFT, RIGHT, TOP, BOTTOM = 56, 56, 16, 36
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ EDGES: dict[str, tuple[float, ...]] = {
     "field of view": (50, 70, 90, 110, 140),
 }
 """Round numbers, the same for every set, so that two runs compare. Other numbers are cut into thirds."""
-UNITS = {"distance": "m", "size": "px", "camera height": "m", "camera pitch": "°", "field of view": "°"}
+UNITS = {"distance": " m", "size": " px", "camera height": " m", "camera pitch": "°", "field of view": "°"}
+"""As they follow a number."""
 
 _MOST_WORDS = 20
 """A word with more values than this names things (a body, a file), it does not describe them."""
@@ -144,8 +145,7 @@ def binner(name: str, known: Iterable[Value]) -> Sorter | None:
     edges = EDGES.get(name, tuple(sorted(set(thirds))))
     if len({int(np.searchsorted(edges, v, side="right")) for v in numbers}) < 2:
         return None
-    unit = f" {UNITS[name]}" if name in UNITS else ""
-    return lambda v: _numbered(float(v), edges, unit)
+    return lambda v: _numbered(float(v), edges, UNITS.get(name, ""))
 
 
 def _numbered(value: float, edges: tuple[float, ...], unit: str) -> tuple[int, str]:

@@ -45,12 +45,17 @@ def write_report(profile: Profile, run_dir: Path) -> None:
     changed.
 
     Raises:
-        UserError: one of them is missing; says which command makes it.
+        UserError: one of them is missing, or of another run; says which command makes it.
     """
     inputs = _inputs(profile, run_dir)
     metrics = _read_json(run_dir / "evaluation" / "metrics.json")
     if "factors" not in metrics:
         raise UserError(f"{run_dir / 'evaluation'}: of an earlier version; make it again (make evaluate)")
+    if not _is_of_this_run(metrics, inputs["files"], run_dir):
+        raise UserError(
+            f"{run_dir / 'evaluation'}: measures another model, or more or other pictures than "
+            f"{run_dir / 'test'}; make it again (make evaluate)"
+        )
     stamp, outputs = run_dir / ".report.stamp.json", [run_dir / name for name in OUTPUTS]
     current = is_current(stamp, inputs, outputs)
     if not current:
@@ -109,6 +114,15 @@ def _inputs(profile: Profile, run_dir: Path) -> dict[str, Any]:
         "files": {name: sha256_file(run_dir / name) for name in makers},
         "packages": {name: _version(name) for name in PACKAGES},
     }
+
+
+def _is_of_this_run(metrics: dict[str, Any], files: dict[str, str], run_dir: Path) -> bool:
+    """Whether an evaluation is of this run's model on its test split alone."""
+    return (
+        metrics["model_sha256"] == files["model.pt"]
+        and metrics["annotations_sha256"] == files["test/annotations.json"]
+        and metrics["images"] == len(read_coco(run_dir / "test" / "annotations.json")["images"])
+    )
 
 
 def _split_facts(split_dir: Path) -> dict[str, Any]:

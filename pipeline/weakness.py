@@ -69,7 +69,9 @@ def weaknesses(
         sort = binner(factor, [c.values[factor] for c in objects if factor in c.values])
         if sort is not None:
             recall, precision = _bins(objects, factor, sort), _bins(detections, factor, sort)
-            rows += [(factor, key, recall.get(key), precision.get(key)) for key in {**recall, **precision}]
+            found = [(factor, key, recall.get(key), precision.get(key)) for key in {**recall, **precision}]
+            # What is the same for all of a class has nothing to be compared with.
+            rows += [row for row in found if any(b is not None and b.rest_count for b in row[2:])]
     tests = sum(b is not None and bool(b.count and b.rest_count) for _, _, *pair in rows for b in pair)
     z = NormalDist().inv_cdf(1 - _LEVEL / 2 / max(1, tests))
     table = [_row(*row, z) for row in rows]

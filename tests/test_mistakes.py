@@ -89,7 +89,7 @@ def test_crops_show_the_place_and_say_what_is_wrong(case: Any, tmp_path: Path) -
         "mask": "pallet truck 0.90, mask IoU 0.45",
         "confused": "pedestrian taken for pallet truck 0.80",
     }
-    assert crops["missed"][0].factors["distance"] == "3m" and crops["missed"][0].file_name == "1.png"
+    assert crops["missed"][0].factors["distance"] == "3 m" and crops["missed"][0].file_name == "1.png"
     assert "distance" not in crops["false"][0].factors and crops["false"][0].factors["layout"] == "aisle"
     truth, prediction = (coloured(uri) for uri in (crops["missed"][0].truth, crops["missed"][0].prediction))
     assert truth > 0.05 > prediction

@@ -17,7 +17,7 @@ from synthetic import CATEGORIES, perfect_results, write_split, write_tiny_model
 
 from blender.contract import UserError
 from pipeline.coco import convert_split, read_coco
-from pipeline.config import CocoConfig, Profile
+from pipeline.config import CocoConfig, ExtraSet, Profile
 from pipeline.curve import training_curve
 from pipeline.evaluate import evaluate
 from pipeline.gallery import best_and_worst, image_score
@@ -164,6 +164,21 @@ def test_what_is_missing_is_named(tmp_path: Path, name: str, command: str) -> No
 def test_an_evaluation_of_an_earlier_version_is_named(run_dir: Path) -> None:
     (run_dir / "evaluation" / "metrics.json").write_text('{"images": 4}')
     with pytest.raises(UserError, match=r"earlier version; make it again \(make evaluate\)"):
+        write_report(PROFILE, run_dir)
+
+
+def test_an_evaluation_of_something_else_is_named(run_dir: Path) -> None:
+    """Of the model before, or of more pictures than the test split's, which the page could not show."""
+    test, val = (run_dir / s / "annotations.json" for s in ("test", "val"))
+    sets = tuple(ExtraSet(str(file), str(file.parent / "images")) for file in (test, val))
+    images, out = test.parent / "images", run_dir / "evaluation"
+    evaluate(run_dir / "model.pt", test, images, out, 0, sets)
+    with pytest.raises(UserError, match=r"more or other pictures .*; make it again \(make evaluate\)"):
+        write_report(PROFILE, run_dir)
+    evaluate(run_dir / "model.pt", test, images, out, 0)
+    write_report(PROFILE, run_dir)
+    write_tiny_model(run_dir / "model.pt", start={"kind": "none", "source": "nothing", "fallback": ""})
+    with pytest.raises(UserError, match="measures another model"):
         write_report(PROFILE, run_dir)
 
 

@@ -174,6 +174,18 @@ def test_anybodys_coco_file_will_do(dataset: dict[str, Any]) -> None:
     assert weaknesses(bare | {"annotations": []}, [], find_matches(bare | {"annotations": []}, []), 0.5) == []
 
 
+def test_what_only_names_the_class_is_no_factor(dataset: dict[str, Any]) -> None:
+    kinds = {1: "person", 2: "truck"}
+    named = dataset | {
+        "annotations": [
+            a | {"parameters": a["parameters"] | {"kind": kinds[a["category_id"]]}}
+            for a in dataset["annotations"]
+        ]
+    }
+    rows = weaknesses(named, [], find_matches(named, []), 0.5)
+    assert "kind" not in {row["factor"] for row in rows} and "paint" in {row["factor"] for row in rows}
+
+
 def test_bins_have_round_edges_and_names() -> None:
     sort = binner("distance", [1.0, 7.0, 30.0])
     assert sort is not None
