@@ -4,6 +4,8 @@ SETTINGS := $(if $(wildcard $(PROFILE)),$(PROFILE),assets/profiles/$(PROFILE).to
 RUN ?= build/$(basename $(notdir $(SETTINGS)))
 WORKERS ?= 0
 VENV ?= .venv
+# What the result is compared with: coco (the general model, a download), start, or nothing.
+BASELINE ?= coco
 
 PY := $(VENV)/bin/python
 TOOL := $(PY) -m pipeline
@@ -53,7 +55,7 @@ train: coco ## Fine-tune Mask R-CNN on the renders
 
 evaluate: train ## COCO AP on the held-out renders
 	@$(TOOL) evaluate $(RUN)/model.pt --annotations $(RUN)/test/annotations.json --images $(RUN)/test/images \
-	  --out $(RUN)/evaluation
+	  --out $(RUN)/evaluation $(addprefix --baseline ,$(BASELINE))
 
 report: evaluate ## One HTML page about the run
 	@$(TOOL) report --profile $(SETTINGS) $(RUN)

@@ -158,6 +158,9 @@ def train(
 @click.option("--bootstrap", default=200, show_default=True, help="Resamples for 95 % intervals; 0: none.")
 @EXTRA
 @MAP
+@click.option(
+    "--baseline", type=click.Choice(["coco", "start"]), help="Compare: the general COCO model, or the start."
+)
 def evaluate(
     model: Path,
     annotations: Path,
@@ -166,12 +169,13 @@ def evaluate(
     bootstrap: int,
     extra: tuple[str, ...],
     mapping: tuple[str, ...],
+    baseline: str | None,
 ) -> None:
     """Print COCO box and mask AP of MODEL on any COCO file and image folder, or several."""
     from pipeline.evaluate import evaluate as run
     from pipeline.mixing import parse_sets
 
-    run(model, annotations, images, out, bootstrap, parse_sets(annotations, images, extra, mapping))
+    run(model, annotations, images, out, bootstrap, parse_sets(annotations, images, extra, mapping), baseline)
 
 
 @main.command()

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from blender.contract import (
 from pipeline.config import CocoConfig
 from pipeline.stamp import is_current, write_stamp
 
-CONVERTER_VERSION = 1
+CONVERTER_VERSION = 2
 """Goes up when the same split would be written differently."""
 
 SUPERCATEGORIES = {"pedestrian": "person", "pallet_truck": "vehicle", "forklift": "vehicle"}
@@ -120,6 +121,15 @@ def read_coco(path: Path) -> dict[str, Any]:
     return dataset
 
 
+def by_image(entries: list[dict[str, Any]], threshold: float = 0.0) -> dict[int, list[dict[str, Any]]]:
+    """Annotations, or results of at least a score, by their image's id; an image without any has []."""
+    grouped: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+    for entry in entries:
+        if entry.get("score", 1.0) >= threshold:
+            grouped[entry["image_id"]].append(entry)
+    return grouped
+
+
 def encode_mask(mask: npt.NDArray[Any]) -> dict[str, Any]:
     """Encode a mask (H, W), anything but 0 being inside, as COCO's compressed RLE with ``counts`` a str."""
     rle = mask_utils.encode(np.asfortranarray(mask != 0, dtype=np.uint8))
@@ -185,6 +195,7 @@ def _image(record: FrameRecord, image_id: int) -> dict[str, Any]:
         "scene": name,
         "layout": record.layout,
         "camera": record.camera,
+        "lights": record.lights,
     }
 
 

@@ -151,7 +151,7 @@ class EvaluateConfig:
     bootstrap: int = 200
     """Resamples for the 95 % intervals; 0 for none."""
     gallery: int = 6
-    """Best and worst predictions shown in the report."""
+    """Best and worst predictions, and mistakes of each kind, shown in the report."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The training curve as inline SVG: loss on the left axis, validation AP on the right one."""
+"""Curves as inline SVG: of training, of precision by recall, of precision by score."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 WIDTH, HEIGHT = 720, 300
-LEFT, RIGHT, TOP, BOTTOM = 56, 56, 16, 30
+LEFT, RIGHT, TOP, BOTTOM = 56, 56, 16, 36
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,14 @@ class Curve:
     """Everything the template draws."""
 
     lines: tuple[Line, ...]
-    epochs: tuple[tuple[float, str], ...]
+    ticks: tuple[tuple[float, str], ...]
     """x and label of the ticks below."""
     grid: tuple[tuple[float, str, str], ...]
-    """y, label of the loss, label of the AP."""
-    best: float | None
+    """y, label on the left, label on the right."""
+    best: float | None = None
     """x of the epoch that was kept."""
+    diagonal: bool = False
+    """Draw where score and precision are the same."""
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -42,7 +44,7 @@ class Curve:
 
 
 def training_curve(epochs: list[dict[str, Any]], names: list[str]) -> Curve | None:
-    """Lay out the lines of metrics.jsonl: the loss, and each class's mask AP50 on the validation split.
+    """Lay out metrics.jsonl: the loss on the left axis, each class's mask AP50 on val on the right one.
 
     Returns:
         None if no epoch was recorded.
@@ -53,26 +55,55 @@ def training_curve(epochs: list[dict[str, Any]], names: list[str]) -> Curve | No
     first, last = epochs[0]["epoch"], epochs[-1]["epoch"]
 
     def x(epoch: int) -> float:
-        share = (epoch - first) / (last - first) if last > first else 0.5
-        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+        return _x((epoch - first) / (last - first) if last > first else 0.5)
 
-    def y(share: float) -> float:
-        return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
-
-    loss = [(x(e["epoch"]), y(e["losses"]["loss"] / highest), e["losses"]["loss"]) for e in epochs]
+    loss = [(x(e["epoch"]), _y(e["losses"]["loss"] / highest), e["losses"]["loss"]) for e in epochs]
     lines = [_line("loss", "loss", loss)]
     for number, name in enumerate(names):
         values = [(e["epoch"], e["val"]["classes"][name]["segm"]["AP50"]) for e in epochs]
-        known = [(x(epoch), y(value), value) for epoch, value in values if value is not None]
+        known = [(x(epoch), _y(value), value) for epoch, value in values if value is not None]
         lines.append(_line(f"{name}: mask AP50", f"class{number % 6}", known))
     best = [e["epoch"] for e in epochs if e.get("best")]
     step = max(1, math.ceil(len(epochs) / 12))
     return Curve(
         lines=tuple(lines),
-        epochs=tuple((x(e["epoch"]), str(e["epoch"])) for e in epochs[::step]),
-        grid=tuple((y(s / 4), f"{highest * s / 4:.2g}", f"{s / 4:.2f}") for s in range(5)),
+        ticks=tuple((x(e["epoch"]), str(e["epoch"])) for e in epochs[::step]),
+        grid=tuple((_y(s / 4), f"{highest * s / 4:.2g}", f"{s / 4:.2f}") for s in range(5)),
         best=x(best[-1]) if best else None,
     )
+
+
+def precision_recall_curve(metrics: dict[str, Any]) -> Curve:
+    """Lay out each class's precision by recall, of masks at IoU 0.5."""
+    lines = []
+    for number, name in enumerate(metrics["class_names"]):
+        values = metrics["precision_recall"][name]["segm"] or []
+        points = " ".join(f"{_x(step / 100)},{_y(value)}" for step, value in enumerate(values))
+        lines.append(Line(name, f"class{number % 6}", points, ()))
+    return Curve(tuple(lines), _TICKS, _SHARES)
+
+
+def reliability_curve(metrics: dict[str, Any]) -> Curve:
+    """Lay out the precision of detections by their score; a calibrated model's lies on the diagonal."""
+    bins = metrics["calibration"]["bins"]
+    points = [(_x(b["score"]), _y(b["precision"]), b["precision"]) for b in bins]
+    counts = [f"{b['count']} detections, mean score {b['score']:.2f}: precision " for b in bins]
+    line = _line("precision", "class0", points)
+    dots = tuple((x, y, f"{text}{value:.2f}") for (x, y, value), text in zip(points, counts, strict=True))
+    return Curve((Line("precision by score", line.css, line.points, dots),), _TICKS, _SHARES, diagonal=True)
+
+
+def _x(share: float) -> float:
+    return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+
+
+def _y(share: float) -> float:
+    return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
+
+
+_TICKS = tuple((_x(n / 5), f"{n / 5:.1f}") for n in range(1, 6))
+_SHARES = tuple((_y(n / 4), f"{n / 4:.2f}", "") for n in range(5))
+"""Both axes of a plot of shares."""
 
 
 def _line(name: str, css: str, points: list[tuple[float, float, float]]) -> Line:

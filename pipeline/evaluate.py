@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,14 @@ import numpy as np
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file, write_atomic
 from pipeline.config import ExtraSet
 from pipeline.image_files import check_image, find_image, read_rgb
-from pipeline.metrics import IOU_TYPES, METRICS, bootstrap_intervals, coco_metrics
-from pipeline.mixing import Mix, check_targets, describe_extra, mix
+from pipeline.judge import judge
+from pipeline.matching import with_rle
+from pipeline.mixing import Mix, check_targets, describe_extra, mix, only
 from pipeline.out_dir import claim_out_dir
 from pipeline.stamp import is_current, write_stamp
-from pipeline.tables import format_table
+from pipeline.tables import format_evaluation
 
-EVALUATOR_VERSION = 2
+EVALUATOR_VERSION = 3
 """Goes up when the same model and images would be judged differently."""
 
 
@@ -36,8 +36,9 @@ def evaluate(
     out: Path | None,
     bootstrap: int,
     sets: tuple[ExtraSet, ...] = (),
+    baseline: str | None = None,
 ) -> dict[str, Any]:
-    """Print box and mask AP of a model, per class and overall; with ``out``, write them too.
+    """Judge a model on a COCO file; print AP per class and overall; with ``out``, write all of it.
 
     ``out`` gets metrics.json and predictions.json (COCO results under the file's own ids, all
     scores). Nothing is computed again if the model, the file and the images are the same.
@@ -47,6 +48,7 @@ def evaluate(
         sets: what to measure on if it is more than ``annotations`` as they are: that file first, with
             its mapping, then others. ``out`` gets annotations.json, all of them in one table: an image
             keeps its id unless an earlier set has it.
+        baseline: compare with "coco", the general model (or, aloud, the start), or with "start".
 
     Returns:
         What metrics.json holds.
@@ -62,25 +64,16 @@ def evaluate(
     if out is not None:
         claim_out_dir(out)
     paths = {i["id"]: find_image(mixed.folders[i["id"]], i["file_name"]) for i in dataset["images"]}
-    inputs = _inputs(model_path, sets, paths, bootstrap)
+    inputs = _inputs(model_path, sets, paths, bootstrap, baseline)
     if out is not None and is_current(out / ".evaluate.stamp.json", inputs, _outputs(out)):
         metrics: dict[str, Any] = json.loads((out / "metrics.json").read_bytes())
-        click.echo(f"{_heading(metrics)}\n{format_table(metrics)}\nevaluate: up to date ({out})")
+        click.echo(f"{format_evaluation(metrics)}\nevaluate: up to date ({out})")
         return metrics
     for image in dataset["images"]:
         check_image(paths[image["id"]], (image["width"], image["height"]))
-    from pipeline.checkpoint import load_model  # torch: only now is it needed
-
-    model, checkpoint = load_model(model_path)
-    check_targets(sets, checkpoint.classes)
-    shared, notes = _shared_classes(checkpoint.classes, dataset["categories"], annotations)
-    notes = describe_extra(mixed, sets, checkpoint.classes) + notes
-    began = time.monotonic()
-    results = _predict(model, dataset["images"], paths, _label_ids(checkpoint.classes, shared))
-    seconds = time.monotonic() - began
-    metrics = _judge(_only(dataset, shared), results, bootstrap) | _facts(checkpoint, inputs, notes)
-    metrics["seconds_per_image"] = round(seconds / len(paths), 4)
-    click.echo(f"{_heading(metrics)}\n{format_table(metrics)}")
+    metrics, results = _measure(model_path, mixed, sets, paths, bootstrap, baseline)
+    metrics |= {"model_sha256": inputs["model"], "annotations_sha256": inputs["annotations"]}
+    click.echo(format_evaluation(metrics))
     if out is not None:
         if len(sets) > 1:
             write_atomic(out / "annotations.json", canonical_json(dataset))
@@ -89,6 +82,43 @@ def evaluate(
         write_stamp(out / ".evaluate.stamp.json", inputs, _outputs(out))
         click.echo(f"evaluate: {out / 'metrics.json'}, {out / 'predictions.json'}")
     return metrics
+
+
+def _measure(
+    model_path: Path,
+    mixed: Mix,
+    sets: tuple[ExtraSet, ...],
+    paths: dict[int, Path],
+    bootstrap: int,
+    baseline: str | None,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Predict and judge: the figures, and the COCO results they rest on."""
+    from pipeline.baseline import find_baseline, worth  # torch: only now is it needed
+    from pipeline.checkpoint import load_model
+
+    model, checkpoint = load_model(model_path)
+    check_targets(sets, checkpoint.classes)
+    dataset = mixed.dataset
+    shared, notes = _shared_classes(checkpoint.classes, dataset["categories"], sets[0].annotations)
+    notes = describe_extra(mixed, sets, checkpoint.classes) + notes
+    other = find_baseline(baseline, checkpoint, notes) if baseline else None
+    results, seconds = _predict(model, dataset["images"], paths, _label_ids(checkpoint.classes, shared))
+    dataset = with_rle(only(dataset, shared.values()))
+    metrics = judge(dataset, results, bootstrap, checkpoint.score_threshold)
+    comparison = None
+    if other is not None:
+        label_ids = {label: shared[name] for name, label in other.labels.items() if name in shared}
+        theirs, _ = _predict(other.model, dataset["images"], paths, label_ids, "baseline")
+        comparison = worth(other, dataset, results, theirs, bootstrap)
+    metrics |= {
+        "model": checkpoint.model,
+        "start": checkpoint.start,
+        "training": {"seconds": checkpoint.seconds, "images": checkpoint.images},
+        "notes": notes,
+        "latency": _latency(model, seconds),
+        "baseline": comparison,
+    }
+    return metrics, results
 
 
 def _outputs(out: Path) -> list[Path]:
@@ -104,7 +134,11 @@ def _mix(sets: tuple[ExtraSet, ...]) -> Mix:
 
 
 def _inputs(
-    model: Path, sets: tuple[ExtraSet, ...], paths: dict[int, Path], bootstrap: int
+    model: Path,
+    sets: tuple[ExtraSet, ...],
+    paths: dict[int, Path],
+    bootstrap: int,
+    baseline: str | None,
 ) -> dict[str, Any]:
     if not model.is_file():
         raise UserError(f"{model}: no such model; train one first (make train)")
@@ -116,11 +150,12 @@ def _inputs(
         "sets": [{"annotations": sha256_file(Path(s.annotations)), "map": s.map} for s in sets],
         "images": sha256_bytes(pictures),
         "bootstrap": bootstrap,
+        "baseline": baseline,
     }
 
 
 def _shared_classes(
-    classes: tuple[str, ...], categories: list[dict[str, Any]], annotations: Path
+    classes: tuple[str, ...], categories: list[dict[str, Any]], annotations: str
 ) -> tuple[dict[str, int], list[str]]:
     """Classes that both know, with the file's ids, and a note for each that only one knows."""
     ids = {c["name"]: int(c["id"]) for c in categories}
@@ -139,72 +174,37 @@ def _label_ids(classes: tuple[str, ...], shared: dict[str, int]) -> dict[int, in
     return {label: shared[name] for label, name in enumerate(classes, start=1) if name in shared}
 
 
-def _only(dataset: dict[str, Any], shared: dict[str, int]) -> dict[str, Any]:
-    """The dataset with the shared classes alone."""
-    kept = set(shared.values())
-    return dataset | {
-        "categories": [c for c in dataset["categories"] if c["id"] in kept],
-        "annotations": [a for a in dataset["annotations"] if a["category_id"] in kept],
-    }
-
-
 def _predict(
-    model: Any, images: list[dict[str, Any]], paths: dict[int, Path], label_ids: dict[int, int]
-) -> list[dict[str, Any]]:
-    from pipeline.inference import predict_array, to_coco
+    model: Any,
+    images: list[dict[str, Any]],
+    paths: dict[int, Path],
+    label_ids: dict[int, int],
+    title: str = "evaluate",
+) -> tuple[list[dict[str, Any]], list[float]]:
+    """COCO results of all images, and the seconds that each took the model."""
+    from pipeline.inference import predict_array, rounded, to_coco
 
     results: list[dict[str, Any]] = []
-    with click.progressbar(images, label="evaluate", show_pos=True, file=sys.stderr) as bar:
+    seconds = []
+    with click.progressbar(images, label=title, show_pos=True, file=sys.stderr) as bar:
         for image in bar:
             pixels = read_rgb(paths[image["id"]], (image["width"], image["height"]))
-            found = to_coco(predict_array(model, pixels), image["id"], label_ids)
-            results += [rounded(result) for result in found]
-    return results
+            began = time.perf_counter()
+            found = predict_array(model, pixels)
+            seconds.append(time.perf_counter() - began)
+            results += [rounded(result) for result in to_coco(found, image["id"], label_ids)]
+    return results, seconds
 
 
-def rounded(result: dict[str, Any]) -> dict[str, Any]:
-    """A COCO result with its box to 1/1000 px and its score to six decimals, as it is written."""
-    box = [round(value, 3) for value in result["bbox"]]
-    return result | {"bbox": box, "score": round(result["score"], 6)}
+def _latency(model: Any, seconds: list[float]) -> dict[str, Any]:
+    """Median and 95th percentile of a picture's seconds, masks included; the first only warms up."""
+    import torch
 
-
-def _judge(ground_truth: dict[str, Any], results: list[dict[str, Any]], bootstrap: int) -> dict[str, Any]:
-    """AP per class and overall with intervals, and how many objects they rest on."""
-    scores = coco_metrics(ground_truth, results)
-    if bootstrap:
-        intervals = bootstrap_intervals(ground_truth, results, bootstrap, np.random.default_rng(0))
-        for name, table in scores["classes"].items():
-            _add_intervals(table, intervals["classes"][name])
-        _add_intervals(scores["overall"], intervals["overall"])
-    names = {c["id"]: c["name"] for c in ground_truth["categories"]}
-    counts = Counter((names[a["category_id"]], a["iscrowd"]) for a in ground_truth["annotations"])
-    for name, table in scores["classes"].items():
-        table |= {"objects": counts[name, 0], "ignored": counts[name, 1]}
-    return scores | {
-        "class_names": list(scores["classes"]),
-        "images": len(ground_truth["images"]),
-        "predictions": len(results),
-        "bootstrap": bootstrap,
-    }
-
-
-def _add_intervals(table: dict[str, Any], intervals: dict[str, Any]) -> None:
-    for iou_type in IOU_TYPES:
-        table[iou_type] |= {f"{m}_interval": intervals[iou_type][m] for m in METRICS}
-
-
-def _facts(checkpoint: Any, inputs: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    counted = seconds[1:] or seconds
+    device = next(model.parameters()).device.type
     return {
-        "model": checkpoint.model,
-        "model_sha256": inputs["model"],
-        "annotations_sha256": inputs["annotations"],
-        "start": checkpoint.start,
-        "notes": notes,
+        "median": round(float(np.median(counted)), 4),
+        "p95": round(float(np.percentile(counted, 95)), 4),
+        "device": device,
+        "threads": torch.get_num_threads(),
     }
-
-
-def _heading(metrics: dict[str, Any]) -> str:
-    ignored = sum(table["ignored"] for table in metrics["classes"].values())
-    heading = f"{metrics['images']} images, {ignored} ignore regions, {metrics['predictions']} predictions"
-    intervals = "; brackets: 95 % interval" if metrics["bootstrap"] else ""
-    return "\n".join([f"{heading}{intervals}", *(f"note: {note}" for note in metrics["notes"])])

@@ -7,7 +7,7 @@ can be taken up again, is ``convert_set``'s concern.
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +18,7 @@ import numpy as np
 from pycocotools import mask as mask_utils
 
 from blender.contract import UserError, canonical_json, remove_fragments, sha256_file, write_atomic
+from pipeline.coco import by_image
 from pipeline.image_files import find_image
 from pipeline.out_dir import claim_out_dir
 from pipeline.polygons import mask_polygons, one_polygon, polygon_loss
@@ -41,10 +42,7 @@ class CocoSet:
 
     def annotations_of(self) -> dict[int, list[dict[str, Any]]]:
         """The annotations by image."""
-        table: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
-        for annotation in self.dataset["annotations"]:
-            table[annotation["image_id"]].append(annotation)
-        return table
+        return by_image(self.dataset["annotations"])
 
 
 def convert_set(split_dir: Path, name: str, out: Path) -> None:

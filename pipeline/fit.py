@@ -13,18 +13,20 @@ import torch
 from torchvision.models.detection import MaskRCNN
 
 from pipeline.checkpoint import Checkpoint, load_checkpoint, model_of, save_checkpoint
-from pipeline.config import Profile, TrainConfig, UserError
+from pipeline.config import ModelConfig, Profile, TrainConfig, UserError
 from pipeline.dataset import CocoDataset
+from pipeline.diagnosis import best_threshold
 from pipeline.distributed import gather, rank, share, size
 from pipeline.epoch import train_one_epoch
 from pipeline.ignore import respect_ignore_regions
 from pipeline.inference import predict_coco
-from pipeline.metrics import best_threshold, coco_metrics
+from pipeline.metrics import coco_metrics
+from pipeline.mixing import only
 from pipeline.model import build_model, parameter_groups, set_trainable, trainable, training_options
 from pipeline.progress import Tick, announce, epoch_bar, write_metrics
 from pipeline.recipe import autocast, choose_precision, seed_of
 from pipeline.views import View, affordable_views
-from pipeline.weights import resolve
+from pipeline.weights import StartWeights, resolve
 
 
 def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -> None:
@@ -111,10 +113,7 @@ def predict_split(model: MaskRCNN, val_set: CocoDataset, precision: str, tick: T
 
 def judge(val_set: CocoDataset, results: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
     """Give ``coco_metrics`` of the results, and the score threshold best for them (F1)."""
-    truth = val_set.coco | {
-        "categories": [c for c in val_set.coco["categories"] if c["id"] in val_set.labels],
-        "annotations": [a for image in val_set.annotations.values() for a in image],
-    }
+    truth = only(val_set.coco, val_set.labels)
     return coco_metrics(truth, results), best_threshold(truth, results)
 
 
@@ -126,14 +125,7 @@ def fresh(profile: Profile, images: int, key: str, device: torch.device) -> Chec
     start = resolve(profile.model)
     detects = start.kind in ("coco", "checkpoint")
     epochs = (profile.train.pretrained_epochs if detects else 0) or profile.train.epochs
-    torch.manual_seed(seed_of(profile.seed, 0))
-    model = build_model(
-        start.model,
-        len(profile.classes) + 1,
-        profile.model,
-        start.state,
-        keep_predictors=start.classes == profile.classes,
-    )
+    model = untrained(start, profile.classes, profile.model, profile.seed)
     return Checkpoint(
         model=start.model,
         config=dataclasses.asdict(profile.model),
@@ -155,6 +147,13 @@ def fresh(profile: Profile, images: int, key: str, device: torch.device) -> Chec
             "weights": {},
         },
     )
+
+
+def untrained(start: StartWeights, classes: tuple[str, ...], config: ModelConfig, seed: int) -> MaskRCNN:
+    """The network before its first step: the start weights, and predictors drawn from ``seed``."""
+    torch.manual_seed(seed_of(seed, 0))
+    keep = start.classes == classes
+    return build_model(start.model, len(classes) + 1, config, start.state, keep_predictors=keep)
 
 
 def resumable(out: Path, key: str) -> Checkpoint | None:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import base64
 import io
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as mask_utils
 
+from pipeline.coco import by_image
+from pipeline.diagnosis import IOU, mask_ious
 from pipeline.draw import Overlay, class_colour, draw_overlays, readable
 from pipeline.image_files import find_image, read_rgb
 from pipeline.preview import truth_overlays
 
-IOU = 0.5
 _WIDTH, _LABEL, _QUALITY = 560, 19, 82
 
 
@@ -58,7 +57,7 @@ def image_score(truths: list[dict[str, Any]], results: list[dict[str, Any]]) -> 
     objects = [t for t in truths if not t["iscrowd"]]
     crowds = [t for t in truths if t["iscrowd"]]
     results = sorted(results, key=lambda r: -r["score"])
-    ious = _ious(results, objects)
+    ious = mask_ious(results, objects)
     free = np.ones(len(objects), bool)
     matched, false = [], 0
     for result, row in zip(results, ious, strict=True):
@@ -67,7 +66,7 @@ def image_score(truths: list[dict[str, Any]], results: list[dict[str, Any]]) -> 
         if candidates.max(initial=0) >= IOU:
             free[int(candidates.argmax())] = False
             matched.append(float(candidates.max()))
-        elif _ious([result], crowds, crowd=True).max(initial=0) < IOU:
+        elif mask_ious([result], crowds, crowd=True).max(initial=0) < IOU:
             false += 1
     missed = int(free.sum())
     total = len(matched) + (false + missed) / 2
@@ -83,7 +82,7 @@ def best_and_worst(
         threshold: the least score of a prediction that counts.
         images: the folder of the image files.
     """
-    truths, found = _by_image(dataset["annotations"]), _by_image(results, threshold)
+    truths, found = by_image(dataset["annotations"]), by_image(results, threshold)
     scored = []
     for image in dataset["images"]:
         score = image_score(truths[image["id"]], found[image["id"]])
@@ -100,7 +99,7 @@ def best_and_worst(
                 score,
                 image,
                 _small(images, image),
-                truth_overlays(truths[image["id"]], categories),
+                truth_overlays(truths[image["id"]], categories, image),
                 result_overlays(found[image["id"]], categories),
             )
             for score, image in part
@@ -148,19 +147,3 @@ def data_uri(picture: Image.Image) -> str:
     stream = io.BytesIO()
     picture.save(stream, format="JPEG", quality=_QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
-
-
-def _by_image(entries: list[dict[str, Any]], threshold: float = 0.0) -> dict[int, list[dict[str, Any]]]:
-    grouped = defaultdict(list)
-    for entry in entries:
-        if entry.get("score", 1.0) >= threshold:
-            grouped[entry["image_id"]].append(entry)
-    return grouped
-
-
-def _ious(results: list[dict[str, Any]], truths: list[dict[str, Any]], crowd: bool = False) -> Any:
-    if not results or not truths:
-        return np.zeros((len(results), len(truths)))
-    return mask_utils.iou(
-        [r["segmentation"] for r in results], [t["segmentation"] for t in truths], [int(crowd)] * len(truths)
-    )

@@ -89,6 +89,11 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None, upright: bool = Fa
         raise UserError(f"{path}: not a readable image: {str(error) or type(error).__name__}") from None
 
 
+def rgb_of(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    """The pixels of an opened picture of any mode as (height, width, 3) uint8, turned as EXIF says."""
+    return _to_rgb(ImageOps.exif_transpose(picture))
+
+
 def check_image(path: Path, size: tuple[int, int]) -> None:
     """Look at an image's header: can it be opened, and has it the ``size`` (width, height) said?
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pycocotools import mask as mask_utils
 from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 
@@ -30,6 +31,21 @@ class Prediction:
     """(N,) float32."""
     rles: list[dict[str, Any]]
     """N masks of the image's size, as compressed RLE (``counts`` a str)."""
+    size: tuple[int, int]
+    """H, W of the image."""
+
+    @property
+    def masks(self) -> np.ndarray:
+        """(N, H, W) bool, decoded anew each time: N times the picture's pixels in bytes."""
+        if not self.rles:
+            return np.zeros((0, *self.size), bool)
+        return np.ascontiguousarray(np.moveaxis(mask_utils.decode(self.rles), 2, 0)).astype(bool)
+
+    def at_least(self, score: float) -> Prediction:
+        """What was found with at least this score."""
+        kept = np.flatnonzero(self.scores >= score)
+        rles = [self.rles[number] for number in kept]
+        return Prediction(self.boxes[kept], self.labels[kept], self.scores[kept], rles, self.size)
 
 
 def predict_image(model: MaskRCNN, image: Tensor) -> Prediction:
@@ -45,6 +61,7 @@ def predict_image(model: MaskRCNN, image: Tensor) -> Prediction:
         labels=found["labels"][order].cpu().numpy(),
         scores=scores[order].cpu().numpy(),
         rles=[encode_mask(mask) for mask in masks[order].cpu().numpy()],
+        size=(image.shape[1], image.shape[2]),
     )
 
 
@@ -84,6 +101,12 @@ def to_coco(prediction: Prediction, image_id: int, categories: Mapping[int, int]
                 }
             )
     return results
+
+
+def rounded(result: dict[str, Any]) -> dict[str, Any]:
+    """A COCO result with its box to 1/1000 px and its score to six decimals, as it is written."""
+    box = [round(value, 3) for value in result["bbox"]]
+    return result | {"bbox": box, "score": round(result["score"], 6)}
 
 
 def predict_coco(

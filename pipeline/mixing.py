@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,15 @@ def _check_map(one: ExtraSet, table: dict[str, Any]) -> None:
             raise UserError(
                 f"{one.annotations}: has no category '{source}' to map; it has: {', '.join(map(str, names))}"
             )
+
+
+def only(dataset: dict[str, Any], categories: Collection[int]) -> dict[str, Any]:
+    """The dataset with the categories of these ids alone; all of its images stay."""
+    kept = set(categories)
+    return dataset | {
+        "categories": [c for c in dataset["categories"] if c["id"] in kept],
+        "annotations": [a for a in dataset["annotations"] if a["category_id"] in kept],
+    }
 
 
 def check_targets(sets: Sequence[ExtraSet], classes: Sequence[str]) -> None:

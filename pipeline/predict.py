@@ -16,10 +16,9 @@ from PIL import Image
 from blender.contract import UserError, canonical_json, write_atomic
 from pipeline.checkpoint import Checkpoint, load_model
 from pipeline.draw import draw_overlays, readable
-from pipeline.evaluate import rounded
 from pipeline.gallery import result_overlays
 from pipeline.image_files import SUFFIXES, read_rgb
-from pipeline.inference import predict_array, to_coco
+from pipeline.inference import predict_array, rounded, to_coco
 from pipeline.out_dir import claim_out_dir
 
 _JPEG = (".jpg", ".jpeg")

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from pycocotools import mask as mask_utils
 
 from blender.contract import UserError, write_atomic
-from pipeline.coco import read_coco
+from pipeline.coco import by_image
 from pipeline.draw import IGNORED, Overlay, class_colour, draw_overlays, readable
 from pipeline.image_files import find_image, read_rgb
+from pipeline.rle import as_rle
+from pipeline.validate import read_sound_coco
 
 BACKGROUND = (20, 22, 26)
 INK = (205, 210, 216)
@@ -47,42 +48,30 @@ def contact_sheet(split_dir: Path, count: int, columns: int) -> Image.Image:
     path = split_dir / "annotations.json"
     if not path.exists():
         raise UserError(f"{path}: no annotations yet; run 'transpalette coco' on {split_dir} first")
-    dataset = read_coco(path)
+    dataset = read_sound_coco(path)
     if not dataset["images"]:
         raise UserError(f"{path}: it has no images")
-    by_image = defaultdict(list)
-    for annotation in dataset["annotations"]:
-        by_image[annotation["image_id"]].append(annotation)
+    mine = by_image(dataset["annotations"])
     count = min(count, len(dataset["images"]))
     chosen = [dataset["images"][i] for i in np.linspace(0, len(dataset["images"]) - 1, count).astype(int)]
-    cells = [_cell(split_dir, image, by_image[image["id"]], dataset["categories"]) for image in chosen]
+    cells = [_cell(split_dir, image, mine[image["id"]], dataset["categories"]) for image in chosen]
     return _grid(cells, min(columns, count))
 
 
-def truth_overlays(annotations: list[dict[str, Any]], categories: list[dict[str, Any]]) -> list[Overlay]:
+def truth_overlays(
+    annotations: list[dict[str, Any]], categories: list[dict[str, Any]], image: dict[str, Any]
+) -> list[Overlay]:
     """The objects of one image as annotated; ignore regions grey and without a label."""
     names = {c["id"]: (number, readable(c["name"])) for number, c in enumerate(categories)}
-    return [
-        Overlay(as_rle(a), IGNORED)
-        if a["iscrowd"]
-        else Overlay(as_rle(a), class_colour(names[a["category_id"]][0]), names[a["category_id"]][1])
-        for a in annotations
-        if a["category_id"] in names
-    ]
-
-
-def as_rle(annotation: dict[str, Any]) -> dict[str, Any]:
-    """An annotation's mask as compressed RLE; one given as polygons must carry ``size`` itself.
-
-    Raises:
-        UserError: it is given as polygons, which our own files never are.
-    """
-    segmentation = annotation["segmentation"]
-    if not isinstance(segmentation, dict):
-        raise UserError(f"annotation {annotation.get('id')}: polygons; this wants a file written by 'coco'")
-    if isinstance(segmentation["counts"], list):
-        return dict(mask_utils.frPyObjects(segmentation, *segmentation["size"]))
-    return segmentation
+    overlays = []
+    for a in annotations:
+        if a["category_id"] in names:
+            number, name = names[a["category_id"]]
+            rle = as_rle(a["segmentation"], image["width"], image["height"])
+            overlays.append(
+                Overlay(rle, IGNORED) if a["iscrowd"] else Overlay(rle, class_colour(number), name)
+            )
+    return overlays
 
 
 def _cell(
@@ -94,7 +83,7 @@ def _cell(
     pixels = read_rgb(find_image(split_dir / "images", image["file_name"]))
     size = (_CELL_WIDTH, max(1, round(_CELL_WIDTH * image["height"] / image["width"])))
     picture = Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
-    drawn = draw_overlays(picture, truth_overlays(annotations, categories), boxes=True)
+    drawn = draw_overlays(picture, truth_overlays(annotations, categories, image), boxes=True)
     cell = Image.new("RGB", (size[0], size[1] + _CAPTION), BACKGROUND)
     cell.paste(drawn, (0, 0))
     font = ImageFont.load_default(size=14)

@@ -1,11 +1,10 @@
-"""One page that says what was rendered, learnt and measured, and from what: report.html, report.json."""
+"""What was rendered, learnt and measured, and from what: report.html, report.json, model_card.md."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import platform
-from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,20 @@ import jinja2
 from blender.contract import UserError, canonical_json, read_manifest, sha256_file, write_atomic
 from pipeline.coco import read_coco
 from pipeline.config import Profile
-from pipeline.curve import training_curve
+from pipeline.crops import mistake_crops
+from pipeline.curve import precision_recall_curve, reliability_curve, training_curve
 from pipeline.draw import PALETTE, readable
 from pipeline.gallery import best_and_worst, data_uri
+from pipeline.mistakes import find_mistakes
 from pipeline.preview import contact_sheet
 from pipeline.stamp import is_current, write_stamp
-from pipeline.tables import format_table, number
+from pipeline.stats import set_statistics
+from pipeline.tables import number
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 """Goes up when the same run would be reported differently."""
 
+OUTPUTS = ("report.html", "report.json", "model_card.md")
 SPLITS = ("train", "val", "test")
 PACKAGES = (
     "transpalette", "torch", "torchvision", "numpy", "pycocotools", "timm",
@@ -35,27 +38,33 @@ _SHEET_FRAMES, _SHEET_COLUMNS = 12, 3
 
 
 def write_report(profile: Profile, run_dir: Path) -> None:
-    """Write ``run_dir``/report.html and report.json, and print the AP table and the page's path.
+    """Write ``run_dir``/report.html, report.json and model_card.md, and print the page's path.
 
     ``run_dir`` holds train/, val/, test/ (rendered and converted), model.pt, metrics.jsonl, and
     evaluation/ (``evaluate --out`` on the test split). Nothing is written again if they have not
     changed.
 
     Raises:
-        UserError: one of them is missing; says which command makes it.
+        UserError: one of them is missing, or of another run; says which command makes it.
     """
     inputs = _inputs(profile, run_dir)
     metrics = _read_json(run_dir / "evaluation" / "metrics.json")
-    stamp, outputs = run_dir / ".report.stamp.json", [run_dir / "report.html", run_dir / "report.json"]
+    if "factors" not in metrics:
+        raise UserError(f"{run_dir / 'evaluation'}: of an earlier version; make it again (make evaluate)")
+    if not _is_of_this_run(metrics, inputs["files"], run_dir):
+        raise UserError(
+            f"{run_dir / 'evaluation'}: measures another model, or more or other pictures than "
+            f"{run_dir / 'test'}; make it again (make evaluate)"
+        )
+    stamp, outputs = run_dir / ".report.stamp.json", [run_dir / name for name in OUTPUTS]
     current = is_current(stamp, inputs, outputs)
     if not current:
         facts = gather(profile, run_dir, metrics)
-        page = _render(facts | _pictures(profile, run_dir, facts))
+        page = _render("report.html.j2", facts | _pictures(profile, run_dir, facts))
         write_atomic(run_dir / "report.html", page.encode())
         write_atomic(run_dir / "report.json", canonical_json(facts))
+        write_atomic(run_dir / "model_card.md", _render("model_card.md.j2", facts).encode())
         write_stamp(stamp, inputs, outputs)
-    click.echo(f"AP on {metrics['images']} held-out renders, an upper bound for real photographs:")
-    click.echo(format_table(metrics))
     click.echo(f"report: {'up to date: ' if current else ''}{run_dir / 'report.html'}")
 
 
@@ -107,17 +116,24 @@ def _inputs(profile: Profile, run_dir: Path) -> dict[str, Any]:
     }
 
 
+def _is_of_this_run(metrics: dict[str, Any], files: dict[str, str], run_dir: Path) -> bool:
+    """Whether an evaluation is of this run's model on its test split alone."""
+    return (
+        metrics["model_sha256"] == files["model.pt"]
+        and metrics["annotations_sha256"] == files["test/annotations.json"]
+        and metrics["images"] == len(read_coco(run_dir / "test" / "annotations.json")["images"])
+    )
+
+
 def _split_facts(split_dir: Path) -> dict[str, Any]:
     manifest, dataset = read_manifest(split_dir), read_coco(split_dir / "annotations.json")
-    names = {c["id"]: c["name"] for c in dataset["categories"]}
-    objects = Counter(names[a["category_id"]] for a in dataset["annotations"] if not a["iscrowd"])
-    filled = {a["image_id"] for a in dataset["annotations"] if not a["iscrowd"]}
+    counts = set_statistics(dataset)
     sizes = sorted({(i["width"], i["height"]) for i in dataset["images"]})
     return {
-        "images": len(dataset["images"]),
-        "empty": len(dataset["images"]) - len(filled),
-        "objects": {name: objects[name] for name in names.values()},
-        "ignored": sum(a["iscrowd"] for a in dataset["annotations"]),
+        "images": counts["images"],
+        "empty": counts["empty"],
+        "objects": {name: table["objects"] for name, table in counts["classes"].items()},
+        "ignored": sum(table["ignored"] for table in counts["classes"].values()),
         "sizes": [f"{width}x{height}" for width, height in sizes],
         "seed": manifest.seed,
         "blender": manifest.blender,
@@ -127,31 +143,49 @@ def _split_facts(split_dir: Path) -> dict[str, Any]:
 
 
 def _pictures(profile: Profile, run_dir: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """What only the page shows: the contact sheet, the curve, the gallery."""
-    test = read_coco(run_dir / "test" / "annotations.json")
+    """What only the page shows: the contact sheet, the curves, the galleries."""
+    test, images = read_coco(run_dir / "test" / "annotations.json"), run_dir / "test" / "images"
     results = _read_json(run_dir / "evaluation" / "predictions.json")
-    threshold = facts["model"]["score_threshold"]
-    best, worst = best_and_worst(
-        test, results, threshold, profile.evaluate.gallery, run_dir / "test" / "images"
-    )
+    threshold, count = facts["model"]["score_threshold"], profile.evaluate.gallery
+    best, worst = best_and_worst(test, results, threshold, count, images)
+    mistakes = find_mistakes(test, results, threshold, count)
     return {
         "sheet": data_uri(contact_sheet(run_dir / "train", _SHEET_FRAMES, _SHEET_COLUMNS)),
         "curve": training_curve(facts["epochs"], list(profile.classes)),
+        "precision_recall": precision_recall_curve(facts["metrics"]),
+        "reliability": reliability_curve(facts["metrics"]),
+        "factors": _by_factor(facts["metrics"]["factors"]),
+        "mistakes": {
+            kind: mistake_crops(test, results, found, threshold, images) for kind, found in mistakes.items()
+        },
         "best": best,
         "worst": worst,
     }
 
 
-def _render(facts: dict[str, Any]) -> str:
+def _by_factor(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of each factor, along it; the factor with the surest weakness first."""
+    names = dict.fromkeys(row["factor"] for row in rows)
+    return [
+        {
+            "name": name,
+            "rows": sorted((r for r in rows if r["factor"] == name), key=lambda r: (r["class"], r["place"])),
+        }
+        for name in names
+    ]
+
+
+def _render(template: str, facts: dict[str, Any]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline"),
-        autoescape=True,
+        autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",)),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters |= {"readable": readable, "duration": _duration, "metric": number}
-    return environment.get_template("report.html.j2").render(facts, palette=PALETTE)
+    return environment.get_template(template).render(facts, palette=PALETTE)
 
 
 def _duration(seconds: float) -> str:

@@ -51,7 +51,7 @@ def test_perfect_predictions_are_worth_one(split: Path) -> None:
     scores = coco_metrics(dataset, perfect_results(dataset))
     for table in [*scores["classes"].values(), scores["overall"]]:
         for iou_type in ("bbox", "segm"):
-            assert table[iou_type] == {"AP": 1.0, "AP50": 1.0, "AP75": 1.0}
+            assert [table[iou_type][m] for m in ("AP", "AP50", "AP75", "AR")] == [1.0] * 4
 
 
 def test_ids_start_at_one_and_nothing_is_wrong(split: Path) -> None:

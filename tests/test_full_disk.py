@@ -60,7 +60,7 @@ WRITERS = {
                       "predict {run}/model.pt {run}/test/images --out {run}/predicted --threshold 0",
                       ("predicted/000000.png", "predicted/predictions.json")),
     "report": Writer("report --profile {run}/a.toml {run}", "report --profile {run}/b.toml {run}",
-                     ("report.html", "report.json")),
+                     ("report.html", "report.json", "model_card.md")),
     "stats": Writer("stats {run}/test --out {run}/stats", "stats {run}/train --out {run}/stats",
                     ("stats/stats.png", "stats/stats.json")),
     "card": Writer("card {run}/test --out {run}/card.md", "card {run}/train --out {run}/card.md",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html.parser
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from synthetic import CATEGORIES, perfect_results, write_split, write_tiny_model
 
 from blender.contract import UserError
 from pipeline.coco import convert_split, read_coco
-from pipeline.config import CocoConfig, Profile
+from pipeline.config import CocoConfig, ExtraSet, Profile
 from pipeline.curve import training_curve
 from pipeline.evaluate import evaluate
 from pipeline.gallery import best_and_worst, image_score
@@ -89,17 +91,18 @@ class Page(html.parser.HTMLParser):
 def test_the_page_holds_everything(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_report(PROFILE, run_dir)
     printed = capsys.readouterr().out
-    assert str(run_dir / "report.html") in printed and "overall" in printed and "upper bound" in printed
+    assert printed == f"report: {run_dir / 'report.html'}\n"  # evaluate has printed the table
     text = (run_dir / "report.html").read_text()
     page = Page(text)
     names = {tag for tag, _ in page.tags}
-    assert not {"script", "link", "iframe"} & names
+    assert not {"link", "iframe"} & names
+    assert [attributes for tag, attributes in page.tags if tag == "script"] == [{}]
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(images) >= 3
     for attributes in images:
         assert (attributes["src"] or "").startswith("data:image/jpeg;base64,") and attributes["alt"]
     assert not re.search(r"(src|href)=\"?(http|//)|@import|url\(", text), "nothing is fetched from elsewhere"
-    assert text.count("<polyline") == 3 and "viewport" in text and "prefers-color-scheme" in text
+    assert text.count("<polyline") == 6 and "viewport" in text and "prefers-color-scheme" in text
     for wanted in (
         "tiny &amp; small",
         "EfficientNet &lt;b&gt;",
@@ -129,7 +132,7 @@ def test_up_to_date_and_the_same_bytes(run_dir: Path, capsys: pytest.CaptureFixt
     capsys.readouterr()
     write_report(PROFILE, run_dir)
     printed = capsys.readouterr().out
-    assert "report: up to date" in printed and "overall" in printed and "report.html" in printed
+    assert printed == f"report: up to date: {run_dir / 'report.html'}\n"
     (run_dir / "report.html").unlink()
     write_report(PROFILE, run_dir)
     assert (run_dir / "report.html").read_bytes() == before
@@ -156,6 +159,156 @@ def test_what_is_missing_is_named(tmp_path: Path, name: str, command: str) -> No
             (tmp_path / other).write_text("{}")
     with pytest.raises(UserError, match=rf"{name}: missing; make it first \({command}\)"):
         write_report(PROFILE, tmp_path)
+
+
+def test_an_evaluation_of_an_earlier_version_is_named(run_dir: Path) -> None:
+    (run_dir / "evaluation" / "metrics.json").write_text('{"images": 4}')
+    with pytest.raises(UserError, match=r"earlier version; make it again \(make evaluate\)"):
+        write_report(PROFILE, run_dir)
+
+
+def test_an_evaluation_of_something_else_is_named(run_dir: Path) -> None:
+    """Of the model before, or of more pictures than the test split's, which the page could not show."""
+    test, val = (run_dir / s / "annotations.json" for s in ("test", "val"))
+    sets = tuple(ExtraSet(str(file), str(file.parent / "images")) for file in (test, val))
+    images, out = test.parent / "images", run_dir / "evaluation"
+    evaluate(run_dir / "model.pt", test, images, out, 0, sets)
+    with pytest.raises(UserError, match=r"more or other pictures .*; make it again \(make evaluate\)"):
+        write_report(PROFILE, run_dir)
+    evaluate(run_dir / "model.pt", test, images, out, 0)
+    write_report(PROFILE, run_dir)
+    write_tiny_model(run_dir / "model.pt", start={"kind": "none", "source": "nothing", "fallback": ""})
+    with pytest.raises(UserError, match="measures another model"):
+        write_report(PROFILE, run_dir)
+
+
+def with_baseline(run_dir: Path, kind: str, fallback: str) -> dict[str, Any]:
+    """Put a comparison into the evaluation: sure of people, undecided about trucks."""
+    path = run_dir / "evaluation" / "metrics.json"
+    metrics: dict[str, Any] = json.loads(path.read_bytes())
+
+    def table(verdict: str) -> dict[str, Any]:
+        values = dict.fromkeys(("AP", "AP50"), 0.25)
+        sides = values | {"gain": values, "gain_interval": {"AP": [0.1, 0.4], "AP50": None}}
+        return {"verdict": verdict, "bbox": sides, "segm": sides}
+
+    metrics["baseline"] = {
+        "kind": kind,
+        "source": "weights.pth <1>",
+        "fallback": fallback,
+        "knows": ["pedestrian"],
+        "classes": {"pedestrian": table("yes"), "pallet_truck": table("undecided")},
+        "overall": table("no"),
+    }
+    path.write_text(json.dumps(metrics))
+    return metrics
+
+
+@pytest.mark.parametrize(
+    ("kind", "fallback", "wanted", "unwanted"),
+    [
+        ("coco", "", ["better at these classes than the general one", "not a class of COCO"], "can't be had"),
+        (
+            "start",
+            "no network &",
+            ["can't be had here", "no network &amp;", "before training"],
+            "general one",
+        ),
+        ("start", "", ["The same network before training"], "can't be had here"),
+    ],
+)
+def test_was_it_worth_it(run_dir: Path, kind: str, fallback: str, wanted: list[str], unwanted: str) -> None:
+    write_report(PROFILE, run_dir)
+    assert "evaluate --baseline coco" in (run_dir / "report.html").read_text()
+    with_baseline(run_dir, kind, fallback)
+    write_report(PROFILE, run_dir)
+    text = (run_dir / "report.html").read_text()
+    section = text[text.index("Was it worth it?") : text.index("What was rendered")]
+    for word in [
+        "Yes</b>",
+        "Undecided</b>",
+        "1 min 15 s",
+        "4 rendered images",
+        "weights.pth &lt;1&gt;",
+        *wanted,
+    ]:
+        assert word in section, word
+    assert unwanted not in section and "+0.10 to +0.40" in section
+
+
+def test_the_model_card_says_the_same(run_dir: Path) -> None:
+    metrics = with_baseline(run_dir, "coco", "")
+    write_report(PROFILE, run_dir)
+    card = (run_dir / "model_card.md").read_text()
+    assert card.startswith("---\nlicense: apache-2.0\n") and "{{" not in card and "{%" not in card
+    for name in CATEGORIES:
+        assert f"{metrics['classes'][name]['segm']['AP50']:.3f}" in card
+    for word in (
+        "| 1 min 15 s",
+        "0.300, the best F1",
+        "upper bound",
+        "not a safety device",
+        "EfficientNet <b>",
+    ):
+        assert word in card.replace("| training | ", "| "), word
+    assert "pedestrian: **yes**" in card and "pallet truck: **undecided**" in card
+    assert FALLBACK not in card and str(run_dir.parent) not in card
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PROBE = """<script>
+const errors = [];
+addEventListener("error", (event) => errors.push(event.message || event.target.tagName), true);
+addEventListener("load", () => {
+  const images = [...document.images];
+  for (const details of document.querySelectorAll("details")) details.open = true;
+  const head = document.querySelector("table.sortable th:last-child button");
+  const table = head.closest("table");
+  const column = [...head.closest("tr").cells].indexOf(head.closest("th"));
+  const values = () => [...table.tBodies[0].rows].map((row) => row.cells[column].textContent.trim());
+  head.click();
+  const up = values();
+  head.click();
+  parent.postMessage(JSON.stringify({
+    errors, up, down: values(),
+    broken: images.filter((image) => !image.complete || !image.naturalWidth).length,
+    silent: images.filter((image) => !image.alt).length,
+    images: images.length,
+    width: innerWidth,
+    beyond: document.documentElement.scrollWidth - innerWidth,
+  }), "*");
+});
+</script>"""
+
+# A window can't be as narrow as a phone; a frame in it can.
+FRAME = """<!doctype html><title></title>
+<script>addEventListener("message", (event) => { document.title = event.data; });</script>
+<iframe src="probe.html" style="border: 0; width: %dpx; height: 800px"></iframe>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_shows_it_without_complaint(run_dir: Path, tmp_path: Path, width: int) -> None:
+    """Every picture loads, nothing is wider than a phone, a table sorts, the console stays empty."""
+    with_baseline(run_dir, "start", "no network")
+    write_report(PROFILE, run_dir)
+    page = tmp_path / "frame.html"
+    page.write_text(FRAME % width)
+    text = (run_dir / "report.html").read_text().replace("<head>", f"<head>{PROBE}", 1)
+    (tmp_path / "probe.html").write_text(text)
+    command = [
+        str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'u'}",
+        "--window-size=1400,900", "--virtual-time-budget=20000", "--enable-logging=stderr",
+        "--dump-dom", page.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    title = re.search(r"<title>(.*?)</title>", done.stdout)
+    assert title, done.stdout[:500]
+    found = json.loads(html.unescape(title[1]))
+    assert found["errors"] == [] and "CONSOLE" not in done.stderr
+    assert found["broken"] == found["silent"] == 0 and found["images"] >= 5
+    assert found["width"] == width and found["beyond"] <= 0
+    assert sorted(found["up"]) == sorted(found["down"]) and found["up"] == found["down"][::-1]
 
 
 def test_best_and_worst(tmp_path: Path) -> None:
@@ -192,7 +345,7 @@ def test_the_curve() -> None:
     one = training_curve([epoch(1, None, True)], list(CATEGORIES))
     assert one is not None and len(one.lines) == 3 and one.lines[1].points == "" and one.best is not None
     many = training_curve([epoch(n, 0.5, n == 7) for n in range(1, 101)], list(CATEGORIES))
-    assert many is not None and len(many.epochs) <= 12
+    assert many is not None and len(many.ticks) <= 12
     xs = [x for x, _, _ in many.lines[0].dots]
     assert xs == sorted(xs) and all(many.left <= x <= many.right for x in xs)
     assert all(many.top <= y <= many.bottom for line in many.lines for _, y, _ in line.dots)

@@ -1,0 +1,65 @@
+"""A trained model for notebooks and programs: one call from a picture to boxes, labels, scores and masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from torchvision.models.detection import MaskRCNN
+
+from blender.contract import UserError
+from pipeline.checkpoint import load_model
+from pipeline.image_files import read_rgb, rgb_of
+from pipeline.inference import Prediction, predict_array
+
+Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A model and what it takes to read its answers."""
+
+    model: MaskRCNN
+    """In eval mode: what torchvision's own tools expect."""
+    classes: tuple[str, ...]
+    """Label 1 is the first: ``classes[label - 1]``."""
+    threshold: float
+    """The score that was best on the validation split (F1)."""
+
+    def predict(self, image: Picture, threshold: float | None = None) -> Prediction:
+        """Find the objects in one picture, the best score first.
+
+        Args:
+            image: a file's path, a PIL image of any mode (both turned as EXIF says), or RGB pixels
+                (H, W, 3) uint8.
+            threshold: the least score kept; None: the model's own.
+
+        Returns:
+            N objects: ``boxes`` (N, 4) float32, xyxy in pixels; ``labels`` (N,) int64, from 1;
+            ``scores`` (N,) float32; ``masks`` (N, H, W) bool, pasted when asked for; ``rles``, the same masks
+            as N compressed RLEs, which for large pictures is a thousandth of the memory.
+
+        Raises:
+            UserError: the file can't be read, or the pixels are of another shape or type.
+        """
+        found = predict_array(self.model, _pixels(image))
+        return found.at_least(self.threshold if threshold is None else threshold)
+
+
+def load(path: Path, device: str) -> Segmenter:
+    """Load a checkpoint; what ``pipeline.load_model`` calls."""
+    model, checkpoint = load_model(path, device)
+    return Segmenter(model, checkpoint.classes, checkpoint.score_threshold)
+
+
+def _pixels(image: Picture) -> npt.NDArray[np.uint8]:
+    if isinstance(image, (str, Path)):
+        return read_rgb(Path(image), upright=True)
+    if isinstance(image, Image.Image):
+        return rgb_of(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise UserError(f"pixels must be (H, W, 3) uint8, RGB; these are {image.shape} {image.dtype}")
+    return np.ascontiguousarray(image)
