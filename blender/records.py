@@ -13,8 +13,9 @@ from blender.objects import Assets, kind
 from blender.scene import CameraSpec, ObjectSpec
 from blender.stage import Placed, to_world
 
-LIMB = 0.16
-"""A joint lies at most this far below the skin, metres; a hit of the own body before that hides it."""
+SKIN, LIMB = 0.03, 0.18
+"""Metres. Before a joint that is called seen, a line of sight may run through the own body for SKIN and three
+times the joint's depth below its skin, at most LIMB: a hip lies deep, an eye does not; a head is 0.2 m."""
 
 
 def candidates(placed: list[Placed], camera: CameraSpec, width: int, height: int) -> list[int]:
@@ -136,4 +137,5 @@ def _behind_own_body(item: Placed, point: Floats, camera: CameraSpec) -> bool:
         v = (q @ ray) / det
         t = (e2 * q).sum(1) / det
         hit = (np.abs(det) > 1e-12) & (u >= 0) & (v >= 0) & (u + v <= 1) & (t > 0)
-    return bool((hit & (t < reach - LIMB)).any())
+    depth = float(np.linalg.norm(item.vertices - point, axis=1).min())
+    return bool((hit & (t < reach - min(SKIN + 3 * depth, LIMB))).any())
