@@ -14,6 +14,7 @@ from blender.config import load_config
 from blender.contract import UserError, array_path, frame_is_complete, read_record, sha256_file
 from pipeline.coco import convert_split, read_coco
 from pipeline.config import CocoConfig
+from pipeline.exporters import convert_set
 from pipeline.preview import contact_sheet
 from pipeline.validate import find_faults
 from tests.conftest import TINY, render
@@ -158,3 +159,5 @@ def test_coco_carries_boxes_and_names_the_arrays(with_all: tuple[Path, Path], tm
         assert min(annotation["box3d"]["size"]) > 0.05
         assert annotation["box3d"]["camera_centre"][2] > 0, "what is seen is ahead"
     assert contact_sheet(out, 4, 2).width > 400
+    convert_set(out, "coco-polygons", tmp_path / "polygons")
+    assert not any("arrays" in i for i in read_coco(tmp_path / "polygons/annotations.json")["images"])
