@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from blender.capture_config import CameraConfig, LightConfig, SensorConfig
-from blender.contract import UserError, canonical_json, from_table, load_profile, sha256_bytes
+from blender.contract import ARRAYS, UserError, canonical_json, from_table, load_profile, sha256_bytes
 from blender.lens import covers
 from blender.objects import kind
 from blender.ranges import named, ordered
 
 RENDER_VERSION = 3
 """Raise it whenever the same profile and seed give other pixels."""
+
+PASSES = (*ARRAYS, "boxes3d")
+"""What [render] passes may name."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,17 @@ class RenderConfig:
     """OpenImageDenoise, guided by albedo and normals."""
     bounces: int = 2
     """Diffuse and glossy bounces of light."""
+    passes: tuple[str, ...] = ()
+    """What is written beside images and masks: "depth", "normals", "boxes3d" (in the records)."""
 
     def __post_init__(self) -> None:
         if not (16 <= self.width <= 8192 and 16 <= self.height <= 8192):
             raise ValueError("width and height must lie in 16..8192 pixels")
         if self.samples < 1 or self.bounces < 0:
             raise ValueError("samples must be at least 1 and bounces at least 0")
+        for name in self.passes:
+            if name not in PASSES:
+                raise ValueError(f"passes: unknown '{name}'; known: {', '.join(PASSES)}")
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,11 @@ class Config:
         return [name for key, files in readers.items() for name in files(self.ranges[key])]
 
     def fingerprint(self, blender_version: str, assets_digest: str) -> str:
-        """Hash of everything that decides the pixels of this split's frames."""
+        """Hash of everything that decides the files of this split's frames."""
+        render = asdict(self.render)
+        render["passes"] = sorted(set(self.render.passes))
+        if not render["passes"]:  # a pass that is off leaves no trace
+            del render["passes"]
         settings = {
             "render_version": RENDER_VERSION,
             "blender": blender_version,
@@ -126,7 +138,7 @@ class Config:
             "seed": self.seed,
             "split": self.split,
             "classes": self.classes,
-            "render": asdict(self.render),
+            "render": render,
             "scene": asdict(self.scene),
         }
         return sha256_bytes(canonical_json(settings))

@@ -9,6 +9,12 @@ A split lies in one folder::
     frames/000042.json   the frame's record, written last: a frame exists iff its record
                          exists and the hashes in it match
     manifest.json        schema, categories, profile, Blender version, one hash per frame
+
+and, for a profile that asks for them (numpy arrays, top row first)::
+
+    depth/000042.npy     (H, W) float32, metres along the pixel's ray; 0 where it meets nothing
+    normals/000042.npy   (H, W, 3) float16, unit normals of the faces, turned to the camera, in its
+                         frame: x right, y down, z ahead; 0 where the ray meets nothing
 """
 
 from __future__ import annotations
@@ -50,6 +56,9 @@ KEYPOINTS = (
     "right_ankle",
 )
 """The 17 COCO body keypoints, in COCO's order."""
+
+ARRAYS = ("depth", "normals")
+"""What a profile may ask to have beside each image and mask; each has a folder of its own."""
 
 PROFILE_KEYS = (
     "name",
@@ -229,6 +238,29 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 # ------------------------------------------------------------------------------ records
 
 
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Box3d:
+    """Where a labelled object is and the box around the whole of it, along the object's own axes; metres.
+
+    The hall's frame has z up; the camera's has x right, y down, z ahead. A rotation's columns are
+    the object's axes: ``rotation @ p + position`` carries a point of the object to the frame.
+    """
+
+    size: Triple
+    position: Triple
+    """The object's origin in the hall."""
+    centre: Triple
+    """The box's middle in the hall."""
+    rotation: tuple[Triple, Triple, Triple]
+    camera_position: Triple
+    """The same three in the camera's frame."""
+    camera_centre: Triple
+    camera_rotation: tuple[Triple, Triple, Triple]
+
+
 @dataclass(frozen=True)
 class Instance:
     """One labelled object of a frame."""
@@ -249,6 +281,8 @@ class Instance:
     """Does it reach beyond the frame?"""
     keypoints: tuple[tuple[float, float, int], ...] = ()
     """For pedestrians, the COCO keypoints as (x, y, v): v 0 outside, 1 hidden, 2 visible."""
+    box3d: Box3d | None = None
+    """Only if the profile asks for it; else the record has no such key."""
 
 
 @dataclass(frozen=True)
@@ -268,10 +302,23 @@ class FrameRecord:
     image_sha256: str
     mask_sha256: str
     instances: tuple[Instance, ...] = field(default=())
+    arrays_sha256: dict[str, str] = field(default_factory=dict)
+    """A member of ARRAYS to its file's SHA-256; the record has no such key if there are none."""
+
+    def __post_init__(self) -> None:
+        for name in self.arrays_sha256:
+            if name not in ARRAYS:
+                raise ValueError(f"unknown array '{name}'; known: {', '.join(ARRAYS)}")
 
     def to_bytes(self) -> bytes:
-        """The record as canonical JSON."""
-        return canonical_json(dataclasses.asdict(self))
+        """The record as canonical JSON, without a word on what the profile did not ask for."""
+        table = dataclasses.asdict(self)
+        if not table["arrays_sha256"]:
+            del table["arrays_sha256"]
+        for instance in table["instances"]:
+            if instance["box3d"] is None:
+                del instance["box3d"]
+        return canonical_json(table)
 
 
 @dataclass(frozen=True)
@@ -303,6 +350,38 @@ def frame_paths(split_dir: Path, frame: int) -> tuple[Path, Path, Path]:
         split_dir / "masks" / f"{name}.png",
         split_dir / "frames" / f"{name}.json",
     )
+
+
+def array_path(split_dir: Path, name: str, frame: int) -> Path:
+    """One of a frame's arrays; ``name`` is a member of ARRAYS."""
+    return split_dir / name / f"{frame:06d}.npy"
+
+
+def commit_frame(
+    split_dir: Path, record: FrameRecord, image: bytes, mask: bytes, arrays: dict[str, bytes]
+) -> None:
+    """Write a frame's files, the record last; arrays of earlier settings go.
+
+    Raises:
+        OSError: the disk is full, ...; the frame then does not exist.
+    """
+    image_path, mask_path, record_path = frame_paths(split_dir, record.frame)
+    record_path.unlink(missing_ok=True)
+    for name in ARRAYS:
+        if name in arrays:
+            write_atomic(array_path(split_dir, name, record.frame), arrays[name])
+        else:
+            array_path(split_dir, name, record.frame).unlink(missing_ok=True)
+    write_atomic(image_path, image)
+    write_atomic(mask_path, mask)
+    write_atomic(record_path, record.to_bytes())
+
+
+def remove_frame(split_dir: Path, frame: int) -> None:
+    """Delete a frame's files, the record first."""
+    arrays = [array_path(split_dir, name, frame) for name in ARRAYS]
+    for path in (*reversed(frame_paths(split_dir, frame)), *arrays):
+        path.unlink(missing_ok=True)
 
 
 def read_record(path: Path) -> FrameRecord:
@@ -344,6 +423,10 @@ def frame_is_complete(split_dir: Path, frame: int, fingerprint: str) -> bool:
             record.fingerprint == fingerprint
             and sha256_file(image) == record.image_sha256
             and sha256_file(mask) == record.mask_sha256
+            and all(
+                sha256_file(array_path(split_dir, name, frame)) == digest
+                for name, digest in record.arrays_sha256.items()
+            )
         )
     except (UserError, OSError):
         return False

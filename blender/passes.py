@@ -1,15 +1,18 @@
-"""Render a built scene: linear RGB, exact instance ids, amodal extents."""
+"""Render a built scene: linear RGB, exact instance ids, amodal extents, optional arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
+from blender.lens import camera_axes
+from blender.scene import CameraSpec
 from blender.stage import Placed
 
 
@@ -23,7 +26,7 @@ def render_ids(scratch: Path) -> tuple[np.ndarray, np.ndarray]:
 
     One ray through the pixel's middle, no blending.
     """
-    with _id_pass():
+    with _emitting(_id_material()):
         pixels = _render(scratch / "ids.exr")
     return _ids(pixels), pixels[..., 1]
 
@@ -31,7 +34,7 @@ def render_ids(scratch: Path) -> tuple[np.ndarray, np.ndarray]:
 def render_amodal(scratch: Path, placed: list[Placed], wanted: list[int]) -> dict[int, np.ndarray]:
     """For each wanted id, the pixels it would cover alone, (H, W) bool."""
     found = {}
-    with _id_pass():
+    with _emitting(_id_material()):
         for item in placed:
             item.object.visible_camera = False
         for item in placed:
@@ -43,6 +46,36 @@ def render_amodal(scratch: Path, placed: list[Placed], wanted: list[int]) -> dic
         for item in placed:
             item.object.visible_camera = True
     return found
+
+
+def render_arrays(
+    names: Sequence[str], scratch: Path, distance: np.ndarray, camera: CameraSpec
+) -> dict[str, bytes]:
+    """Those of ``blender.contract.ARRAYS`` that are among ``names``, each as a .npy file.
+
+    ``distance`` is what ``render_ids`` gives.
+    """
+    arrays = {}
+    if "depth" in names:
+        arrays["depth"] = distance.astype("<f4")
+    if "normals" in names:
+        arrays["normals"] = render_normals(scratch, camera).astype("<f2")
+    return {name: _npy(array) for name, array in arrays.items()}
+
+
+def render_normals(scratch: Path, camera: CameraSpec) -> np.ndarray:
+    """Normal of the face that each pixel's middle shows, (H, W, 3) float64; see ``blender.contract``."""
+    with _emitting(_normal_material()):
+        pixels = _render(scratch / "normals.exr")[..., :3].astype(float)
+    hit = pixels.any(-1, keepdims=True)
+    normals = np.where(hit, 2 * pixels - 1, 0.0) @ (camera_axes(camera) * [1, -1, -1])
+    return normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+
+
+def _npy(array: np.ndarray) -> bytes:
+    stream = BytesIO()
+    np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
+    return stream.getvalue()
 
 
 def _ids(pixels: np.ndarray) -> np.ndarray:
@@ -75,8 +108,8 @@ def _render(path: Path) -> np.ndarray:
 
 
 @contextmanager
-def _id_pass() -> Iterator[None]:
-    """Every surface emits its object's pass_index and its distance; one sample a pixel, in its middle."""
+def _emitting(material: Any) -> Iterator[None]:
+    """Every surface is of ``material`` and nothing is lit; one sample a pixel, in its middle."""
     scene, layer = bpy.context.scene, bpy.context.view_layer
     cycles = scene.cycles
     settings = {
@@ -89,7 +122,7 @@ def _id_pass() -> Iterator[None]:
         (cycles, "sample_clamp_direct"): 0.0,
         (scene.render, "dither_intensity"): 0.0,
         (scene.render, "use_motion_blur"): False,
-        (layer, "material_override"): _id_material(),
+        (layer, "material_override"): material,
     }
     before = {key: getattr(*key) for key in settings}
     lamps = [o for o in scene.objects if o.type == "LIGHT"]
@@ -111,22 +144,40 @@ def _id_pass() -> Iterator[None]:
 
 
 def _id_material() -> Any:
-    material = bpy.data.materials.get("ids")
+    """Emits its object's pass_index and its distance."""
+    material, tree, vector = _emission("ids")
+    if tree is not None:
+        info, view = tree.nodes.new("ShaderNodeObjectInfo"), tree.nodes.new("ShaderNodeCameraData")
+        both = tree.nodes.new("ShaderNodeCombineXYZ")  # not Combine Color, which may clamp
+        tree.links.new(info.outputs["Object Index"], both.inputs["X"])
+        tree.links.new(view.outputs["View Distance"], both.inputs["Y"])
+        tree.links.new(both.outputs[0], vector)
+    return material
+
+
+def _normal_material() -> Any:
+    """Emits the normal of its face in the world, from -1..1 to 0..1: light is never below 0."""
+    material, tree, vector = _emission("normals")
+    if tree is not None:
+        geometry, scale = tree.nodes.new("ShaderNodeNewGeometry"), tree.nodes.new("ShaderNodeVectorMath")
+        scale.operation = "MULTIPLY_ADD"
+        scale.inputs[1].default_value = scale.inputs[2].default_value = (0.5, 0.5, 0.5)
+        tree.links.new(geometry.outputs["True Normal"], scale.inputs[0])
+        tree.links.new(scale.outputs[0], vector)
+    return material
+
+
+def _emission(name: str) -> tuple[Any, Any, Any]:
+    """A material that emits, its node tree and the socket of its colour; the two are None if it exists."""
+    material = bpy.data.materials.get(name)
     if material is not None:
-        return material
-    material = bpy.data.materials.new("ids")
+        return material, None, None
+    material = bpy.data.materials.new(name)
     material.use_nodes = True
     tree = material.node_tree
     tree.nodes.clear()
-    info = tree.nodes.new("ShaderNodeObjectInfo")
-    glow = tree.nodes.new("ShaderNodeEmission")
-    out = tree.nodes.new("ShaderNodeOutputMaterial")
-    view = tree.nodes.new("ShaderNodeCameraData")
-    both = tree.nodes.new("ShaderNodeCombineXYZ")  # not Combine Color, which may clamp
-    tree.links.new(info.outputs["Object Index"], both.inputs["X"])
-    tree.links.new(view.outputs["View Distance"], both.inputs["Y"])
-    tree.links.new(both.outputs[0], glow.inputs["Color"])
+    glow, out = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeOutputMaterial")
     tree.links.new(glow.outputs[0], out.inputs["Surface"])
     # Not a lamp: nobody must sample it as one.
     material.cycles.emission_sampling = "NONE"
-    return material
+    return material, tree, glow.inputs["Color"]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from blender.contract import Instance
-from blender.lens import project
+from blender.contract import Box3d, Instance
+from blender.lens import camera_axes, project
 from blender.mesh import Floats
 from blender.objects import Assets, kind
-from blender.scene import CameraSpec
+from blender.scene import CameraSpec, ObjectSpec
 from blender.stage import Placed, to_world
 
-LIMB = 0.16
-"""A joint lies at most this far below the skin, metres; a hit of the own body before that hides it."""
+SKIN, LIMB = 0.03, 0.18
+"""Metres. Before a joint that is called seen, a line of sight may run through the own body for SKIN and three
+times the joint's depth below its skin, at most LIMB: a hip lies deep, an eye does not; a head is 0.2 m."""
 
 
 def candidates(placed: list[Placed], camera: CameraSpec, width: int, height: int) -> list[int]:
@@ -31,7 +34,12 @@ def candidates(placed: list[Placed], camera: CameraSpec, width: int, height: int
 
 
 def describe(
-    placed: list[Placed], ids: np.ndarray, amodal: dict[int, np.ndarray], camera: CameraSpec, assets: Assets
+    placed: list[Placed],
+    ids: np.ndarray,
+    amodal: dict[int, np.ndarray],
+    camera: CameraSpec,
+    assets: Assets,
+    boxes3d: bool = False,
 ) -> tuple[Instance, ...]:
     """The instances of a frame; ``ids`` is (H, W) uint16, ``amodal`` maps id to (H, W) bool."""
     height, width = ids.shape
@@ -59,9 +67,35 @@ def describe(
                 visible_fraction=round(visible / whole, 4) if whole else 0.0,
                 truncated=bool(whole and outside.any()),
                 keypoints=_keypoints(item, ids, camera, assets),
+                box3d=_box3d(item, camera) if boxes3d else None,
             )
         )
     return tuple(instances)
+
+
+def _box3d(item: Placed, camera: CameraSpec) -> Box3d:
+    """An object's pose and the box around its vertices, along its own axes."""
+    axes = to_world(np.eye(3), ObjectSpec("", {}, yaw=item.spec.yaw)).T
+    position, eye = np.asarray(item.spec.position, float), np.asarray(camera.position)
+    local = (item.vertices - position) @ axes
+    low, high = local.min(0), local.max(0)
+    centre = axes @ (low + high) / 2 + position
+    view = (camera_axes(camera) * [1, -1, -1]).T
+    numbers = {
+        "size": high - low,
+        "position": position,
+        "centre": centre,
+        "rotation": axes,
+        "camera_position": view @ (position - eye),
+        "camera_centre": view @ (centre - eye),
+        "camera_rotation": view @ axes,
+    }
+    return Box3d(**{name: _numbers(value) for name, value in numbers.items()})
+
+
+def _numbers(array: Floats) -> Any:
+    """An array as nested tuples, to a millionth: rotations stay orthonormal, records short."""
+    return tuple(round(float(v), 6) + 0.0 if np.ndim(v) == 0 else _numbers(v) for v in array)
 
 
 def _keypoints(
@@ -103,4 +137,5 @@ def _behind_own_body(item: Placed, point: Floats, camera: CameraSpec) -> bool:
         v = (q @ ray) / det
         t = (e2 * q).sum(1) / det
         hit = (np.abs(det) > 1e-12) & (u >= 0) & (v >= 0) & (u + v <= 1) & (t > 0)
-    return bool((hit & (t < reach - LIMB)).any())
+    depth = float(np.linalg.norm(item.vertices - point, axis=1).min())
+    return bool((hit & (t < reach - min(SKIN + 3 * depth, LIMB))).any())

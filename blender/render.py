@@ -28,11 +28,13 @@ from blender.contract import (
     FrameRecord,
     Manifest,
     UserError,
+    commit_frame,
     frame_is_complete,
     frame_paths,
     read_manifest,
     read_record,
     remove_fragments,
+    remove_frame,
     sha256_bytes,
     sha256_file,
     write_atomic,
@@ -165,8 +167,7 @@ def _remove_surplus(out: Path, config: Config) -> None:
     """Frames beyond the split's number, left by a larger setting, would be taken for this split's."""
     for path in out.glob("frames/*.json"):
         if path.stem.isdigit() and int(path.stem) >= config.frames:
-            for file in reversed(frame_paths(out, int(path.stem))):
-                file.unlink(missing_ok=True)
+            remove_frame(out, int(path.stem))
 
 
 def _render_all(
@@ -218,6 +219,7 @@ def _render_frame(
     amodal = passes.render_amodal(scratch, placed, wanted)
     image = encode_png(expose(light, distance, spec.sensor, frame_rng(config, frame, 1)))
     mask = encode_png(ids)
+    arrays = passes.render_arrays(config.render.passes, scratch, distance, spec.camera)
     record = FrameRecord(
         schema=SCHEMA_VERSION,
         frame=frame,
@@ -237,13 +239,12 @@ def _render_frame(
         layout=spec.layout,
         image_sha256=sha256_bytes(image),
         mask_sha256=sha256_bytes(mask),
-        instances=records.describe(placed, ids, amodal, spec.camera, assets),
+        instances=records.describe(
+            placed, ids, amodal, spec.camera, assets, "boxes3d" in config.render.passes
+        ),
+        arrays_sha256={name: sha256_bytes(data) for name, data in arrays.items()},
     )
-    image_path, mask_path, record_path = frame_paths(options.out, frame)
-    record_path.unlink(missing_ok=True)
-    write_atomic(image_path, image)
-    write_atomic(mask_path, mask)
-    write_atomic(record_path, record.to_bytes())
+    commit_frame(options.out, record, image, mask, arrays)
 
 
 def _choose_device(options: argparse.Namespace) -> str:

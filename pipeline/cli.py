@@ -105,11 +105,20 @@ def convert(split_dir: Path, to: str, out: Path) -> None:
 @click.option("--out", type=FILE, required=True, help="The PNG to write.")
 @click.option("--count", default=12, show_default=True, help="Frames on the sheet.")
 @click.option("--columns", default=4, show_default=True)
-def preview(split_dir: Path, out: Path, count: int, columns: int) -> None:
+@click.option("--width", default=420, show_default=True, help="Of a frame on the sheet, in pixels.")
+@click.option(
+    "--show",
+    default="masks,boxes,keypoints,names,visible",
+    show_default=True,
+    metavar="PARTS",
+    help="Of masks, boxes, keypoints, names, ids, visible (share that is seen); '' for the bare pictures.",
+)
+def preview(split_dir: Path, out: Path, count: int, columns: int, width: int, show: str) -> None:
     """Draw a contact sheet of a split (images/ and annotations.json) with its masks."""
     from pipeline.preview import write_contact_sheet
 
-    write_contact_sheet(split_dir, out, count, columns)
+    parts = [part for part in show.split(",") if part]
+    write_contact_sheet(split_dir, out, count, columns, width, parts)
 
 
 @main.command()

@@ -23,6 +23,7 @@ from blender.contract import (
     Instance,
     Manifest,
     UserError,
+    array_path,
     canonical_json,
     frame_paths,
     read_manifest,
@@ -151,6 +152,8 @@ def _read_frame(split_dir: Path, frame: int, record_hash: str) -> tuple[FrameRec
     if sha256_file(record_path) != record_hash:
         raise UserError(f"{record_path}: not the record that manifest.json names; {_CURE}")
     _read_as_rendered(image_path, record.image_sha256)
+    for name, digest in record.arrays_sha256.items():
+        _read_as_rendered(array_path(split_dir, name, frame), digest)
     mask = _decode(mask_path, _read_as_rendered(mask_path, record.mask_sha256), record)
     unknown = sorted(set(np.unique(mask).tolist()) - {i.id for i in record.instances} - {0})
     if unknown:
@@ -186,6 +189,7 @@ def _decode(path: Path, data: bytes, record: FrameRecord) -> npt.NDArray[np.uint
 
 def _image(record: FrameRecord, image_id: int) -> dict[str, Any]:
     name = f"{record.frame:06d}"
+    arrays = {key: array_path(Path(), key, record.frame).as_posix() for key in sorted(record.arrays_sha256)}
     return {
         "id": image_id,
         "file_name": f"{name}.png",
@@ -196,6 +200,7 @@ def _image(record: FrameRecord, image_id: int) -> dict[str, Any]:
         "layout": record.layout,
         "camera": record.camera,
         "lights": record.lights,
+        **({"arrays": arrays} if arrays else {}),
     }
 
 
@@ -231,6 +236,8 @@ def _annotation(instance: Instance, rle: dict[str, Any], area: int, config: Coco
     if instance.keypoints:
         annotation["keypoints"] = [value for keypoint in instance.keypoints for value in keypoint]
         annotation["num_keypoints"] = sum(v > 0 for _, _, v in instance.keypoints)
+    if instance.box3d is not None:
+        annotation["box3d"] = dataclasses.asdict(instance.box3d)
     return annotation
 
 

@@ -64,7 +64,7 @@ def mistake_crops(
         window = _window([thing["bbox"] for thing in (truth, result) if thing], image)
         pixels = read_rgb(find_image(images, image["file_name"]), (image["width"], image["height"]))
         sides = (
-            truth_overlays(truths[mistake.image_id], dataset["categories"], image),
+            truth_overlays(image, truths[mistake.image_id], dataset["categories"]),
             result_overlays(found[mistake.image_id], dataset["categories"]),
         )
         pictures = [data_uri(_cut(pixels, overlays, window)) for overlays in sides]

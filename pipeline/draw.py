@@ -1,4 +1,4 @@
-"""Draw masks on a picture: a veil of colour, an outline, a label that stays readable."""
+"""Draw masks on a picture: a veil of colour, an outline, a skeleton, a label that stays readable."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ PALETTE: tuple[Colour, ...] = (
 )  # fmt: skip
 """One colour a class, bright beside concrete and steel, apart for colour-blind eyes in the first two."""
 IGNORED: Colour = (150, 155, 160)
+_BONE, _HIDDEN, _EDGE = (255, 255, 255), (172, 176, 182), (20, 22, 26)
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class Overlay:
     """Compressed RLE; a mask of another size than the picture is scaled to it."""
     colour: Colour
     label: str = ""
+    joints: tuple[tuple[float, float, int], ...] = ()
+    """COCO keypoints (x, y, v) in pixels of the mask; v 0 is not drawn, 1 (hidden) as a ring, 2 as a dot."""
+    bones: tuple[tuple[int, int], ...] = ()
+    """Pairs of joints, counted from 0, with a line between them."""
 
 
 def class_colour(number: int) -> Colour:
@@ -42,19 +47,24 @@ def readable(name: str) -> str:
 
 
 def draw_overlays(
-    picture: Image.Image, overlays: Sequence[Overlay], boxes: bool = False, label_size: int | None = None
+    picture: Image.Image,
+    overlays: Sequence[Overlay],
+    boxes: bool = False,
+    label_size: int | None = None,
+    veil: bool = True,
 ) -> Image.Image:
     """Draw ``overlays`` on a copy of ``picture`` (RGB), the smallest on top.
 
     Args:
         boxes: draw the box around each mask as well.
         label_size: height of the labels' letters in pixels; None: what suits the picture.
+        veil: colour the masks; else only what is asked for besides is drawn.
     """
     pixels = np.asarray(picture.convert("RGB")).astype(np.float32)
     width = max(1, round(min(picture.size) / 260))
     masks = [_fit(overlay.rle, picture.size) for overlay in overlays]
     order = sorted(range(len(masks)), key=lambda i: -int(masks[i].sum()))
-    for index in order:
+    for index in order if veil else ():
         _veil(pixels, masks[index], overlays[index].colour, width)
     drawn = Image.fromarray(pixels.round().astype(np.uint8))
     canvas = ImageDraw.Draw(drawn)
@@ -65,6 +75,10 @@ def draw_overlays(
         frame = frames[index]
         if frame is not None and boxes:
             canvas.rectangle(frame, outline=overlays[index].colour, width=1)
+    for index in order:
+        frame = frames[index]
+        if frame is not None:
+            _skeleton(canvas, overlays[index], min((frame[3] - frame[1]) / 60, min(picture.size) / 130))
     for index in order:
         frame = frames[index]
         if frame is not None and overlays[index].label:
@@ -99,6 +113,23 @@ def _veil(pixels: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], colour: 
     strength = np.where(core, 0.38, np.where(inside, 0.95, 0.0))[width:-width, width:-width, None]
     part = pixels[y0 : y1 + 1, x0 : x1 + 1]
     part[:] = part * (1 - strength) + np.array(colour, np.float32) * strength
+
+
+def _skeleton(canvas: ImageDraw.ImageDraw, overlay: Overlay, radius: float) -> None:
+    """White bones and dots for joints that are seen; thin grey bones and rings for hidden ones."""
+    height, width = overlay.rle["size"]
+    scale = (canvas.im.size[0] / width, canvas.im.size[1] / height)
+    joints = [(x * scale[0], y * scale[1], v) for x, y, v in overlay.joints]
+    for a, b in overlay.bones:
+        (ax, ay, av), (bx, by, bv) = joints[a], joints[b]
+        if av and bv:
+            canvas.line((ax, ay, bx, by), fill=_BONE if av == bv == 2 else _HIDDEN, width=1)
+    for x, y, v in joints:
+        area = (x - radius, y - radius, x + radius, y + radius)
+        if v == 2:
+            canvas.ellipse(area, fill=_BONE, outline=_EDGE if radius >= 1.5 else _BONE)
+        elif v == 1:
+            canvas.ellipse(area, outline=_HIDDEN)
 
 
 def _label(canvas: ImageDraw.ImageDraw, font: Any, frame: Box, overlay: Overlay, taken: list[Box]) -> None:

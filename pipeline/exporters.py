@@ -103,7 +103,9 @@ def coco_polygons(source: CocoSet) -> Iterator[File]:
         lost, pixels = lost + polygon_loss(mask, polygons), pixels + int(mask.sum())
         annotations.append(a | {"segmentation": polygons})
     click.echo(f"convert: polygons lose {lost} of {pixels} pixels; holes are reached through slits")
-    yield "annotations.json", canonical_json(source.dataset | {"annotations": annotations})
+    # Depth and normals stay behind in the split.
+    images = [{key: value for key, value in i.items() if key != "arrays"} for i in source.dataset["images"]]
+    yield "annotations.json", canonical_json(source.dataset | {"images": images, "annotations": annotations})
 
 
 def yolo_seg(source: CocoSet) -> Iterator[File]:

@@ -99,7 +99,7 @@ def best_and_worst(
                 score,
                 image,
                 _small(images, image),
-                truth_overlays(truths[image["id"]], categories, image),
+                truth_overlays(image, truths[image["id"]], categories),
                 result_overlays(found[image["id"]], categories),
             )
             for score, image in part

@@ -79,7 +79,7 @@ def tiny_with(name: str, tmp_path: Path, width: int, height: int) -> Path:
 
 
 def rays_agree(name: str, people: Path, tmp_path: Path, width: int, height: int, frames: int) -> None:
-    """Masks, distances and the projection against ``scene.ray_cast`` at each pixel's middle."""
+    """Masks, depths, normals and the projection against ``scene.ray_cast`` at each pixel's middle."""
     profile = tiny_with(name, tmp_path, width, height)
     done = run("-m", "tests.ray_check", profile, people, name, frames)
     assert done.returncode == 0, done.stderr
@@ -89,6 +89,8 @@ def rays_agree(name: str, people: Path, tmp_path: Path, width: int, height: int,
     assert all(f["ahead"] == 1 for f in found)
     assert max(f["off"] for f in found) < 0.5
     assert max(f["distance_off"] for f in found) < 0.01
+    assert np.mean([f["normals_off"] for f in found]) < 0.001, "more than half a degree"
+    assert max(f["normals_length"] for f in found) < 0.001
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -101,7 +103,7 @@ def test_masks_and_projection_agree_with_rays(name: str, tiny_people: Path, tmp_
 def test_masks_and_projection_agree_with_rays_in_many_frames(
     name: str, tiny_people: Path, tmp_path: Path
 ) -> None:
-    rays_agree(name, tiny_people, tmp_path, 400, 300, frames=4)
+    rays_agree(name, tiny_people, tmp_path, 160, 120, frames=50)
 
 
 def test_the_record_says_what_took_the_picture(tiny_split: Path) -> None:
