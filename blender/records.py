@@ -10,6 +10,7 @@ from blender.contract import Box3d, Instance
 from blender.lens import camera_axes, project
 from blender.mesh import Floats
 from blender.objects import Assets, kind
+from blender.passes import Window
 from blender.scene import CameraSpec, ObjectSpec
 from blender.stage import Placed, to_world
 
@@ -18,18 +19,23 @@ SKIN, LIMB = 0.03, 0.18
 times the joint's depth below its skin, at most LIMB: a hip lies deep, an eye does not; a head is 0.2 m."""
 
 
-def candidates(placed: list[Placed], camera: CameraSpec, width: int, height: int) -> list[int]:
-    """Ids of labelled objects whose projected bounding box touches the frame: the others cover nothing.
+def candidates(placed: list[Placed], camera: CameraSpec, width: int, height: int) -> dict[int, Window]:
+    """Where each labelled object may show, by its id; those that lie outside the frame are left out.
 
-    That holds for bent lenses too: they bend an edge between two corners away from the picture's middle.
+    The window is that of its projected corners; all of the frame if some of it lies behind the camera.
     """
-    found = []
+    found = {}
     for item in placed:
         if item.spec.category:
             pixels, depth = project(item.vertices, camera, width, height)
             ahead = pixels[depth > 0.02]
             if len(ahead) and (ahead.max(0) >= 0).all() and (ahead.min(0) <= [width, height]).all():
-                found.append(int(item.object.pass_index))
+                left, top = np.floor(ahead.min(0)).clip(0).astype(int)
+                right, bottom = np.ceil(ahead.max(0)).clip(max=[width, height]).astype(int)
+                whole = len(ahead) < len(pixels)
+                found[int(item.object.pass_index)] = (
+                    (0, 0, width, height) if whole else (int(left), int(top), int(right), int(bottom))
+                )
     return found
 
 
@@ -108,25 +114,31 @@ def _keypoints(
     height, width = ids.shape
     points = to_world(module.keypoints(item.spec.params, assets), item.spec)
     pixels, depth = project(points, camera, width, height)
+    skin, away = project(item.vertices, camera, width, height)
+    corners = np.where(away[:, None] > 0.02, skin, np.nan)[item.triangles]  # nan is on no side of anything
+    low, high = corners.min(1) - 1, corners.max(1) + 1
     found = []
     for point, (x, y), z in zip(points, pixels, depth, strict=True):
         if z <= 0 or not (0 <= x < width and 0 <= y < height):
             found.append((0.0, 0.0, 0))
             continue
-        seen = ids[int(y), int(x)] == item.object.pass_index and not _behind_own_body(item, point, camera)
+        seen = ids[int(y), int(x)] == item.object.pass_index
+        if seen:
+            beside = (low[:, 0] > x) | (high[:, 0] < x) | (low[:, 1] > y) | (high[:, 1] < y)
+            seen = not _behind_own_body(item, item.triangles[~beside], point, camera)
         found.append((round(float(x), 2), round(float(y), 2), 2 if seen else 1))
     return tuple(found)
 
 
-def _behind_own_body(item: Placed, point: Floats, camera: CameraSpec) -> bool:
+def _behind_own_body(item: Placed, triangles: np.ndarray, point: Floats, camera: CameraSpec) -> bool:
     """Does the view of a joint pass through other parts of the same body first?
 
-    Ray against all triangles (Moeller and Trumbore 1997).
+    Ray against triangles, (T, 3), those that may be in the way (Moeller and Trumbore 1997).
     """
     origin = np.asarray(camera.position)
     reach = float(np.linalg.norm(point - origin))
     ray = (point - origin) / reach
-    a, b, c = (item.vertices[item.triangles[:, k]] for k in range(3))
+    a, b, c = (item.vertices[triangles[:, k]] for k in range(3))
     e1, e2 = b - a, c - a
     p = np.cross(ray, e2)
     det = (e1 * p).sum(1)
@@ -137,5 +149,5 @@ def _behind_own_body(item: Placed, point: Floats, camera: CameraSpec) -> bool:
         v = (q @ ray) / det
         t = (e2 * q).sum(1) / det
         hit = (np.abs(det) > 1e-12) & (u >= 0) & (v >= 0) & (u + v <= 1) & (t > 0)
-    depth = float(np.linalg.norm(item.vertices - point, axis=1).min())
+    depth = float(np.sqrt(((item.vertices - point) ** 2).sum(1).min()))
     return bool((hit & (t < reach - min(SKIN + 3 * depth, LIMB))).any())

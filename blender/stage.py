@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -153,14 +154,16 @@ def _world(scene: Any, ambient: float, environment: str) -> None:
         panorama = nodes.new("ShaderNodeTexEnvironment")
         panorama.image = bpy.data.images.load(str(PANORAMAS / f"{environment}.exr"))
         world.node_tree.links.new(panorama.outputs["Color"], background["Color"])
-        background["Strength"].default_value = ambient / _brightness(panorama.image)
+        background["Strength"].default_value = ambient / _brightness(environment)
     world.cycles.sampling_method = "NONE"  # walls and roof hide it: a ray aimed at it is wasted
     world.light_settings.distance = REACH
     scene.world = world
 
 
-def _brightness(image: Any) -> float:
+@cache
+def _brightness(environment: str) -> float:
     """Mean of a panorama's pixels; a sun counts as 100, or all else in a sunny one would be black."""
+    image = bpy.data.images.load(str(PANORAMAS / f"{environment}.exr"), check_existing=True)
     pixels = np.empty(len(image.pixels), np.float32)
     image.pixels.foreach_get(pixels)
     return float(np.minimum(pixels.reshape(-1, 4)[:, :3], 100.0).mean())

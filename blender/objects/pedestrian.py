@@ -136,10 +136,7 @@ def build(params: dict[str, Any], assets: Assets) -> list[Part]:
     """The dressed body's meshes."""
     body = load_body(assets.people_dir / params["body"])
     vertices, faces = body["vertices"].astype(float), body["faces"].astype(np.int32)
-    smoothed = _smooth(vertices, faces, 6)
-    shoes = np.unique(faces[body["regions"] == REGIONS.index("foot")])
-    smoothed[shoes] = _smooth(vertices, faces, 30)[shoes]  # no toes
-    normals = _normals(smoothed, faces)
+    smoothed, normals = _under_cloth(assets.people_dir / params["body"])
     folds = _folds(body["rest"].astype(float), params)
     parts = []
     for garment in _wardrobe(params, body):
@@ -147,6 +144,17 @@ def build(params: dict[str, Any], assets: Assets) -> list[Part]:
         surface: Floats = base + normals * (garment.thickness + garment.folds * folds)[:, None]
         parts += _shell(surface, faces, garment)
     return parts + _headgear(params, body)
+
+
+@lru_cache(maxsize=32)
+def _under_cloth(path: Path) -> tuple[Floats, Floats]:
+    """What cloth lies on, the smoothed body, and its normals, (V, 3) each; the same in every frame."""
+    body = load_body(path)
+    vertices, faces = body["vertices"].astype(float), body["faces"].astype(np.int32)
+    smoothed = _smooth(vertices, faces, 6)
+    shoes = np.unique(faces[body["regions"] == REGIONS.index("foot")])
+    smoothed[shoes] = _smooth(vertices, faces, 30)[shoes]  # no toes
+    return smoothed, _normals(smoothed, faces)
 
 
 class Garment(NamedTuple):
