@@ -9,6 +9,9 @@ A split lies in one folder::
     frames/000042.json   the frame's record, written last: a frame exists iff its record
                          exists and the hashes in it match
     manifest.json        schema, categories, profile, Blender version, one hash per frame
+
+The folder is a ``Path``, or a ``UPath`` of fsspec's (see ``blender.store``) where the frames lie in an
+object store.
 """
 
 from __future__ import annotations
@@ -82,6 +85,10 @@ def write_atomic(path: Path, data: bytes) -> None:
         OSError: the disk is full, the folder is not writable, ...; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if hasattr(path, "fs"):  # a store of fsspec's: what is opened in a transaction appears whole, at its end
+        with path.fs.transaction, path.fs.open(path.path, "wb") as stream:
+            stream.write(data)
+        return
     fragment = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.tmp")
     try:
         with fragment.open("wb") as stream:
@@ -98,6 +105,8 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 def remove_fragments(folder: Path) -> None:
     """Delete what killed processes of this machine left behind in ``write_atomic``, at any depth."""
+    if hasattr(folder, "fs"):
+        return  # a store shows nothing of what was not committed
     for path in folder.rglob(f".*.{_host()}.*.tmp"):
         owner = path.name.split(".")[-2]
         if owner.isdigit() and not _is_alive(int(owner)):
@@ -289,6 +298,14 @@ class Manifest:
     fingerprint: str
     frames: dict[str, str]
     """Frame name ("000042") to the SHA-256 of its record."""
+    total: int = 0
+    """Frames that the whole split is to have, of which these may be a shard; 0: unknown."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What is worth knowing and part of no hash: ``devices``, what the frames were computed on."""
+
+    def digest(self) -> str:
+        """SHA-256 of everything but the notes."""
+        return sha256_bytes(dataclasses.replace(self, notes={}).to_bytes())
 
     def to_bytes(self) -> bytes:
         """The manifest as canonical JSON."""

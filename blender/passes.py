@@ -15,7 +15,7 @@ from blender.stage import Placed
 
 def render_rgb(scratch: Path) -> np.ndarray:
     """Trace the scene; linear light (H, W, 3) float32, top row first."""
-    return _render(scratch / "rgb.exr")[..., :3]
+    return render_linear(scratch / "rgb.exr")[..., :3]
 
 
 def render_ids(scratch: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -24,7 +24,7 @@ def render_ids(scratch: Path) -> tuple[np.ndarray, np.ndarray]:
     One ray through the pixel's middle, no blending.
     """
     with _id_pass():
-        pixels = _render(scratch / "ids.exr")
+        pixels = render_linear(scratch / "ids.exr")
     return _ids(pixels), pixels[..., 1]
 
 
@@ -38,7 +38,7 @@ def render_amodal(scratch: Path, placed: list[Placed], wanted: list[int]) -> dic
             number = item.object.pass_index
             if number in wanted:
                 item.object.visible_camera = True
-                found[number] = _ids(_render(scratch / "ids.exr")) == number
+                found[number] = _ids(render_linear(scratch / "ids.exr")) == number
                 item.object.visible_camera = False
         for item in placed:
             item.object.visible_camera = True
@@ -49,7 +49,7 @@ def _ids(pixels: np.ndarray) -> np.ndarray:
     return np.rint(pixels[..., 0]).astype(np.uint16)
 
 
-def _render(path: Path) -> np.ndarray:
+def render_linear(path: Path) -> np.ndarray:
     """Render to ``path`` and read it back, (H, W, 4) float32.
 
     Raises:
