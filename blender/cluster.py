@@ -12,7 +12,7 @@ from typing import Any
 
 from blender.contract import UserError
 from blender.dispatch import Team
-from blender.frame import Job
+from blender.frame import Job, blender_version
 from blender.workers import Crew
 
 PATIENCE = 60
@@ -56,6 +56,7 @@ def remote_team(address: str, job: Job, threads: int) -> Iterator[Team]:
     """
     client = connect(address)
     with client:
+        _check_workers(client, address)
         executor = client.get_executor(pure=False)
         size = _Size(client)
 
@@ -67,7 +68,7 @@ def remote_team(address: str, job: Job, threads: int) -> Iterator[Team]:
             )
         finally:
             executor.shutdown(wait=False)
-            with contextlib.suppress(OSError):  # the scheduler is gone
+            with contextlib.suppress(Exception):  # the scheduler may be gone, and the workers with it
                 client.run(dismiss, job)
 
 
@@ -94,6 +95,23 @@ def connect(address: str) -> Any:
         client.close()
         raise UserError(f"--scheduler {address}: it has no workers; start some (dask worker)") from None
     return client
+
+
+def _check_workers(client: Any, address: str) -> None:
+    """Is this module on every worker, as it is here? Without it each frame would fail in many words."""
+    try:
+        answers = client.run(blender_version)
+    except Exception as error:
+        raise UserError(
+            f"--scheduler {address}: its workers cannot run this version of Transpalette "
+            f"({' '.join(str(error).split())}); install it there too"
+        ) from None
+    wrong = sorted(set(answers.values()) - {blender_version()})
+    if wrong:
+        raise UserError(
+            f"--scheduler {address}: its workers have Blender {', '.join(wrong)}, this machine has "
+            f"{blender_version()}; give all the same"
+        )
 
 
 class _Size:

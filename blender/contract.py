@@ -10,7 +10,7 @@ A split lies in one folder::
                          exists and the hashes in it match
     manifest.json        schema, categories, profile, Blender version, one hash per frame
 
-The folder is a ``Path``, or a ``UPath`` of fsspec's (see ``blender.store``) where the frames lie in an
+The folder is a ``Path``, or a ``UPath`` of fsspec's (see ``split_folder``) where the frames lie in an
 object store.
 """
 
@@ -85,8 +85,8 @@ def write_atomic(path: Path, data: bytes) -> None:
         OSError: the disk is full, the folder is not writable, ...; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if hasattr(path, "fs"):  # a store of fsspec's: what is opened in a transaction appears whole, at its end
-        with path.fs.transaction, path.fs.open(path.path, "wb") as stream:
+    if fs := getattr(path, "fs", None):  # a store of fsspec's: what a transaction opens appears at its end
+        with fs.transaction, fs.open(str(path), "wb") as stream:
             stream.write(data)
         return
     fragment = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.tmp")
@@ -310,6 +310,28 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """The manifest as canonical JSON."""
         return canonical_json(dataclasses.asdict(self))
+
+
+def split_folder(name: str) -> Path:
+    """The folder ``name``, absolute; for a URL (``s3://bucket/train``) a ``UPath``, which acts like a Path.
+
+    Raises:
+        UserError: the packages for such a URL are missing, or it is not one.
+    """
+    if "://" not in name:
+        return Path(name).absolute()
+    try:
+        from upath import UPath
+    except ImportError:
+        raise UserError(
+            f"{name}: a URL needs the package universal-pathlib; pip install 'transpalette[cluster]'"
+        ) from None
+    try:
+        path: Any = UPath(name)
+        _ = path.fs  # what the scheme needs is imported now, not after the first frame
+    except (ImportError, ValueError) as error:
+        raise UserError(f"{name}: {error}") from None
+    return typing.cast(Path, path)
 
 
 def frame_paths(split_dir: Path, frame: int) -> tuple[Path, Path, Path]:

@@ -23,9 +23,9 @@ Reply = dict[str, Any]
 class Team:
     """Who renders: the processes of this machine, or those of a cluster."""
 
-    submit: Callable[[int, int], Future[Reply]]
-    """Start a frame; the second number says how many will be rendered at once. Its future
-    raises UserError if no frame can succeed, anything else if this one did not."""
+    submit: Callable[[int, bool], Future[Reply]]
+    """Start a frame; the flag says that fewer wait than run, so that it may use what will soon be
+    idle. Its future raises UserError if no frame can succeed, anything else if this one did not."""
     size: Callable[[], int]
     """Frames to have in flight, now."""
     label: str
@@ -49,8 +49,7 @@ def dispatch(team: Team, frames: Iterable[int], on_done: Callable[[int, Reply], 
         size = max(1, team.size())
         while waiting and len(running) < size:
             frame = waiting.popleft()
-            at_once = min(size, len(running) + len(waiting) + 1)
-            running[team.submit(frame, at_once)] = frame
+            running[team.submit(frame, len(waiting) < size)] = frame
         finished, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
         for future in finished:
             frame = running.pop(future)
@@ -62,7 +61,7 @@ def dispatch(team: Team, frames: Iterable[int], on_done: Callable[[int, Reply], 
                 continue
             tries[frame] += 1
             if tries[frame] < TRIES:
-                waiting.append(frame)
+                waiting.appendleft(frame)
             elif isinstance(error, OSError):
                 raise error
             else:

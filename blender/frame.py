@@ -18,6 +18,7 @@ from blender.contract import (
     UserError,
     frame_paths,
     sha256_bytes,
+    split_folder,
     write_atomic,
 )
 from blender.layout import sample_scene
@@ -26,7 +27,6 @@ from blender.objects import Assets, load_assets
 from blender.png import encode_png
 from blender.scene import SceneSpec
 from blender.sensor import expose
-from blender.store import split_folder
 
 if TYPE_CHECKING:
     from blender.device import Device

@@ -15,7 +15,6 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import traceback
 from pathlib import Path
@@ -35,10 +34,10 @@ IDLE = 600.0
 
 
 def main() -> None:
-    """Serve the socket whose number is the last argument."""
+    """Serve the socket and use the scratch folder that the last two arguments name."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; our parent sees to it
-    scratch = Path(tempfile.mkdtemp(prefix="transpalette-"))
-    stream = socket.socket(fileno=int(sys.argv[-1])).makefile("rw", encoding="utf-8")
+    handle, scratch = int(sys.argv[-2]), Path(sys.argv[-1])
+    stream = socket.socket(fileno=handle).makefile("rw", encoding="utf-8")
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(stream, requests, scratch), daemon=True).start()
     try:

@@ -18,13 +18,12 @@ if __package__ in (None, ""):  # run as a file, by Blender or by hand: the repos
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from blender.config import Config, load_config
-from blender.contract import UserError, frame_is_complete, remove_fragments
+from blender.contract import UserError, frame_is_complete, remove_fragments, split_folder
 from blender.dispatch import Reply, Team, dispatch, failures
 from blender.frame import Job, blender_version, frame_scene
 from blender.objects import Assets, load_assets
 from blender.progress import Progress
 from blender.split import check_folder, write_manifest
-from blender.store import split_folder
 from blender.workers import local_team
 
 DEVICES = ("auto", "cpu", "cuda", "optix", "hip", "oneapi", "metal")

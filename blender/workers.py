@@ -7,9 +7,11 @@ import dataclasses
 import heapq
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,11 +41,13 @@ class Member:
             UserError, OSError, FrameError: what it answers, or that it died.
         """
         self.number = number
+        self._scratch = Path(tempfile.mkdtemp(prefix="transpalette-"))
         ours, theirs = socket.socketpair()
         with theirs:
             handle = theirs.fileno()
             self.process = subprocess.Popen(
-                [*_interpreter(), str(handle)],
+                [*_interpreter(), str(handle), str(self._scratch)],
+                env={**os.environ, "TMPDIR": str(self._scratch)},  # Blender's own files too
                 pass_fds=[handle],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -95,6 +99,7 @@ class Member:
         with contextlib.suppress(OSError):
             self._stream.close()
         self._socket.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 def _ending(process: subprocess.Popen[bytes]) -> str:
@@ -209,23 +214,25 @@ def local_team(job: Job, count: int, threads: int, frames: int) -> Iterator[Team
         frames: to do; more processes than that are not started.
     """
     crew, cores = Crew(job), core_count()
-    pool = None
     try:
         if not count:
             gpus = crew.gpus() if job.device != "cpu" and _may_have_gpu() else 0
             count = gpus or min(cores, MOST)
         count = min(count, frames)
-        pool = ThreadPoolExecutor(count)
+        share = max(1, cores // count)
+        with ThreadPoolExecutor(count) as pool:
 
-        def submit(frame: int, at_once: int) -> Future[dict[str, Any]]:
-            assert pool is not None
-            return pool.submit(crew.render, frame, threads or max(1, cores // at_once))
+            def submit(frame: int, last: bool) -> Future[dict[str, Any]]:
+                # The last ones may have the cores of processes with nothing left to do.
+                return pool.submit(crew.render, frame, threads or (min(cores, 2 * share) if last else share))
 
-        yield Team(submit, lambda: count, f"{count} {'process' if count == 1 else 'processes'}")
+            try:
+                yield Team(submit, lambda: count, f"{count} {'process' if count == 1 else 'processes'}")
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+                crew.close()
     finally:
         crew.close()
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
 
 
 def core_count() -> int:
