@@ -215,10 +215,10 @@ def local_team(job: Job, count: int, threads: int, frames: int) -> Iterator[Team
     """
     crew, cores = Crew(job), core_count()
     try:
-        if not count:
-            gpus = crew.gpus() if job.device != "cpu" and _may_have_gpu() else 0
-            count = gpus or min(cores, MOST)
-        count = min(count, frames)
+        # Asking costs a second in which the other processes could start.
+        ask = _may_have_gpu() if job.device == "auto" else job.device != "cpu"
+        gpus = crew.gpus() if ask else 0
+        count = min(count or gpus or min(cores, MOST), frames)
         share = max(1, cores // count)
         with ThreadPoolExecutor(count) as pool:
 
@@ -241,6 +241,6 @@ def core_count() -> int:
 
 
 def _may_have_gpu() -> bool:
-    """Is a GPU possible? On Linux none is without a device file; asking Blender takes a second."""
+    """Is a GPU possible? On Linux none is without a device file."""
     nodes = ("nvidia0", "nvidiactl", "kfd", "dri", "dxg")
     return sys.platform != "linux" or any(Path("/dev", node).exists() for node in nodes)
