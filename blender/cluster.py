@@ -5,6 +5,7 @@ so that a crash of Blender is one failed frame and not a lost worker.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -84,6 +85,7 @@ def connect(address: str) -> Any:
         raise UserError(
             "--scheduler: the package 'distributed' is missing; pip install 'transpalette[cluster]'"
         ) from None
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a lost scheduler is one line of ours
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
