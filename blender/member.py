@@ -59,7 +59,10 @@ def _listen(stream: TextIO, requests: queue.SimpleQueue[dict[str, Any]], scratch
 
 
 def _leave(scratch: Path, status: int) -> None:
-    shutil.rmtree(scratch, ignore_errors=True)
+    for _ in range(100):  # Blender may be writing there still
+        shutil.rmtree(scratch, ignore_errors=True)
+        if not scratch.exists():
+            break
     sys.stderr.flush()
     os._exit(status)  # Blender's own end has nothing to save, and may crash
 

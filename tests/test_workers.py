@@ -183,6 +183,24 @@ def test_every_device_works_or_says_why_not(
         assert not list(out.rglob("*.*"))
 
 
+def test_what_blender_writes_while_its_process_leaves_is_removed_too(tmp_path: Path) -> None:
+    code = """
+import pathlib, shutil, sys
+from blender.member import _leave
+scratch, real = pathlib.Path(sys.argv[1]), shutil.rmtree
+def remove(folder, **options):
+    shutil.rmtree = real
+    real(folder, **options)
+    folder.mkdir()
+    (folder / "late").touch()
+shutil.rmtree = remove
+scratch.mkdir()
+_leave(scratch, 7)
+"""
+    assert run("-c", code, tmp_path / "scratch").returncode == 7
+    assert not (tmp_path / "scratch").exists()
+
+
 def devices(code: str, tmp_path: Path) -> object:
     """What ``code`` assigns to ``found``, in a process where one GPU backend is said to have two GPUs."""
     script = (
