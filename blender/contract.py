@@ -15,6 +15,9 @@ and, for a profile that asks for them (numpy arrays, top row first)::
     depth/000042.npy     (H, W) float32, metres along the pixel's ray; 0 where it meets nothing
     normals/000042.npy   (H, W, 3) float16, unit normals of the faces, turned to the camera, in its
                          frame: x right, y down, z ahead; 0 where the ray meets nothing
+
+The folder is a ``Path``, or a ``UPath`` of fsspec's (see ``split_folder``) where the frames lie in an
+object store.
 """
 
 from __future__ import annotations
@@ -91,6 +94,10 @@ def write_atomic(path: Path, data: bytes) -> None:
         OSError: the disk is full, the folder is not writable, ...; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if fs := getattr(path, "fs", None):  # a store of fsspec's: what a transaction opens appears at its end
+        with fs.transaction, fs.open(str(path), "wb") as stream:
+            stream.write(data)
+        return
     fragment = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.tmp")
     try:
         with fragment.open("wb") as stream:
@@ -107,6 +114,8 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 def remove_fragments(folder: Path) -> None:
     """Delete what killed processes of this machine left behind in ``write_atomic``, at any depth."""
+    if hasattr(folder, "fs"):
+        return  # a store shows nothing of what was not committed
     for path in folder.rglob(f".*.{_host()}.*.tmp"):
         owner = path.name.split(".")[-2]
         if owner.isdigit() and not _is_alive(int(owner)):
@@ -336,10 +345,40 @@ class Manifest:
     fingerprint: str
     frames: dict[str, str]
     """Frame name ("000042") to the SHA-256 of its record."""
+    total: int = 0
+    """Frames that the whole split is to have, of which these may be a shard; 0: unknown."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What is worth knowing and part of no hash: ``devices``, what the frames were computed on."""
+
+    def digest(self) -> str:
+        """SHA-256 of everything but the notes."""
+        return sha256_bytes(dataclasses.replace(self, notes={}).to_bytes())
 
     def to_bytes(self) -> bytes:
         """The manifest as canonical JSON."""
         return canonical_json(dataclasses.asdict(self))
+
+
+def split_folder(name: str) -> Path:
+    """The folder ``name``, absolute; for a URL (``s3://bucket/train``) a ``UPath``, which acts like a Path.
+
+    Raises:
+        UserError: the packages for such a URL are missing, or it is not one.
+    """
+    if "://" not in name:
+        return Path(name).absolute()
+    try:
+        from upath import UPath
+    except ImportError:
+        raise UserError(
+            f"{name}: a URL needs the package universal-pathlib; pip install 'transpalette[cluster]'"
+        ) from None
+    try:
+        path: Any = UPath(name)
+        _ = path.fs  # what the scheme needs is imported now, not after the first frame
+    except (ImportError, ValueError) as error:
+        raise UserError(f"{name}: {error}") from None
+    return typing.cast(Path, path)
 
 
 def frame_paths(split_dir: Path, frame: int) -> tuple[Path, Path, Path]:

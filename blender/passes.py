@@ -24,7 +24,7 @@ MARGIN = 3
 
 def render_rgb(scratch: Path) -> np.ndarray:
     """Trace the scene; linear light (H, W, 3) float32, top row first."""
-    return _render(scratch / "rgb.exr")[..., :3]
+    return render_linear(scratch / "rgb.exr")[..., :3]
 
 
 def render_ids(scratch: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -33,7 +33,7 @@ def render_ids(scratch: Path) -> tuple[np.ndarray, np.ndarray]:
     One ray through the pixel's middle, no blending.
     """
     with _emitting(_id_material()):
-        pixels = _render(scratch / "ids.exr")
+        pixels = render_linear(scratch / "ids.exr")
     return _ids(pixels), pixels[..., 1]
 
 
@@ -52,7 +52,7 @@ def render_amodal(scratch: Path, placed: list[Placed], wanted: dict[int, Window]
         for number in group:
             objects[number].visible_camera = True
         with _border(_around(group.values()), frame):
-            ids = _ids(_render(scratch / "ids.exr"))
+            ids = _ids(render_linear(scratch / "ids.exr"))
         for number, window in group.items():
             objects[number].visible_camera = False
             found[number] = ids == number
@@ -140,7 +140,7 @@ def render_arrays(
 def render_normals(scratch: Path, camera: CameraSpec) -> np.ndarray:
     """Normal of the face that each pixel's middle shows, (H, W, 3) float64; see ``blender.contract``."""
     with _emitting(_normal_material()):
-        pixels = _render(scratch / "normals.exr")[..., :3].astype(float)
+        pixels = render_linear(scratch / "normals.exr")[..., :3].astype(float)
     hit = pixels.any(-1, keepdims=True)
     normals = np.where(hit, 2 * pixels - 1, 0.0) @ (camera_axes(camera) * [1, -1, -1])
     return normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
@@ -156,7 +156,7 @@ def _ids(pixels: np.ndarray) -> np.ndarray:
     return np.rint(pixels[..., 0]).astype(np.uint16)
 
 
-def _render(path: Path) -> np.ndarray:
+def render_linear(path: Path) -> np.ndarray:
     """Render to ``path`` and read it back, (H, W, 4) float32.
 
     Raises:

@@ -17,12 +17,9 @@ class Progress:
         self.terminal = sys.stderr.isatty()
 
     def say(self, text: str) -> None:
-        """A remark at the start."""
+        """A remark, on a line of its own."""
         if not self.quiet:
-            print(
-                f"{self.label}: {self.total - self.done} of {self.total} images to do, {text}",
-                file=sys.stderr,
-            )
+            print(f"{self._fresh_line()}{self.label}: {text}", file=sys.stderr, flush=True)
 
     def advance(self, count: int = 1) -> None:
         """``count`` more are done."""
@@ -37,23 +34,18 @@ class Progress:
         rate = self.fresh / max(now - self.start, 1e-9)
         left = (self.total - self.done) / rate
         text = f"{self.label}: {self.done}/{self.total}, {rate * 60:.1f} images/min, {_clock(left)} left"
-        print(
-            f"\r\033[K{text}" if self.terminal else text,
-            end="" if self.terminal else "\n",
-            file=sys.stderr,
-            flush=True,
-        )
+        end = "" if self.terminal else "\n"
+        print(f"{self._fresh_line()}{text}", end=end, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """The last word."""
         if not self.quiet:
             took = time.monotonic() - self.start
             rate = self.fresh / max(took, 1e-9) * 60
-            start = "\r\033[K" if self.terminal else ""
-            print(
-                f"{start}{self.label}: {self.done}/{self.total} in {_clock(took)}, {rate:.1f} images/min",
-                file=sys.stderr,
-            )
+            self.say(f"{self.done}/{self.total} in {_clock(took)}, {rate:.1f} images/min")
+
+    def _fresh_line(self) -> str:
+        return "\r\033[K" if self.terminal else ""
 
 
 def _clock(seconds: float) -> str:

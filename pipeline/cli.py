@@ -68,6 +68,17 @@ def people(profile: Path, out: Path) -> None:
 
 
 @main.command()
+@click.argument("shards", nargs=-1, required=True, metavar="SHARD_DIR...")
+@click.option("--out", required=True, help="The whole split's folder; like the shards, it may be a URL.")
+@click.option("--partial", is_flag=True, help="Merge although frames are missing.")
+def merge(shards: tuple[str, ...], out: str, partial: bool) -> None:
+    """Join shards of one split, rendered apart (render --shard i/n), and check every file."""
+    from pipeline.merge import merge_shards
+
+    merge_shards(shards, out, partial)
+
+
+@main.command()
 @PROFILE
 @click.argument("split_dir", type=FOLDER)
 def coco(profile: Path, split_dir: Path) -> None:

@@ -67,7 +67,7 @@ def convert_split(split_dir: Path, config: CocoConfig) -> Path:
     out, stamp = split_dir / "annotations.json", split_dir / ".coco.stamp.json"
     inputs = {
         "converter": CONVERTER_VERSION,
-        "manifest": sha256_bytes(manifest.to_bytes()),
+        "manifest": manifest.digest(),
         "config": dataclasses.asdict(config),
     }
     if is_current(stamp, inputs, [out]):

@@ -111,7 +111,7 @@ def _inputs(profile: Profile, run_dir: Path) -> dict[str, Any]:
     return {
         "report": REPORT_VERSION,
         "profile": json.loads(canonical_json(dataclasses.asdict(profile))),
-        "files": {name: sha256_file(run_dir / name) for name in makers},
+        "files": {name: _digest(run_dir / name) for name in makers},
         "packages": {name: _version(name) for name in PACKAGES},
     }
 
@@ -123,6 +123,11 @@ def _is_of_this_run(metrics: dict[str, Any], files: dict[str, str], run_dir: Pat
         and metrics["annotations_sha256"] == files["test/annotations.json"]
         and metrics["images"] == len(read_coco(run_dir / "test" / "annotations.json")["images"])
     )
+
+
+def _digest(path: Path) -> str:
+    """Hash of a file; a manifest's notes say where it was made, not what it is."""
+    return read_manifest(path.parent).digest() if path.name == "manifest.json" else sha256_file(path)
 
 
 def _split_facts(split_dir: Path) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def run(*arguments: object, cwd: Path = ROOT, **options: object) -> subprocess.C
 
 
 def render(
-    profile: Path, people: Path, out: Path, *more: object, split: str = "train"
+    profile: Path, people: Path, out: object, *more: object, split: str = "train"
 ) -> subprocess.CompletedProcess[str]:
     """Render a split in a process of its own."""
     return run(

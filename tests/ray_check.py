@@ -17,10 +17,10 @@ import numpy as np
 
 from blender import passes
 from blender.config import Config, load_config
-from blender.device import use_device
+from blender.device import Device, use_device
+from blender.frame import frame_scene
 from blender.lens import intrinsics, project
 from blender.objects import Assets, load_assets
-from blender.render import frame_scene
 from blender.stage import build_scene
 
 
@@ -61,7 +61,7 @@ def to_hall(local: np.ndarray, camera: dict[str, Any]) -> np.ndarray:
 def check(config: Config, assets: Assets, frame: int, scratch: Path) -> dict[str, float]:
     spec = frame_scene(config, assets, frame)
     placed = build_scene(spec, config, assets)
-    use_device("cpu", 1)
+    use_device(Device("CPU"), 1)
     ids, distance = passes.render_ids(scratch)
     height, width = ids.shape
     record = intrinsics(spec.camera, width, height)

@@ -14,11 +14,11 @@ from blender import camera, lens
 from blender.capture_config import CameraConfig, LightConfig
 from blender.config import Config, load_config
 from blender.contract import UserError, read_record
+from blender.frame import frame_scene
 from blender.lighting import sample_lamps
 from blender.mesh import Part
 from blender.objects import Assets, kind, load_assets
 from blender.placement import corners_of
-from blender.render import frame_scene
 from blender.scene import CameraSpec, ObjectSpec, SceneSpec
 from tests.conftest import ROOT, TINY, run
 

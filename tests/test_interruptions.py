@@ -14,6 +14,7 @@ import pytest
 from blender.contract import frame_is_complete, read_manifest
 from tests.conftest import ROOT, TINY, render
 from tests.test_render import tree_hash
+from tests.test_workers import children
 
 KILLS = 20
 
@@ -96,12 +97,15 @@ def test_memory_stays_flat_over_500_frames(tiny_people: Path, tmp_path: Path) ->
     profile.write_text(TINY.replace("train = 4", "train = 500"))
     process = start(profile, tiny_people, out)
     memory: dict[int, float] = {}
+    lives: set[int] = set()
     while process.poll() is None:
         frames = len(list(out.glob("frames/*.json")))
-        if resident := resident_megabytes(process.pid):
+        lives.update(children(process.pid))
+        if resident := sum(map(resident_megabytes, [process.pid, *children(process.pid)])):
             memory[frames] = max(resident, memory.get(frames, 0.0))
         time.sleep(0.1)
     assert process.returncode == 0
+    assert len(lives) == 1, "a process was recycled: its memory says nothing"
     early, late = (max(memory[n] for n in memory if low <= n < high) for low, high in ((40, 60), (480, 500)))
     print(f"{early:.0f} MB around frame 50, {late:.0f} MB before frame 500")
     assert late - early <= 20

@@ -12,9 +12,9 @@ from PIL import Image
 from blender import loads
 from blender.config import load_config
 from blender.contract import UserError, read_record
+from blender.frame import frame_scene
 from blender.mesh import bounds
 from blender.objects import Assets, kind, load_assets
-from blender.render import frame_scene
 from blender.stage import Placed, build_scene
 from tests.conftest import ROOT, TINY, render, run
 

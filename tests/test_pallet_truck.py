@@ -14,9 +14,9 @@ import pytest
 from blender import equipment
 from blender.config import load_config
 from blender.contract import UserError, from_table
+from blender.frame import frame_scene
 from blender.mesh import Material, Part, bounds
 from blender.objects import Assets, load_assets, pallet, pallet_truck, pedestrian
-from blender.render import frame_scene
 from blender.scene import ObjectSpec
 from blender.solids import bevelled, decals, loft, slab, turned
 from tests.conftest import ROOT

@@ -1,12 +1,20 @@
-"""The README's own-object example, taken from the README and rendered."""
+"""What the pages say: the README's own-object example is rendered, the commands and files are right."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from blender.contract import read_record
+from blender.render import _parser
+from pipeline.cli import main
 from tests.conftest import ROOT, TINY, run
 
 
@@ -43,3 +51,40 @@ def test_the_readme_names_only_commands_that_exist() -> None:
     verbs = set(re.findall(r"transpalette ([a-z]+)", text))
     known = run("-m", "pipeline", "--help").stdout
     assert verbs and all(re.search(rf"^  {verb}\b", known, re.M) for verb in verbs)
+
+
+def strings(value: Any) -> Iterator[str]:
+    """All strings in a YAML file."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from strings(item)
+
+
+def test_the_cluster_pages_files_are_right() -> None:
+    page = (ROOT / "docs" / "CLUSTER.md").read_text()
+    blocks = re.findall(r"```(\w+)\n(.*?)```", page, re.S)
+    lines: list[str] = []
+    for kind, text in blocks:
+        if kind == "sh":
+            subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+            lines += text.replace("\\\n", " ").splitlines()
+        elif kind == "yaml":
+            lines += [line for string in strings(yaml.safe_load(text)) for line in string.splitlines()]
+    jobs = [yaml.safe_load(text) for kind, text in blocks if kind == "yaml"]
+    assert [job.get("kind", job.get("name")) for job in jobs] == ["Job", "Job", "render"]
+    renders = merges = 0
+    for line in lines:
+        # A variable of the shell's or of the workflow's stands for a number or a name.
+        words = shlex.split(re.sub(r"\$\{\{.*?\}\}|\$\w+", "1", line), comments=True)
+        if "blender.render" in words:
+            options = _parser().parse_args(words[words.index("blender.render") + 1 :])
+            assert options.out and re.fullmatch(r"\d/\d+", options.shard)
+            renders += 1
+        for name in ("transpalette", ".venv/bin/transpalette"):
+            if name in words[:2] and len(words) > 2:
+                verb, *rest = words[words.index(name) + 1 :]
+                main.commands[verb].make_context(verb, rest)
+                merges += verb == "merge"
+    assert (renders, merges) == (7, 3)

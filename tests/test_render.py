@@ -164,7 +164,6 @@ def test_a_training_value_renders_nothing_again(
         (["--people", "/nonexistent"], "bake them first"),
         (["--frames", "a:b"], "expected A:B"),
         (["--shard", "2/2"], "0 <= i < n"),
-        (["--device", "metal"], "no such GPU"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(

@@ -9,10 +9,10 @@ import pytest
 
 from blender import layout, placement
 from blender.config import load_config
+from blender.frame import frame_rng, frame_scene
 from blender.mesh import Material, Part, bounds, box, boxes, cylinder, prism, rounded_path, tube
 from blender.objects import Assets, kind, load_assets, pallet, pallet_truck
 from blender.png import encode_png
-from blender.render import frame_rng, frame_scene
 from blender.scene import ObjectSpec
 from tests.conftest import ROOT
 
