@@ -56,7 +56,7 @@ def contact_sheet(split_dir: Path, count: int, columns: int) -> Image.Image:
     count = min(count, len(dataset["images"]))
     chosen = [dataset["images"][i] for i in np.linspace(0, len(dataset["images"]) - 1, count).astype(int)]
     cells = [_cell(split_dir, image, by_image[image["id"]], dataset["categories"]) for image in chosen]
-    return _grid(cells, min(columns, count))
+    return grid(cells, min(columns, count))
 
 
 def truth_overlays(annotations: list[dict[str, Any]], categories: list[dict[str, Any]]) -> list[Overlay]:
@@ -112,7 +112,8 @@ def _caption(annotations: list[dict[str, Any]], categories: list[dict[str, Any]]
     return ", ".join(f"{number} {name}" for name, number in counts.items()) or "empty"
 
 
-def _grid(cells: list[Image.Image], columns: int) -> Image.Image:
+def grid(cells: list[Image.Image], columns: int) -> Image.Image:
+    """Lay out pictures, ``columns`` a row."""
     rows = -(-len(cells) // columns)
     width, height = max(c.width for c in cells), max(c.height for c in cells)
     size = (columns * (width + _GAP) + _GAP, rows * (height + _GAP) + _GAP)
