@@ -31,7 +31,7 @@ def paste(sample: Sample, donor: Sample, chosen: Tensor) -> Sample:
     """
     image, target = sample
     pasted = _fitted({k: v[chosen] for k, v in donor[1].items() if k in PER_OBJECT}, image.shape[1:])
-    over = pasted["masks"].any(0)
+    over = (pasted["masks"] > 0).any(0)  # any() of uint8 is uint8
     picture = _fit(donor[0], image.shape[1:])
     before = target["masks"].sum((1, 2), dtype=torch.int64)
     below = {**target, "masks": target["masks"] * ~over}

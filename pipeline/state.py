@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 from torchvision.models.detection import MaskRCNN
 
 from pipeline.checkpoint import Checkpoint, load_checkpoint, model_of
 from pipeline.config import Profile, TrainConfig, UserError
+from pipeline.distributed import rank
 from pipeline.freezing import parameter_groups, set_trainable, trainable
 from pipeline.ignore import respect_ignore_regions
 from pipeline.model import build_model, training_options
@@ -43,6 +45,9 @@ class Learner:
 def fresh(profile: Profile, images: int, key: str, device: torch.device) -> Checkpoint:
     """The checkpoint of epoch 0: the start weights, and predictors for the profile's classes."""
     start = resolve(profile.model)
+    source, same = start.describe(), start.classes == profile.classes
+    if start.classes and not same:
+        source["source"] += f", which knew {', '.join(start.classes)}: new predictors"
     detects = start.kind in ("coco", "checkpoint")
     epochs = (profile.train.pretrained_epochs if detects else 0) or profile.train.epochs
     torch.manual_seed(seed_of(profile.seed, 0))
@@ -51,13 +56,13 @@ def fresh(profile: Profile, images: int, key: str, device: torch.device) -> Chec
         len(profile.classes) + 1,
         profile.model,
         start.state,
-        keep_predictors=start.classes == profile.classes,
+        keep_predictors=same,
     )
     return Checkpoint(
         model=start.model,
         config=dataclasses.asdict(profile.model),
         classes=profile.classes,
-        start=start.describe(),
+        start=source,
         metrics={},
         epoch=0,
         epochs=epochs,
@@ -79,14 +84,18 @@ def fresh(profile: Profile, images: int, key: str, device: torch.device) -> Chec
 
 
 def resumable(out: Path, key: str) -> Checkpoint | None:
-    """The run in ``out``, if it is whole and has these inputs."""
+    """The run in ``out``, if it is whole and has these inputs; says so if it has others."""
     try:
         last = load_checkpoint(out / "last.pt")
         load_checkpoint(out / "model.pt")
     except UserError:
         return None
-    same = last.resume is not None and last.resume["key"] == key and (out / "metrics.jsonl").is_file()
-    return last if same else None
+    if last.resume is None or last.resume["key"] != key:
+        if rank() == 0:
+            classes = ", ".join(last.classes)
+            click.echo(f"train: {out / 'last.pt'} is of other settings or data ({classes}): starting over")
+        return None
+    return last if (out / "metrics.jsonl").is_file() else None
 
 
 def restore(
