@@ -63,9 +63,12 @@ def train_one_epoch(
         gradients.zero_()
         for indices, images, targets in chunks:
             # torchvision samples boxes from the global generator.
-            torch.manual_seed(seed_of(profile.seed, turn + 1, indices[0]))
+            seed = seed_of(profile.seed, turn + 1, indices[0])
+            torch.manual_seed(seed)
             with autocast(resume["precision"], device):
                 seen = see(model, images, targets) if images else kept[view, indices[0]]
+                if 0 < resume["views"] <= turn:  # kept, or lost to an interruption: to see it again draws
+                    torch.manual_seed(seed)
                 parts = losses(model, seen)
             if resume["views"]:
                 kept[view, indices[0]] = seen

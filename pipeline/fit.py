@@ -62,8 +62,8 @@ def run_epochs(
     """Train, validate and write, epoch after epoch, until the last one or until it gets no better."""
     config, resume, leads = profile.train, dict(checkpoint.resume or {}), rank() == 0
     kept: dict[tuple[int, int], View] = {}
-    images = len(train_set) * config.passes + len(val_set)
-    for epoch in range(checkpoint.epoch, checkpoint.epochs):
+    images, begin = len(train_set) * config.passes + len(val_set), checkpoint.epoch
+    for epoch in range(begin, checkpoint.epochs):
         if config.patience and resume["stale"] >= config.patience:
             if leads:
                 click.echo(f"train: {resume['stale']} epochs without a better one: [train] patience ends it")
@@ -72,7 +72,7 @@ def run_epochs(
             set_trainable(one, learning_parts(config, epoch))
         so_far = dataclasses.replace(checkpoint, epoch=epoch, resume=resume)
         if leads:
-            announce(so_far, train_set, val_set, learner.model, first=epoch == checkpoint.epoch)
+            announce(so_far, train_set, val_set, learner.model, first=epoch == begin)
         began = time.monotonic()
         with epoch_bar(epoch, checkpoint.epochs, images, leads) as tick:
             losses = train_one_epoch(learner, train_set, kept, profile=profile, so_far=so_far, tick=tick)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,11 @@ def restore(
         else torch.optim.SGD(groups, momentum=config.momentum, fused=True)
     )
     if resume["optimizer"]:
-        optimizer.load_state_dict(resume["optimizer"])
+        saved = resume["optimizer"]
+        # Interned, as the optimizer writes these names for parts that thaw later: pickle writes an object it
+        # has met as a reference, and last.pt would have the same values in other bytes.
+        state = {i: {sys.intern(name): v for name, v in one.items()} for i, one in saved["state"].items()}
+        optimizer.load_state_dict(saved | {"state": state})
     scaler = torch.amp.GradScaler(device.type, enabled=resume["precision"] == "fp16")
     if resume["scaler"]:
         scaler.load_state_dict(resume["scaler"])

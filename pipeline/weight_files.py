@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import click
+import huggingface_hub
 import timm
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_V2_Weights, MaskR
 from blender.contract import sha256_bytes, write_atomic
 from pipeline.backbones import fold_batch_norm, timm_body
 from pipeline.config import UserError
-from pipeline.download import fetch
+from pipeline.download import fetch, reach
 from pipeline.model import COCO, COCO_V2, TIMM, builder_of
 
 COCO_URLS: dict[str, str] = {
@@ -94,17 +95,23 @@ def timm_state(name: str) -> tuple[dict[str, Tensor], str]:
     if seen is None or not seen.has_weights:
         timm_body(name)  # to say so, if there is no such network
         raise WeightsError(f"timm has no weights of '{name}'; set [model] weights = \"none\" or another name")
+    source = f"timm {seen.architecture}.{seen.tag}, ImageNet"
+    hub, file = seen.hf_hub_id, seen.hf_hub_filename or "model.safetensors"
+    path = huggingface_hub.try_to_load_from_cache(hub, file) if hub else None
+    if isinstance(path, str):
+        state = load_state(Path(path), Path(path).read_bytes())
+        return timm_body(name, state).state_dict(), source
     try:
-        state = timm_body(name, pretrained=True).state_dict()
+        reach(huggingface_hub.constants.ENDPOINT if hub else seen.url)  # timm would try for a minute
+        return timm_body(name, pretrained=True).state_dict(), source
     except UserError:
         raise
-    except Exception as error:  # whatever huggingface_hub and its HTTP library make of a closed network
+    except Exception as error:  # whatever huggingface_hub and its HTTP library make of a failed download
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WeightsError(
             f"timm's weights of '{name}' can't be had ({reason}); on a machine that can, download "
-            f"{seen.hf_hub_id or seen.url}'s model.safetensors, and name it as [model] weights"
+            f"{f'{file} of {hub}' if hub else seen.url}, and name that file as [model] weights"
         ) from None
-    return state, f"timm {seen.architecture}.{seen.tag}, ImageNet"
 
 
 def embedded_state() -> tuple[dict[str, Tensor], str]:

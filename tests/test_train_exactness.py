@@ -259,7 +259,7 @@ def squares(count: int, side: int) -> list[np.ndarray]:
 
 
 ODD: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
-    "no objects at all": (([], 2), ([], 2)),
+    "no objects to learn from": (([], 2), (squares(2, 20), 2)),
     "objects of one pixel": ((squares(5, 1), 2), (squares(5, 1), 2)),
     "300 objects in an image": ((squares(300, 4), 1), (squares(300, 4), 1)),
     "a class absent from validation": ((squares(4, 20), 2), (squares(2, 20), 2, (7,))),
@@ -279,7 +279,7 @@ def test_odd_data_sets_train_and_evaluate(case: str, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, [*map(str, ["evaluate", tmp_path / "out" / "model.pt", *files])])
     assert done.exit_code == 0, done.output
     ap = load_checkpoint(tmp_path / "out" / "model.pt").metrics["classes"]["pallet_truck"]["segm"]["AP"]
-    assert (ap is None) == (case in ("no objects at all", "a class absent from validation"))
+    assert (ap is None) == (case == "a class absent from validation")
 
 
 # ------------------------------------------------------------------------------ guards

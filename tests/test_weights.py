@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
+import time
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import timm
 import torch
@@ -94,6 +96,7 @@ def test_imagenets_resnet_comes_from_torchvisions_cache(model: str) -> None:
 
 
 def test_imagenet_on_a_closed_network_says_what_to_fetch(tmp_path: Path) -> None:
+    began = time.monotonic()
     with pytest.raises(UserError, match=r"resnet50-0676ba61\.pth") as error:
         resolve(ModelConfig(weights="imagenet"))
     assert str(tmp_path / "torch") in str(error.value) and "\n" not in str(error.value)
@@ -101,7 +104,20 @@ def test_imagenet_on_a_closed_network_says_what_to_fetch(tmp_path: Path) -> None
         resolve(ModelConfig(name="timm/test_resnet", weights="imagenet"))
     with pytest.raises(UserError, match="timm has no model 'resnet81'"):
         resolve(ModelConfig(name="timm/resnet81"))
+    assert time.monotonic() - began < 30, "a closed network costs seconds"
     assert resolve(ModelConfig(name=EMBEDDED, weights="imagenet")).kind == "embedded"
+
+
+def test_timms_weights_come_from_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    whole, folder = classifier("test_resnet"), tmp_path / "models--timm--test_resnet.r160_in1k"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("abc")
+    (folder / "snapshots" / "abc").mkdir(parents=True)
+    save_file(whole.state_dict(), folder / "snapshots" / "abc" / "model.safetensors")
+    start = resolve(ModelConfig(name="timm/test_resnet"))
+    assert (start.kind, start.source) == ("imagenet", "timm test_resnet.r160_in1k, ImageNet")
+    assert torch.equal(start.state["layer1.0.conv1.weight"], whole.state_dict()["layer1.0.conv1.weight"])
 
 
 def test_version_two_has_coco_weights_of_its_own() -> None:
