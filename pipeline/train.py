@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file
+from blender.contract import UserError, canonical_json, remove_fragments, sha256_bytes, sha256_file
 from pipeline.config import Profile
 from pipeline.mixing import set_hash
 from pipeline.stamp import is_current, write_stamp
@@ -39,8 +39,10 @@ def train(profile: Profile, train_dir: Path, val_dir: Path, out: Path) -> None:
     from pipeline.distributed import processes_for, run
     from pipeline.fit import fit
 
+    remove_fragments(out)
     recipe, key = profile.train, sha256_bytes(canonical_json(inputs))
-    if run(processes_for(recipe.processes, recipe.batch_size), fit, profile, train_dir, val_dir, out, key):
+    processes = processes_for(recipe.processes, recipe.batch_size * recipe.accumulate)
+    if run(processes, fit, profile, train_dir, val_dir, out, key):
         write_stamp(stamp, inputs, outputs)
 
 
