@@ -17,31 +17,47 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as T  # noqa: N812 (the field's own name)
 
+from blender.contract import KEYPOINTS
 from pipeline.config import TrainConfig
-from pipeline.dataset import Sample, boxes_of
+from pipeline.copy_paste import paste_some
+from pipeline.targets import Sample, boxes_of, drop_lost, within
 
 Rng = np.random.Generator
 
-LEAST_PIXELS = 16
-"""An object of which augmentation leaves fewer pixels becomes an ignore region."""
+
+def _other_side(name: str) -> str:
+    side, _, rest = name.partition("_")
+    return f"{'right' if side == 'left' else 'left'}_{rest}" if rest else name
 
 
-def augmentation(config: TrainConfig, seed: int, epoch: int) -> Callable[[Sample, int], Sample]:
+MIRRORED = tuple(KEYPOINTS.index(_other_side(name)) for name in KEYPOINTS)
+"""Where each of COCO's keypoints is in a mirror: left and right change places."""
+
+
+def augmentation(
+    config: TrainConfig, seed: int, epoch: int
+) -> Callable[[Sample, int, Callable[[Rng], Sample]], Sample]:
     """Give the transform of one epoch, for ``CocoDataset``."""
     return partial(_augment_indexed, config, seed, epoch)  # and not a closure: workers must unpickle it
 
 
-def _augment_indexed(config: TrainConfig, seed: int, epoch: int, sample: Sample, index: int) -> Sample:
-    return augment(sample, config, np.random.default_rng([seed, epoch, index]))
+def _augment_indexed(
+    config: TrainConfig, seed: int, epoch: int, sample: Sample, index: int, other: Callable[[Rng], Sample]
+) -> Sample:
+    return augment(sample, config, np.random.default_rng([seed, epoch, index]), other)
 
 
-def augment(sample: Sample, config: TrainConfig, rng: Rng) -> Sample:
-    """Draw one variation of a sample, of ``config.crop`` times its size; masks and boxes stay true."""
-    if rng.random() < config.flip:
-        sample = flip(sample)
-    scale = float(np.exp(rng.uniform(*np.log(config.scale_jitter))))
-    aim = object_to_show(sample, rng) if rng.random() < config.focus else None
-    sample = zoom(sample, scale, rng, crop=config.crop, aim=aim)
+def augment(
+    sample: Sample, config: TrainConfig, rng: Rng, other: Callable[[Rng], Sample] | None = None
+) -> Sample:
+    """Draw one variation of a sample, of ``config.crop`` times its size; masks and boxes stay true.
+
+    Args:
+        other: draws another sample, for ``config.copy_paste``; None: nothing is pasted.
+    """
+    sample = move(sample, config, rng)
+    if other is not None and config.copy_paste and rng.random() < config.copy_paste:
+        sample = paste_some(sample, move(other(rng), config, rng), rng)
     image, target = sample
     if config.photometric > 0:
         image = photometric(image, config.photometric, rng)
@@ -57,6 +73,15 @@ def augment(sample: Sample, config: TrainConfig, rng: Rng) -> Sample:
 # ------------------------------------------------------------------------------ geometry
 
 
+def move(sample: Sample, config: TrainConfig, rng: Rng) -> Sample:
+    """Draw a mirroring, a zoom and a crop."""
+    if rng.random() < config.flip:
+        sample = flip(sample)
+    scale = float(np.exp(rng.uniform(*np.log(config.scale_jitter))))
+    aim = object_to_show(sample, rng) if rng.random() < config.focus else None
+    return zoom(sample, scale, rng, crop=config.crop, aim=aim)
+
+
 def flip(sample: Sample) -> Sample:
     """Mirror left and right."""
     image, target = sample
@@ -64,7 +89,11 @@ def flip(sample: Sample) -> Sample:
     masks = target["masks"].flip(2)
     left, top, right, bottom = target["ignore"].unbind(1)
     ignore = torch.stack([width - right, top, width - left, bottom], 1)
-    return image.flip(2), {**target, "masks": masks, "boxes": boxes_of(masks), "ignore": ignore}
+    mirrored = {**target, "masks": masks, "boxes": boxes_of(masks), "ignore": ignore}
+    if "keypoints" in target:
+        x, y, mark = target["keypoints"][:, list(MIRRORED)].unbind(2)
+        mirrored["keypoints"] = torch.stack([torch.where(mark > 0, width - x, x), y, mark], 2)
+    return image.flip(2), mirrored
 
 
 def object_to_show(sample: Sample, rng: Rng) -> tuple[float, float] | None:
@@ -108,7 +137,12 @@ def zoom(
     ratio = torch.tensor([width / wide, height / high] * 2)
     ignore = (target["ignore"] - torch.tensor([left, top, left, top])) * ratio
     ignore = ignore.clamp(min=0).minimum(torch.tensor([width, height] * 2))
-    return image, _drop_lost({**target, "masks": masks, "ignore": ignore})
+    moved = {**target, "masks": masks, "ignore": ignore}
+    if "keypoints" in target:
+        x, y, mark = target["keypoints"].unbind(2)
+        points = torch.stack([(x - left) * ratio[0], (y - top) * ratio[1], mark], 2)
+        moved["keypoints"] = within(points, (height, width))
+    return image, drop_lost(moved)
 
 
 def _near(wanted: float, slack: int) -> int:
@@ -117,21 +151,6 @@ def _near(wanted: float, slack: int) -> int:
 
 def _between(slack: int, rng: Rng) -> int:
     return int(rng.integers(min(0, slack), max(0, slack) + 1))
-
-
-def _drop_lost(target: dict[str, Tensor]) -> dict[str, Tensor]:
-    masks, area = target["masks"], target["masks"].sum((1, 2), dtype=torch.int64)
-    kept, remnant = area >= LEAST_PIXELS, (area > 0) & (area < LEAST_PIXELS)
-    ignore = torch.cat([target["ignore"], boxes_of(masks[remnant])])
-    visible = (ignore[:, 2:] - ignore[:, :2] > 0).all(1)
-    masks = masks[kept]
-    return {
-        **target,
-        "masks": masks,
-        "labels": target["labels"][kept],
-        "boxes": boxes_of(masks),
-        "ignore": ignore[visible],
-    }
 
 
 # ------------------------------------------------------------------------------ camera

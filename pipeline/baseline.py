@@ -17,11 +17,12 @@ from torchvision.models.detection import MaskRCNN, MaskRCNN_ResNet50_FPN_Weights
 from blender.contract import UserError, from_table
 from pipeline.checkpoint import Checkpoint
 from pipeline.config import ModelConfig
-from pipeline.fit import untrained
 from pipeline.matching import IOU_TYPES, class_names
 from pipeline.metrics import METRICS, bootstrap_draws, coco_metrics, intervals, scene_weights
-from pipeline.model import COCO, COCO_CLASSES, build_model
-from pipeline.weights import StartWeights, WeightsError, coco, resolve
+from pipeline.model import COCO, build_model
+from pipeline.state import untrained
+from pipeline.weight_files import WeightsError
+from pipeline.weights import StartWeights, coco, resolve
 
 COCO_NAMES = {"pedestrian": "person"}
 """Classes that COCO knows by another name."""
@@ -74,8 +75,8 @@ def load_baseline(kind: str, checkpoint: Checkpoint) -> Baseline:
 
 
 def _general(start: StartWeights, classes: tuple[str, ...]) -> Baseline:
-    model = build_model(COCO, COCO_CLASSES, AS_IT_COMES, start.state, keep_predictors=True)
     known = MaskRCNN_ResNet50_FPN_Weights.DEFAULT.meta["categories"]
+    model = build_model(COCO, len(known), AS_IT_COMES, start.state, keep_predictors=True)
     names = {name: COCO_NAMES.get(name, name.replace("_", " ")) for name in classes}
     labels = {name: known.index(theirs) for name, theirs in names.items() if theirs in known}
     return Baseline("coco", start.source, "", model.eval(), labels)

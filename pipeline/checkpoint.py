@@ -136,16 +136,20 @@ def model_of(checkpoint: Checkpoint, path: Path, **options: Any) -> MaskRCNN:
         UserError: the weights do not fit the network.
     """
     config = from_table(ModelConfig, checkpoint.config, f"{path}: config")
-    classes = len(checkpoint.classes) + 1
+    names, classes = ", ".join(checkpoint.classes), len(checkpoint.classes) + 1
     try:
-        if len(checkpoint.state[CLS_SCORE]) != classes:
-            raise ValueError
+        known = len(checkpoint.state[CLS_SCORE])
+        if known != classes:
+            raise UserError(
+                f"{path}: its weights do not fit its classes: they know {known - 1}, and it names {names}; "
+                "train again"
+            )
         return build_model(
             checkpoint.model, classes, config, checkpoint.state, keep_predictors=True, **options
         )
-    except (KeyError, RuntimeError, ValueError):
+    except (KeyError, RuntimeError):
         raise UserError(
-            f"{path}: its weights do not fit {checkpoint.model} with {classes - 1} classes; train again"
+            f"{path}: its weights do not fit {checkpoint.model} with the classes {names}; train again"
         ) from None
 
 

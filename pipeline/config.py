@@ -30,10 +30,11 @@ class ModelConfig:
     """Which network, from which weights, and how it sees an image."""
 
     name: str = "auto"
-    """A key of ``pipeline.model.MODELS``, or "auto": what ``weights`` leads to."""
+    """A key of ``pipeline.model.MODELS``, "timm/" and the name of any network of timm's, or "auto": what
+    ``weights`` leads to."""
     weights: str = "auto"
-    """"auto" (COCO, or the embedded start where COCO's can't be had), "coco", "embedded",
-    "none", or a path to a checkpoint."""
+    """"auto" (COCO, or the embedded start where COCO's can't be had), "coco", "imagenet" (the body alone),
+    "embedded", "none", or a path: a checkpoint of ours, or a state dict of torchvision's or timm's."""
     min_size: int = 480
     """The image is resized so that its shorter side has this many pixels ..."""
     max_size: int = 853
@@ -60,29 +61,46 @@ class ExtraSet:
     """The file's category to the profile's class; a category named like a class needs no entry."""
 
 
+PARTS = ("heads", "fpn", "stage4", "stage3", "stage2", "stage1")
+"""Of a network, from its outputs to its inputs."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """The fine-tuning recipe."""
 
     trainable: tuple[str, ...] = ("heads", "fpn")
     """Parts that learn: "heads", "fpn", "stage4", "stage3", "stage2", "stage1"; the rest is frozen."""
+    unfreeze: dict[str, int] = field(default_factory=dict)
+    """More parts, each with the epoch, counted from 1, from which on it learns."""
     epochs: int = 10
     passes: int = 1
     """How often an epoch goes through the images, each time another view of them; then it validates."""
     pretrained_epochs: int = 0
     """Epochs where the start detects already (COCO's weights, a checkpoint); 0: ``epochs``."""
+    patience: int = 0
+    """End after so many epochs without a better mask AP on the validation split; 0: never."""
     batch_size: int = 2
+    accumulate: int = 1
+    """Batches that a step adds up; on a CPU, where images go through the model alone, just a bigger batch."""
     optimizer: str = "adamw"
     """"adamw" or "sgd"."""
     lr: float = 1e-3
-    """Peak learning rate, reached after the warm-up; cosine decay to 1 % of it."""
+    """Peak learning rate, reached after the warm-up."""
+    schedule: str = "cosine"
+    """"cosine" (down to 1 % of ``lr``) or "step" (down to a tenth at each of ``lr_steps``)."""
+    lr_steps: tuple[float, ...] = (0.67, 0.9)
+    """For "step": shares of the run."""
     pretrained_lr_factor: float = 0.1
-    """Learning rate of what starts from learnt weights, as a share of ``lr``."""
+    """Learning rate of what starts from learnt weights, as a share of ``lr`` ..."""
+    lr_factors: dict[str, float] = field(default_factory=dict)
+    """... and of the parts named here, whatever they start from: { stage4 = 0.1, stage3 = 0.05 }."""
     warmup_iterations: int = 50
     weight_decay: float = 1e-4
     momentum: float = 0.9
     """For "sgd"."""
     clip_grad_norm: float = 10.0
+    """Longest gradient that a step follows; 0: any."""
     ema: float = 0.99
     """Decay of the running average of the weights, which is what is validated and kept; 0: none."""
     box_batch_size_per_image: int = 64
@@ -98,6 +116,8 @@ class TrainConfig:
     min_size: int = 0
     """Shorter side of a whole picture while training, 0: [model]'s. A zoom above 1 shows crops at the model's
     scale in smaller, cheaper pictures."""
+    copy_paste: float = 0.0
+    """Probability that objects of another training image are pasted in (Ghiasi et al. 2021)."""
     photometric: float = 0.5
     """Strength 0..1 of brightness, contrast, saturation and hue jitter."""
     blur: float = 0.2
@@ -114,34 +134,59 @@ class TrainConfig:
     processes: int = 0
     """Processes that share each batch; 0: on a CPU one for each core, at most one for each image."""
     precision: str = "auto"
-    """"fp32", "bf16", or "auto": bf16 where the machine computes it in hardware."""
+    """"fp32", "bf16", "fp16" (on a GPU), or "auto": bf16 where the machine computes it in hardware."""
+    compile: bool = False
+    """Let torch.compile fuse the body: minutes at the start, for a long run on a GPU."""
+    pictures: int = 4
+    """Training and validation images drawn after each epoch, in training/; 0: none."""
     extra: tuple[ExtraSet, ...] = ()
     """Sets to learn from beside the training split."""
 
     def __post_init__(self) -> None:
-        known = {"heads", "fpn", "stage4", "stage3", "stage2", "stage1"}
-        if not self.trainable or set(self.trainable) - known:
-            raise ValueError(f"trainable must name some of: {', '.join(sorted(known))}")
-        if self.optimizer not in ("adamw", "sgd"):
-            raise ValueError("optimizer must be 'adamw' or 'sgd'")
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise ValueError("precision must be 'auto', 'fp32' or 'bf16'")
-        if min(self.workers, self.processes, self.cache_features) < 0:
-            raise ValueError("workers, processes and cache_features must be at least 0")
-        if self.cache_features and any(part.startswith("stage") for part in self.trainable):
+        self._check_parts()
+        self._check_pictures()
+        if self.optimizer not in ("adamw", "sgd") or self.schedule not in ("cosine", "step"):
+            raise ValueError("optimizer must be 'adamw' or 'sgd', and schedule 'cosine' or 'step'")
+        if self.precision not in ("auto", "fp32", "bf16", "fp16"):
+            raise ValueError("precision must be 'auto', 'fp32', 'bf16' or 'fp16'")
+        if min(self.workers, self.processes, self.cache_features, self.pictures, self.patience) < 0:
+            raise ValueError("workers, processes, cache_features, pictures and patience must be at least 0")
+        if min(self.epochs, self.passes, self.batch_size, self.accumulate) < 1 or self.pretrained_epochs < 0:
+            raise ValueError(
+                "epochs, passes, batch_size and accumulate must be at least 1, pretrained_epochs at least 0"
+            )
+        if not 0 <= self.ema < 1:
+            raise ValueError("ema must lie in 0..1, 1 excluded")
+        if self.lr <= 0 or self.clip_grad_norm < 0:
+            raise ValueError("lr must be above 0, and clip_grad_norm not below")
+
+    def _check_parts(self) -> None:
+        ever = (*self.trainable, *self.unfreeze)
+        if not self.trainable or {*ever, *self.lr_factors} - set(PARTS):
+            raise ValueError(f"trainable, unfreeze and lr_factors must name some of: {', '.join(PARTS)}")
+        if min([1, *self.unfreeze.values()]) < 1 or min([0, *self.lr_factors.values()]) < 0:
+            raise ValueError("unfreeze counts epochs from 1, and lr_factors must be at least 0")
+        if self.cache_features and any(part.startswith("stage") for part in ever):
             raise ValueError("cache_features needs a frozen backbone: leave the stages out of trainable")
-        if min(self.epochs, self.passes, self.batch_size) < 1 or self.pretrained_epochs < 0:
-            raise ValueError("epochs, passes and batch_size must be at least 1, pretrained_epochs at least 0")
+
+    def _check_pictures(self) -> None:
+        shares = (
+            self.flip,
+            self.photometric,
+            self.blur,
+            self.noise,
+            self.jpeg,
+            self.copy_paste,
+            *self.lr_steps,
+        )
+        if not all(0 <= share <= 1 for share in shares):
+            raise ValueError("flip, photometric, blur, noise, jpeg, copy_paste and lr_steps must lie in 0..1")
         if not 0 < self.scale_jitter[0] <= self.scale_jitter[1]:
             raise ValueError("scale_jitter must be a range [low, high] above 0")
         if not 0 < self.crop <= 1 or not 0 <= self.focus <= 1:
             raise ValueError("crop must lie in 0..1, 0 excluded, and focus in 0..1")
         if self.min_size and self.min_size < 32:
             raise ValueError("min_size must be 0 or at least 32")
-        if not 0 <= self.ema < 1:
-            raise ValueError("ema must lie in 0..1, 1 excluded")
-        if self.lr <= 0:
-            raise ValueError("lr must be above 0")
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,10 @@ from pipeline.config import ExtraSet, UserError
 from pipeline.image_files import check_image, find_image, read_rgb
 from pipeline.mixing import check_targets, describe_extra, mix
 from pipeline.rle import as_rle
+from pipeline.targets import KEYPOINT_NUMBERS, Sample, Target, boxes_of, check_sample, keypoints_of
 
-Target = dict[str, Tensor]
-"""``boxes`` (N, 4) xyxy float, ``labels`` (N,) int64 from 1, ``masks`` (N, H, W) uint8,
-``ignore`` (K, 4) xyxy float: regions that are neither object nor background, ``image_id`` ()."""
-Sample = tuple[Tensor, Target]
-"""Image (3, H, W) float in 0..1, and its target."""
+Transform = Callable[[Sample, int, Callable[[np.random.Generator], Sample]], Sample]
+"""Given a sample, its index, and what draws another sample, untransformed, from the same data set."""
 
 
 class CocoDataset(torch.utils.data.Dataset[Sample]):
@@ -32,7 +30,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         annotations: Path,
         images: Path,
         classes: Sequence[str],
-        transform: Callable[[Sample, int], Sample] | None = None,
+        transform: Transform | None = None,
         extra: Sequence[ExtraSet] = (),
     ) -> None:
         """Read the annotations; images are read when asked for.
@@ -41,7 +39,6 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
             extra: more sets, whose images follow.
             classes: label 1, 2, ...; matched to the file's categories by name. Objects of other
                 categories are background.
-            transform: given the sample and its index.
 
         Raises:
             UserError: the file is missing, no sound COCO file, or lacks one of the classes.
@@ -58,6 +55,9 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         for annotation in self.coco["annotations"]:
             if annotation["category_id"] in self.labels and annotation["image_id"] in self.annotations:
                 self.annotations[annotation["image_id"]].append(annotation)
+        self.has_keypoints = any(
+            len(a.get("keypoints", ())) == KEYPOINT_NUMBERS for a in self.coco["annotations"]
+        )
 
     def _labels_of_categories(self) -> dict[int, int]:
         names = {c["name"]: c["id"] for c in self.coco["categories"]}
@@ -78,8 +78,8 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
             path = find_image(self.folders[record["id"]], record["file_name"])
             check_image(path, (record["width"], record["height"]))
 
-    def transformed(self, transform: Callable[[Sample, int], Sample]) -> CocoDataset:
-        """The same data set, seen through ``transform`` (given the sample and its index)."""
+    def transformed(self, transform: Transform) -> CocoDataset:
+        """The same data set, seen through ``transform``."""
         other = copy.copy(self)
         other.transform = transform
         return other
@@ -100,7 +100,14 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         """
         sample = self.read(index)
         if self.transform is not None:
-            sample = self.transform(sample, index)
+            sample = self.transform(sample, index, self.draw)
+        check_sample(sample, len(self.classes), self.name(index))
+        return sample
+
+    def draw(self, rng: np.random.Generator) -> Sample:
+        """Read any sample as it lies on disk, and check it."""
+        index = int(rng.integers(len(self)))
+        sample = self.read(index)
         check_sample(sample, len(self.classes), self.name(index))
         return sample
 
@@ -119,6 +126,8 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
             "ignore": boxes_of(self._decode(crowds, height, width)),
             "image_id": torch.tensor(record["id"]),
         }
+        if self.has_keypoints:
+            target["keypoints"] = keypoints_of(objects)
         return torch.from_numpy(image).permute(2, 0, 1).float() / 255, target
 
     def _decode(self, annotations: list[dict[str, Any]], height: int, width: int) -> Tensor:
@@ -131,46 +140,6 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
 def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
     """Decode polygons or RLE, compressed or not, of a sound file to a mask (H, W) uint8."""
     return np.asarray(coco_mask.decode(as_rle(segmentation, width, height)))
-
-
-def boxes_of(masks: Tensor) -> Tensor:
-    """Tight boxes (N, 4) xyxy float of masks (N, H, W), the far edges exclusive; none may be empty."""
-    columns, rows = masks.any(1), masks.any(2)
-
-    def span(hit: Tensor) -> tuple[Tensor, Tensor]:
-        hit = hit.to(torch.uint8)
-        return hit.argmax(1), hit.shape[1] - hit.flip(1).argmax(1)
-
-    (left, right), (top, bottom) = span(columns), span(rows)
-    return torch.stack([left, top, right, bottom], 1).float()
-
-
-def check_sample(sample: Sample, classes: int, name: str) -> None:
-    """Refuse what torchvision would train on silently and wrongly.
-
-    Raises:
-        UserError: names the image and what is wrong with it.
-    """
-    image, target = sample
-    boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
-    faults = {
-        "image is not (3, H, W)": image.ndim != 3 or image.shape[0] != 3,
-        "image is not float": not image.is_floating_point(),
-        "boxes are not (N, 4)": boxes.ndim != 2 or boxes.shape[1:] != (4,),
-        "masks are not (N, H, W) of the image's size": masks.ndim != 3 or masks.shape[1:] != image.shape[1:],
-        "numbers of boxes, labels and masks differ": not len(boxes) == len(labels) == len(masks),
-        "labels are not int64": labels.dtype != torch.int64,
-    }
-    if not any(faults.values()):
-        sides = boxes[:, 2:] - boxes[:, :2]
-        faults = {
-            "image is not in 0..1": not bool(((image >= 0) & (image <= 1)).all()),
-            f"a label is not in 1..{classes}": bool(((labels < 1) | (labels > classes)).any()),
-            "a box is under a pixel": not bool((sides >= 1).all()),
-        }
-    for fault, found in faults.items():
-        if found:
-            raise UserError(f"{name}: {fault}")
 
 
 def collate_fn(samples: list[Sample]) -> tuple[list[Tensor], list[Target]]:

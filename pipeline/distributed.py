@@ -57,6 +57,15 @@ def gather(items: list[T]) -> list[T]:
     return [item for part in parts for item in part] if rank() == 0 else []
 
 
+def from_leader(value: T) -> T:
+    """Give everybody the leader's value."""
+    if size() == 1:
+        return value
+    box = [value]
+    dist.broadcast_object_list(box)
+    return box[0]
+
+
 def processes_for(wanted: int, batch_size: int) -> int:
     """How many processes to start here: ``wanted``; 0: on a CPU, as many as share a batch and have a core."""
     if wanted or torch.cuda.is_available():

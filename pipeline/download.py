@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -30,6 +32,16 @@ def fetch(url: str, sha256_prefix: str) -> bytes:
     if not sha256_bytes(data).startswith(sha256_prefix):
         raise OSError("what was downloaded has the wrong SHA-256")
     return data
+
+
+def reach(url: str) -> None:
+    """Ask a server for anything at all.
+
+    Raises:
+        OSError: no network, or no answer in time.
+    """
+    with contextlib.suppress(urllib.error.HTTPError):  # it answered
+        _within(CONNECT_SECONDS, lambda: urllib.request.urlopen(url, timeout=CONNECT_SECONDS)).close()
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:

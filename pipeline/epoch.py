@@ -13,11 +13,13 @@ from torchvision.models.detection import MaskRCNN
 from pipeline.augment import augmentation
 from pipeline.checkpoint import Checkpoint
 from pipeline.config import Profile, UserError
-from pipeline.dataset import CocoDataset, Target, collate_fn
-from pipeline.distributed import add_up, share
-from pipeline.model import trainable
+from pipeline.dataset import CocoDataset, collate_fn
+from pipeline.distributed import add_up, share, size
+from pipeline.freezing import trainable
 from pipeline.progress import Tick
 from pipeline.recipe import autocast, schedule, seed_of
+from pipeline.state import Learner
+from pipeline.targets import Target
 from pipeline.views import View, losses, see
 
 LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_dice", "loss_objectness", "loss_rpn_box_reg")
@@ -27,9 +29,7 @@ Chunk = tuple[list[int], list[Tensor], list[Target]]
 
 
 def train_one_epoch(
-    model: MaskRCNN,
-    average: MaskRCNN,
-    optimizer: torch.optim.Optimizer,
+    learner: Learner,
     train_set: CocoDataset,
     kept: dict[tuple[int, int], View],
     *,
@@ -44,11 +44,12 @@ def train_one_epoch(
         so_far: what says which epoch this is, of how many, at which precision, with how many views.
 
     Raises:
-        UserError: the loss is not finite; names the images.
+        UserError: the loss or its gradient is not finite; names the images.
     """
+    model, optimizer, scaler = learner.model, learner.optimizer, learner.scaler
     config, device, resume = profile.train, next(model.parameters()).device, so_far.resume or {}
     learning = [p for _, p in trainable(model)]
-    steps = math.ceil(len(train_set) / config.batch_size) * config.passes
+    steps = math.ceil(len(train_set) / (config.batch_size * config.accumulate)) * config.passes
     rounds = range(so_far.epoch * config.passes, (so_far.epoch + 1) * config.passes)
     sums = torch.zeros(len(LOSSES), device=device)
     gradients = one_gradient(learning)
@@ -62,22 +63,31 @@ def train_one_epoch(
         gradients.zero_()
         for indices, images, targets in chunks:
             # torchvision samples boxes from the global generator.
-            torch.manual_seed(seed_of(profile.seed, turn + 1, indices[0]))
+            seed = seed_of(profile.seed, turn + 1, indices[0])
+            torch.manual_seed(seed)
             with autocast(resume["precision"], device):
                 seen = see(model, images, targets) if images else kept[view, indices[0]]
+                if 0 < resume["views"] <= turn:  # kept, or lost to an interruption: to see it again draws
+                    torch.manual_seed(seed)
                 parts = losses(model, seen)
             if resume["views"]:
                 kept[view, indices[0]] = seen
             found = torch.stack([parts[name].float() for name in LOSSES]) * (len(indices) / len(batch))
             if not torch.isfinite(found).all():
-                raise UserError(not_finite(so_far.epoch, [train_set.name(i) for i in indices]))
-            found.sum().backward()
+                raise UserError(not_finite("loss", so_far.epoch, [train_set.name(i) for i in indices]))
+            scaler.scale(found.sum()).backward()
             total += found.detach()
         add_up(gradients)
         add_up(total)
-        gradients *= (config.clip_grad_norm / (gradients.norm() + 1e-6)).clamp(max=1.0)
-        optimizer.step()
-        update_average(average, model, min(config.ema, (1 + step) / (10 + step)))
+        scaler.unscale_(optimizer)
+        norm = gradients.norm()
+        if not (scaler.is_enabled() or torch.isfinite(norm)):  # the scaler leaves out such a step itself
+            raise UserError(not_finite("gradient", so_far.epoch, [train_set.name(i) for i in batch]))
+        if config.clip_grad_norm:
+            gradients *= (config.clip_grad_norm / (norm + 1e-6)).clamp(max=1.0)
+        scaler.step(optimizer)
+        scaler.update()
+        update_average(learner.average, model, min(config.ema, (1 + step) / (10 + step)))
         sums += total / steps
         tick(len(batch), total.sum().item())
     named = dict(zip(LOSSES, sums.tolist(), strict=True))
@@ -95,11 +105,11 @@ def one_gradient(parameters: list[torch.nn.Parameter]) -> Tensor:
     return vector
 
 
-def not_finite(epoch: int, names: list[str]) -> str:
-    """What to say of a loss that is NaN or infinite."""
+def not_finite(what: str, epoch: int, names: list[str]) -> str:
+    """What to say of a loss or gradient that is NaN or infinite."""
     return (
-        f"the loss is not finite in epoch {epoch + 1} on {', '.join(names)}; look at these images "
-        "('transpalette validate'), or lower [train] lr"
+        f"the {what} is not finite in epoch {epoch + 1} on {', '.join(names)}; look at these images "
+        "('transpalette validate'), or lower [train] lr; last.pt and model.pt are those of the epoch before"
     )
 
 
@@ -110,6 +120,12 @@ def shuffled(count: int, batch_size: int, rng: np.random.Generator) -> list[list
     """
     places = [rng.permutation(np.arange(first, count, batch_size)).tolist() for first in range(batch_size)]
     return [[place[i] for place in places if i < len(place)] for i in range(math.ceil(count / batch_size))]
+
+
+def shuffled_round(train_set: CocoDataset, profile: Profile, turn: int) -> list[list[int]]:
+    """The batches of one round through the images, each what one step takes."""
+    batch_size = profile.train.batch_size * profile.train.accumulate
+    return shuffled(len(train_set), batch_size, np.random.default_rng([profile.seed, turn]))
 
 
 def batches(
@@ -124,7 +140,7 @@ def batches(
     batch, and this process's share of them in chunks.
 
     A chunk is what goes through the model at once. On a CPU that is one image, which costs no more and makes
-    the result independent of the number of processes; on a GPU it is the whole share.
+    the result independent of the number of processes; on a GPU it is this process's part of ``batch_size``.
     """
     for turn in rounds:
         view = turn % views if views else turn
@@ -141,7 +157,7 @@ def _round(
     kept: Collection[tuple[int, int]],
 ) -> Iterator[tuple[list[int], list[Chunk]]]:
     config = profile.train
-    groups = shuffled(len(train_set), config.batch_size, np.random.default_rng([profile.seed, turn]))
+    groups = shuffled_round(train_set, profile, turn)
     shares = [list(share(group)) for group in groups]
     wanted = [[i for i in mine if (view, i) not in kept] for mine in shares]
     loader = torch.utils.data.DataLoader(
@@ -151,7 +167,7 @@ def _round(
         num_workers=config.workers,
         generator=torch.Generator(),  # or it would draw from the global one
     )
-    step = 1 if device.type == "cpu" else config.batch_size
+    step = 1 if device.type == "cpu" else math.ceil(config.batch_size / size())
     for group, mine, new, (images, targets) in zip(groups, shares, wanted, loader, strict=True):
         image_of = {i: image.to(device) for i, image in zip(new, images, strict=True)}
         target_of = {i: {k: v.to(device) for k, v in t.items()} for i, t in zip(new, targets, strict=True)}

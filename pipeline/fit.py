@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import time
 from pathlib import Path
@@ -12,21 +11,22 @@ import click
 import torch
 from torchvision.models.detection import MaskRCNN
 
-from pipeline.checkpoint import Checkpoint, load_checkpoint, model_of, save_checkpoint
-from pipeline.config import ModelConfig, Profile, TrainConfig, UserError
+from pipeline.checkpoint import Checkpoint, save_checkpoint
+from pipeline.config import Profile
 from pipeline.dataset import CocoDataset
 from pipeline.diagnosis import best_threshold
-from pipeline.distributed import gather, rank, share, size
+from pipeline.distributed import from_leader, gather, rank, share, size
 from pipeline.epoch import train_one_epoch
-from pipeline.ignore import respect_ignore_regions
+from pipeline.freezing import learning_parts, set_trainable
+from pipeline.guards import memory_guard
 from pipeline.inference import predict_coco
 from pipeline.metrics import coco_metrics
 from pipeline.mixing import only
-from pipeline.model import build_model, parameter_groups, set_trainable, trainable, training_options
 from pipeline.progress import Tick, announce, epoch_bar, write_metrics
-from pipeline.recipe import autocast, choose_precision, seed_of
+from pipeline.recipe import autocast
+from pipeline.sight import log_board, show_epoch
+from pipeline.state import Learner, fresh, restore, resumable
 from pipeline.views import View, affordable_views
-from pipeline.weights import StartWeights, resolve
 
 
 def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -> None:
@@ -36,7 +36,7 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -
         key: hash of the inputs.
 
     Raises:
-        UserError: data or weights are missing or wrong, or the loss is not finite.
+        UserError: data or weights are missing or wrong, the loss is not finite, or memory is short.
     """
     config, device = profile.train, torch.device("cuda" if torch.cuda.is_available() else "cpu")
     train_set = CocoDataset(
@@ -46,54 +46,72 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -
     train_set.check_images()
     val_set.check_images()
     checkpoint = resumable(out, key) or fresh(profile, len(train_set), key, device)
-    model, average, optimizer, resume = restore(checkpoint, config, device)
-    if "views" not in resume:
-        resume["views"] = affordable_views(model, train_set, config, device)
-    kept: dict[tuple[int, int], View] = {}
-    if rank() == 0:
-        announce(
-            checkpoint, len(train_set), len(val_set), sum(p.numel() for _, p in trainable(model)), device
-        )
-        for note in train_set.notes:
-            click.echo(f"train: {note}")
+    learner, resume = restore(checkpoint, config, device)
+    with memory_guard(config, device):
+        if "views" not in resume:
+            resume["views"] = affordable_views(learner.model, train_set, config, device)
+        run_epochs(profile, learner, dataclasses.replace(checkpoint, resume=resume), train_set, val_set, out)
 
-    images = len(train_set) * config.passes + len(val_set)
-    for epoch in range(checkpoint.epoch, checkpoint.epochs):
+
+def run_epochs(
+    profile: Profile,
+    learner: Learner,
+    checkpoint: Checkpoint,
+    train_set: CocoDataset,
+    val_set: CocoDataset,
+    out: Path,
+) -> None:
+    """Train, validate and write, epoch after epoch, until the last one or until it gets no better."""
+    config, resume, leads = profile.train, dict(checkpoint.resume or {}), rank() == 0
+    kept: dict[tuple[int, int], View] = {}
+    images, begin = len(train_set) * config.passes + len(val_set), checkpoint.epoch
+    for epoch in range(begin, checkpoint.epochs):
+        if config.patience and resume["stale"] >= config.patience:
+            if leads:
+                click.echo(f"train: {resume['stale']} epochs without a better one: [train] patience ends it")
+            break
+        for one in (learner.model, learner.average):
+            set_trainable(one, learning_parts(config, epoch))
+        so_far = dataclasses.replace(checkpoint, epoch=epoch, resume=resume)
+        if leads:
+            announce(so_far, train_set, val_set, learner.model, first=epoch == begin)
         began = time.monotonic()
-        with epoch_bar(epoch, checkpoint.epochs, images, rank() == 0) as tick:
-            losses = train_one_epoch(
-                model,
-                average,
-                optimizer,
-                train_set,
-                kept,
-                profile=profile,
-                so_far=dataclasses.replace(checkpoint, epoch=epoch, resume=resume),
-                tick=tick,
-            )
-            results = predict_split(average, val_set, resume["precision"], tick)
-        if rank() > 0:
-            continue  # the leader judges and writes
-        metrics, threshold = judge(val_set, results)
-        ap = metrics["overall"]["segm"]["AP"]
-        best = ap is None or ap > resume["best"]
-        resume["best"] = ap if best and ap is not None else resume["best"]
-        resume["optimizer"] = optimizer.state_dict()
-        resume["weights"] = {name: p.detach() for name, p in trainable(model)}
-        checkpoint = dataclasses.replace(
-            checkpoint,
-            epoch=epoch + 1,
-            metrics=metrics,
-            score_threshold=threshold,
-            seconds=round(checkpoint.seconds + time.monotonic() - began, 1),
-            state=average.state_dict(),
-            resume=resume,
-        )
-        if best:
-            save_checkpoint(out / "model.pt", dataclasses.replace(checkpoint, resume=None))
-        write_metrics(out / "metrics.jsonl", checkpoint, losses, best)
-        # Last, so that what it says has happened; a run killed before this repeats the epoch.
-        save_checkpoint(out / "last.pt", checkpoint)
+        with epoch_bar(epoch, checkpoint.epochs, images, leads) as tick:
+            losses = train_one_epoch(learner, train_set, kept, profile=profile, so_far=so_far, tick=tick)
+            results = predict_split(learner.average, val_set, resume["precision"], tick)
+        if leads:  # it judges and writes
+            seconds = round(checkpoint.seconds + time.monotonic() - began, 1)
+            checkpoint = conclude(so_far, learner, val_set, results, seconds)
+            resume = dict(checkpoint.resume or {})
+            if best := resume["stale"] == 0:
+                save_checkpoint(out / "model.pt", dataclasses.replace(checkpoint, resume=None))
+            write_metrics(out / "metrics.jsonl", checkpoint, losses, best)
+            show_epoch(out / "training", checkpoint, profile, train_set, val_set, results)
+            log_board(out / "training", checkpoint, losses)
+            # Last, so that what it says has happened; a run killed before this repeats the epoch.
+            save_checkpoint(out / "last.pt", checkpoint)
+        resume["stale"] = from_leader(resume["stale"])
+
+
+def conclude(
+    so_far: Checkpoint, learner: Learner, val_set: CocoDataset, results: list[dict[str, Any]], seconds: float
+) -> Checkpoint:
+    """Judge an epoch: the checkpoint after it. The best one so far has ``resume["stale"]`` 0."""
+    resume = dict(so_far.resume or {})
+    metrics, threshold = judge(val_set, results)
+    ap = metrics["overall"]["segm"]["AP"]
+    best = ap is None or ap > resume["best"]
+    resume["stale"] = 0 if best else resume["stale"] + 1
+    resume["best"] = ap if best and ap is not None else resume["best"]
+    return dataclasses.replace(
+        so_far,
+        epoch=so_far.epoch + 1,
+        metrics=metrics,
+        score_threshold=threshold,
+        seconds=seconds,
+        state=learner.average.state_dict(),
+        resume=resume | learner.state(),
+    )
 
 
 @torch.inference_mode()
@@ -115,79 +133,3 @@ def judge(val_set: CocoDataset, results: list[dict[str, Any]]) -> tuple[dict[str
     """Give ``coco_metrics`` of the results, and the score threshold best for them (F1)."""
     truth = only(val_set.coco, val_set.labels)
     return coco_metrics(truth, results), best_threshold(truth, results)
-
-
-# ------------------------------------------------------------------------------ the run's state
-
-
-def fresh(profile: Profile, images: int, key: str, device: torch.device) -> Checkpoint:
-    """The checkpoint of epoch 0: the start weights, and predictors for the profile's classes."""
-    start = resolve(profile.model)
-    detects = start.kind in ("coco", "checkpoint")
-    epochs = (profile.train.pretrained_epochs if detects else 0) or profile.train.epochs
-    model = untrained(start, profile.classes, profile.model, profile.seed)
-    return Checkpoint(
-        model=start.model,
-        config=dataclasses.asdict(profile.model),
-        classes=profile.classes,
-        start=start.describe(),
-        metrics={},
-        epoch=0,
-        epochs=epochs,
-        seed=profile.seed,
-        seconds=0.0,
-        images=images,
-        score_threshold=0.5,
-        state=model.state_dict(),
-        resume={
-            "key": key,
-            "best": -1.0,
-            "precision": choose_precision(profile.train.precision, device),
-            "optimizer": {},
-            "weights": {},
-        },
-    )
-
-
-def untrained(start: StartWeights, classes: tuple[str, ...], config: ModelConfig, seed: int) -> MaskRCNN:
-    """The network before its first step: the start weights, and predictors drawn from ``seed``."""
-    torch.manual_seed(seed_of(seed, 0))
-    keep = start.classes == classes
-    return build_model(start.model, len(classes) + 1, config, start.state, keep_predictors=keep)
-
-
-def resumable(out: Path, key: str) -> Checkpoint | None:
-    """The run in ``out``, if it is whole and has these inputs."""
-    try:
-        last = load_checkpoint(out / "last.pt")
-        load_checkpoint(out / "model.pt")
-    except UserError:
-        return None
-    same = last.resume is not None and last.resume["key"] == key and (out / "metrics.jsonl").is_file()
-    return last if same else None
-
-
-def restore(
-    checkpoint: Checkpoint, config: TrainConfig, device: torch.device
-) -> tuple[MaskRCNN, MaskRCNN, torch.optim.Optimizer, dict[str, Any]]:
-    """Build from a checkpoint: the model that learns, its running average, the optimizer, the rest."""
-    resume = dict(checkpoint.resume or {})
-    average = model_of(checkpoint, Path("last.pt"), **training_options(config))
-    average = average.to(device, memory_format=torch.channels_last).eval()
-    set_trainable(average, config.trainable)
-    model = respect_ignore_regions(copy.deepcopy(average))
-    whole = config.min_size or model.transform.min_size[0]
-    model.transform.min_size = (max(32, round(whole * config.crop)),)
-    with torch.no_grad():
-        for name, parameter in trainable(model):
-            if name in resume["weights"]:
-                parameter.copy_(resume["weights"][name])
-    groups = parameter_groups(model, config, checkpoint.start["kind"])
-    optimizer: torch.optim.Optimizer = (
-        torch.optim.AdamW(groups, fused=True)
-        if config.optimizer == "adamw"
-        else torch.optim.SGD(groups, momentum=config.momentum, fused=True)
-    )
-    if resume["optimizer"]:
-        optimizer.load_state_dict(resume["optimizer"])
-    return model, average, optimizer, resume

@@ -12,7 +12,7 @@ from torchvision.models.detection.roi_heads import RoIHeads, project_masks_on_bo
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
-from pipeline.dataset import Target
+from pipeline.targets import Target
 
 COVERED = 0.5
 """A box of which more than this lies in one ignore region is left out."""

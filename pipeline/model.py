@@ -1,47 +1,42 @@
-"""The networks: torchvision's Mask R-CNN on two backbones, and which of their parts learn."""
+"""The networks: torchvision's Mask R-CNN on several backbones."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import timm
-import torch.nn.functional as F  # noqa: N812 (the field's own name)
-from timm.layers import Conv2dSame
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torchvision.models import resnet50
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.backbone_utils import BackboneWithFPN, resnet_fpn_backbone
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.rpn import RPNHead
-from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
-from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
+from pipeline.backbones import (
+    RESNET_ENDS,
+    FrozenBatchNorm,
+    TimmFPN,
+    group_norm,
+    lite2_body,
+    timm_body,
+)
 from pipeline.config import ModelConfig, TrainConfig, UserError
 
 COCO = "maskrcnn_resnet50_fpn"
+COCO_V2 = "maskrcnn_resnet50_fpn_v2"
 EMBEDDED = "maskrcnn_efficientnet_lite2_fpn"
+TIMM = "timm/"
 
-COCO_CLASSES = 91
 CLS_SCORE = "roi_heads.box_predictor.cls_score.weight"
 """The entry of a state dict whose first dimension is the number of classes, background included."""
 
 
-class FrozenBatchNorm(FrozenBatchNorm2d):  # type: ignore[misc]
-    """torchvision's FrozenBatchNorm2d, through the fused kernel: three times as fast on a CPU in bf16."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (B, C, H, W) with the fixed statistics."""
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
-        )
-
-
-def _resnet50(num_classes: int, options: dict[str, Any]) -> MaskRCNN:
+def _resnet50(name: str, num_classes: int, options: dict[str, Any]) -> MaskRCNN:
     # torchvision's maskrcnn_resnet50_fpn(weights=None) would have live BatchNorm with eps 1e-5;
     # its COCO weights want frozen ones with eps 0. Built so, whether to train or to load into.
     backbone = resnet_fpn_backbone(
@@ -53,89 +48,24 @@ def _resnet50(num_classes: int, options: dict[str, Any]) -> MaskRCNN:
     return MaskRCNN(backbone, num_classes, **options)
 
 
-def _norm(channels: int) -> nn.Module:
-    """GroupNorm: what starts from scratch learns faster with it (He, Girshick, Dollar 2018)."""
-    return nn.GroupNorm(16, channels)
-
-
-class EfficientNetFPN(nn.Module):
-    """A feature pyramid over EfficientNet-Lite2, strides 4 to 64, ``out_channels`` channels each."""
-
-    channels = (24, 48, 120, 352)
-    """Of the taps at strides 4, 8, 16, 32."""
-    std = (10.0, 8.5, 7.0, 2.4)
-    """Of the taps, un-normalised, on photographs: without 1/std the first mask loss is 9, not 2."""
-
-    def __init__(self, out_channels: int) -> None:
-        """Build it with random weights."""
-        super().__init__()
-        body = timm.create_model("tf_efficientnet_lite2", features_only=True, out_indices=(1, 2, 3, 4))
-        self.body = pad_weights(fold_batch_norm(body))
-        self.fpn = FeaturePyramidNetwork(
-            list(self.channels), out_channels, LastLevelMaxPool(), norm_layer=_norm
-        )
-        self.out_channels = out_channels
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Map (B, 3, H, W) to the levels "0" to "3" and "pool"."""
-        return pyramid(self, taps(self, x))
-
-
-def taps(backbone: Any, x: Tensor) -> dict[str, Tensor]:
-    """What a backbone's body gives its feature pyramid for images (B, 3, H, W): all that is frozen."""
-    found = backbone.body(x)
-    if isinstance(backbone, EfficientNetFPN):
-        found = {str(i): t / s for i, (t, s) in enumerate(zip(found, backbone.std, strict=True))}
-    return dict(found)
-
-
-def pyramid(backbone: Any, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The rest of ``backbone(x)``, from ``taps(backbone, x)``."""
-    levels: dict[str, Tensor] = backbone.fpn(OrderedDict(found))
-    return levels
-
-
-def fold_batch_norm(module: nn.Module) -> nn.Module:
-    """Fold every BatchNorm of timm's EfficientNet, in place, into the convolution before it.
-
-    What is left computes what the frozen network computes (eps included), six times as fast on a
-    CPU in bf16, and has no statistics that could come alive.
-    """
-    conv: nn.Module | None = None
-    for name, child in list(module.named_children()):
-        if isinstance(child, nn.Conv2d):
-            conv = child
-        elif isinstance(child, nn.BatchNorm2d):
-            assert isinstance(conv, nn.Conv2d)
-            mean, var = child.get_buffer("running_mean"), child.get_buffer("running_var")
-            conv.weight, conv.bias = fuse_conv_bn_weights(
-                conv.weight, conv.bias, mean, var, child.eps, child.weight, child.bias
-            )
-            setattr(module, name, child.act)
-        else:
-            fold_batch_norm(child)
-    return module
-
-
-class SameConv(nn.Conv2d):
-    """TensorFlow's SAME convolution at stride 2, for maps of even size: torchvision pads images to 32.
-
-    SAME pads one pixel more behind than before. timm pads the map, which copies it: a quarter of the body's
-    time on a CPU. Here the kernel gets a leading row and column of zeros, and the padding is symmetric.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, D, H / 2, W / 2)."""
-        kernel = F.pad(self.weight, (1, 0, 1, 0))
-        return F.conv2d(x, kernel, self.bias, self.stride, self.kernel_size[0] // 2, 1, self.groups)
-
-
-def pad_weights(module: nn.Module) -> nn.Module:
-    """Turn every convolution of timm's that pads its input into ``SameConv``, in place."""
-    for child in module.modules():
-        if isinstance(child, Conv2dSame):
-            child.__class__ = SameConv
-    return module
+def _resnet50_v2(name: str, num_classes: int, options: dict[str, Any]) -> MaskRCNN:
+    # torchvision's, but every BatchNorm is frozen: in the heads too, whose statistics of a few images
+    # would be worse than COCO's, and other ones in each process.
+    backbone = BackboneWithFPN(
+        resnet50(weights=None, norm_layer=FrozenBatchNorm),
+        {layer: str(i) for i, layer in enumerate(RESNET_ENDS)},
+        [256, 512, 1024, 2048],
+        256,
+        norm_layer=FrozenBatchNorm,
+    )
+    return MaskRCNN(
+        backbone,
+        num_classes,
+        rpn_head=RPNHead(256, 3, conv_depth=2),
+        box_head=FastRCNNConvFCHead((256, 7, 7), [256] * 4, [1024], norm_layer=FrozenBatchNorm),
+        mask_head=MaskRCNNHeads(256, [256] * 4, 1, norm_layer=FrozenBatchNorm),
+        **options,
+    )
 
 
 class CoarseRPNHead(RPNHead):  # type: ignore[misc]
@@ -159,30 +89,62 @@ class CoarseAnchorGenerator(AnchorGenerator):  # type: ignore[misc]
         return anchors
 
 
-def _efficientnet_lite2(num_classes: int, options: dict[str, Any]) -> MaskRCNN:
-    width, hidden, ratios = 96, 384, (0.6, 1.3, 2.8)  # ratio = height / width
+def _efficientnet_lite2(name: str, num_classes: int, options: dict[str, Any]) -> MaskRCNN:
+    # std of the taps, un-normalised, on photographs: without 1/std the first mask loss is 9, not 2.
+    backbone = TimmFPN(lite2_body(), 96, std=(10.0, 8.5, 7.0, 2.4), folded=True)
+    # The network wants (255 x - 127) / 128.
+    return _light(
+        backbone, num_classes, {"image_mean": [127 / 255] * 3, "image_std": [128 / 255] * 3, **options}
+    )
+
+
+def _timm(name: str, num_classes: int, options: dict[str, Any]) -> MaskRCNN:
+    name = name.removeprefix(TIMM)
+    backbone = TimmFPN(timm_body(name), 128)
+    seen = timm.get_pretrained_cfg(name)
+    norm = {"image_mean": list(seen.mean), "image_std": list(seen.std)} if seen else {}
+    return _light(backbone, num_classes, {**norm, **options})
+
+
+def _light(backbone: TimmFPN, num_classes: int, options: dict[str, Any]) -> MaskRCNN:
+    """Light heads for the people and trucks of a warehouse, which learn from nothing."""
+    width = backbone.out_channels
+    hidden, ratios = 4 * width, (0.6, 1.3, 2.8)  # ratio = height / width
     sizes = ((24, 40), (60, 90), (128, 180), (256, 360))
     return MaskRCNN(
-        EfficientNetFPN(width),
-        # The network wants (255 x - 127) / 128.
-        image_mean=[127 / 255] * 3,
-        image_std=[128 / 255] * 3,
+        backbone,
         rpn_anchor_generator=CoarseAnchorGenerator(sizes, (ratios,) * len(sizes)),
         rpn_head=CoarseRPNHead(width, 2 * len(ratios)),
         box_head=TwoMLPHead(width * 7 * 7, hidden),
         box_predictor=FastRCNNPredictor(hidden, num_classes),
-        mask_head=MaskRCNNHeads(width, (width,) * 4, 1, norm_layer=_norm),
+        mask_head=MaskRCNNHeads(width, (width,) * 4, 1, norm_layer=group_norm),
         mask_predictor=MaskRCNNPredictor(width, width, num_classes),
         # torchvision's 1000 proposals are half of an image's time on a CPU, and find no more.
         **{"rpn_pre_nms_top_n_test": 500, "rpn_post_nms_top_n_test": 300, **options},
     )
 
 
-MODELS: dict[str, Callable[[int, dict[str, Any]], MaskRCNN]] = {
+MODELS: dict[str, Callable[[str, int, dict[str, Any]], MaskRCNN]] = {
     COCO: _resnet50,
+    COCO_V2: _resnet50_v2,
     EMBEDDED: _efficientnet_lite2,
+    TIMM: _timm,
 }
-"""Name to builder: (number of classes with background, options of MaskRCNN) -> untrained model."""
+"""Name to builder: (name, number of classes with background, options of MaskRCNN) -> untrained model.
+A name that ends in "/" is followed by what its builder makes of it: "timm/resnet18"."""
+
+
+def builder_of(name: str) -> Callable[[int, dict[str, Any]], MaskRCNN]:
+    """Find the builder of a model.
+
+    Raises:
+        UserError: no such model.
+    """
+    family, slash, _ = name.partition("/")
+    if family + slash not in MODELS:
+        known = ", ".join(f"{k}NAME" if k.endswith("/") else k for k in MODELS)
+        raise UserError(f"model '{name}' is unknown; known: auto, {known}")
+    return partial(MODELS[family + slash], name)
 
 
 def build_model(
@@ -197,7 +159,7 @@ def build_model(
     """Build a network, load ``state`` into it, and give it predictors for ``num_classes``.
 
     Args:
-        name: a key of ``MODELS``.
+        name: a key of ``MODELS``, or one of a family there.
         num_classes: with the background.
         state: weights of the whole network for any number of classes, or of its body alone.
         keep_predictors: the classes of ``state`` are these classes: keep what it predicts.
@@ -207,8 +169,7 @@ def build_model(
         UserError: no such model.
         RuntimeError: ``state`` does not fit.
     """
-    if name not in MODELS:
-        raise UserError(f"model '{name}' is unknown; known: {', '.join(MODELS)}")
+    build = builder_of(name)
     options = {
         "min_size": config.min_size,
         "max_size": config.max_size,
@@ -218,7 +179,7 @@ def build_model(
         **options,
     }
     classes = len(state[CLS_SCORE]) if state and CLS_SCORE in state else num_classes
-    model = MODELS[name](classes, options)
+    model = build(classes, options)
     if state is not None:
         part = model if CLS_SCORE in state else model.backbone.body
         part.load_state_dict(dict(state))
@@ -246,68 +207,6 @@ def replace_predictors(model: MaskRCNN, num_classes: int) -> None:
     conv = mask.conv5_mask
     model.roi_heads.box_predictor = FastRCNNPredictor(box.cls_score.in_features, num_classes)
     model.roi_heads.mask_predictor = MaskRCNNPredictor(conv.in_channels, conv.out_channels, num_classes)
-
-
-_RESNET_STAGES = {"conv1": "stage1", **{f"layer{i}": f"stage{i}" for i in (1, 2, 3, 4)}}
-_EFFICIENTNET_STAGES = {
-    "conv_stem": "stage1",
-    **{f"blocks.{i}": f"stage{s}" for i, s in enumerate((1, 1, 2, 3, 3, 4, 4))},
-}
-
-
-def part_of(name: str) -> str:
-    """Name the part ("heads", "fpn", "stage4" ... "stage1") a parameter belongs to."""
-    if name.startswith(("rpn.", "roi_heads.")):
-        return "heads"
-    if name.startswith("backbone.fpn."):
-        return "fpn"
-    inner = name.removeprefix("backbone.body.")
-    for prefix, stage in (_RESNET_STAGES | _EFFICIENTNET_STAGES).items():
-        if inner.startswith(prefix + "."):
-            return stage
-    raise ValueError(f"parameter '{name}' belongs to no part")
-
-
-def set_trainable(model: nn.Module, parts: tuple[str, ...]) -> None:
-    """Let the parameters of ``parts`` learn and freeze all others.
-
-    The body's biases never learn: they are what is left of its frozen BatchNorm.
-    """
-    for name, parameter in model.named_parameters():
-        frozen = name.startswith("backbone.body.") and name.endswith(".bias")
-        parameter.requires_grad_(part_of(name) in parts and not frozen)
-
-
-def trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield the names and parameters that learn."""
-    return ((name, p) for name, p in model.named_parameters() if p.requires_grad)
-
-
-def pretrained(name: str, start: str) -> bool:
-    """Does a parameter start from learnt weights, given the kind of start ("coco", "embedded", ...)?"""
-    if "_predictor." in name:
-        return False
-    return start in ("coco", "checkpoint") or (start == "embedded" and part_of(name).startswith("stage"))
-
-
-def parameter_groups(model: nn.Module, config: TrainConfig, start: str) -> list[dict[str, Any]]:
-    """Group what learns for an optimizer: pretrained parts at a lower rate, no decay on norms and biases.
-
-    Args:
-        start: the kind of start, which says what is pretrained.
-
-    Returns:
-        Groups with ``params``, ``lr``, ``weight_decay`` and ``factor``, the share of ``config.lr``.
-    """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in trainable(model):
-        factor = config.pretrained_lr_factor if pretrained(name, start) else 1.0
-        decay = config.weight_decay if parameter.ndim > 1 else 0.0
-        groups.setdefault((factor, decay), []).append(parameter)
-    return [
-        {"params": parameters, "lr": config.lr * factor, "weight_decay": decay, "factor": factor}
-        for (factor, decay), parameters in groups.items()
-    ]
 
 
 def training_options(config: TrainConfig) -> dict[str, Any]:

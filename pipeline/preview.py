@@ -72,7 +72,7 @@ def contact_sheet(
     cells = [
         _cell(split_dir, image, mine[image["id"]], dataset["categories"], width, show) for image in chosen
     ]
-    sheet = _grid(cells, min(columns, count))
+    sheet = grid(cells, min(columns, count))
     return sheet if "names" in show else _with_legend(sheet, dataset["categories"])
 
 
@@ -152,7 +152,8 @@ def _caption(annotations: list[dict[str, Any]], categories: list[dict[str, Any]]
     return ", ".join(f"{number} {name}" for name, number in counts.items()) or "empty"
 
 
-def _grid(cells: list[Image.Image], columns: int) -> Image.Image:
+def grid(cells: list[Image.Image], columns: int) -> Image.Image:
+    """Lay out pictures, ``columns`` a row."""
     rows = -(-len(cells) // columns)
     width, height = max(c.width for c in cells), max(c.height for c in cells)
     size = (columns * (width + _GAP) + _GAP, rows * (height + _GAP) + _GAP)

@@ -13,22 +13,41 @@ import torch
 
 from blender.contract import write_atomic
 from pipeline.checkpoint import Checkpoint
+from pipeline.dataset import CocoDataset
+from pipeline.freezing import trainable
 
 Tick = Callable[[int, float | None], None]
 """Told how many images are done since the last call, and the loss on them if there is one."""
 
 
-def announce(checkpoint: Checkpoint, train: int, val: int, parameters: int, device: torch.device) -> None:
-    """Say what will be trained, on what, from what."""
-    precision = (checkpoint.resume or {})["precision"]
+def announce(
+    checkpoint: Checkpoint,
+    train_set: CocoDataset,
+    val_set: CocoDataset,
+    model: torch.nn.Module,
+    *,
+    first: bool,
+) -> None:
+    """Say before this process's first epoch what is trained, on what, from what; later what else learns."""
+    precision, device = (checkpoint.resume or {})["precision"], next(model.parameters()).device
+    parameters = sum(p.numel() for _, p in trainable(model))
+    known = sum(weights.numel() for weights in (checkpoint.resume or {})["weights"].values())
+    if not first:
+        if parameters > known:
+            click.echo(
+                f"train: from epoch {checkpoint.epoch + 1} on {parameters / 1e6:.1f} M parameters learn"
+            )
+        return
     name = f"{torch.get_num_threads()} threads"
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     click.echo(f"train: {checkpoint.model} from {checkpoint.start['kind']}: {checkpoint.start['source']}")
     click.echo(
-        f"train: {train} images ({val} to validate), {checkpoint.epochs} epochs, "
+        f"train: {len(train_set)} images ({len(val_set)} to validate), {checkpoint.epochs} epochs, "
         f"{parameters / 1e6:.1f} M parameters learn; {device.type} ({name}), {precision}"
     )
+    for note in train_set.notes:
+        click.echo(f"train: {note}")
     if checkpoint.epoch:
         click.echo(f"train: resuming after epoch {checkpoint.epoch}")
 

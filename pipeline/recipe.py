@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.config import TrainConfig
+from pipeline.config import TrainConfig, UserError
 
 
 def seed_of(*numbers: int) -> int:
@@ -17,15 +17,23 @@ def seed_of(*numbers: int) -> int:
 
 
 def schedule(step: int, steps: int, config: TrainConfig) -> float:
-    """Share of the peak rate: linear warm-up (at most a quarter of the run), then a cosine to 1 %."""
+    """Share of the peak rate: linear warm-up (at most a quarter of the run), then a cosine or steps."""
     warmup = min(config.warmup_iterations, steps // 4)
     if step < warmup:
         return (step + 1) / (warmup + 1)
+    if config.schedule == "step":
+        return 0.1 ** sum(step >= share * steps for share in config.lr_steps)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
 def choose_precision(wanted: str, device: torch.device) -> str:
-    """Resolve "auto": "bf16" where the machine computes it in hardware, else "fp32"."""
+    """Resolve "auto": "bf16" where the machine computes it in hardware, else "fp32".
+
+    Raises:
+        UserError: fp16 without a GPU.
+    """
+    if wanted == "fp16" and device.type != "cuda":
+        raise UserError("[train] precision 'fp16' needs a GPU, and torch sees none; say 'auto' or 'bf16'")
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
@@ -39,4 +47,5 @@ def choose_precision(wanted: str, device: torch.device) -> str:
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """The context a forward pass runs in."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    half = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, half, enabled=precision != "fp32")

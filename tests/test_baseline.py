@@ -21,8 +21,8 @@ from pipeline.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.cli import main
 from pipeline.coco import convert_split, read_coco
 from pipeline.config import CocoConfig, ModelConfig, Profile
-from pipeline.fit import fresh
 from pipeline.metrics import bootstrap_intervals
+from pipeline.state import fresh
 from pipeline.weights import coco_path
 
 

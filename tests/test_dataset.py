@@ -13,7 +13,8 @@ from shapes import CLASSES, SIZE, rle, write_split, write_table
 
 from pipeline.augment import augment, augmentation, object_to_show, zoom
 from pipeline.config import TrainConfig, UserError
-from pipeline.dataset import CocoDataset, Sample, boxes_of, check_sample
+from pipeline.dataset import CocoDataset
+from pipeline.targets import Sample, boxes_of, check_sample
 
 ALL = TrainConfig(flip=0.5, scale_jitter=(0.4, 2.5), photometric=1.0, blur=0.5, noise=0.5, jpeg=0.5)
 

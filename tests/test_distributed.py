@@ -31,6 +31,10 @@ box_batch_size_per_image = 32
 precision = "fp32"
 ema = 0.5
 cache_features = 1
+copy_paste = 0.5
+patience = 1
+trainable = ["heads"]
+unfreeze = {{ fpn = 2 }}
 """
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 

@@ -13,20 +13,13 @@ from timm.layers import Conv2dSame
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn_resnet50_fpn
 from torchvision.ops import FrozenBatchNorm2d
 
+from pipeline.backbones import FrozenBatchNorm, pad_weights
 from pipeline.checkpoint import Checkpoint, load_model, save_checkpoint
 from pipeline.config import ModelConfig, TrainConfig, UserError
 from pipeline.dataset import CocoDataset, collate_fn
+from pipeline.freezing import parameter_groups, parts_of, set_trainable
 from pipeline.ignore import covered, respect_ignore_regions
-from pipeline.model import (
-    COCO,
-    EMBEDDED,
-    FrozenBatchNorm,
-    build_model,
-    pad_weights,
-    parameter_groups,
-    part_of,
-    set_trainable,
-)
+from pipeline.model import COCO, EMBEDDED, build_model
 from pipeline.weights import coco_path, resolve
 
 FILE_NAME = "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"
@@ -147,7 +140,7 @@ def test_embedded_parts_learn_as_told_and_a_reload_is_bit_identical(tmp_path: Pa
     assert all(torch.equal(before[f"backbone.body.{k}"], v) for k, v in start.state.items())
     one_step(model, tmp_path / "split", ("heads", "fpn", "stage4"), "embedded")
     moved = {k for k, v in model.state_dict().items() if not torch.equal(before[k], v)}
-    assert {part_of(k) for k in moved} == {"heads", "fpn", "stage4"}
+    assert {parts_of(model)[k] for k in moved} == {"heads", "fpn", "stage4"}
     assert not any(k.endswith(".bias") for k in moved if k.startswith("backbone.body."))
     save_and_compare(model, EMBEDDED, tmp_path / "model.pt")
 
@@ -195,7 +188,7 @@ def test_what_is_pretrained_learns_slower_and_biases_do_not_decay(
     for key, parameter in model.named_parameters():
         assert (id(parameter) in rate) == parameter.requires_grad
         if parameter.requires_grad:
-            found.setdefault(part_of(key), set()).add(rate[id(parameter)])
+            found.setdefault(parts_of(model)[key], set()).add(rate[id(parameter)])
             assert decay[id(parameter)] == (0.5 if parameter.ndim > 1 else 0.0)
     assert found == rates
     fast = {key for key, p in model.named_parameters() if p.requires_grad and rate[id(p)] == 1e-3}
