@@ -63,7 +63,7 @@ def alone(splits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("launcher", ["own", "torchrun"])
+@pytest.mark.parametrize("launcher", ["own", pytest.param("torchrun", marks=pytest.mark.slow)])
 def test_two_processes_take_the_steps_of_one(
     launcher: str, alone: Path, splits: Path, tmp_path: Path
 ) -> None:
@@ -108,6 +108,7 @@ def test_a_mistake_met_by_a_helper_is_named_in_one_line(splits: Path, tmp_path: 
     assert len(errors) == 1 and any(picture.name in errors[0] for picture in pictures)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_killing_the_leader_leaves_nobody_behind(splits: Path, tmp_path: Path) -> None:
     leader = subprocess.Popen(

@@ -99,6 +99,7 @@ def test_a_comment_changed_in_the_renderer_redoes_nothing(done: Path, profile: P
     assert times(done) == before
 
 
+@pytest.mark.slow
 def test_a_changed_value_redoes_what_depends_on_it(done: Path, profile: Path) -> None:
     text = profile.read_text()
     before = times(done)

@@ -100,6 +100,7 @@ assert "torch" not in sys.modules
     assert before == {name: (trained / name).stat().st_mtime_ns for name in OUTPUTS}
 
 
+@pytest.mark.slow
 def test_kept_features_change_no_step(splits: tuple[Path, Path], tmp_path: Path) -> None:
     """With as many views as epochs nothing is used twice; with one, epoch 2 must do without images."""
     plain, kept, one = (tmp_path / name for name in ("plain", "kept", "one"))
@@ -112,6 +113,7 @@ def test_kept_features_change_no_step(splits: tuple[Path, Path], tmp_path: Path)
     assert json.loads(first[1])["losses"] != json.loads(second[1])["losses"]
 
 
+@pytest.mark.slow
 def test_two_passes_are_two_epochs_validated_once(splits: tuple[Path, Path], tmp_path: Path) -> None:
     plain, double = tmp_path / "plain", tmp_path / "double"
     train(with_train(), *splits, plain)
