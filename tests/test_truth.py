@@ -14,7 +14,7 @@ from PIL import Image
 from blender import passes, records
 from blender.config import Config, load_config
 from blender.contract import KEYPOINTS, Instance
-from blender.device import use_device
+from blender.device import Device, use_device
 from blender.lens import LENSES, intrinsics
 from blender.mesh import Part, bounds
 from blender.objects import Assets, kind, load_assets
@@ -68,7 +68,7 @@ def ids_of(
 ) -> tuple[list[Placed], np.ndarray]:
     spec = SceneSpec("test", tuple(objects), camera, (), 4000.0, 0.1, "none")
     placed = build_scene(spec, config, assets)
-    use_device("cpu", 1)
+    use_device(Device("CPU"), 1)
     return placed, passes.render_ids(scratch)[0]
 
 
@@ -311,7 +311,7 @@ def test_ids_are_those_given_and_visible_is_part_of_amodal_in_200_frames(
     for frame in range(200):
         spec = frame_scene(config, people, frame)
         placed = build_scene(spec, config, people)
-        use_device("cpu", 1)
+        use_device(Device("CPU"), 1)
         ids, _ = passes.render_ids(tmp_path)
         height, width = ids.shape
         given = {item.object.pass_index for item in placed if item.spec.category}
