@@ -160,8 +160,8 @@ def test_no_process_outlives_the_command(
     assert process.returncode == status
     assert "Traceback" not in said
     assert ("interrupted; repeat the command to go on" in said) == (how == signal.SIGINT)
-    wait_until(lambda: not any(map(is_running, workers)), seconds=10)
-    wait_until(lambda: not list(temporary.iterdir()), seconds=10)
+    wait_until(lambda: not any(map(is_running, workers)), seconds=60)
+    wait_until(lambda: not list(temporary.iterdir()), seconds=60)
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "optix", "hip", "oneapi", "metal"])
