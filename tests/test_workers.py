@@ -147,6 +147,8 @@ def test_no_process_outlives_the_command(
 ) -> None:
     out, temporary = tmp_path / "train", tmp_path / "tmp"
     temporary.mkdir()
+    # A shell's background jobs ignore SIGINT, and so would what is started from there.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [sys.executable, "-m", "blender.render", *arguments(tiny_profile, tiny_people, out)]
     process = subprocess.Popen(
         [*map(str, command), "--workers", "2"],
