@@ -1,13 +1,15 @@
 """Augmentation: what a real camera does to a picture, and what a small data set lacks.
 
-Every draw comes from a generator seeded by (seed, epoch, image), so neither worker count nor
-resumption changes a picture.
+Every draw comes from a generator seeded by (seed, epoch, image), and the arithmetic runs in one thread
+(torch's resizing and means round otherwise in several), so neither worker nor thread count nor resumption
+changes a picture.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -44,7 +46,19 @@ def augmentation(
 def _augment_indexed(
     config: TrainConfig, seed: int, epoch: int, sample: Sample, index: int, other: Callable[[Rng], Sample]
 ) -> Sample:
-    return augment(sample, config, np.random.default_rng([seed, epoch, index]), other)
+    with one_thread():
+        return augment(sample, config, np.random.default_rng([seed, epoch, index]), other)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread, as its loader's workers do, whatever the process has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def augment(

@@ -200,6 +200,23 @@ def test_pasting_is_a_function_of_seed_epoch_and_image(tmp_path: Path) -> None:
     assert all(torch.equal(image, first[i][0]) for i, (image, _) in enumerate(loader))
 
 
+def test_a_picture_does_not_depend_on_the_number_of_threads() -> None:
+    rng = np.random.default_rng(1)
+    image, target = paint(rng, (401, 603), 1, 5)
+    sample = (image + torch.from_numpy(rng.random(image.shape, np.float32)) * 0.5, target)
+    always = augmentation(TrainConfig(blur=1.0, noise=1.0, jpeg=0.0, copy_paste=1.0), 0, 1)
+    before, pictures = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            pictures.append([always(sample, i, lambda _: sample)[0] for i in range(6)])
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    for other in pictures[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(pictures[0], other, strict=True))
+
+
 def test_keypoints_are_read_where_the_file_has_them(tmp_path: Path) -> None:
     table = write_split(tmp_path, 2, empty=0)
     data = CocoDataset(tmp_path / "annotations.json", tmp_path / "images", CLASSES)
