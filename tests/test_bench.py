@@ -132,7 +132,7 @@ def test_a_tiny_run_of_everything(tiny_profile: Path, tiny_people: Path, tmp_pat
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     results = json.loads((out / "bench.json").read_bytes())
-    assert list(results["parts"]) == ["render", "train", "inference", "evaluate"]
+    assert list(results["parts"]) == ["render", "train", "inference", "evaluate", "accuracy"]
     train = results["parts"]["train"]["figures"]
     assert train["speedup"] == pytest.approx(
         train["reference"]["seconds_per_image"] / train["ours"]["seconds_per_image"], rel=1e-3

@@ -19,10 +19,15 @@ from blender.contract import UserError, write_atomic
 from pipeline.bench.machine import Beside, keep_to, machine
 from pipeline.bench.page import goals, page
 from pipeline.bench.plan import Plan
-from pipeline.bench.sections import PARTS
 from pipeline.cli import FILE, FOLDER, PROFILE, Group
 
-MODULES = {"render": "rendering", "train": "training", "inference": "inference", "evaluate": "evaluation"}
+MODULES = {
+    "render": "rendering",
+    "train": "training",
+    "accuracy": "accuracy",
+    "inference": "inference",
+    "evaluate": "evaluation",
+}
 """Part to the module of this package that measures it."""
 
 
@@ -35,7 +40,9 @@ MODULES = {"render": "rendering", "train": "training", "inference": "inference",
 @PROFILE
 @click.option("--people", type=FOLDER, required=True, help="Bodies, as `transpalette people` writes them.")
 @click.option("--out", type=FOLDER, default=Path("build/bench"), show_default=True, help="Gets the results.")
-@click.option("--only", default=",".join(PARTS), show_default=True, help="The parts to measure.")
+@click.option(
+    "--only", default="render,train,inference,evaluate", show_default=True, help="The parts to measure."
+)
 @click.option("--cores", default=2, show_default=True, help="Cores to keep to; 0: all.")
 @click.option("--frames", default=12, show_default=True, help="Frames timed by stage.")
 @click.option("--images", default=16, show_default=True, help="Images trained on and predicted.")
@@ -45,7 +52,7 @@ MODULES = {"render": "rendering", "train": "training", "inference": "inference",
 )
 @click.option("--annotations", default=50_000, show_default=True, help="Annotations validated.")
 @click.option("--model", type=FILE, help="A trained model for inference; without: the untrained start.")
-@click.option("--accuracy", is_flag=True, help="Compare the accuracy of both trainings too; takes an hour.")
+@click.option("--accuracy", is_flag=True, help="Compare the accuracy of both ways to train too: an hour.")
 @click.option("--seeds", default="0,1", show_default=True, help="Of those trainings.")
 @click.option("--accuracy-images", default=40, show_default=True, help="Images they learn from.")
 @click.option("--accuracy-rounds", default=12, show_default=True, help="Rounds through them.")
@@ -81,12 +88,12 @@ def main(
         masks=_numbers("--masks", masks),
         annotations=annotations,
         model=model,
-        seeds=_numbers("--seeds", seeds) if accuracy else (),
+        seeds=_numbers("--seeds", seeds),
         accuracy_images=accuracy_images,
         accuracy_rounds=accuracy_rounds,
     )
     _check(plan, cores)
-    run(plan, _parts(only), keep_to(cores), publish)
+    run(plan, _parts(f"{only},accuracy" if accuracy else only), keep_to(cores), publish)
 
 
 def run(plan: Plan, parts: list[str], cores: int, publish: Path | None) -> None:
@@ -135,10 +142,10 @@ def _earlier(file: Path) -> dict[str, Any]:
 
 
 def _parts(only: str) -> list[str]:
-    wanted = [name for name in only.split(",") if name]
+    wanted = list(dict.fromkeys(name for name in only.split(",") if name))
     for name in wanted:
-        if name not in PARTS:
-            raise UserError(f"--only {name}: unknown; known: {', '.join(PARTS)}")
+        if name not in MODULES:
+            raise UserError(f"--only {name}: unknown; known: {', '.join(MODULES)}")
     return wanted
 
 

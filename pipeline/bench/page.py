@@ -8,7 +8,13 @@ from pipeline.bench.cells import number, table
 from pipeline.bench.goals import GOALS
 from pipeline.bench.sections import PARTS
 
-TITLES = {"render": "Rendering", "train": "Training", "inference": "Inference", "evaluate": "COCO files"}
+TITLES = {
+    "render": "Rendering",
+    "train": "Training",
+    "accuracy": "Training: accuracy",
+    "inference": "Inference",
+    "evaluate": "COCO files",
+}
 NOTE = (
     "Seconds are those of one machine; trust the ratios, which were measured in one run, on the same cores, "
     "with what is compared taken in turns. A figure that was not measured says so."

@@ -26,9 +26,9 @@ class Plan:
     """Of the file that is validated, with a tenth as many images."""
     model: Path | None = None
     """Predicts; None: the untrained start."""
-    seeds: tuple[int, ...] = ()
-    """Of the trainings whose accuracy is compared with the reference's; none: that takes long."""
-    accuracy_images: int = 0
+    seeds: tuple[int, ...] = (0, 1)
+    """Of the trainings whose accuracy is compared with the reference's."""
+    accuracy_images: int = 40
     """For those: images to learn from, and as many to validate ..."""
-    accuracy_rounds: int = 0
+    accuracy_rounds: int = 12
     """... and rounds through them."""

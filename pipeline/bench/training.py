@@ -1,4 +1,4 @@
-"""Our recipe and torchvision's, side by side: seconds an image, memory, and accuracy after as many rounds."""
+"""Our recipe and torchvision's, side by side: seconds an image and memory."""
 
 from __future__ import annotations
 
@@ -53,15 +53,21 @@ class Task:
         return CocoDataset(split.annotations, split.images, self.read().classes)
 
 
+def whole_epochs(profile: Path, rounds: int) -> int:
+    """The rounds of whole epochs of ours, at least one, that are not more than ``rounds``."""
+    passes = read_profile(profile).train.passes
+    return passes * max(1, rounds // passes)
+
+
 def measure(plan: Plan) -> dict[str, Any]:
-    """Time both, the reference before and after ours; with seeds, compare accuracy too."""
+    """Time both, the reference before and after ours."""
     profile = read_profile(plan.profile)
     train = split(plan, "train", plan.images)
-    task = Task(plan.profile, train, plan.rounds)
+    task = Task(plan.profile, train, whole_epochs(plan.profile, plan.rounds))
     before = measured("training, torchvision's way", reference, replace(task, rounds=1))
     mine = measured("training, ours", ours, task)
     after = measured("training, torchvision's way again", reference, replace(task, rounds=1))
-    few = replace(task, train=split(plan, "train", min(plan.images, 6)), rounds=1, sizes=OWN_SIZES)
+    few = replace(task, train=split(plan, "train", min(plan.images, 8)), rounds=1, sizes=OWN_SIZES)
     large = measured("training, torchvision's way at its own sizes", reference, few)
     theirs = {
         "seconds_per_image": mean(run["seconds_per_image"] for run in (before, after)),
@@ -69,7 +75,7 @@ def measure(plan: Plan) -> dict[str, Any]:
         "peak_mb": max(run["peak_mb"] for run in (before, after)),
     }
     views = mine["views"] * (profile.splits["train"] - plan.images)
-    figures = {
+    return {
         "images": plan.images,
         "size": [profile.model.min_size, profile.model.max_size],
         "ours": mine | {"projected_peak_mb": round(mine["peak_mb"] + mine["kept_mb_each"] * views)},
@@ -78,25 +84,6 @@ def measure(plan: Plan) -> dict[str, Any]:
         "reference_own_sizes": large | {"size": list(OWN_SIZES)},
         "speedup": theirs["seconds_per_image"] / mine["seconds_per_image"],
     }
-    return figures | ({"accuracy": accuracy(plan)} if plan.seeds else {})
-
-
-def accuracy(plan: Plan) -> dict[str, Any]:
-    """Mask AP of both on the validation split after as many rounds through the same images, for each seed."""
-    train = split(plan, "train", plan.accuracy_images)
-    val = split(plan, "val", plan.accuracy_images)
-    rows: list[dict[str, Any]] = []
-    for seed in plan.seeds:
-        task = Task(plan.profile, train, plan.accuracy_rounds, seed, val)
-        rows.append(
-            {
-                "seed": seed,
-                "ours": measured(f"accuracy, ours, seed {seed}", ours, task),
-                "reference": measured(f"accuracy, torchvision's way, seed {seed}", reference, task),
-            }
-        )
-    gain = mean(row["ours"]["AP"] - row["reference"]["AP"] for row in rows)
-    return {"images": plan.accuracy_images, "rounds": plan.accuracy_rounds, "seeds": rows, "gain": gain}
 
 
 def ours(task: Task) -> dict[str, Any]:
