@@ -1,7 +1,7 @@
 """How fast are frames rendered, by stage, and beside what Cycles alone needs? Writes one JSON file.
 
 ``python -m blender.bench --profile FILE --people DIR --out bench.json``; ``make bench`` runs it and puts its
-figures beside the others. Times are wall clock on the threads that it names.
+figures beside the others. Times are wall clock; on a busy machine, the processor's own seconds say more.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,8 +24,8 @@ from blender.frame import Job, Workshop, blender_version, frame_scene, render_fr
 from blender.member import resident_megabytes
 from blender.objects import load_assets
 from blender.progress import Progress
-from blender.sweeps import VARIANTS, Row, Seconds, mean, peak_megabytes, sweep, workers
-from blender.workers import core_count
+from blender.sweeps import REPEATS, VARIANTS, Row, Seconds, fastest, mean, peak_megabytes, sweep, workers
+from blender.workers import MOST, core_count
 
 SWEEPS = (*VARIANTS, "images", "workers")
 """What the cost is followed along."""
@@ -53,11 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--profile", type=Path, required=True, help="the TOML file that describes the run")
     parser.add_argument("--people", type=Path, required=True, help="folder written by `transpalette people`")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
-    parser.add_argument(
-        "--frames", type=int, default=12, help="frames timed by stage and beside Cycles alone"
-    )
-    parser.add_argument("--sweep-frames", type=int, default=4, help="frames for each value of a sweep")
+    parser.add_argument("--frames", type=int, default=8, help="frames timed by stage and beside Cycles alone")
+    parser.add_argument("--sweep-frames", type=int, default=2, help="frames for each value of a sweep")
     parser.add_argument("--sweeps", default=",".join(SWEEPS), help="which; empty: none")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="of the CPU; 0: what `render` gives each of its processes"
+    )
     parser.add_argument("--device", default="auto", help="what Cycles computes on")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     return parser
@@ -84,7 +86,8 @@ def measure(options: argparse.Namespace, folder: Path) -> Row:
         fingerprint=config.fingerprint(blender_version(), assets.digest),
         device=options.device,
     )
-    figures: Row = {"profile": config.profile, "threads": core_count(), "blender": blender_version()}
+    options.threads = options.threads or max(1, core_count() // min(core_count(), MOST))
+    figures: Row = {"profile": config.profile, "threads": options.threads, "blender": blender_version()}
     if "workers" in sweeps:  # while no Blender of ours holds memory beside them
         Progress("bench render", 0, quiet=options.quiet).say("one process, then two")
         figures["workers"] = [workers(job, count, 2 + 2 * options.sweep_frames) for count in (1, 2)]
@@ -93,36 +96,44 @@ def measure(options: argparse.Namespace, folder: Path) -> Row:
 
 
 def _in_this_process(workshop: Workshop, options: argparse.Namespace, sweeps: list[str], folder: Path) -> Row:
-    from blender.device import choose_device
+    from blender.device import choose_device, use_device
     from blender.stopwatch import Stopwatch
 
     device, watch = choose_device(options.device, 0, folder), Stopwatch()
     few = range(1, 1 + options.sweep_frames)
     variants = {name: VARIANTS[name](workshop.config) for name in sweeps if name in VARIANTS}
-    steps = 2 * options.frames + sum(len(v) for v in variants.values()) * len(few)
-    progress = Progress("bench render", steps + 2 * len(few) * ("images" in sweeps), quiet=options.quiet)
+    between = REPEATS * (2 * options.frames + sum(map(len, variants.values())) * len(few))
+    total = between + 2 * REPEATS * len(few) * ("images" in sweeps)
+    progress = Progress("bench render", total, quiet=options.quiet)
 
     def ours(frame: int, config: Config) -> Seconds:
         with watch.stage("whole"):
-            render_frame(replace(workshop, config=config), frame, device, core_count(), folder)
-        progress.advance()
+            render_frame(replace(workshop, config=config), frame, device, options.threads, folder)
+        if frame:
+            progress.advance()
         return watch.take()
 
     def cycles(frame: int) -> Seconds:
-        _cycles_alone(workshop, frame, device, watch)
+        _cycles_alone(workshop, frame, watch, lambda: use_device(device, options.threads))
         progress.advance()
         return watch.take()
 
+    def again() -> list[Seconds]:
+        found = [fastest([("whole", partial(ours, n, workshop.config))])[0] for n in few]
+        return [row | {"resident_mb": resident_megabytes()} for row in found]
+
     with watch.attached():
         ours(0, workshop.config)  # warms up: nothing is said of the first frame
-        early = [_with_memory(ours(n, workshop.config)) for n in few] if "images" in sweeps else []
-        pairs = _alternating(range(1, 1 + options.frames), lambda n: ours(n, workshop.config), cycles)
+        early = again() if "images" in sweeps else []
+        pairs = []
+        for frame in range(1, 1 + options.frames):
+            ways = [("whole", partial(ours, frame, workshop.config)), ("plain bare", partial(cycles, frame))]
+            pairs.append(fastest(ways))
         peak = round(peak_megabytes())
         found = {name: sweep(workshop, configs, few, ours) for name, configs in variants.items()}
-        late = [_with_memory(ours(n, workshop.config)) for n in few] if early else []
+        late = again() if early else []
     progress.close()
     if early:
-        between = len(early) + len(pairs) + sum(len(v) for v in variants.values()) * len(few)
         found["images"] = [
             {"value": "the first", "frames": len(early), **mean(early)},
             {"value": f"the same, {between} frames later", "frames": len(late), **mean(late)},
@@ -133,32 +144,17 @@ def _in_this_process(workshop: Workshop, options: argparse.Namespace, sweeps: li
 # ------------------------------------------------------------------------------ ours and Cycles alone
 
 
-def _alternating(
-    frames: Iterable[int], ours: Callable[[int], Seconds], cycles: Callable[[int], Seconds]
-) -> list[tuple[Seconds, Seconds]]:
-    """Both for each frame, now one first, now the other: what else the machine does falls on both."""
-    pairs = []
-    for frame in frames:
-        if frame % 2:
-            mine, theirs = ours(frame), cycles(frame)
-        else:
-            theirs, mine = cycles(frame), ours(frame)
-        pairs.append((mine, theirs))
-    return pairs
-
-
-def _cycles_alone(workshop: Workshop, frame: int, device: Any, watch: Any) -> None:
+def _cycles_alone(workshop: Workshop, frame: int, watch: Any, set_device: Callable[[], None]) -> None:
     """Time Blender's own render of the frame's scene, "plain", and again without its denoiser, "bare".
 
     Building the scene and leaving an image behind are not in it.
     """
     import bpy
 
-    from blender.device import use_device
     from blender.stage import build_scene
 
     build_scene(frame_scene(workshop.config, workshop.assets, frame), workshop.config, workshop.assets)
-    use_device(device, core_count())
+    set_device()
     watch.take()
     with watch.stage("plain"):
         bpy.ops.render.render()
@@ -167,8 +163,8 @@ def _cycles_alone(workshop: Workshop, frame: int, device: Any, watch: Any) -> No
         bpy.ops.render.render()
 
 
-def _summary(pairs: list[tuple[Seconds, Seconds]]) -> Row:
-    """Means over the frames; ``ratio`` is the sum of ours over that of Cycles alone."""
+def _summary(pairs: list[list[Seconds]]) -> Row:
+    """Means over the frames, each ours and Cycles alone; ``ratio`` is the sum of ours over that of Cycles."""
     stages, plain = mean([mine for mine, _ in pairs]), mean([theirs for _, theirs in pairs])
     denoise = max(0.0, plain["plain trace"] - plain["bare trace"])
     whole = stages["whole"]
@@ -178,6 +174,7 @@ def _summary(pairs: list[tuple[Seconds, Seconds]]) -> Row:
         "seconds": {**stages, "rest": whole - named},
         "cycles": {
             "whole": plain["plain"],
+            "whole cpu": plain["plain cpu"],
             "sync": plain["plain sync"],
             "trace": plain["plain trace"] - denoise,
             "denoise": denoise,
@@ -187,13 +184,10 @@ def _summary(pairs: list[tuple[Seconds, Seconds]]) -> Row:
         "traced_share": (stages["rgb trace"] - denoise) / whole,
         "traced_and_denoised_share": stages["rgb trace"] / whole,
         "ratio": whole / plain["plain"],
+        "ratio_cpu": stages["whole cpu"] / plain["plain cpu"],
         "ratio_median": median(mine["whole"] / theirs["plain"] for mine, theirs in pairs),
         "ratios": [mine["whole"] / theirs["plain"] for mine, theirs in pairs],
     }
-
-
-def _with_memory(seconds: Seconds) -> Seconds:
-    return seconds | {"resident_mb": resident_megabytes()}
 
 
 if __name__ == "__main__":

@@ -42,7 +42,10 @@ class Stopwatch:
         self._stage, self._phase, self._since = "", "", 0.0
 
     def take(self) -> dict[str, float]:
-        """Give the seconds of each stage, and of "rgb sync", "rgb trace", ...; start again from nothing."""
+        """Give the seconds since the last call, by stage; "rgb cpu" is the processor's, of all threads.
+
+        "rgb sync", "rgb trace" and "rgb read" are its phases, see ``RENDERING``.
+        """
         taken, self._seconds = self._seconds, defaultdict[str, float](float)
         for stage in (*RENDERING, "plain", "bare"):
             if f"{stage} sync" in taken:
@@ -52,12 +55,13 @@ class Stopwatch:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Count what happens inside for stage ``name``."""
-        outer, began = self._stage, time.perf_counter()
+        outer, began, computed = self._stage, time.perf_counter(), time.process_time()
         self._stage = name
         try:
             yield
         finally:
             self._seconds[name] += time.perf_counter() - began
+            self._seconds[f"{name} cpu"] += time.process_time() - computed
             self._stage = outer
 
     @contextmanager

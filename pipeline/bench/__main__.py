@@ -44,7 +44,7 @@ MODULES = {
     "--only", default="render,train,inference,evaluate", show_default=True, help="The parts to measure."
 )
 @click.option("--cores", default=2, show_default=True, help="Cores to keep to; 0: all.")
-@click.option("--frames", default=12, show_default=True, help="Frames timed by stage.")
+@click.option("--frames", default=8, show_default=True, help="Frames timed by stage.")
 @click.option("--images", default=16, show_default=True, help="Images trained on and predicted.")
 @click.option("--rounds", default=12, show_default=True, help="Rounds through them, for our recipe.")
 @click.option(

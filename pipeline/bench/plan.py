@@ -15,7 +15,7 @@ class Plan:
     """Baked bodies: what ``transpalette people`` wrote."""
     out: Path
     frames: int
-    """Rendered by stage, beside Cycles alone; and a third of them for each value of a sweep."""
+    """Rendered by stage, beside Cycles alone; and a quarter of them for each value of a sweep."""
     images: int
     """Of the training split: learnt from, and predicted."""
     rounds: int

@@ -12,17 +12,23 @@ def _render(figures: Figures) -> list[str]:
     seconds, cycles, whole = figures["seconds"], figures["cycles"], figures["seconds"]["whole"]
     stages = [name for name in seconds if " " not in name and name != "whole"]
     rows = [
-        [name, number(seconds[name]), f"{seconds[name] / whole:.0%}", _phases(seconds, name)]
+        [
+            name,
+            number(seconds[name]),
+            f"{seconds[name] / whole:.0%}",
+            number(seconds.get(f"{name} cpu", 0.0)),
+            _phases(seconds, name),
+        ]
         for name in stages
     ]
-    rows.append(["**whole**", number(whole), "100%", ""])
+    rows.append(["**whole**", number(whole), "100%", number(seconds["whole cpu"]), ""])
     lines = [
-        f"Means over {figures['frames']} frames after a warm-up, one process, {figures['threads']} threads, "
-        f"{figures['device']}: {figures['images_per_minute']:.1f} images a minute, at most "
-        f"{figures['peak_mb']} MB. Cycles traces RGB in {figures['traced_share']:.0%} of the time, and "
+        f"Means over {figures['frames']} frames after a warm-up, each rendered twice and the faster taken; "
+        f"one process, {_threads(figures)}, {figures['device']}: {figures['images_per_minute']:.1f} images a "
+        f"minute, at most {figures['peak_mb']} MB. Cycles traces RGB in {figures['traced_share']:.0%} of the time, and "
         f"denoises it in another {figures['traced_and_denoised_share'] - figures['traced_share']:.0%}.",
         "",
-        *table(["stage", "seconds", "share", "of which sync, trace, read (s)"], rows),
+        *table(["stage", "seconds", "share", "CPU seconds", "of which sync, trace, read (s)"], rows),
         "",
         "Sync is Cycles preparing scene, shaders and BVH; trace its samples and denoiser; read what comes "
         "after them (Blender writes its image, it is read back).",
@@ -32,7 +38,8 @@ def _render(figures: Figures) -> list[str]:
         f"denoiser {number(cycles['denoise'])} (its log does not name the denoiser: this is the difference "
         f"to a render without it). A whole frame takes **{figures['ratio']:.2f} times** as long (median of "
         f"the frames {figures['ratio_median']:.2f}, from {min(figures['ratios']):.2f} to "
-        f"{max(figures['ratios']):.2f}).",
+        f"{max(figures['ratios']):.2f}); in CPU seconds, which other work hardly changes, "
+        f"{figures['ratio_cpu']:.2f} times.",
     ]
     for name, title in (
         ("resolution", "pixels"),
@@ -50,6 +57,11 @@ def _render(figures: Figures) -> list[str]:
         ]
         lines += ["", *table(head, rows)]
     return lines
+
+
+def _threads(figures: Figures) -> str:
+    count = figures["threads"]
+    return "one thread" if count == 1 else f"{count} threads"
 
 
 def _phases(seconds: Figures, name: str) -> str:
@@ -156,21 +168,27 @@ def _inference(figures: Figures) -> list[str]:
 
 
 def _evaluate(figures: Figures) -> list[str]:
-    head = ["masks", "seconds", "pycocotools alone", "peak MB", "pycocotools alone, MB"]
-    lines = []
-    for name, title in (
-        ("convert", "A rendered split to COCO, beside encoding the same masks and nothing else:"),
-        ("judge", "Judging, with 200 resamples, beside COCOeval of boxes and masks:"),
-    ):
-        lines += [title, "", *table(head, [_beside(row["masks"], row) for row in figures[name]]), ""]
+    judged = [
+        [*_beside(row["masks"], row), number(row["without intervals"]["seconds"])] for row in figures["judge"]
+    ]
     checked = figures["validate"]
-    lines += [
-        f"Validating {checked['images']} images and {checked['annotations']} annotations "
+    return [
+        "A rendered split to COCO, beside encoding the same masks and nothing else:",
+        "",
+        *table(_HEAD, [_beside(row["masks"], row) for row in figures["convert"]]),
+        "",
+        "Judging, with 200 resamples for intervals, beside COCOeval of boxes and masks:",
+        "",
+        *table([*_HEAD, "seconds without intervals"], judged),
+        "",
+        f"Validating {checked['images']:,} images and {checked['annotations']:,} annotations "
         f"({checked['megabytes']:g} MB), beside pycocotools reading the file and checking nothing:",
         "",
-        *table(["annotations", *head[1:]], [_beside(checked["annotations"], checked)]),
+        *table(["annotations", *_HEAD[1:]], [_beside(checked["annotations"], checked)]),
     ]
-    return lines
+
+
+_HEAD = ["masks", "seconds", "pycocotools alone", "peak MB", "pycocotools alone, MB"]
 
 
 def _beside(count: int, row: Figures) -> list[str]:
