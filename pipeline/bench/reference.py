@@ -26,6 +26,8 @@ from pipeline.state import untrained
 from pipeline.targets import Sample
 from pipeline.weights import resolve
 
+Spent = tuple[float, float]
+"""Seconds on the wall, and of the processor."""
 LR, LR_IMAGES, WEIGHT_DECAY, MOMENTUM = 0.02, 16, 1e-4, 0.9
 WARMUP, WARMUP_FACTOR = 1000, 1 / 1000
 STEPS, EPOCHS = (16, 22), 26
@@ -33,8 +35,8 @@ STEPS, EPOCHS = (16, 22), 26
 
 def train(
     profile: Profile, train_set: CocoDataset, epochs: int, sizes: tuple[int, int] | None = None
-) -> tuple[MaskRCNN, list[float]]:
-    """Train for some epochs; the model, and the seconds that each step took.
+) -> tuple[MaskRCNN, list[Spent]]:
+    """Train for some epochs; the model, and what each step took: seconds, and CPU seconds.
 
     Args:
         sizes: shorter and longer side of what the network sees; None: the profile's.
@@ -55,11 +57,11 @@ def train(
         weight_decay=WEIGHT_DECAY,
     )
     steps = torch.optim.lr_scheduler.MultiStepLR(optimizer, [round(n * epochs / EPOCHS) for n in STEPS])
-    seconds: list[float] = []
+    spent: list[Spent] = []
     for epoch in range(epochs):
-        _one_epoch(model, optimizer, loader, warm=epoch == 0, device=device, seconds=seconds)
+        _one_epoch(model, optimizer, loader, warm=epoch == 0, device=device, spent=spent)
         steps.step()
-    return model, seconds
+    return model, spent
 
 
 def _one_epoch(
@@ -69,14 +71,14 @@ def _one_epoch(
     *,
     warm: bool,
     device: torch.device,
-    seconds: list[float],
+    spent: list[Spent],
 ) -> None:
     model.train()
     warmup = None
     if warm and len(loader) > 1:
         length = min(WARMUP, len(loader) - 1)
         warmup = torch.optim.lr_scheduler.LinearLR(optimizer, WARMUP_FACTOR, total_iters=length)
-    began = time.perf_counter()
+    began = clocks()
     for images, targets in loader:
         moved = [{name: value.to(device) for name, value in target.items()} for target in targets]
         found = model([image.to(device) for image in images], moved)
@@ -88,9 +90,14 @@ def _one_epoch(
         optimizer.step()
         if warmup is not None:
             warmup.step()
-        now = time.perf_counter()
-        seconds.append(now - began)
+        now = clocks()
+        spent.append((now[0] - began[0], now[1] - began[1]))
         began = now
+
+
+def clocks() -> Spent:
+    """Two clocks: on the wall, and this process's of the processor."""
+    return time.perf_counter(), time.process_time()
 
 
 def flipped(sample: Sample, index: int, other: Callable[[np.random.Generator], Sample]) -> Sample:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 from pipeline.bench.child import measured
@@ -70,7 +69,10 @@ def measure(plan: Plan) -> dict[str, Any]:
     few = replace(task, train=split(plan, "train", min(plan.images, 8)), rounds=1, sizes=OWN_SIZES)
     large = measured("training, torchvision's way at its own sizes", reference, few)
     theirs = {
-        "seconds_per_image": mean(run["seconds_per_image"] for run in (before, after)),
+        **{
+            name: mean(run[name] for run in (before, after))
+            for name in ("seconds_per_image", "cpu_seconds_per_image")
+        },
         "runs": [before, after],
         "peak_mb": max(run["peak_mb"] for run in (before, after)),
     }
@@ -83,6 +85,7 @@ def measure(plan: Plan) -> dict[str, Any]:
         "reference": theirs,
         "reference_own_sizes": large | {"size": list(OWN_SIZES)},
         "speedup": theirs["seconds_per_image"] / mine["seconds_per_image"],
+        "speedup_cpu": theirs["cpu_seconds_per_image"] / mine["cpu_seconds_per_image"],
     }
 
 
@@ -102,7 +105,8 @@ def _train_ours(task: Task, answer: Path) -> None:
     """One process of it; see ``pipeline.fit`` for the whole, which also validates and writes each epoch."""
     import torch
 
-    from pipeline.distributed import rank
+    from pipeline.bench.reference import clocks
+    from pipeline.distributed import gather, rank
     from pipeline.epoch import train_one_epoch
     from pipeline.state import fresh, restore
     from pipeline.views import View, affordable_views
@@ -113,17 +117,21 @@ def _train_ours(task: Task, answer: Path) -> None:
     learner, resume = restore(start, profile.train, device)
     resume["views"] = affordable_views(learner.model, data, profile.train, device)
     kept: dict[tuple[int, int], View] = {}
-    seconds, marks = list[float](), [time.perf_counter()]
+    seconds, cpu, last = list[float](), list[float](), clocks()
 
     def tick(count: int, loss: float | None) -> None:
-        marks.append(time.perf_counter())
-        seconds.append(marks[-1] - marks[-2])
+        nonlocal last
+        now = clocks()
+        seconds.append(now[0] - last[0])
+        cpu.append(now[1] - last[1])
+        last = now
 
     for epoch in range(start.epochs):
         so_far = replace(start, epoch=epoch, resume=resume)
-        marks.append(time.perf_counter())
+        last = clocks()
         train_one_epoch(learner, data, kept, profile=profile, so_far=so_far, tick=tick)
-    figures = _ours_by_image(seconds, len(data), resume["views"], task)
+    together = [sum(of_step) for of_step in zip(*gather([cpu]), strict=True)]
+    figures = _ours_by_image(seconds, together or cpu, len(data), resume["views"], task)
     if kept:
         figures["kept_mb_each"] = mean(view.bytes() for view in kept.values()) / 2**20
     if task.val is not None:
@@ -133,23 +141,28 @@ def _train_ours(task: Task, answer: Path) -> None:
         answer.write_text(json.dumps(figures))
 
 
-def _ours_by_image(seconds: list[float], images: int, views: int, task: Task) -> dict[str, Any]:
+def _ours_by_image(
+    seconds: list[float], cpu: list[float], images: int, views: int, task: Task
+) -> dict[str, Any]:
     """Seconds an image in rounds that compute their views and in those that have them kept.
 
     ``seconds_per_image`` weighs the two as the profile's whole run does, however few rounds were timed.
     """
     recipe, whole = task.read().train, read_profile(task.profile).train
     steps = -(-images // (recipe.batch_size * recipe.accumulate))
-    computed = seconds[WARM : (views or task.rounds) * steps]
-    kept = seconds[views * steps :] if views else []
-    each, rounds = steps / images, whole.epochs * whole.passes
-    new = mean(computed or seconds) * each
-    old = mean(kept) * each if kept else new
+    rounds = whole.epochs * whole.passes
     share = min(1.0, views / rounds) if views else 1.0
+
+    def by_image(spent: list[float]) -> tuple[float, float | None]:
+        computed, kept = spent[WARM : (views or task.rounds) * steps], spent[views * steps :] if views else []
+        return median(computed or spent) * steps / images, median(kept) * steps / images if kept else None
+
+    (new, old), (cpu_new, cpu_old) = by_image(seconds), by_image(cpu)
     return {
-        "seconds_per_image": share * new + (1 - share) * old,
+        "seconds_per_image": share * new + (1 - share) * (new if old is None else old),
+        "cpu_seconds_per_image": share * cpu_new + (1 - share) * (cpu_new if cpu_old is None else cpu_old),
         "seconds_per_image_computed": new,
-        "seconds_per_image_kept": old if kept else None,
+        "seconds_per_image_kept": old,
         "rounds": task.rounds,
         "profile_rounds": rounds,
         "views": views,
@@ -162,10 +175,13 @@ def reference(task: Task) -> dict[str, Any]:
     from pipeline.bench.reference import train
 
     profile = task.read()
-    model, seconds = train(profile, task.data(task.train), task.rounds, task.sizes)
-    steps = len(seconds) / task.rounds
-    images = len(task.train.pictures())
-    figures: dict[str, Any] = {"seconds_per_image": mean(seconds[WARM:] or seconds) * steps / images}
+    model, spent = train(profile, task.data(task.train), task.rounds, task.sizes)
+    each = len(spent) / task.rounds / len(task.train.pictures())
+    seconds, cpu = zip(*(spent[WARM:] or spent), strict=True)
+    figures: dict[str, Any] = {
+        "seconds_per_image": median(seconds) * each,
+        "cpu_seconds_per_image": median(cpu) * each,
+    }
     if task.val is not None:
         figures |= _judged(model, task, "fp32")
     return figures | {"rounds": task.rounds}
