@@ -45,7 +45,7 @@ MODULES = {
 )
 @click.option("--cores", default=2, show_default=True, help="Cores to keep to; 0: all.")
 @click.option("--frames", default=8, show_default=True, help="Frames timed by stage.")
-@click.option("--images", default=16, show_default=True, help="Images trained on and predicted.")
+@click.option("--images", type=int, help="Images trained on and predicted.  [default: 16, or all there are]")
 @click.option("--rounds", default=12, show_default=True, help="Rounds through them, for our recipe.")
 @click.option(
     "--masks", default="1000,5000", show_default=True, help="Sizes of the sets converted and judged."
@@ -54,7 +54,7 @@ MODULES = {
 @click.option("--model", type=FILE, help="A trained model for inference; without: the untrained start.")
 @click.option("--accuracy", is_flag=True, help="Compare the accuracy of both ways to train too: an hour.")
 @click.option("--seeds", default="0,1", show_default=True, help="Of those trainings.")
-@click.option("--accuracy-images", default=40, show_default=True, help="Images they learn from.")
+@click.option("--accuracy-images", type=int, help="Images they learn from.  [default: 40, or all there are]")
 @click.option("--accuracy-rounds", default=12, show_default=True, help="Rounds through them.")
 @click.option(
     "--publish", type=FOLDER, help="Copy the results there too, as performance.json and PERFORMANCE.md."
@@ -66,30 +66,34 @@ def main(
     only: str,
     cores: int,
     frames: int,
-    images: int,
+    images: int | None,
     rounds: int,
     masks: str,
     annotations: int,
     model: Path | None,
     accuracy: bool,
     seeds: str,
-    accuracy_images: int,
+    accuracy_images: int | None,
     accuracy_rounds: int,
     publish: Path | None,
 ) -> None:
     """Measure speed and memory, each figure beside its reference; write bench.json and PERFORMANCE.md."""
+    from pipeline.config import read_profile
+
+    has = read_profile(profile).splits
+    learn, judge = has.get("train", 0), has.get("val", 0)
     plan = Plan(
         profile=profile,
         people=people,
         out=out,
         frames=frames,
-        images=images,
+        images=min(16, learn) if images is None else images,
         rounds=rounds,
         masks=_numbers("--masks", masks),
         annotations=annotations,
         model=model,
         seeds=_numbers("--seeds", seeds),
-        accuracy_images=accuracy_images,
+        accuracy_images=min(40, learn, judge) if accuracy_images is None else accuracy_images,
         accuracy_rounds=accuracy_rounds,
     )
     _check(plan, cores)
