@@ -26,8 +26,8 @@ def test_the_committed_page_is_that_of_the_committed_json() -> None:
     assert page(results) == text
     for part in results["parts"].values():
         assert part["machine"]["cpu"] in text and part["machine"]["python"] in text
-    results["parts"]["render"]["figures"]["ratio"] = 7.25
-    assert "**7.25 times**" in page(results) and "**no**" in page(results)
+    next(iter(results["parts"].values()))["machine"]["cpu"] = "another processor"
+    assert "another processor" in page(results)
 
 
 def test_a_part_that_was_not_measured_has_no_figure() -> None:
