@@ -59,7 +59,9 @@ def look(
 ) -> tuple[np.ndarray, dict[int, np.ndarray], tuple[Instance, ...]]:
     """Build objects without a hall and render their truth: ids, amodal masks, instances."""
     placed, ids = ids_of(objects, config, assets, scratch, camera)
-    return ids, amodal_of(placed, camera, ids), records.describe(placed, ids, camera, assets, boxes3d=True)
+    # Blender's ray runs within 0.005 pixels of a pixel's middle, so the two can differ at an edge.
+    amodal = {number: alone | (ids == number) for number, alone in amodal_of(placed, camera, ids).items()}
+    return ids, amodal, records.describe(placed, ids, camera, assets, boxes3d=True)
 
 
 def amodal_of(placed: list[Placed], camera: CameraSpec, ids: np.ndarray) -> dict[int, np.ndarray]:
