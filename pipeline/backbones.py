@@ -256,7 +256,7 @@ class LiteConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, D, H / stride, W / stride)."""
-        if not torch.jit.is_scripting():
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             learns = torch.is_grad_enabled() and self.weight.requires_grad
             if learns and self.groups > 1 and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
                 with torch.autocast("cpu", enabled=False):
