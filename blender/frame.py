@@ -113,8 +113,6 @@ def render_frame(workshop: Workshop, frame: int, device: Device, threads: int, s
     light = passes.render_rgb(scratch)
     ids, distance = passes.render_ids(scratch)
     height, width = ids.shape
-    wanted = records.candidates(placed, spec.camera, width, height)
-    amodal = passes.render_amodal(scratch, placed, wanted)
     image = encode_png(expose(light, distance, spec.sensor, frame_rng(config, frame, 1)))
     mask = encode_png(ids)
     arrays = passes.render_arrays(config.render.passes, scratch, distance, spec.camera)
@@ -137,9 +135,7 @@ def render_frame(workshop: Workshop, frame: int, device: Device, threads: int, s
         layout=spec.layout,
         image_sha256=sha256_bytes(image),
         mask_sha256=sha256_bytes(mask),
-        instances=records.describe(
-            placed, ids, amodal, spec.camera, assets, "boxes3d" in config.render.passes
-        ),
+        instances=records.describe(placed, ids, spec.camera, assets, "boxes3d" in config.render.passes),
         arrays_sha256={name: sha256_bytes(data) for name, data in arrays.items()},
     )
     commit_frame(workshop.out, record, image, mask, arrays)

@@ -18,6 +18,9 @@ from blender.scene import CameraSpec
 SENSOR = 36.0
 """Width of Blender's sensor, millimetres: the unit of its focal lengths, without influence on the picture."""
 
+NEAR = 0.02
+"""Metres before the camera from which on it sees anything."""
+
 WIDE = (1.0, 0.0, -0.0915, 0.019)
 """The wide lens: off-axis angle, radians, by powers 1 to 4 of the image radius in focal lengths.
 
@@ -32,10 +35,18 @@ class Lens:
 
     radius: Callable[[Floats], Floats]
     """Image radius, in focal lengths, of rays that many radians off the axis (below pi / 2)."""
+    angle: Callable[[Floats], Floats]
+    """The inverse."""
     set_up: Callable[[Any, float], None]
     """Tells it to Blender's camera data; the focal length is in millimetres."""
     polynomial: tuple[float, ...] = ()
     """For a lens that is a polynomial: the off-axis angle by powers of the radius, from the first."""
+
+
+def _wide_angle(radius: Floats) -> Floats:
+    a, b, c, d = WIDE
+    found: Floats = radius * (a + radius * (b + radius * (c + radius * d)))
+    return found
 
 
 def _wide_radius(angle: Floats) -> Floats:
@@ -43,9 +54,8 @@ def _wide_radius(angle: Floats) -> Floats:
     radius: Floats = 2 * np.tan(np.minimum(angle, 1.6) / 2)
     a, b, c, d = WIDE
     for _ in range(3):
-        value = radius * (a + radius * (b + radius * (c + radius * d)))
         slope = a + radius * (2 * b + radius * (3 * c + radius * 4 * d))
-        radius = radius - (value - angle) / slope
+        radius = radius - (_wide_angle(radius) - angle) / slope
     return radius
 
 
@@ -71,11 +81,20 @@ def _polynomial(data: Any, focal: float, powers: tuple[float, ...]) -> None:
 
 
 LENSES = {
-    "perspective": Lens(np.tan, _perspective),
-    "wide": Lens(_wide_radius, lambda data, focal: _polynomial(data, focal, WIDE), WIDE),
-    "equisolid": Lens(lambda angle: 2 * np.sin(angle / 2), _equisolid),
+    "perspective": Lens(np.tan, np.arctan, _perspective),
+    "wide": Lens(_wide_radius, _wide_angle, lambda data, focal: _polynomial(data, focal, WIDE), WIDE),
+    "equisolid": Lens(
+        lambda angle: 2 * np.sin(angle / 2),
+        lambda radius: 2 * np.arcsin(np.minimum(radius / 2, 1)),
+        _equisolid,
+    ),
     # Blender's own equidistant panorama stretches to the picture's shape; the polynomial does not.
-    "equidistant": Lens(lambda angle: angle, lambda data, focal: _polynomial(data, focal, (1.0,)), (1.0,)),
+    "equidistant": Lens(
+        lambda angle: angle,
+        lambda radius: radius,
+        lambda data, focal: _polynomial(data, focal, (1.0,)),
+        (1.0,),
+    ),
 }
 """Lens name -> its projection. The straight lens, a wide one with barrel distortion, two fisheyes."""
 

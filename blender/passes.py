@@ -1,8 +1,8 @@
-"""Render a built scene: linear RGB, exact instance ids, amodal extents, optional arrays."""
+"""Render a built scene: linear RGB, exact instance ids, optional arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -13,13 +13,6 @@ import numpy as np
 
 from blender.lens import camera_axes
 from blender.scene import CameraSpec
-from blender.stage import Placed
-
-Window = tuple[int, int, int, int]
-"""Left, top, right and bottom of a part of the frame, pixels."""
-
-MARGIN = 3
-"""Pixels about an object's window: its silhouette may run a little outside its corners."""
 
 
 def render_rgb(scratch: Path) -> np.ndarray:
@@ -35,91 +28,6 @@ def render_ids(scratch: Path) -> tuple[np.ndarray, np.ndarray]:
     with _emitting(_id_material()):
         pixels = render_linear(scratch / "ids.exr")
     return _ids(pixels), pixels[..., 1]
-
-
-def render_amodal(scratch: Path, placed: list[Placed], wanted: dict[int, Window]) -> dict[int, np.ndarray]:
-    """For each wanted id, the pixels it would cover alone, (H, W) bool.
-
-    Objects whose windows lie apart are rendered together, and only what is in their windows. A lens may
-    bend an object out of the window of its corners: one that reaches the rim is rendered again, whole.
-    """
-    scene = bpy.context.scene
-    frame = (0, 0, scene.render.resolution_x, scene.render.resolution_y)
-    objects = {item.object.pass_index: item.object for item in placed if item.object.pass_index in wanted}
-    found: dict[int, np.ndarray] = {}
-
-    def together(group: dict[int, Window]) -> None:
-        for number in group:
-            objects[number].visible_camera = True
-        with _border(_around(group.values()), frame):
-            ids = _ids(render_linear(scratch / "ids.exr"))
-        for number, window in group.items():
-            objects[number].visible_camera = False
-            found[number] = ids == number
-            if window != frame and _reaches_rim(found[number], window):
-                together({number: frame})
-
-    with _emitting(_id_material()):
-        for item in placed:
-            item.object.visible_camera = False
-        for group in _apart({number: _grown(window, frame) for number, window in wanted.items()}):
-            together(group)
-        for item in placed:
-            item.object.visible_camera = True
-    return found
-
-
-def _grown(window: Window, frame: Window) -> Window:
-    """A window with a margin, within the frame."""
-    left, top, right, bottom = window
-    return (
-        max(left - MARGIN, frame[0]), max(top - MARGIN, frame[1]),
-        min(right + MARGIN, frame[2]), min(bottom + MARGIN, frame[3]),
-    )  # fmt: skip
-
-
-def _apart(windows: dict[int, Window]) -> list[dict[int, Window]]:
-    """Share out windows among groups within which none meets another; the first group that fits."""
-    groups: list[dict[int, Window]] = []
-    for number, (left, top, right, bottom) in windows.items():
-        for group in groups:
-            if all(
-                right <= x0 or x1 <= left or bottom <= y0 or y1 <= top for x0, y0, x1, y1 in group.values()
-            ):
-                break
-        else:
-            group = {}
-            groups.append(group)
-        group[number] = (left, top, right, bottom)
-    return groups
-
-
-def _around(windows: Iterable[Window]) -> Window:
-    lefts, tops, rights, bottoms = zip(*windows, strict=True)
-    return min(lefts), min(tops), max(rights), max(bottoms)
-
-
-def _reaches_rim(shown: np.ndarray, window: Window) -> bool:
-    """Does what is shown, (H, W) bool, touch a side of its window that is not the frame's, or lie beyond?"""
-    height, width = shown.shape
-    inner = np.zeros_like(shown)
-    left, top, right, bottom = window
-    inner[top + (top > 0) : bottom - (bottom < height), left + (left > 0) : right - (right < width)] = True
-    return bool((shown & ~inner).any())
-
-
-@contextmanager
-def _border(window: Window, frame: Window) -> Iterator[None]:
-    """Render only a window; the rest of the picture stays empty."""
-    render = bpy.context.scene.render
-    _, _, width, height = frame
-    render.use_border = window != frame
-    render.border_min_x, render.border_max_x = window[0] / width, window[2] / width
-    render.border_min_y, render.border_max_y = 1 - window[3] / height, 1 - window[1] / height
-    try:
-        yield
-    finally:
-        render.use_border = False
 
 
 def render_arrays(

@@ -10,8 +10,8 @@ from blender.contract import Box3d, Instance
 from blender.lens import camera_axes, project
 from blender.mesh import Floats
 from blender.objects import Assets, kind
-from blender.passes import Window
 from blender.scene import CameraSpec, ObjectSpec
+from blender.silhouette import silhouette
 from blender.stage import Placed, to_world
 
 SKIN, LIMB = 0.03, 0.18
@@ -19,35 +19,14 @@ SKIN, LIMB = 0.03, 0.18
 times the joint's depth below its skin, at most LIMB: a hip lies deep, an eye does not; a head is 0.2 m."""
 
 
-def candidates(placed: list[Placed], camera: CameraSpec, width: int, height: int) -> dict[int, Window]:
-    """Where each labelled object may show, by its id; those that lie outside the frame are left out.
-
-    The window is that of its projected corners; all of the frame if some of it lies behind the camera.
-    """
-    found = {}
-    for item in placed:
-        if item.spec.category:
-            pixels, depth = project(item.vertices, camera, width, height)
-            ahead = pixels[depth > 0.02]
-            if len(ahead) and (ahead.max(0) >= 0).all() and (ahead.min(0) <= [width, height]).all():
-                left, top = np.floor(ahead.min(0)).clip(0).astype(int)
-                right, bottom = np.ceil(ahead.max(0)).clip(max=[width, height]).astype(int)
-                whole = len(ahead) < len(pixels)
-                found[int(item.object.pass_index)] = (
-                    (0, 0, width, height) if whole else (int(left), int(top), int(right), int(bottom))
-                )
-    return found
-
-
 def describe(
     placed: list[Placed],
     ids: np.ndarray,
-    amodal: dict[int, np.ndarray],
     camera: CameraSpec,
     assets: Assets,
     boxes3d: bool = False,
 ) -> tuple[Instance, ...]:
-    """The instances of a frame; ``ids`` is (H, W) uint16, ``amodal`` maps id to (H, W) bool."""
+    """The instances of a frame, whose ids are (H, W) uint16."""
     height, width = ids.shape
     counts = np.bincount(ids.ravel())
     instances = []
@@ -56,9 +35,9 @@ def describe(
             continue
         number = int(item.object.pass_index)
         visible = int(counts[number]) if number < len(counts) else 0
-        # A pixel's middle can see the object in one pass and just miss it in the other only by
-        # rounding; visible is a subset of amodal by definition.
-        whole = int((amodal[number] | (ids == number)).sum()) if number in amodal else visible
+        # A ray can just meet an edge here and miss it there by rounding; visible is part of amodal.
+        alone = silhouette(item.vertices, item.triangles, camera, width, height)
+        whole = int((alone | (ids == number)).sum())
         pixels, depth = project(item.vertices, camera, width, height)
         outside = (depth <= 0.02) | (pixels < 0).any(1) | (pixels > [width, height]).any(1)
         distance = np.linalg.norm(item.vertices - np.asarray(camera.position), axis=1).min()

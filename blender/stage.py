@@ -12,8 +12,8 @@ import numpy as np
 
 from blender.config import Config
 from blender.contract import canonical_json
-from blender.lens import LENSES, SENSOR, camera_axes, focal_length
-from blender.materials import shader
+from blender.lens import LENSES, NEAR, SENSOR, camera_axes, focal_length
+from blender.materials import SHADERS, shader
 from blender.mesh import Floats, Part
 from blender.objects import Assets, kind
 from blender.scene import CameraSpec, LampSpec, ObjectSpec, SceneSpec
@@ -40,7 +40,7 @@ class Placed:
 
 def build_scene(spec: SceneSpec, config: Config, assets: Assets) -> list[Placed]:
     """Empty Blender and build the scene; labelled objects get ids 1..N in order."""
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    _empty()
     scene = bpy.context.scene
     meshes: dict[bytes, tuple[Any, Floats, np.ndarray]] = {}
     placed, number = [], 0
@@ -61,6 +61,28 @@ def build_scene(spec: SceneSpec, config: Config, assets: Assets) -> list[Placed]
     _camera(scene, spec.camera)
     _cycles(scene, config)
     return placed
+
+
+def _empty() -> None:
+    """Go back to factory settings and an empty scene, the shaders ready.
+
+    bpy's own call for that, and making the shaders, would be a quarter of the building. So both are done once
+    a process, and kept in a file that Blender removes at its end.
+
+    Raises:
+        OSError: that file cannot be written.
+    """
+    path = Path(bpy.app.tempdir) / "empty.blend"
+    if not path.is_file():
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        path = Path(bpy.app.tempdir) / path.name  # that may have moved
+        for surface in SHADERS:
+            shader(surface).use_fake_user = True
+        try:
+            bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, check_existing=False)
+        except RuntimeError as error:
+            raise OSError(28, f"Blender could not write its file: {str(error).strip()}", str(path)) from None
+    bpy.ops.wm.open_mainfile(filepath=str(path), load_ui=False, use_scripts=False)
 
 
 def to_world(points: Floats, item: ObjectSpec) -> Floats:
@@ -96,16 +118,17 @@ def _mesh(parts: list[Part], name: str) -> tuple[Any, Floats, np.ndarray]:
     counts = np.where(faces[:, 3] < 0, 3, 4).astype(np.int32)
     loops = faces.ravel()[faces.ravel() >= 0].astype(np.int32)
     mesh.vertices.add(len(vertices))
-    mesh.vertices.foreach_set("co", vertices.astype(np.float32).ravel())
     mesh.loops.add(len(loops))
-    mesh.loops.foreach_set("vertex_index", loops)
     mesh.polygons.add(len(counts))
+    # Straight into Blender's arrays: the properties of the same meaning copy value by value.
+    mesh.attributes["position"].data.foreach_set("vector", vertices.astype(np.float32).ravel())
+    mesh.attributes[".corner_vert"].data.foreach_set("value", loops)
     mesh.polygons.foreach_set("loop_start", np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int32))
     kinds = list(dict.fromkeys(p.material.kind for p in parts))
     slots = np.repeat([kinds.index(p.material.kind) for p in parts], [len(p.faces) for p in parts])
-    mesh.polygons.foreach_set("material_index", slots.astype(np.int32))
+    _face_values(mesh, "material_index", "INT", slots.astype(np.int32))
     smooth = np.concatenate([np.zeros(len(p.faces), bool) if p.smooth is None else p.smooth for p in parts])
-    mesh.polygons.foreach_set("use_smooth", smooth)
+    _face_values(mesh, "sharp_face", "BOOLEAN", ~smooth)
     attribute = mesh.attributes.new("paint", "FLOAT_COLOR", "FACE")
     attribute.data.foreach_set("color", np.concatenate([_paint(p) for p in parts]).astype(np.float32).ravel())
     for surface in kinds:
@@ -113,6 +136,11 @@ def _mesh(parts: list[Part], name: str) -> tuple[Any, Floats, np.ndarray]:
     mesh.update(calc_edges=True)
     second = faces[faces[:, 3] >= 0][:, [0, 2, 3]]
     return mesh, vertices, np.concatenate([faces[:, :3], second])
+
+
+def _face_values(mesh: Any, name: str, kind: str, values: np.ndarray) -> None:
+    """Give every face of a mesh a value, (F,)."""
+    mesh.attributes.new(name, kind, "FACE").data.foreach_set("value", values)
 
 
 def _paint(part: Part) -> Floats:
@@ -173,7 +201,7 @@ def _camera(scene: Any, camera: CameraSpec) -> None:
     import mathutils
 
     data = bpy.data.cameras.new("camera")
-    data.sensor_fit, data.sensor_width, data.clip_start, data.clip_end = "HORIZONTAL", SENSOR, 0.02, 500.0
+    data.sensor_fit, data.sensor_width, data.clip_start, data.clip_end = "HORIZONTAL", SENSOR, NEAR, 500.0
     LENSES[camera.lens].set_up(data, SENSOR * focal_length(camera.lens, camera.fov))
     thing = bpy.data.objects.new("camera", data)
     matrix = np.eye(4)

@@ -10,7 +10,8 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's own name)
-from timm.layers import Conv2dSame, freeze_batch_norm_2d
+from timm.layers import freeze_batch_norm_2d
+from timm.models.efficientnet import EfficientNetFeatures
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
@@ -64,20 +65,69 @@ class TimmFPN(nn.Module):
         return pyramid(self, taps(self, x))
 
 
-def taps(backbone: Any, x: Tensor) -> dict[str, Tensor]:
-    """What a backbone's body gives its feature pyramid for images (B, 3, H, W): all that is frozen."""
+def chains(backbone: Any) -> list[list[nn.Module]]:
+    """A body's modules in the order they are called, a list for each of the four stages.
+
+    Empty if the body isn't such a chain, or is compiled as a whole: then it is called as a whole.
+    """
+    body = backbone.body
+    if isinstance(body, EfficientNetFeatures):
+        blocks = [(f"blocks.{name}", block) for name, block in body.blocks.named_children()]
+        steps, ends = [("conv_stem", body.conv_stem), ("bn1", body.bn1), *blocks], backbone.ends
+    else:
+        steps, ends = list(body.named_children()), list(getattr(body, "return_layers", ()))
+    cuts = [1 + i for i, (name, _) in enumerate(steps) if name in ends]
+    if len(cuts) != len(STRIDES) or getattr(body, "_compiled_call_impl", None) is not None:
+        return []
+    return [[m for _, m in steps[a:b]] for a, b in zip([0, *cuts], cuts, strict=False)]
+
+
+def frozen_stages(backbone: Any) -> int:
+    """How many of the body's first stages learn nothing, 0 to 4; of one that isn't a chain, all or none."""
+    if not any(p.requires_grad for p in backbone.body.parameters()):
+        return len(STRIDES)
+    for number, chain in enumerate(chains(backbone)):
+        if any(p.requires_grad for module in chain for p in module.parameters()):
+            return number
+    return 0
+
+
+def taps(backbone: Any, x: Tensor, stages: int = len(STRIDES)) -> dict[str, Tensor]:
+    """What a body's first stages, or all of them, make of images (B, 3, H, W): maps "0", "1" ..."""
+    if stages < len(STRIDES):
+        return _along(chains(backbone)[:stages], x, {})
     found = backbone.body(x)
-    if not isinstance(backbone, TimmFPN):
+    if isinstance(backbone, TimmFPN):
+        return {str(i): tap for i, tap in enumerate(found)}
+    return dict(found)
+
+
+def deeper(backbone: Any, x: Tensor, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The body's maps, given those of its first stages, or the images (B, 3, H, W) if there are none."""
+    if not found:
+        return taps(backbone, x)
+    if len(found) == len(STRIDES):
         return dict(found)
-    if backbone.rows_last:
-        found = [tap.permute(0, 3, 1, 2) for tap in found]
-    if backbone.std is not None:
-        found = [tap / std for tap, std in zip(found, backbone.std, strict=True)]
-    return {str(i): tap for i, tap in enumerate(found)}
+    return _along(chains(backbone)[len(found) :], found[str(len(found) - 1)], found)
+
+
+def _along(stages: list[list[nn.Module]], x: Tensor, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Send a map through stages; give those ``found`` before and theirs."""
+    maps = dict(found)
+    for stage in stages:
+        for module in stage:
+            x = module(x)
+        maps[str(len(maps))] = x
+    return maps
 
 
 def pyramid(backbone: Any, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The rest of ``backbone(x)``, from ``taps(backbone, x)``."""
+    if isinstance(backbone, TimmFPN):
+        if backbone.rows_last:
+            found = {k: tap.permute(0, 3, 1, 2) for k, tap in found.items()}
+        if backbone.std is not None:
+            found = {k: tap / std for (k, tap), std in zip(found.items(), backbone.std, strict=True)}
     levels: dict[str, Tensor] = backbone.fpn(OrderedDict(found))
     return levels
 
@@ -88,7 +138,7 @@ def pyramid(backbone: Any, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def lite2_body() -> nn.Module:
     """EfficientNet-Lite2 with its BatchNorm folded away: taps of 24, 48, 120, 352 channels."""
     body = timm.create_model("tf_efficientnet_lite2", features_only=True, out_indices=(1, 2, 3, 4))
-    return pad_weights(fold_batch_norm(body))
+    return lite_convolutions(fold_batch_norm(body))
 
 
 def timm_body(name: str, state: dict[str, Tensor] | None = None, *, pretrained: bool = False) -> nn.Module:
@@ -193,22 +243,34 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
     return module
 
 
-class SameConv(nn.Conv2d):
-    """TensorFlow's SAME convolution at stride 2, for maps of even size: torchvision pads images to 32.
+class LiteConv(nn.Conv2d):
+    """A convolution of timm's EfficientNet-Lite, made faster on a CPU.
 
-    SAME pads one pixel more behind than before. timm pads the map, which copies it: a quarter of the body's
-    time on a CPU. Here the kernel gets a leading row and column of zeros, and the padding is symmetric.
+    TensorFlow's SAME padding at stride 2, for maps of even size (torchvision pads images to 32), is one pixel
+    more behind than before. timm pads the map, which copies it: a quarter of the body's time. Here the kernel
+    gets a leading row and column of zeros, and the padding is symmetric.
+
+    oneDNN's gradient of a depthwise kernel takes ten times as long in bf16 as in float32, 70 % of a step in
+    which the last two stages learn: a depthwise kernel that learns is applied in float32.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, D, H / 2, W / 2)."""
-        kernel = F.pad(self.weight, (1, 0, 1, 0))
+        """Map (B, C, H, W) to (B, D, H / stride, W / stride)."""
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            learns = torch.is_grad_enabled() and self.weight.requires_grad
+            if learns and self.groups > 1 and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+                with torch.autocast("cpu", enabled=False):
+                    return self._convolve(x.float())
+        return self._convolve(x)
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        kernel = F.pad(self.weight, (1, 0, 1, 0)) if self.stride[0] == 2 else self.weight
         return F.conv2d(x, kernel, self.bias, self.stride, self.kernel_size[0] // 2, 1, self.groups)
 
 
-def pad_weights(module: nn.Module) -> nn.Module:
-    """Turn every convolution of timm's that pads its input into ``SameConv``, in place."""
+def lite_convolutions(module: nn.Module) -> nn.Module:
+    """Turn every convolution of timm's EfficientNet-Lite into ``LiteConv``, in place."""
     for child in module.modules():
-        if isinstance(child, Conv2dSame):
-            child.__class__ = SameConv
+        if isinstance(child, nn.Conv2d):
+            child.__class__ = LiteConv
     return module

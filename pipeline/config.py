@@ -166,8 +166,8 @@ class TrainConfig:
             raise ValueError(f"trainable, unfreeze and lr_factors must name some of: {', '.join(PARTS)}")
         if min([1, *self.unfreeze.values()]) < 1 or min([0, *self.lr_factors.values()]) < 0:
             raise ValueError("unfreeze counts epochs from 1, and lr_factors must be at least 0")
-        if self.cache_features and any(part.startswith("stage") for part in ever):
-            raise ValueError("cache_features needs a frozen backbone: leave the stages out of trainable")
+        if self.cache_features and "stage1" in ever:
+            raise ValueError("cache_features needs a frozen stage1: leave it out of trainable and unfreeze")
 
     def _check_pictures(self) -> None:
         shares = (

@@ -1,7 +1,7 @@
-"""Views of training images, as augmented, and what the frozen body makes of them.
+"""Views of training images, as augmented, and what the frozen part of the body makes of them.
 
-The body is a third of a training step and always answers the same view with the same features: kept, they
-need not be computed again.
+The body is a third of a training step, and what is frozen of it always answers the same view with the same
+features: kept, they need not be computed again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.image_list import ImageList
 
 from pipeline.augment import augmentation
-from pipeline.backbones import pyramid, taps
+from pipeline.backbones import chains, deeper, frozen_stages, pyramid, taps
 from pipeline.config import TrainConfig
 from pipeline.dataset import CocoDataset
 from pipeline.targets import Target
@@ -23,12 +23,12 @@ from pipeline.targets import Target
 
 @dataclass(frozen=True)
 class View:
-    """A few images on their way through the model, behind its body."""
+    """A few images on their way through the model, behind what is frozen of its body."""
 
+    images: Tensor
+    """Padded: (B, 3, H, W); without data (on the "meta" device) where some of the body is frozen."""
     features: dict[str, Tensor]
-    """The body's, (B, C, h, w) each."""
-    shape: tuple[int, ...]
-    """Of the padded images: (B, 3, H, W)."""
+    """The frozen stages', (B, C, h, w) each."""
     sizes: list[tuple[int, int]]
     """Height and width of each image, without the padding."""
     targets: list[Target]
@@ -41,18 +41,22 @@ class View:
 
 
 def see(model: MaskRCNN, images: list[Tensor], targets: list[Target]) -> View:
-    """Resize and pad images (3, H, W) with their targets, and send them through the body."""
+    """Resize and pad images (3, H, W) with their targets, and send them through the frozen stages."""
     padded, resized = model.transform(images, targets)
-    frozen = not any(p.requires_grad for p in model.backbone.body.parameters())
-    with torch.no_grad() if frozen else torch.enable_grad():
-        features = taps(model.backbone, padded.tensors)
-    return View(features, tuple(padded.tensors.shape), padded.image_sizes, resized)
+    frozen = frozen_stages(model.backbone)
+    if not frozen:
+        return View(padded.tensors, {}, padded.image_sizes, resized)
+    with torch.no_grad():
+        features = taps(model.backbone, padded.tensors, frozen)
+    return View(padded.tensors.to("meta"), features, padded.image_sizes, resized)
 
 
 def losses(model: MaskRCNN, view: View) -> dict[str, Tensor]:
     """What ``model(images, targets)`` gives in training, from the view on."""
-    images = ImageList(torch.empty(view.shape, device="meta"), view.sizes)  # only its shape is asked for
-    levels = pyramid(model.backbone, view.features)
+    frozen = frozen_stages(model.backbone)  # fewer than when the view was seen, if some thawed since
+    found = {name: tap for name, tap in view.features.items() if int(name) < frozen}
+    images = ImageList(view.images, view.sizes)
+    levels = pyramid(model.backbone, deeper(model.backbone, view.images, found))
     targets = [dict(target) for target in view.targets]
     proposals, found = model.rpn(images, levels, targets)
     _, more = model.roi_heads(levels, proposals, view.sizes, targets)
@@ -64,9 +68,13 @@ def affordable_views(
 ) -> int:
     """How many views of each image to keep: as wanted, or what half of the machine's memory holds.
 
-    On a GPU none: there, the body costs little and memory is dear.
+    On a GPU none: there, the body costs little and memory is dear. None either where a stage learns, or will,
+    of a body that can't be cut at it.
     """
     if not config.cache_features or device.type != "cpu" or not len(train_set):
+        return 0
+    thaws = any(part.startswith("stage") for part in (*config.trainable, *config.unfreeze))
+    if thaws and not chains(model.backbone):
         return 0
     image, target = train_set.transformed(augmentation(config, 0, 0))[0]
     each = see(model.train(), [image], [target]).bytes() * len(train_set)

@@ -13,7 +13,7 @@ from timm.layers import Conv2dSame
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn_resnet50_fpn
 from torchvision.ops import FrozenBatchNorm2d
 
-from pipeline.backbones import FrozenBatchNorm, pad_weights
+from pipeline.backbones import FrozenBatchNorm, lite_convolutions
 from pipeline.checkpoint import Checkpoint, load_model, save_checkpoint
 from pipeline.config import ModelConfig, TrainConfig, UserError
 from pipeline.dataset import CocoDataset, collate_fn
@@ -283,7 +283,7 @@ def test_padding_the_kernel_is_padding_the_map() -> None:
     x = torch.rand(1, 3, 96, 160)
     with torch.no_grad():
         wanted = body(x)
-        found = pad_weights(body)(x)
+        found = lite_convolutions(body)(x)
     assert not any(isinstance(m, Conv2dSame) for m in body.modules())
     for a, b in zip(wanted, found, strict=True):
         assert torch.allclose(a, b, atol=1e-5)

@@ -13,7 +13,7 @@ from torch import nn
 from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 from torchvision.ops import FrozenBatchNorm2d
 
-from pipeline.backbones import stages_of, timm_body
+from pipeline.backbones import chains, deeper, frozen_stages, stages_of, taps, timm_body
 from pipeline.config import PARTS, ModelConfig, TrainConfig, UserError
 from pipeline.dataset import CocoDataset, collate_fn
 from pipeline.freezing import learning_parts, parameter_groups, parts_of, set_trainable, trainable
@@ -160,6 +160,42 @@ def test_rates_by_part_and_no_decay_on_vectors() -> None:
     assert any(name.endswith("norm.bias") for name, _ in trainable(model)), "LayerNorm learns with its stage"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_body_goes_on_from_its_frozen_stages(name: str) -> None:
+    torch.manual_seed(0)
+    model = build_model(name, 3, SMALL)
+    backbone, image = model.backbone, torch.rand(1, 3, 96, 96)
+    for parts, count in ((("fpn",), 4), (("stage4",), 3), (("stage4", "stage3"), 2), (("stage1",), 0)):
+        set_trainable(model, parts)
+        frozen = count if chains(backbone) or count == 4 else 0
+        assert frozen_stages(backbone) == frozen
+        with torch.no_grad():
+            found = taps(backbone, image, frozen) if frozen else {}
+        assert len(found) == frozen
+        maps, whole = deeper(backbone, image, found), taps(backbone, image)
+        assert maps.keys() == whole.keys()
+        learning = [p for n, p in trainable(model) if n.startswith("backbone.body.")]
+        for key, wanted in whole.items():
+            assert torch.allclose(maps[key], wanted, rtol=1e-3, atol=1e-4 * wanted.abs().max().item())
+        if not learning:
+            continue
+        one, other = (
+            torch.autograd.grad(sum(m.square().mean() for m in some.values()), learning, allow_unused=True)
+            for some in (maps, whole)
+        )
+        for a, b in zip(one, other, strict=True):
+            assert (a is None) == (b is None)
+            assert a is None or (a - b).norm() <= 0.01 * b.norm() + 1e-9
+
+
+def test_which_bodies_are_chains() -> None:
+    cut = {name for name in NAMES if chains(build_model(name, 3, SMALL).backbone)}
+    assert cut == set(NAMES) - {"timm/mobilenetv3_small_050"}, "which gives its maps through hooks"
+    backbone = build_model(COCO, 3, SMALL).backbone
+    backbone.body.compile()
+    assert not chains(backbone), "a compiled body is called as a whole"
+
+
 def test_parts_thaw_at_their_epoch() -> None:
     config = TrainConfig(trainable=("heads",), unfreeze={"fpn": 2, "stage4": 4})
     assert [learning_parts(config, epoch) for epoch in range(4)] == [
@@ -168,7 +204,7 @@ def test_parts_thaw_at_their_epoch() -> None:
     for wrong in (
         {"unfreeze": {"stage5": 2}},
         {"unfreeze": {"fpn": 0}},
-        {"unfreeze": {"stage4": 2}, "cache_features": 1},
+        {"unfreeze": {"stage1": 2}, "cache_features": 1},
         {"lr_factors": {"neck": 1.0}},
         {"lr_factors": {"fpn": -1.0}},
     ):

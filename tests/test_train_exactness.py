@@ -93,7 +93,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "accumulate": 2,
         "clip_grad_norm": 0.0,
     },
-    "kept features": {"cache_features": 3, "passes": 2, "patience": 9, "ema": 0.9},
+    "kept features": {"cache_features": 3, "passes": 2, "patience": 9, "ema": 0.9, "unfreeze": {"stage4": 2}},
     "fp16": {"precision": "fp16"},
 }
 

@@ -23,6 +23,7 @@ from blender.objects.pallet_truck.tiller import hand_tiller
 from blender.png import encode_png
 from blender.render import frame_scene
 from blender.scene import CameraSpec, ObjectSpec, SceneSpec
+from blender.silhouette import silhouette
 from blender.stage import Placed, build_scene
 from tests.conftest import ROOT
 from tests.painter import CAMERA, EYE, FOCAL, HEIGHT, WIDTH, Solid, behind_boxes, certain, solid, to_pixels
@@ -58,9 +59,18 @@ def look(
 ) -> tuple[np.ndarray, dict[int, np.ndarray], tuple[Instance, ...]]:
     """Build objects without a hall and render their truth: ids, amodal masks, instances."""
     placed, ids = ids_of(objects, config, assets, scratch, camera)
-    wanted = records.candidates(placed, camera, config.render.width, config.render.height)
-    amodal = passes.render_amodal(scratch, placed, wanted)
-    return ids, amodal, records.describe(placed, ids, amodal, camera, assets, boxes3d=True)
+    # Blender's ray runs within 0.005 pixels of a pixel's middle, so the two can differ at an edge.
+    amodal = {number: alone | (ids == number) for number, alone in amodal_of(placed, camera, ids).items()}
+    return ids, amodal, records.describe(placed, ids, camera, assets, boxes3d=True)
+
+
+def amodal_of(placed: list[Placed], camera: CameraSpec, ids: np.ndarray) -> dict[int, np.ndarray]:
+    height, width = ids.shape
+    return {
+        item.object.pass_index: silhouette(item.vertices, item.triangles, camera, width, height)
+        for item in placed
+        if item.spec.category
+    }
 
 
 def ids_of(
@@ -303,6 +313,22 @@ def test_parts_of_one_object_are_one_instance(config: Config, tmp_path: Path) ->
     assert [i.visible_pixels for i in instances] == [200] * 3
 
 
+@pytest.mark.parametrize("lens", LENSES)
+def test_amodal_extents_are_what_blender_shows_of_an_object_alone(
+    lens: str, config: Config, people: Assets, trucks: Any, tmp_path: Path
+) -> None:
+    """Far, near, at the rim, and about the camera: partly behind it, with faces that cross its near plane."""
+    camera = replace(CAMERA, lens=lens, fov=np.radians(110), pitch=-0.35, roll=0.2)
+    shown = 0
+    for place in [(6.0, 1.0), (1.5, 0.2), (2.2, 2.4), (0.1, 0.4), (-0.5, 0.0), (-3.0, 0.0)]:
+        for item in (truck(trucks, (*place, 0.0), 0.4), person(people, *place, yaw=1.0)):
+            placed, ids = ids_of([item], config, people, tmp_path, camera)
+            alone = amodal_of(placed, camera, ids)[1]
+            assert (alone != (ids == 1)).sum() <= 1 + alone.sum() / 2000, (place, item.builder)
+            shown += int(alone.sum())
+    assert shown > 12_000
+
+
 @pytest.mark.slow
 def test_ids_are_those_given_and_visible_is_part_of_amodal_in_200_frames(
     tiny_profile: Path, people: Assets, tmp_path: Path
@@ -313,15 +339,13 @@ def test_ids_are_those_given_and_visible_is_part_of_amodal_in_200_frames(
         placed = build_scene(spec, config, people)
         use_device(Device("CPU"), 1)
         ids, _ = passes.render_ids(tmp_path)
-        height, width = ids.shape
         given = {item.object.pass_index for item in placed if item.spec.category}
         found = set(np.unique(ids).tolist()) - {0}
         assert found <= given, frame
-        amodal = passes.render_amodal(
-            tmp_path, placed, records.candidates(placed, spec.camera, width, height)
-        )
+        amodal = amodal_of(placed, spec.camera, ids)
         for number in found:
-            assert not ((ids == number) & ~amodal[number]).any(), (frame, number)
+            covered = ids == number
+            assert (covered & ~amodal[number]).sum() <= 1 + covered.sum() / 5000, (frame, number)
         seen += len(found)
     assert seen > 300
 

@@ -7,6 +7,7 @@ Usual makes: bays 2.7 m wide for three EUR pallets, frames 1.1 m deep, uprights 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ STEELS: dict[str, Colour] = {
     "red": (0.5, 0.05, 0.02),
 }
 DEPTH, BAY, POST = 1.1, 2.7, 0.1
+STOCK = 8
+"""Different loads in racks of a kind, height and wear. Those on the floor are all different."""
 OVERHANG = 0.07
 """How far loads stand out at the front and the back, metres."""
 
@@ -190,19 +193,26 @@ def _places(params: dict[str, Any], rng: np.random.Generator, bay: int, level: i
         if rng.random() > share:
             continue
         kind = pick(_LOADS, rng)
-        load = {
-            "load": kind,
-            "stack": max(1, min(8, int(room / pallet.HEIGHT))) if kind == "stack" else 1,
-            "load_height": room * rng.uniform(0.35, 1.0),
-            "wrapped": kind in pallet.WRAPPED and rng.random() < 0.2,
-            "wear": float(rng.choice([0.3, 0.6])),
-            "seed": int(rng.integers(2**31)),
-        }
+        load = _load(
+            kind,
+            stack=max(1, min(8, int(room / pallet.HEIGHT))) if kind == "stack" else 1,
+            decimetres=round(10 * room * rng.uniform(0.35, 1.0)),
+            wrapped=bool(kind in pallet.WRAPPED and rng.random() < 0.2),
+            wear=float(rng.choice([0.3, 0.6])),
+            seed=int(rng.integers(STOCK)),
+        )
         x = _bay_start(params, bay) + 0.05 + (place + 0.5) * (BAY - 0.1) / 3
         spot = (x, DEPTH / 2 + rng.normal(0.0, 0.012), level * params["pitch"])
         turn = np.pi / 2 + float(np.clip(rng.normal(0, 0.01), -0.02, 0.02))
-        parts += move(pallet.build(load, _NO_ASSETS), spot, turn)
+        parts += move(load, spot, turn)
     return parts
+
+
+@lru_cache(maxsize=2048)
+def _load(kind: str, *, stack: int, decimetres: int, wrapped: bool, wear: float, seed: int) -> list[Part]:
+    """A loaded pallet, kept: a hall holds dozens, and making them anew was a fifth of a scene's building."""
+    params = {"load": kind, "stack": stack, "load_height": decimetres / 10, "wrapped": wrapped}
+    return pallet.build({**params, "wear": wear, "seed": seed}, _NO_ASSETS)
 
 
 _LOADS = {
