@@ -107,11 +107,14 @@ def _in_this_process(workshop: Workshop, options: argparse.Namespace, sweeps: li
     progress = Progress("bench render", total, quiet=options.quiet)
 
     def ours(frame: int, config: Config) -> Seconds:
-        with watch.stage("whole"):
+        with watch.stage("rest"):  # what no other stage counts
             render_frame(replace(workshop, config=config), frame, device, options.threads, folder)
         if frame:
             progress.advance()
-        return watch.take()
+        taken = watch.take()
+        whole = sum(seconds for name, seconds in taken.items() if " " not in name)
+        cpu = sum(seconds for name, seconds in taken.items() if name.endswith(" cpu"))
+        return {**taken, "whole": whole, "whole cpu": cpu}
 
     def cycles(frame: int) -> Seconds:
         _cycles_alone(workshop, frame, watch, lambda: use_device(device, options.threads))
@@ -168,10 +171,9 @@ def _summary(pairs: list[list[Seconds]]) -> Row:
     stages, plain = mean([mine for mine, _ in pairs]), mean([theirs for _, theirs in pairs])
     denoise = max(0.0, plain["plain trace"] - plain["bare trace"])
     whole = stages["whole"]
-    named = sum(seconds for stage, seconds in stages.items() if stage != "whole" and " " not in stage)
     return {
         "frames": len(pairs),
-        "seconds": {**stages, "rest": whole - named},
+        "seconds": stages,
         "cycles": {
             "whole": plain["plain"],
             "whole cpu": plain["plain cpu"],

@@ -17,17 +17,16 @@ STAGES = {
     "blender.device.use_device": "device",
     "blender.passes.render_rgb": "rgb",
     "blender.passes.render_ids": "ids",
-    "blender.passes.render_amodal": "amodal",
     "blender.passes.render_arrays": "arrays",
-    "blender.records.candidates": "records",
+    "blender.records.silhouette": "amodal",
     "blender.records.describe": "records",
     "blender.frame.expose": "sensor",
     "blender.frame.encode_png": "files",
     "blender.frame.commit_frame": "files",
 }
-"""Where ``render_frame`` finds each function, and the stage that its time counts for."""
+"""Where ``render_frame`` and ``describe`` find each function, and the stage that its time counts for."""
 
-RENDERING = ("rgb", "ids", "amodal", "arrays")
+RENDERING = ("rgb", "ids", "arrays")
 """The stages that call Cycles. Each is also split into "sync" (from the call of Blender's renderer to the
 first sample: scene, shaders, BVH), "trace" (from there to "Finished": samples and denoising) and "read" (the
 rest: Blender writes its image, we read it)."""
@@ -40,6 +39,7 @@ class Stopwatch:
         """Nothing is timed yet; see ``attached``."""
         self._seconds = defaultdict[str, float](float)
         self._stage, self._phase, self._since = "", "", 0.0
+        self._inner = 0.0, 0.0
 
     def take(self) -> dict[str, float]:
         """Give the seconds since the last call, by stage; "rgb cpu" is the processor's, of all threads.
@@ -54,15 +54,17 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count what happens inside for stage ``name``."""
-        outer, began, computed = self._stage, time.perf_counter(), time.process_time()
-        self._stage = name
+        """Count what happens inside for stage ``name``; stages within it count for themselves alone."""
+        outer, before = self._stage, self._inner
+        began, computed = time.perf_counter(), time.process_time()
+        self._stage, self._inner = name, (0.0, 0.0)
         try:
             yield
         finally:
-            self._seconds[name] += time.perf_counter() - began
-            self._seconds[f"{name} cpu"] += time.process_time() - computed
-            self._stage = outer
+            wall, cpu = time.perf_counter() - began, time.process_time() - computed
+            self._seconds[name] += wall - self._inner[0]
+            self._seconds[f"{name} cpu"] += cpu - self._inner[1]
+            self._stage, self._inner = outer, (before[0] + wall, before[1] + cpu)
 
     @contextmanager
     def attached(self) -> Iterator[None]:

@@ -21,7 +21,12 @@ from tests.conftest import ROOT, run
 
 
 def test_the_committed_page_is_that_of_the_committed_json() -> None:
-    results = json.loads((ROOT / "docs" / "performance.json").read_bytes())
+    file = ROOT / "docs" / "performance.json"
+    if not file.exists():
+        pytest.skip(
+            "not measured yet: make bench BENCH='--publish docs', on a machine that does nothing else"
+        )
+    results = json.loads(file.read_bytes())
     text = (ROOT / "docs" / "PERFORMANCE.md").read_text()
     assert page(results) == text
     for part in results["parts"].values():
@@ -110,7 +115,7 @@ def test_a_tiny_render_is_taken_apart(tiny_profile: Path, tiny_people: Path, tmp
     assert sum(seconds[name] for name in seconds if " " not in name and name != "whole") == pytest.approx(
         whole
     )
-    for stage in ("rgb", "ids", "amodal"):
+    for stage in ("rgb", "ids"):
         phases = [seconds[f"{stage} {phase}"] for phase in ("sync", "trace", "read")]
         assert min(phases) > 0 and sum(phases) == pytest.approx(seconds[stage])
     assert found["ratio"] == pytest.approx(whole / found["cycles"]["whole"])
