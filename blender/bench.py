@@ -169,7 +169,8 @@ def _cycles_alone(workshop: Workshop, frame: int, watch: Any, set_device: Callab
 def _summary(pairs: list[list[Seconds]]) -> Row:
     """Means over the frames, each ours and Cycles alone; ``ratio`` is the sum of ours over that of Cycles."""
     stages, plain = mean([mine for mine, _ in pairs]), mean([theirs for _, theirs in pairs])
-    denoise = max(0.0, plain["plain trace"] - plain["bare trace"])
+    # By the processor's clock, because the two were not rendered at the same time.
+    samples = min(1.0, plain["bare trace-cpu"] / plain["plain trace-cpu"])
     whole = stages["whole"]
     return {
         "frames": len(pairs),
@@ -178,12 +179,12 @@ def _summary(pairs: list[list[Seconds]]) -> Row:
             "whole": plain["plain"],
             "whole cpu": plain["plain cpu"],
             "sync": plain["plain sync"],
-            "trace": plain["plain trace"] - denoise,
-            "denoise": denoise,
+            "trace": samples * plain["plain trace"],
+            "denoise": (1 - samples) * plain["plain trace"],
             "read": plain["plain read"],
         },
         "images_per_minute": 60 / whole,
-        "traced_share": (stages["rgb trace"] - denoise) / whole,
+        "traced_share": samples * stages["rgb trace"] / whole,
         "traced_and_denoised_share": stages["rgb trace"] / whole,
         "ratio": whole / plain["plain"],
         "ratio_cpu": stages["whole cpu"] / plain["plain cpu"],

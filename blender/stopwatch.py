@@ -38,13 +38,14 @@ class Stopwatch:
     def __init__(self) -> None:
         """Nothing is timed yet; see ``attached``."""
         self._seconds = defaultdict[str, float](float)
-        self._stage, self._phase, self._since = "", "", 0.0
-        self._inner = 0.0, 0.0
+        self._stage, self._phase = "", ""
+        self._since = self._inner = 0.0, 0.0
 
     def take(self) -> dict[str, float]:
         """Give the seconds since the last call, by stage; "rgb cpu" is the processor's, of all threads.
 
-        "rgb sync", "rgb trace" and "rgb read" are its phases, see ``RENDERING``.
+        "rgb sync", "rgb trace" and "rgb read" are its phases, see ``RENDERING``; "rgb trace-cpu" is again the
+        processor's.
         """
         taken, self._seconds = self._seconds, defaultdict[str, float](float)
         for stage in (*RENDERING, "plain", "bare"):
@@ -90,8 +91,7 @@ class Stopwatch:
         """Follow Cycles' own status lines, which come through a handler as they are printed."""
 
         def began(*_: Any) -> None:
-            self._since = time.perf_counter()
-            self._phase = "sync"
+            self._since, self._phase = (time.perf_counter(), time.process_time()), "sync"
 
         def heard(status: Any, *_: Any) -> None:
             last = str(status).rpartition("| ")[2]
@@ -109,6 +109,7 @@ class Stopwatch:
             stack.callback(handlers.remove, handler)
 
     def _lap(self, phase: str) -> None:
-        now = time.perf_counter()
-        self._seconds[f"{self._stage} {self._phase}"] += now - self._since
+        now = time.perf_counter(), time.process_time()
+        self._seconds[f"{self._stage} {self._phase}"] += now[0] - self._since[0]
+        self._seconds[f"{self._stage} {self._phase}-cpu"] += now[1] - self._since[1]
         self._since, self._phase = now, phase
