@@ -30,6 +30,9 @@ MODULES = {
 }
 """Part to the module of this package that measures it."""
 
+FORMAT = 1
+"""Of bench.json; goes up when figures change their names."""
+
 
 @click.group(
     cls=Group,
@@ -138,11 +141,13 @@ def rounded(value: Any) -> Any:
 
 
 def _earlier(file: Path) -> dict[str, Any]:
+    """The parts of an earlier run; none if there was none, or if it named its figures otherwise."""
+    nothing: dict[str, Any] = {"format": FORMAT, "parts": {}}
     try:
         table = json.loads(file.read_bytes())
-        return table if isinstance(table.get("parts"), dict) else {"parts": {}}
-    except (OSError, ValueError, AttributeError):
-        return {"parts": {}}
+    except (OSError, ValueError):
+        return nothing
+    return table if isinstance(table, dict) and table.get("format") == FORMAT else nothing
 
 
 def _parts(only: str) -> list[str]:
