@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from PIL import Image
 from shapes import CLASSES, SIZE, rle, write_split, write_table
 
-from blender.contract import _host
+from blender.contract.files import _host
 from pipeline import fit, state
 from pipeline.checkpoint import load_checkpoint
 from pipeline.cli import main
