@@ -55,7 +55,7 @@ train: coco ## Fine-tune Mask R-CNN on the renders
 
 evaluate: train ## COCO AP on the held-out renders
 	@$(TOOL) evaluate $(RUN)/model.pt --annotations $(RUN)/test/annotations.json --images $(RUN)/test/images \
-	  --out $(RUN)/evaluation $(addprefix --baseline ,$(BASELINE))
+	  --profile $(SETTINGS) --out $(RUN)/evaluation $(addprefix --baseline ,$(BASELINE))
 
 report: evaluate ## One HTML page about the run
 	@$(TOOL) report --profile $(SETTINGS) $(RUN)

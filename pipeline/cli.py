@@ -175,7 +175,12 @@ def train(
 @click.option("--annotations", type=FILE, required=True, help="COCO instances file.")
 @click.option("--images", type=FOLDER, required=True, help="Folder of the images it names.")
 @click.option("--out", type=FOLDER, help="Gets metrics.json and predictions.json.")
-@click.option("--bootstrap", default=200, show_default=True, help="Resamples for 95 % intervals; 0: none.")
+@click.option("--profile", type=FILE, help="The run's TOML file, for the [evaluate] table.")
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(min=0),
+    help="Resamples for 95 % intervals; 0: none.  [default: the profile's, or 200]",
+)
 @EXTRA
 @MAP
 @click.option(
@@ -186,15 +191,19 @@ def evaluate(
     annotations: Path,
     images: Path,
     out: Path | None,
-    bootstrap: int,
+    profile: Path | None,
+    bootstrap: int | None,
     extra: tuple[str, ...],
     mapping: tuple[str, ...],
     baseline: str | None,
 ) -> None:
     """Print COCO box and mask AP of MODEL on any COCO file and image folder, or several."""
+    from pipeline.config import EvaluateConfig, read_profile
     from pipeline.evaluate import evaluate as run
     from pipeline.mixing import parse_sets
 
+    if bootstrap is None:
+        bootstrap = (read_profile(profile).evaluate if profile else EvaluateConfig()).bootstrap
     run(model, annotations, images, out, bootstrap, parse_sets(annotations, images, extra, mapping), baseline)
 
 

@@ -56,8 +56,6 @@ def evaluate(
     Raises:
         UserError: a file is missing or unusable, or model and file share no class.
     """
-    if bootstrap < 0:
-        raise UserError("--bootstrap must not be negative")
     sets = sets or (ExtraSet(str(annotations), str(images)),)
     mixed = _mix(sets)
     dataset = mixed.dataset
