@@ -198,6 +198,10 @@ class EvaluateConfig:
     gallery: int = 6
     """Best and worst predictions, and mistakes of each kind, shown in the report."""
 
+    def __post_init__(self) -> None:
+        if min(self.bootstrap, self.gallery) < 0:
+            raise ValueError("bootstrap and gallery must be at least 0")
+
 
 @dataclass(frozen=True)
 class Profile:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 from synthetic import write_tiny_model
@@ -20,15 +18,6 @@ from pipeline.coco import encode_mask
 from pipeline.draw import IGNORED, Overlay, class_colour, draw_overlays
 from pipeline.image_files import read_rgb
 from pipeline.predict import find_pictures
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny tensors are slower on two threads that share their cores with other work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

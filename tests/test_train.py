@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import training
 from shapes import CLASSES, write_split, write_table
+from training import write_splits
 
 from pipeline import fit
 from pipeline.checkpoint import Checkpoint, load_checkpoint, load_model
-from pipeline.config import ModelConfig, Profile, TrainConfig, UserError
+from pipeline.config import Profile, TrainConfig, UserError
 from pipeline.dataset import CocoDataset, collate_fn
 from pipeline.epoch import shuffled
 from pipeline.inference import predict_array, predict_coco
@@ -25,25 +27,12 @@ from pipeline.recipe import choose_precision, schedule, seed_of
 from pipeline.train import OUTPUTS, train
 from pipeline.views import affordable_views, losses, see
 
-PROFILE = Profile(
-    name="test",
-    seed=0,
-    classes=CLASSES,
-    splits={},
-    model=ModelConfig(weights="embedded", min_size=96, max_size=96, detections_per_img=8),
-    train=TrainConfig(
-        trainable=("heads", "fpn"), epochs=2, batch_size=2, box_batch_size_per_image=32, precision="fp32",
-        ema=0.5, processes=1,
-    ),
-)  # fmt: skip
+PROFILE = training.with_train(epochs=2)
 
 
 @pytest.fixture(scope="module")
 def splits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("splits")
-    write_split(folder / "train", 5, seed=1)
-    write_split(folder / "val", 2, seed=2)
-    return folder / "train", folder / "val"
+    return write_splits(tmp_path_factory.mktemp("splits"), train=5)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +43,7 @@ def trained(splits: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory)
 
 
 def with_train(**changes: object) -> Profile:
-    return dataclasses.replace(PROFILE, train=dataclasses.replace(PROFILE.train, **changes))
+    return training.with_train(PROFILE, **changes)
 
 
 def same_weights(first: Checkpoint, second: Checkpoint) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,42 +15,31 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import training
 from click.testing import CliRunner
 from PIL import Image
-from shapes import CLASSES, SIZE, rle, write_split, write_table
+from shapes import SIZE, rle, write_split, write_table
+from training import write_splits
 
-from blender.contract import _host
+from blender.contract.files import _host
 from pipeline import fit, state
 from pipeline.checkpoint import load_checkpoint
 from pipeline.cli import main
-from pipeline.config import ModelConfig, Profile, TrainConfig, UserError
+from pipeline.config import Profile, TrainConfig, UserError
 from pipeline.guards import memory_guard
 from pipeline.train import train
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[1]
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
-PROFILE = Profile(
-    name="test",
-    seed=0,
-    classes=CLASSES,
-    splits={},
-    model=ModelConfig(weights="embedded", min_size=96, max_size=96, detections_per_img=8),
-    train=TrainConfig(
-        epochs=4, box_batch_size_per_image=16, precision="fp32", ema=0.5, processes=1, pictures=1
-    ),
-)
+PROFILE = training.with_train(epochs=4, pictures=1)
 
 
 @pytest.fixture(scope="module")
 def splits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("splits")
-    write_split(folder / "train", 4, seed=1)
-    write_split(folder / "val", 2, seed=2)
-    return folder / "train", folder / "val"
+    return write_splits(tmp_path_factory.mktemp("splits"))
 
 
 def with_train(**changes: Any) -> Profile:
-    return dataclasses.replace(PROFILE, train=dataclasses.replace(PROFILE.train, **changes))
+    return training.with_train(PROFILE, **changes)
 
 
 def bytes_of(out: Path) -> dict[str, bytes]:
@@ -123,30 +111,11 @@ def test_two_and_two_epochs_are_four(
 # ------------------------------------------------------------------------------ SIGKILL
 
 
-TOML = f"""
-name = "test"
-seed = 0
-classes = {json.dumps(CLASSES)}
-splits = {{ train = 4, val = 2 }}
-model = {{ weights = "embedded", min_size = 96, max_size = 96, detections_per_img = 8 }}
-[train]
-epochs = 3
-box_batch_size_per_image = 16
-precision = "fp32"
-ema = 0.5
-processes = 1
-pictures = 1
-"""
-
-
 def start(splits: tuple[Path, Path], out: Path) -> subprocess.Popen[bytes]:
-    profile = out.with_suffix(".toml")
-    profile.write_text(TOML)
-    command = ["-m", "pipeline", "train", "--profile", str(profile), "--train", str(splits[0])]
+    command = training.train_command(splits, out, "epochs = 3\nprocesses = 1\npictures = 1\n")
     return subprocess.Popen(
-        [sys.executable, *command, "--val", str(splits[1]), "--out", str(out)],
-        cwd=ROOT, env=ONE_THREAD, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +176,7 @@ def test_a_kill_while_a_checkpoint_is_written_never_costs_the_one_before(tmp_pat
 
     write_tiny_model(path)
     for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", SAVE, str(path)], cwd=ROOT, env=ONE_THREAD)
+        process = subprocess.Popen([sys.executable, "-c", SAVE, str(path)], cwd=ROOT)
         deadline = time.monotonic() + 60
         while (written := load_checkpoint(path)).epoch < epoch + 2:  # whole at every look
             assert process.poll() is None and time.monotonic() < deadline
