@@ -18,7 +18,7 @@ SPLITS := train val test
 THERE := $(addprefix --scheduler ,$(SCHEDULER))
 
 .DEFAULT_GOAL := help
-.PHONY: help all setup check people render coco train evaluate report preview test test-slow lint format doctor golden check-golden clean
+.PHONY: help all setup check people render coco train evaluate report preview test test-slow lint format doctor golden check-golden bench clean
 .NOTPARALLEL:
 
 help: ## This list
@@ -75,6 +75,9 @@ check-golden: $(READY) ## Render the golden frames and compare them with those i
 golden: $(READY) ## Renew the golden frames, after raising RENDER_VERSION
 	@$(TOOL) people --profile tests/golden/golden.toml --out build/golden/people
 	@$(PY) -m tests.golden.compare --people build/golden/people --out build/golden/golden --renew
+
+bench: people ## Speed and memory beside references, in build/bench/; BENCH="--only render" for a part
+	@$(PY) -m pipeline.bench --profile $(SETTINGS) --people $(RUN)/people --out build/bench $(BENCH)
 
 test: $(READY) ## The tests that run within minutes
 	@$(PY) -m pytest -m "not slow" --numprocesses $(TEST_JOBS) --dist loadfile

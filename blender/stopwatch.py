@@ -1,0 +1,112 @@
+"""Where a frame's seconds go: the functions that ``render_frame`` calls, and what Cycles says meanwhile."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import bpy
+
+STAGES = {
+    "blender.frame.frame_scene": "layout",
+    "blender.stage.build_scene": "build",
+    "blender.device.use_device": "device",
+    "blender.passes.render_rgb": "rgb",
+    "blender.passes.render_ids": "ids",
+    "blender.passes.render_amodal": "amodal",
+    "blender.passes.render_arrays": "arrays",
+    "blender.records.candidates": "records",
+    "blender.records.describe": "records",
+    "blender.frame.expose": "sensor",
+    "blender.frame.encode_png": "files",
+    "blender.frame.commit_frame": "files",
+}
+"""Where ``render_frame`` finds each function, and the stage that its time counts for."""
+
+RENDERING = ("rgb", "ids", "amodal", "arrays")
+"""The stages that call Cycles. Each is also split into "sync" (from the call of Blender's renderer to the
+first sample: scene, shaders, BVH), "trace" (from there to "Finished": samples and denoising) and "read" (the
+rest: Blender writes its image, we read it)."""
+
+
+class Stopwatch:
+    """Seconds by stage since the last ``take``."""
+
+    def __init__(self) -> None:
+        """Nothing is timed yet; see ``attached``."""
+        self._seconds = defaultdict[str, float](float)
+        self._stage, self._phase, self._since = "", "", 0.0
+
+    def take(self) -> dict[str, float]:
+        """Give the seconds since the last call, by stage; "rgb cpu" is the processor's, of all threads.
+
+        "rgb sync", "rgb trace" and "rgb read" are its phases, see ``RENDERING``.
+        """
+        taken, self._seconds = self._seconds, defaultdict[str, float](float)
+        for stage in (*RENDERING, "plain", "bare"):
+            if f"{stage} sync" in taken:
+                taken[f"{stage} read"] = taken[stage] - taken[f"{stage} sync"] - taken[f"{stage} trace"]
+        return dict(taken)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count what happens inside for stage ``name``."""
+        outer, began, computed = self._stage, time.perf_counter(), time.process_time()
+        self._stage = name
+        try:
+            yield
+        finally:
+            self._seconds[name] += time.perf_counter() - began
+            self._seconds[f"{name} cpu"] += time.process_time() - computed
+            self._stage = outer
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Time the stages of every frame that is rendered meanwhile."""
+        with ExitStack() as stack:
+            for place, name in STAGES.items():
+                module = importlib.import_module(place.rpartition(".")[0])
+                attribute = place.rpartition(".")[2]
+                function = getattr(module, attribute)
+                stack.callback(setattr, module, attribute, function)
+                setattr(module, attribute, self._timed(name, function))
+            self._listen(stack)
+            yield
+
+    def _timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*arguments: Any, **options: Any) -> Any:
+            with self.stage(name):
+                return function(*arguments, **options)
+
+        return timed
+
+    def _listen(self, stack: ExitStack) -> None:
+        """Follow Cycles' own status lines, which come through a handler as they are printed."""
+
+        def began(*_: Any) -> None:
+            self._since = time.perf_counter()
+            self._phase = "sync"
+
+        def heard(status: Any, *_: Any) -> None:
+            last = str(status).rpartition("| ")[2]
+            if self._phase == "sync" and last.startswith("Sample"):
+                self._lap("trace")
+            elif self._phase == "trace" and last.startswith("Finished"):
+                self._lap("")
+
+        for handlers, handler in (
+            (bpy.app.handlers.render_init, began),
+            (bpy.app.handlers.render_stats, heard),
+        ):
+            bpy.app.handlers.persistent(handler)  # or a scene's clearing would take it away
+            handlers.append(handler)
+            stack.callback(handlers.remove, handler)
+
+    def _lap(self, phase: str) -> None:
+        now = time.perf_counter()
+        self._seconds[f"{self._stage} {self._phase}"] += now - self._since
+        self._since, self._phase = now, phase
