@@ -17,17 +17,16 @@ STAGES = {
     "blender.device.use_device": "device",
     "blender.passes.render_rgb": "rgb",
     "blender.passes.render_ids": "ids",
-    "blender.passes.render_amodal": "amodal",
     "blender.passes.render_arrays": "arrays",
-    "blender.records.candidates": "records",
     "blender.records.describe": "records",
+    "blender.records.silhouette": "amodal",
     "blender.frame.expose": "sensor",
     "blender.frame.encode_png": "files",
     "blender.frame.commit_frame": "files",
 }
 """Where ``render_frame`` finds each function, and the stage that its time counts for."""
 
-RENDERING = ("rgb", "ids", "amodal", "arrays")
+RENDERING = ("rgb", "ids", "arrays")
 """The stages that call Cycles. Each is also split into "sync" (from the call of Blender's renderer to the
 first sample: scene, shaders, BVH), "trace" (from there to "Finished": samples and denoising) and "read" (the
 rest: Blender writes its image, we read it)."""
@@ -60,8 +59,11 @@ class Stopwatch:
         try:
             yield
         finally:
-            self._seconds[name] += time.perf_counter() - began
-            self._seconds[f"{name} cpu"] += time.process_time() - computed
+            passed, used = time.perf_counter() - began, time.process_time() - computed
+            for stage, sign in ((name, 1), (outer, -1)):
+                if stage == name or stage in STAGES.values():  # one within another counts for itself alone
+                    self._seconds[stage] += sign * passed
+                    self._seconds[f"{stage} cpu"] += sign * used
             self._stage = outer
 
     @contextmanager

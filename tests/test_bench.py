@@ -110,7 +110,7 @@ def test_a_tiny_render_is_taken_apart(tiny_profile: Path, tiny_people: Path, tmp
     assert sum(seconds[name] for name in seconds if " " not in name and name != "whole") == pytest.approx(
         whole
     )
-    for stage in ("rgb", "ids", "amodal"):
+    for stage in ("rgb", "ids"):
         phases = [seconds[f"{stage} {phase}"] for phase in ("sync", "trace", "read")]
         assert min(phases) > 0 and sum(phases) == pytest.approx(seconds[stage])
     assert found["ratio"] == pytest.approx(whole / found["cycles"]["whole"])
