@@ -280,17 +280,24 @@ def test_the_rate_warms_up_and_falls_to_one_percent() -> None:
     assert max(schedule(step, 8, TrainConfig(warmup_iterations=1000)) for step in range(8)) == 1
 
 
-def test_a_start_that_detects_needs_fewer_epochs(
+def test_a_start_that_detects_has_a_recipe_of_its_own(
     trained: Path, splits: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """A checkpoint of the same classes goes on with its predictors, for ``pretrained_epochs``."""
+    """A checkpoint of the same classes goes on with its predictors: fewer epochs, fewer parts."""
     model = dataclasses.replace(PROFILE.model, weights=str(trained / "model.pt"))
-    profile = dataclasses.replace(with_train(epochs=5, pretrained_epochs=1, lr=1e-12), model=model)
+    profile = dataclasses.replace(
+        with_train(epochs=5, pretrained_epochs=1, pretrained_trainable=("heads",), lr=1e-12), model=model
+    )
     train(profile, *splits, tmp_path)
     first, second = load_checkpoint(trained / "model.pt"), load_checkpoint(tmp_path / "last.pt")
     assert (second.epoch, second.epochs, second.start["kind"]) == (1, 1, "checkpoint")
     key = "roi_heads.box_predictor.cls_score.weight"
     assert torch.allclose(first.state[key], second.state[key], atol=1e-6)
+    learnt = load_checkpoint(trained / "last.pt").resume, second.resume
+    assert [any(n.startswith("backbone.fpn.") for n in one["weights"]) for one in learnt if one] == [
+        True,
+        False,
+    ]
 
 
 def test_seeds_and_precision() -> None:
