@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from pipeline.judge import judge
 from pipeline.matching import with_rle
 from pipeline.mixing import Mix, check_targets, describe_extra, mix, only
 from pipeline.out_dir import claim_out_dir
+from pipeline.predictions import Prediction, rounded, to_coco
 from pipeline.stamp import is_current, write_stamp
 from pipeline.tables import format_evaluation
 
@@ -95,20 +98,23 @@ def _measure(
     """Predict and judge: the figures, and the COCO results they rest on."""
     from pipeline.baseline import find_baseline, worth  # torch: only now is it needed
     from pipeline.checkpoint import load_model
+    from pipeline.inference import predict_array
 
     model, checkpoint = load_model(model_path)
     check_targets(sets, checkpoint.classes)
     dataset = mixed.dataset
-    shared, notes = _shared_classes(checkpoint.classes, dataset["categories"], sets[0].annotations)
+    shared, notes = shared_classes(checkpoint.classes, dataset["categories"], sets[0].annotations)
     notes = describe_extra(mixed, sets, checkpoint.classes) + notes
     other = find_baseline(baseline, checkpoint, notes) if baseline else None
-    results, seconds = _predict(model, dataset["images"], paths, _label_ids(checkpoint.classes, shared))
+    labels = label_ids(checkpoint.classes, shared)
+    results, seconds = predict_set(partial(predict_array, model), dataset["images"], paths, labels)
     dataset = with_rle(only(dataset, shared.values()))
     metrics = judge(dataset, results, bootstrap, checkpoint.score_threshold)
     comparison = None
     if other is not None:
-        label_ids = {label: shared[name] for name, label in other.labels.items() if name in shared}
-        theirs, _ = _predict(other.model, dataset["images"], paths, label_ids, "baseline")
+        labels = {label: shared[name] for name, label in other.labels.items() if name in shared}
+        find = partial(predict_array, other.model)
+        theirs, _ = predict_set(find, dataset["images"], paths, labels, "baseline")
         comparison = worth(other, dataset, results, theirs, bootstrap)
     metrics |= {
         "model": checkpoint.model,
@@ -154,10 +160,14 @@ def _inputs(
     }
 
 
-def _shared_classes(
+def shared_classes(
     classes: tuple[str, ...], categories: list[dict[str, Any]], annotations: str
 ) -> tuple[dict[str, int], list[str]]:
-    """Classes that both know, with the file's ids, and a note for each that only one knows."""
+    """Classes that both know, with the file's ids, and a note for each that only one knows.
+
+    Raises:
+        UserError: there is none; ``annotations`` names the file.
+    """
     ids = {c["name"]: int(c["id"]) for c in categories}
     shared = {name: ids[name] for name in classes if name in ids}
     if not shared:
@@ -170,29 +180,34 @@ def _shared_classes(
     return shared, notes
 
 
-def _label_ids(classes: tuple[str, ...], shared: dict[str, int]) -> dict[int, int]:
+def label_ids(classes: tuple[str, ...], shared: dict[str, int]) -> dict[int, int]:
+    """The model's labels, from 1, to the file's category ids."""
     return {label: shared[name] for label, name in enumerate(classes, start=1) if name in shared}
 
 
-def _predict(
-    model: Any,
+def predict_set(
+    find: Callable[[np.ndarray], Prediction],
     images: list[dict[str, Any]],
     paths: dict[int, Path],
-    label_ids: dict[int, int],
+    labels: dict[int, int],
     title: str = "evaluate",
 ) -> tuple[list[dict[str, Any]], list[float]]:
-    """COCO results of all images, and the seconds that each took the model."""
-    from pipeline.inference import predict_array, rounded, to_coco
+    """COCO results of all images, and the seconds that each took the model.
 
+    Args:
+        find: pixels (H, W, 3) uint8 to what is in them.
+        paths: of the images, by id.
+        labels: the model's label to the file's category id.
+    """
     results: list[dict[str, Any]] = []
     seconds = []
     with click.progressbar(images, label=title, show_pos=True, file=sys.stderr) as bar:
         for image in bar:
             pixels = read_rgb(paths[image["id"]], (image["width"], image["height"]))
             began = time.perf_counter()
-            found = predict_array(model, pixels)
+            found = find(pixels)
             seconds.append(time.perf_counter() - began)
-            results += [rounded(result) for result in to_coco(found, image["id"], label_ids)]
+            results += [rounded(result) for result in to_coco(found, image["id"], labels)]
     return results, seconds
 
 
