@@ -206,6 +206,17 @@ class SameConv(nn.Conv2d):
         return F.conv2d(x, kernel, self.bias, self.stride, self.kernel_size[0] // 2, 1, self.groups)
 
 
+def plain_convs(module: nn.Module) -> nn.Module:
+    """Turn every ``SameConv`` into torch's own with the larger kernel, in place: for tracers."""
+    for child in module.modules():
+        if isinstance(child, SameConv):
+            child.padding = (child.kernel_size[0] // 2,) * 2
+            child.kernel_size = (child.kernel_size[0] + 1,) * 2
+            child.weight = nn.Parameter(F.pad(child.weight.detach(), (1, 0, 1, 0)))
+            child.__class__ = nn.Conv2d
+    return module
+
+
 def pad_weights(module: nn.Module) -> nn.Module:
     """Turn every convolution of timm's that pads its input into ``SameConv``, in place."""
     for child in module.modules():

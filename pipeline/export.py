@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -117,6 +118,8 @@ def to_onnx(model: MaskRCNN, facts: Facts, name: str) -> tuple[bytes, Exported]:
     detector, stream = TunableDetector(plain_detector(model)).eval(), io.BytesIO()
     example = (_example(), torch.tensor(facts.min_box_score))
     found = {output: {0: "objects"} for output in OUTPUTS}
+    # On a failure it would print the whole network.
+    getattr(torch._C, "_jit_set_onnx_log_enabled", lambda on: None)(False)
     with _quiet(), _network_faults(facts.model, "ONNX"), torch.no_grad():
         torch.onnx.export(
             detector,
@@ -149,12 +152,13 @@ def quantised(data: bytes, exported: Exported, name: str) -> tuple[bytes, Export
     return data, parse_onnx(data, name)
 
 
-def _finished(proto: object, facts: Facts) -> bytes:
+def _finished(proto: Any, facts: Facts) -> bytes:
+    """An ONNX model's bytes, with what travels with it."""
     onnx = need("onnx", "export", "--format onnx")
-    del proto.metadata_props[:]  # type: ignore[attr-defined]
+    del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, {KEY: facts.json()})
-    proto.producer_name, proto.producer_version = "transpalette", facts.version  # type: ignore[attr-defined]
-    return seal_onnx(proto.SerializeToString())  # type: ignore[attr-defined]
+    proto.producer_name, proto.producer_version = "transpalette", facts.version
+    return seal_onnx(proto.SerializeToString())
 
 
 def to_torchscript(model: MaskRCNN, facts: Facts, name: str) -> tuple[bytes, Exported]:

@@ -11,6 +11,7 @@ import dataclasses
 import io
 import json
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,7 +188,9 @@ def parse_torchscript(data: bytes, name: str) -> Exported:
     check_seal(data, name, "a file of 'transpalette export'", _CURE)
     extra = {EXTRA_FILE: ""}
     try:
-        module = torch.jit.load(io.BytesIO(data), map_location="cpu", _extra_files=extra)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that torch.jit is deprecated
+            module = torch.jit.load(io.BytesIO(data), map_location="cpu", _extra_files=extra)
     except (RuntimeError, ValueError) as error:
         raise UserError(f"{name}: not a TorchScript model: {_line(error)}") from None
     text = extra[EXTRA_FILE]

@@ -27,7 +27,7 @@ from pipeline.exported import KEY, READERS, parse_onnx, seal_onnx
 from pipeline.parity import check_parity
 from pipeline.predictions import Prediction
 from pipeline.segmenter import Segmenter
-from tests.conftest import ROOT
+from tests.conftest import run
 
 SIZES = [(60, 90), (96, 96), (131, 50), (240, 321)]
 
@@ -46,9 +46,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("export")
     write_tiny_model(path / "model.pt")
     for kind in ("onnx", "torchscript"):
-        run = export(path / "model.pt", path / f"model.{kind}")
-        assert run.exit_code == 0, run.output
-        assert "as its checkpoint: " in run.output
+        done = export(path / "model.pt", path / f"model.{kind}")
+        assert done.exit_code == 0, done.output
+        assert "as its checkpoint: " in done.output
     assert sorted(p.name for p in path.iterdir()) == ["model.onnx", "model.pt", "model.torchscript"]
     return path
 
@@ -124,33 +124,32 @@ def test_a_difference_is_measured_and_nothing_is_kept(
         lambda *_: (data, parse_onnx(data, "other.onnx")),
     )
     write_tiny_model(tmp_path / "model.pt", state=model.state_dict())
-    run = export(tmp_path / "model.pt", tmp_path / "other.onnx")
-    assert run.exit_code == 2 and "nothing is kept" in run.output
+    done = export(tmp_path / "model.pt", tmp_path / "other.onnx")
+    assert done.exit_code == 2 and "nothing is kept" in done.output
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
 
 
-def test_predict_works_without_torch(folder: Path, tmp_path: Path) -> None:
-    for number, pixels in enumerate(pictures()):
-        (tmp_path / "in").mkdir(exist_ok=True)
-        Image.fromarray(pixels).save(tmp_path / "in" / f"{number}.png")
+def without_torch(*words: object) -> subprocess.CompletedProcess[str]:
+    """Run the tool where torch, and whatever else an .onnx file needs not, cannot be imported."""
     code = (
         "import sys\n"
         "for name in ('torch', 'torchvision', 'timm', 'onnx', 'av'): sys.modules[name] = None\n"
         "from pipeline.cli import main\n"
         "main(sys.argv[1:], standalone_mode=False)\n"
     )
+    return run("-c", code, *words)
+
+
+def test_predict_works_without_torch(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number, pixels in enumerate(pictures()):
+        Image.fromarray(pixels).save(tmp_path / "in" / f"{number}.png")
     results = {}
-    for kind in ("onnx", "pt", "torchscript"):
+    for kind in ("pt", "torchscript", "onnx"):
         out = tmp_path / kind
         words = ["predict", folder / f"model.{kind}", tmp_path / "in", "--out", out, "--threshold", "0.01"]
         if kind == "onnx":
-            done = subprocess.run(
-                [sys.executable, "-c", code, *map(str, words)],
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            done = without_torch(*words)
             assert done.returncode == 0, done.stderr
         else:
             assert CliRunner().invoke(main, list(map(str, words))).exit_code == 0
@@ -161,10 +160,7 @@ def test_predict_works_without_torch(folder: Path, tmp_path: Path) -> None:
         for ours, theirs in zip(results["pt"], results[kind], strict=True):
             assert ours["bbox"] == pytest.approx(theirs["bbox"], abs=0.2)
             assert (ours["image_id"], ours["category_id"]) == (theirs["image_id"], theirs["category_id"])
-    done = subprocess.run(
-        [sys.executable, "-c", code, "predict", folder / "model.torchscript", tmp_path / "in", "--out", tmp_path],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = without_torch("predict", folder / "model.torchscript", tmp_path / "in", "--out", tmp_path)
     assert done.returncode == 2 and done.stderr.startswith("error: ") and "needs torch" in done.stderr
 
 
@@ -227,9 +223,9 @@ def test_evil_onnx_files_end_in_one_line(folder: Path, tmp_path: Path, case: str
         "--threshold",
         "0",
     ]
-    run = CliRunner().invoke(main, list(map(str, words)))
-    assert run.exit_code == (1 if case == "classes of another model" else 2), run.output
-    (line,) = [line for line in run.output.splitlines() if line.startswith("error: ")]
+    done = CliRunner().invoke(main, list(map(str, words)))
+    assert done.exit_code == (1 if case == "classes of another model" else 2), done.output
+    (line,) = [line for line in done.output.splitlines() if line.startswith("error: ")]
     assert "x.onnx" in line and says in line
 
 
@@ -260,16 +256,18 @@ def test_mistakes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     )
     assert "known: onnx, torchscript" in export(model, tmp_path / "a.tflite").output
     for more in ([], ["--images", folder]):
-        run = export(model, tmp_path / "a.onnx", "--int8", *more)
-        assert run.exit_code == 2 and "--annotations FILE and --images DIR" in run.output
+        done = export(model, tmp_path / "a.onnx", "--int8", *more)
+        assert done.exit_code == 2 and "--annotations FILE and --images DIR" in done.output
     assert "no such checkpoint" in export(tmp_path / "no.pt", tmp_path / "a.onnx").output
     with pytest.raises(UserError, match="no such model; write one first"):
         load_model(tmp_path / "no.onnx")
     for missing in ("onnx", "onnxruntime"):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, missing, None)
-            run = export(model, tmp_path / "a.onnx")
-            assert run.exit_code == 2 and f"needs {missing}: pip install 'transpalette[export]'" in run.output
+            done = export(model, tmp_path / "a.onnx")
+            assert (
+                done.exit_code == 2 and f"needs {missing}: pip install 'transpalette[export]'" in done.output
+            )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -306,8 +304,8 @@ def test_8_bits_are_kept_if_they_cost_little(folder: Path, tmp_path: Path) -> No
     model = load_model(folder / "model.pt")
     truth = truth_of(model, tmp_path)
     more = ["--int8", "--annotations", truth, "--images", tmp_path / "images"]
-    run = export(folder / "model.pt", tmp_path / "int8.onnx", *more)
-    print(run.output)
+    done = export(folder / "model.pt", tmp_path / "int8.onnx", *more)
+    print(done.output)
     small = READERS[".onnx"](tmp_path / "int8.onnx")
     assert small.facts.precision == "int8"
     assert (tmp_path / "int8.onnx").stat().st_size < 0.6 * (folder / "model.onnx").stat().st_size
