@@ -105,7 +105,7 @@ class PixelDetector(nn.Module):
 
 
 class TunableDetector(nn.Module):
-    """The same with the least score of a box as a second input, for tracers."""
+    """The same for tracers, with the least score of a box as a second input."""
 
     def __init__(self, detector: Detector) -> None:
         """Put the conversion before ``detector``, and change its class."""

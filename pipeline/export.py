@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import logging
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,21 +19,9 @@ from torchvision.models.detection import MaskRCNN
 from blender.contract import UserError, write_atomic
 from pipeline.checkpoint import Checkpoint, current_versions, load_model, seal
 from pipeline.detector import PixelDetector, TunableDetector, plain_detector
-from pipeline.exported import (
-    EXTRA_FILE,
-    FORMAT,
-    INPUT,
-    KEY,
-    LEAST,
-    OUTPUTS,
-    Exported,
-    Facts,
-    parse_onnx,
-    parse_torchscript,
-    seal_onnx,
-)
+from pipeline.exported import EXTRA_FILE, FORMAT, INPUT, KEY, OUTPUTS, PARSERS, Exported, Facts, seal_onnx
 from pipeline.extras import need
-from pipeline.int8 import check_int8, read_truth
+from pipeline.int8 import check_int8, quantised, read_truth
 from pipeline.out_dir import claim_out_dir
 from pipeline.parity import check_parity
 from pipeline.predictions import MASK_THRESHOLD
@@ -41,6 +29,11 @@ from pipeline.predictions import MASK_THRESHOLD
 OPSET = 17
 _EXAMPLE = (96, 128)
 """Rows and columns of the picture that tracers follow; the sizes stay free."""
+_LEAST = "min_box_score"
+"""The name in an .onnx graph of what the facts call so."""
+
+Writer = Callable[[Facts], bytes]
+"""A file's content, from the facts that are to travel in it."""
 
 
 def export_model(
@@ -76,14 +69,20 @@ def export_model(
     model, checkpoint = load_model(model_path)
     truth = read_truth(annotations, images[0], checkpoint.classes) if int8 and annotations else None
     click.echo(f"export: {model_path} -> {to}")
-    data, exported = FORMATS[to](model, _facts(model, checkpoint), str(out))
-    click.echo(f"export: as its checkpoint: {check_parity(model, exported, images)}")
+    facts, parse = _facts(model, checkpoint), PARSERS[out.suffix]
+    write = FORMATS[to](model, facts)
+    data = write(facts)
+    exported = parse(data, str(out))
+
+    def at(least: float) -> Exported:
+        return parse(write(dataclasses.replace(facts, min_box_score=least)), str(out))
+
+    click.echo(f"export: as its checkpoint: {check_parity(model, exported, at, images)}")
     if truth is not None:
-        plain = exported
-        data, exported = quantised(data, plain, str(out))
-        click.echo(f"export: {check_int8(plain, exported, truth)}")
+        data = to_int8(data, exported)
+        click.echo(f"export: {check_int8(exported, parse(data, str(out)), truth)}")
     write_atomic(out, data)
-    click.echo(f"export: {out} ({len(data) / 1e6:.1f} MB, {exported.facts.precision})")
+    click.echo(f"export: {out} ({len(data) / 1e6:.1f} MB)")
 
 
 def _facts(model: MaskRCNN, checkpoint: Checkpoint) -> Facts:
@@ -104,11 +103,8 @@ def _facts(model: MaskRCNN, checkpoint: Checkpoint) -> Facts:
     )
 
 
-def to_onnx(model: MaskRCNN, facts: Facts, name: str) -> tuple[bytes, Exported]:
-    """The file's content, and what a reader makes of it.
-
-    Args:
-        name: of the file, for messages.
+def to_onnx(model: MaskRCNN, facts: Facts) -> Writer:
+    """Trace a network for ONNX.
 
     Raises:
         UserError: a package is missing, or the network has something ONNX has not.
@@ -116,40 +112,39 @@ def to_onnx(model: MaskRCNN, facts: Facts, name: str) -> tuple[bytes, Exported]:
     onnx = need("onnx", "export", "--format onnx")
     need("onnxruntime", "export", "--format onnx")
     detector, stream = TunableDetector(plain_detector(model)).eval(), io.BytesIO()
-    example = (_example(), torch.tensor(facts.min_box_score))
-    found = {output: {0: "objects"} for output in OUTPUTS}
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (*_EXAMPLE, 3), np.uint8))
     # On a failure it would print the whole network.
     getattr(torch._C, "_jit_set_onnx_log_enabled", lambda on: None)(False)
     with _quiet(), _network_faults(facts.model, "ONNX"), torch.no_grad():
         torch.onnx.export(
             detector,
-            example,
+            (image, torch.tensor(facts.min_box_score)),
             stream,
             dynamo=False,
             opset_version=OPSET,
-            input_names=[INPUT, LEAST],
+            input_names=[INPUT, _LEAST],
             output_names=list(OUTPUTS),
-            dynamic_axes={INPUT: {0: "height", 1: "width"}, **found},
+            dynamic_axes={INPUT: {0: "height", 1: "width"}, **{name: {0: "objects"} for name in OUTPUTS}},
         )
     proto = onnx.load_from_string(stream.getvalue())
-    # An input with a value of its own need not be given.
-    least = onnx.numpy_helper.from_array(np.array(facts.min_box_score, np.float32), LEAST)
-    proto.graph.initializer.append(least)
-    data = _finished(proto, facts)
-    return data, parse_onnx(data, name)
+    del proto.graph.input[1]  # a constant instead, of which each file may have its own
+
+    def write(facts: Facts) -> bytes:
+        least = onnx.numpy_helper.from_array(np.array(facts.min_box_score, np.float32), _LEAST)
+        others = [constant for constant in proto.graph.initializer if constant.name != _LEAST]
+        del proto.graph.initializer[:]
+        proto.graph.initializer.extend([*others, least])
+        return _finished(proto, facts)
+
+    return write
 
 
-def quantised(data: bytes, exported: Exported, name: str) -> tuple[bytes, Exported]:
-    """An .onnx file's content with 8-bit weights (onnxruntime's dynamic quantisation), and its reader."""
+def to_int8(data: bytes, exported: Exported) -> bytes:
+    """An .onnx file's content with 8-bit weights."""
     onnx = need("onnx", "export", "--int8")
-    quantization = need("onnxruntime.quantization", "export", "--int8")
-    with tempfile.TemporaryDirectory(prefix="transpalette-") as folder, _quiet():
-        path = Path(folder) / "int8.onnx"
-        quantization.quantize_dynamic(onnx.load_from_string(data), path)
-        proto = onnx.load(path)
-    facts = Facts(**(vars(exported.facts) | {"precision": "int8"}))
-    data = _finished(proto, facts)
-    return data, parse_onnx(data, name)
+    with _quiet():
+        proto = quantised(onnx.load_from_string(data))
+    return _finished(proto, dataclasses.replace(exported.facts, precision="int8"))
 
 
 def _finished(proto: Any, facts: Facts) -> bytes:
@@ -161,36 +156,32 @@ def _finished(proto: Any, facts: Facts) -> bytes:
     return seal_onnx(proto.SerializeToString())
 
 
-def to_torchscript(model: MaskRCNN, facts: Facts, name: str) -> tuple[bytes, Exported]:
-    """The file's content, and what a reader makes of it.
+def to_torchscript(model: MaskRCNN, facts: Facts) -> Writer:
+    """Compile a network for TorchScript.
 
     The backbone, which may be any network of timm's, is traced; all that decides is compiled.
-
-    Args:
-        name: of the file, for messages.
 
     Raises:
         UserError: the network cannot be traced.
     """
-    detector, stream = plain_detector(model), io.BytesIO()
+    detector = plain_detector(model)
     with _quiet(), _network_faults(facts.model, "TorchScript"), torch.no_grad():
         example = torch.zeros(1, 3, *_EXAMPLE)
         detector.backbone = torch.jit.trace(detector.backbone, example, strict=False)
         script = torch.jit.script(PixelDetector(detector).eval())
-        torch.jit.save(script, stream, _extra_files={EXTRA_FILE: facts.json()})
-    data = seal(stream.getvalue())
-    return data, parse_torchscript(data, name)
+
+    def write(facts: Facts) -> bytes:
+        stream = io.BytesIO()
+        script.detector.roi_heads.score_thresh = facts.min_box_score
+        with _quiet():
+            torch.jit.save(script, stream, _extra_files={EXTRA_FILE: facts.json()})
+        return seal(stream.getvalue())
+
+    return write
 
 
-FORMATS: dict[str, Callable[[MaskRCNN, Facts, str], tuple[bytes, Exported]]] = {
-    "onnx": to_onnx,
-    "torchscript": to_torchscript,
-}
+FORMATS: dict[str, Callable[[MaskRCNN, Facts], Writer]] = {"onnx": to_onnx, "torchscript": to_torchscript}
 """What ``--format`` may be, and the file's suffix."""
-
-
-def _example() -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (*_EXAMPLE, 3), np.uint8))
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ KEY = "transpalette"
 """Of the facts among an .onnx file's metadata."""
 EXTRA_FILE = "transpalette.json"
 """Of the facts inside a .torchscript archive."""
-INPUT, LEAST, OUTPUTS = "image", "min_box_score", ("boxes", "labels", "scores", "masks")
+INPUT, OUTPUTS = "image", ("boxes", "labels", "scores", "masks")
 _CURE = "copy it again or export it again"
 
 Pixels = npt.NDArray[np.uint8]
@@ -53,7 +53,7 @@ class Facts:
     mask_threshold: float
     """The probability from which a pixel is the object's."""
     min_box_score: float
-    """The least score of a box that the network gives; an input of the .onnx graph may say another one."""
+    """The least score of a box that the network gives."""
     min_size: int
     """The network resizes to this shorter side, in pixels ..."""
     max_size: int
@@ -83,8 +83,8 @@ class Exported:
     facts: Facts
     network: Any
     """onnxruntime's InferenceSession, or torch's ScriptModule."""
-    raw: Callable[[Pixels, float | None], Raw]
-    """What the network says of pixels (H, W, 3), and of boxes with another least score if one is given."""
+    raw: Callable[[Pixels], Raw]
+    """What the network says of pixels (H, W, 3)."""
     name: str
     """For messages."""
 
@@ -94,7 +94,7 @@ class Exported:
         Raises:
             UserError: the network fails, or says what no network of ours can.
         """
-        boxes, labels, scores, masks = self.raw(pixels, None)
+        boxes, labels, scores, masks = self.raw(pixels)
         if len(labels) and not (
             np.isfinite(boxes).all()
             and np.abs(boxes).max() < 1e6
@@ -125,17 +125,12 @@ _SEAL_LENGTH = len(_onnx_seal(b""))
 _SEAL_START = _onnx_seal(b"")[: -len(sha256_bytes(b""))]
 
 
-def read_onnx(path: Path) -> Exported:
-    """Read an .onnx file of ``transpalette export``.
+def parse_onnx(data: bytes, name: str) -> Exported:
+    """Read the content of an .onnx file of ``transpalette export``.
 
     Raises:
-        UserError: missing, damaged, not ours, or onnxruntime is not installed.
+        UserError: damaged, not ours, or onnxruntime is not installed.
     """
-    return parse_onnx(_read(path), str(path))
-
-
-def parse_onnx(data: bytes, name: str) -> Exported:
-    """The same for a file's content."""
     runtime = need("onnxruntime", "export", f"{name}: to run an .onnx file")
     body, found = data[:-_SEAL_LENGTH], data[-_SEAL_LENGTH:]
     if not found.startswith(_SEAL_START):
@@ -144,6 +139,9 @@ def parse_onnx(data: bytes, name: str) -> Exported:
         raise UserError(f"{name}: damaged (its checksum is wrong); {_CURE}")
     options = runtime.SessionOptions()
     options.log_severity_level = 4
+    options.add_session_config_entry(
+        "session.disable_quant_qdq", "1"
+    )  # unpack 8-bit weights once, not each time
     threads = os.environ.get("OMP_NUM_THREADS", "")  # as torch's; 0: all cores
     options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0
     try:
@@ -151,17 +149,13 @@ def parse_onnx(data: bytes, name: str) -> Exported:
     except Exception as error:  # a class of its own for each fault, with no common one
         raise UserError(f"{name}: not a model that onnxruntime can run: {_line(error)}") from None
     facts = _parse_facts(session.get_modelmeta().custom_metadata_map.get(KEY), name)
-    if INPUT not in [i.name for i in session.get_inputs()] or {o.name for o in session.get_outputs()} != set(
-        OUTPUTS
-    ):
+    ports = [port.name for port in (*session.get_inputs(), *session.get_outputs())]
+    if ports != [INPUT, *OUTPUTS]:
         raise UserError(f"{name}: its inputs and outputs are not those of 'transpalette export'; {_CURE}")
 
-    def raw(pixels: Pixels, least: float | None) -> Raw:
-        given: dict[str, Any] = {INPUT: pixels}
-        if least is not None:
-            given[LEAST] = np.array(least, np.float32)
+    def raw(pixels: Pixels) -> Raw:
         try:
-            return tuple(session.run(list(OUTPUTS), given))
+            return tuple(session.run(list(OUTPUTS), {INPUT: pixels}))
         except Exception as error:
             raise UserError(f"{name}: onnxruntime fails on this picture: {_line(error)}") from None
 
@@ -171,17 +165,12 @@ def parse_onnx(data: bytes, name: str) -> Exported:
 # ------------------------------------------------------------------------------ TorchScript
 
 
-def read_torchscript(path: Path) -> Exported:
-    """Read a .torchscript file of ``transpalette export``.
+def parse_torchscript(data: bytes, name: str) -> Exported:
+    """Read the content of a .torchscript file of ``transpalette export``.
 
     Raises:
-        UserError: missing, damaged or not ours.
+        UserError: damaged or not ours.
     """
-    return parse_torchscript(_read(path), str(path))
-
-
-def parse_torchscript(data: bytes, name: str) -> Exported:
-    """The same for a file's content."""
     torch = need("torch", "export", f"{name}: a .torchscript file")
     from pipeline.checkpoint import check_seal
 
@@ -196,9 +185,8 @@ def parse_torchscript(data: bytes, name: str) -> Exported:
     text = extra[EXTRA_FILE]
     facts = _parse_facts(text.decode() if isinstance(text, bytes) else text, name)
 
-    def raw(pixels: Pixels, least: float | None) -> Raw:
+    def raw(pixels: Pixels) -> Raw:
         try:
-            module.detector.roi_heads.score_thresh = facts.min_box_score if least is None else least
             with torch.inference_mode():
                 return tuple(found.numpy() for found in module(torch.from_numpy(pixels)))
         except (RuntimeError, AttributeError) as error:
@@ -209,17 +197,26 @@ def parse_torchscript(data: bytes, name: str) -> Exported:
 
 # ------------------------------------------------------------------------------ both
 
-READERS: dict[str, Callable[[Path], Exported]] = {".onnx": read_onnx, ".torchscript": read_torchscript}
-"""By the file's suffix."""
+PARSERS: dict[str, Callable[[bytes, str], Exported]] = {
+    ".onnx": parse_onnx,
+    ".torchscript": parse_torchscript,
+}
+"""By the file's suffix: of its content and its name."""
 
 
-def _read(path: Path) -> bytes:
+def read_exported(path: Path) -> Exported:
+    """Read a file of ``transpalette export``.
+
+    Raises:
+        UserError: missing, damaged, not ours, or what runs it is not installed.
+    """
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such model; write one first (transpalette export)") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    return PARSERS[path.suffix.lower()](data, str(path))
 
 
 def _parse_facts(text: str | None, name: str) -> Facts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,11 +51,17 @@ class Parity:
         )
 
 
-def check_parity(model: MaskRCNN, exported: Exported, images: tuple[Path, ...] = ()) -> Parity:
+def check_parity(
+    model: MaskRCNN, exported: Exported, at: Callable[[float], Exported], images: tuple[Path, ...] = ()
+) -> Parity:
     """Compare an exported model with its checkpoint's, on pictures of several sizes and on ``images``.
 
-    Where nothing is found in any of them, boxes of any score are compared. A picture without an object must
+    Where nothing is found in any of them, boxes of any score are compared. Pictures without an object must
     have an answer too.
+
+    Args:
+        at: the same exported model with another least score of a box.
+        images: files, and folders of them.
 
     Raises:
         UserError: they differ, and by how much; or an image can't be read.
@@ -72,20 +78,22 @@ def check_parity(model: MaskRCNN, exported: Exported, images: tuple[Path, ...] =
             pixels = read_rgb(picture, upright=True) if isinstance(picture, Path) else picture
             _compare(parity, detector, exported, pixels, facts.min_box_score)
     if not parity.objects:
+        everything = at(0.0)
         for pixels in made_up:
-            _compare(parity, detector, exported, pixels, 0.0)
+            _compare(parity, detector, everything, pixels, 0.0)
     if not parity.objects:
         raise UserError(f"{exported.name}: nothing is found to compare; give --images with photographs")
-    for pixels in made_up:
-        empty = exported.raw(pixels, 2.0)
-        if [len(part) for part in empty] != [0] * 4 or empty[0].shape != (0, 4) or empty[3].ndim != 3:
-            shapes = [part.shape for part in empty]
-            raise UserError(f"{exported.name}: a picture without objects gives {shapes}; nothing is kept")
     if not parity.holds():
         raise UserError(
             f"{exported.name}: not as its checkpoint: {parity}; {BOX} px, {SCORE} and {IOU} are wanted; "
             "nothing is kept"
         )
+    nothing = at(2.0)
+    for pixels in made_up:
+        empty = nothing.raw(pixels)
+        if [len(part) for part in empty] != [0] * 4 or empty[0].shape != (0, 4) or empty[3].ndim != 3:
+            shapes = [part.shape for part in empty]
+            raise UserError(f"{exported.name}: a picture without objects gives {shapes}; nothing is kept")
     return parity
 
 
@@ -119,7 +127,7 @@ def _eager(detector: Detector, pixels: Pixels, least: float) -> Raw:
 
 def _compare(parity: Parity, detector: Detector, exported: Exported, pixels: Pixels, least: float) -> None:
     """Pair the objects of both, nearest boxes of one class, and note how far they are apart."""
-    ours, theirs = _eager(detector, pixels, least), exported.raw(pixels, least)
+    ours, theirs = _eager(detector, pixels, least), exported.raw(pixels)
     most = detector.roi_heads.detections_per_img
     free = np.ones(len(theirs[1]), bool)
     alone = []

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from blender.contract import UserError
-from pipeline.exported import READERS
+from pipeline.exported import PARSERS, read_exported
 from pipeline.image_files import read_rgb, rgb_of
 from pipeline.predictions import Prediction
 
@@ -55,10 +55,10 @@ class Segmenter:
 
 def load(path: Path, device: str = "cpu") -> Segmenter:
     """Load a checkpoint or an exported file; what ``pipeline.load_model`` calls."""
-    if reader := READERS.get(path.suffix.lower()):
+    if path.suffix.lower() in PARSERS:
         if device != "cpu":
             raise UserError(f"{path}: exported files run on the CPU; give device 'cpu', or a model.pt")
-        exported = reader(path)
+        exported = read_exported(path)
         facts = exported.facts
         return Segmenter(exported.network, facts.classes, facts.score_threshold, exported.find)
     from pipeline.checkpoint import load_model  # torch, which exported files do without
