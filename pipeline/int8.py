@@ -28,9 +28,9 @@ MOST_LOSS = 0.02
 def quantised(proto: Any) -> Any:
     """An ONNX model, a quarter of its size.
 
-    Matrix products are computed in 8 bits (onnxruntime's dynamic quantisation). Convolutions keep 8-bit weights, a
-    scale for each channel, and compute in float32: onnxruntime's own 8-bit ones are four times as slow as float32
-    on a CPU, and lose more.
+    Matrix products are computed in 8 bits (onnxruntime's dynamic quantisation). Convolutions keep 8-bit
+    weights, a scale for each channel, and compute in float32: onnxruntime's own 8-bit ones are four times as
+    slow as float32 on a CPU, and lose more.
     """
     onnx = need("onnx", "export", "--int8")
     quantization = need("onnxruntime.quantization", "export", "--int8")
