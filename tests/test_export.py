@@ -19,7 +19,6 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from pycocotools import mask as mask_utils
 from synthetic import write_tiny_model
-from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from blender.contract import UserError
 from pipeline import load_model
@@ -27,13 +26,11 @@ from pipeline.checkpoint import load_model as load_checkpoint_model
 from pipeline.checkpoint import seal
 from pipeline.cli import main
 from pipeline.config import ModelConfig
-from pipeline.detector import Detector
 from pipeline.export import FORMATS, _facts, to_int8
 from pipeline.exported import KEY, PARSERS, Exported, read_exported, seal_onnx
-from pipeline.inference import predict_array
 from pipeline.int8 import check_int8, read_truth
 from pipeline.model import COCO, COCO_V2, TIMM, build_model
-from pipeline.predictions import Prediction, paste
+from pipeline.predictions import Prediction
 from pipeline.segmenter import Segmenter
 from tests.conftest import run
 
@@ -311,9 +308,18 @@ def test_8_bits_are_kept_only_if_they_cost_little(folder: Path, tmp_path: Path) 
     assert len(data) < 0.32 * (folder / "model.onnx").stat().st_size
     small = PARSERS[".onnx"](data, "small.onnx")
     assert small.facts == dataclasses.replace(plain.facts, precision="int8")
+    for pixels in pictures():
+        assert len(small.find(pixels).labels) == len(plain.find(pixels).labels) > 0
     truth = truth_of(load_model(folder / "model.onnx"), tmp_path)
     read = read_truth(truth, tmp_path / "images", plain.facts.classes)
     assert "boxes 1.000 -> 1.000, masks 1.000 -> 1.000 on 4 images" in check_int8(plain, plain, read)
+    with pytest.raises(UserError, match=r"AP50 boxes 1.000 -> .* a loss of at most 0.02 is wanted"):
+        check_int8(plain, _noisy(plain), read)
+
+
+@pytest.mark.slow
+def test_8_bits_from_the_command_line(folder: Path, tmp_path: Path) -> None:
+    truth = truth_of(load_model(folder / "model.onnx"), tmp_path)
     write_tiny_model(tmp_path / "other.pt")
     done = export(
         tmp_path / "other.pt",
@@ -325,8 +331,6 @@ def test_8_bits_are_kept_only_if_they_cost_little(folder: Path, tmp_path: Path) 
         tmp_path / "images",
     )
     assert done.exit_code == 2 and "finds next to nothing in these images" in done.output
-    with pytest.raises(UserError, match=r"AP50 boxes 1.000 -> .* a loss of at most 0.02 is wanted"):
-        check_int8(plain, _noisy(plain), read)
     assert not (tmp_path / "other.onnx").exists()
 
 
@@ -351,38 +355,3 @@ def test_every_kind_of_network_can_leave(name: str, tmp_path: Path) -> None:
     for kind in FORMATS:
         done = export(tmp_path / "model.pt", tmp_path / f"model.{kind}")
         assert done.exit_code == 0, done.output
-
-
-def test_masks_are_pasted_as_torchvision_does() -> None:
-    rng = np.random.default_rng(0)
-    for height, width in SIZES:
-        corners = np.sort(rng.uniform(0, 1, (30, 2, 2)), axis=1) * (width, height)
-        boxes = corners.reshape(30, 4).astype(np.float32)
-        boxes[:3] = [[0, 0, width, height], [width - 0.5, height - 0.5, width, height], [3, 3, 3.01, 3.01]]
-        masks = rng.random((30, 28, 28), dtype=np.float32)
-        theirs = paste_masks_in_image(
-            torch.from_numpy(masks)[:, None], torch.from_numpy(boxes), (height, width)
-        )
-        for box, mask, wanted in zip(boxes, masks, theirs[:, 0].numpy(), strict=True):
-            part, top, left = paste(box, mask, (height, width))
-            ours = np.zeros((height, width), np.float32)
-            ours[top : top + part.shape[0], left : left + part.shape[1]] = part
-            assert np.abs(ours - wanted).max() < 1e-4
-
-
-def test_what_predicts_here_is_torchvisions_own_forward(folder: Path) -> None:
-    model, _ = load_checkpoint_model(folder / "model.pt")
-    for pixels in pictures():
-        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
-        with torch.inference_mode():
-            (wanted,) = model([image])
-            boxes, labels, scores, _ = Detector(model)(image)
-        assert torch.equal(boxes, wanted["boxes"]) and torch.equal(labels, wanted["labels"])
-        assert torch.equal(scores, wanted["scores"])
-        masks = wanted["masks"][:, 0].numpy()
-        found = predict_array(model, pixels.copy())
-        sure = [mask[mask >= 0.4].mean() if (mask >= 0.4).any() else 0 for mask in masks]
-        order = np.argsort(-(scores.numpy() * sure), kind="stable")
-        assert np.abs(found.scores - (scores.numpy() * sure)[order]).max() < 1e-5
-        differ = (found.masks != (masks[order] >= 0.4)).sum((1, 2))
-        assert (differ <= 0.005 * np.maximum(1, found.masks.sum((1, 2)))).all()
