@@ -213,7 +213,7 @@ def plain_convs(module: nn.Module) -> nn.Module:
             child.padding = (child.kernel_size[0] // 2,) * 2
             child.kernel_size = (child.kernel_size[0] + 1,) * 2
             child.weight = nn.Parameter(F.pad(child.weight.detach(), (1, 0, 1, 0)))
-            child.__class__ = nn.Conv2d
+            child.__class__ = nn.Conv2d  # type: ignore[assignment]
     return module
 
 

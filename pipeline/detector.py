@@ -73,7 +73,7 @@ class TracedDetector(Detector):
         wanted = torch.tensor([self.min_size, self.max_size], dtype=torch.float64)
         scale = (wanted / extremes).amin(0, keepdim=True)
         height, width = (size * scale).floor().long()
-        return F.interpolate(image[None], size=(height, width), mode="bilinear", align_corners=False)[0]  # type: ignore[arg-type]
+        return F.interpolate(image[None], size=(height, width), mode="bilinear", align_corners=False)[0]
 
 
 class PlainGroupNorm(nn.GroupNorm):

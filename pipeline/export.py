@@ -119,7 +119,7 @@ def to_onnx(model: MaskRCNN, facts: Facts) -> Writer:
         torch.onnx.export(
             detector,
             (image, torch.tensor(facts.min_box_score)),
-            stream,
+            stream,  # type: ignore[arg-type]  # as its documentation says
             dynamo=False,
             opset_version=OPSET,
             input_names=[INPUT, _LEAST],

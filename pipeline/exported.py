@@ -102,7 +102,8 @@ class Exported:
             and labels.max() <= len(self.facts.classes)
         ):
             raise UserError(f"{self.name}: it finds boxes or classes that cannot be; {_CURE}")
-        return pasted(boxes, labels, scores, masks, pixels.shape[:2], self.facts.mask_threshold)
+        size = (pixels.shape[0], pixels.shape[1])
+        return pasted(boxes, labels, scores, masks, size, self.facts.mask_threshold)
 
 
 # ------------------------------------------------------------------------------ ONNX
@@ -175,7 +176,7 @@ def parse_torchscript(data: bytes, name: str) -> Exported:
     from pipeline.checkpoint import check_seal
 
     check_seal(data, name, "a file of 'transpalette export'", _CURE)
-    extra = {EXTRA_FILE: ""}
+    extra: dict[str, Any] = {EXTRA_FILE: ""}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that torch.jit is deprecated

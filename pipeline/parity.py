@@ -69,11 +69,10 @@ def check_parity(
     facts, parity = exported.facts, Parity()
     made_up = list(sample_pictures(facts.min_size))
     given = find_pictures(images) if images else []
-    chosen = [
-        given[len(given) * k // min(len(given), MOST_PICTURES)] for k in range(min(len(given), MOST_PICTURES))
-    ]
+    count = min(len(given), MOST_PICTURES)
+    pictures: list[Pixels | Path] = [*made_up, *(given[len(given) * k // count] for k in range(count))]
     detector = Detector(model)
-    with click.progressbar([*made_up, *chosen], label="check", show_pos=True, file=sys.stderr) as bar:
+    with click.progressbar(pictures, label="check", show_pos=True, file=sys.stderr) as bar:
         for picture in bar:
             pixels = read_rgb(picture, upright=True) if isinstance(picture, Path) else picture
             _compare(parity, detector, exported, pixels, facts.min_box_score)
@@ -131,7 +130,7 @@ def _compare(parity: Parity, detector: Detector, exported: Exported, pixels: Pix
     most = detector.roi_heads.detections_per_img
     free = np.ones(len(theirs[1]), bool)
     alone = []
-    for box, label, score, mask in zip(*ours, strict=True):
+    for number, (box, label, score, _) in enumerate(zip(*ours, strict=True)):
         far = np.abs(theirs[0] - box).max(axis=1, initial=0) if len(free) else np.zeros(0)
         far = np.where(free & (theirs[1] == label), far, np.inf)
         best = int(far.argmin()) if len(far) else -1
@@ -141,8 +140,7 @@ def _compare(parity: Parity, detector: Detector, exported: Exported, pixels: Pix
         free[best] = False
         parity.objects += 1
         parity.box = max(parity.box, float(far[best]))
-        one = _object(box, label, score, mask, pixels, exported)
-        other = _object(*(part[best] for part in theirs), pixels, exported)
+        one, other = (_object(found, n, pixels, exported) for found, n in ((ours, number), (theirs, best)))
         parity.score = max(parity.score, abs(float(one.scores[0] - other.scores[0])))
         parity.iou = min(parity.iou, _iou(one, other))
     # Which objects come last is a matter of rounding, and so may be left out by one of the two.
@@ -152,16 +150,15 @@ def _compare(parity: Parity, detector: Detector, exported: Exported, pixels: Pix
     parity.pictures += 1
 
 
-def _object(
-    box: np.ndarray, label: int, score: float, mask: np.ndarray, pixels: Pixels, exported: Exported
-) -> Prediction:
-    threshold = exported.facts.mask_threshold
-    return pasted(
-        box[None], np.array([label]), np.array([score], np.float32), mask[None], pixels.shape[:2], threshold
-    )
+def _object(found: Raw, number: int, pixels: Pixels, exported: Exported) -> Prediction:
+    """One of the objects found, in its picture."""
+    boxes, labels, scores, masks = (part[number : number + 1] for part in found)
+    size = (pixels.shape[0], pixels.shape[1])
+    return pasted(boxes, labels, scores, masks, size, exported.facts.mask_threshold)
 
 
 def _iou(one: Prediction, other: Prediction) -> float:
-    if not mask_utils.area(one.rles).any() and not mask_utils.area(other.rles).any():
-        return 1.0
-    return float(mask_utils.iou(one.rles, other.rles, [0])[0, 0])
+    """IoU of the masks of two single objects; a pixel more or less is rounding, however small they are."""
+    both = float(mask_utils.area(mask_utils.merge([*one.rles, *other.rles], intersect=True)))
+    either = float(mask_utils.area(mask_utils.merge([*one.rles, *other.rles])))
+    return 1.0 if either - both <= 1 else both / either
