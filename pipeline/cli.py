@@ -215,14 +215,47 @@ def evaluate(
 
 @main.command()
 @click.argument("model", type=FILE)
-@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--out", type=FOLDER, required=True, help="Gets the drawn pictures and predictions.json.")
+@click.argument("images", type=click.Path(path_type=Path), nargs=-1, metavar="IMAGE...")
+@click.option("--out", type=FOLDER, required=True, help="Gets drawings, predictions.json, predictions.csv.")
 @click.option("--threshold", type=click.FloatRange(0, 1), default=None, help="Least score drawn and written.")
-def predict(model: Path, images: tuple[Path, ...], out: Path, threshold: float | None) -> None:
-    """Find the objects in IMAGE... (files or folders); draw the masks, write COCO results."""
+@click.option("--camera", type=click.IntRange(0), help="Look through the camera of this number until Ctrl-C.")
+@click.option("--frames", type=click.IntRange(1), help="At most so many of each video or camera.")
+def predict(
+    model: Path,
+    images: tuple[Path, ...],
+    out: Path,
+    threshold: float | None,
+    camera: int | None,
+    frames: int | None,
+) -> None:
+    """Find the objects in IMAGE... (files, folders, 'patterns*', videos); draw the masks, write COCO results.
+
+    MODEL is a model.pt, or an .onnx or .torchscript file of 'export'.
+    """
     from pipeline.predict import predict_images
 
-    predict_images(model, images, out, threshold)
+    predict_images(model, images, out, threshold, camera, frames)
+
+
+@main.command()
+@click.argument("model", type=FILE)
+@click.option("--format", "to", required=True, help="onnx or torchscript.")
+@click.option("--out", type=FILE, required=True, help="The file to write: *.onnx or *.torchscript.")
+@click.option("--int8", is_flag=True, help="8-bit weights in an .onnx file, if they lose little AP50.")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Compare on these pictures too (at most 20 of them); with --int8 the folder of --annotations.",
+)
+@click.option("--annotations", type=FILE, help="COCO file on which --int8 is measured.")
+def export(
+    model: Path, to: str, out: Path, int8: bool, images: tuple[Path, ...], annotations: Path | None
+) -> None:
+    """Write MODEL, a model.pt, as one file that runs elsewhere, if it finds there what it finds here."""
+    from pipeline.export import export_model
+
+    export_model(model, to, out, images, int8, annotations)
 
 
 @main.command()

@@ -7,6 +7,8 @@ gives the size of the turned picture. Classes are matched by name, whatever thei
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,32 +95,32 @@ def _measure(
     from pipeline.baseline import find_baseline, worth  # torch: only now is it needed
     from pipeline.checkpoint import load_model
     from pipeline.finding import Source, find_in_all
+    from pipeline.inference import predict_array
 
     model, checkpoint = load_model(model_path)
     check_targets(sets, checkpoint.classes)
     dataset = mixed.dataset
-    shared, notes = _shared_classes(checkpoint.classes, dataset["categories"], sets[0].annotations)
+    shared, notes = shared_classes(checkpoint.classes, dataset["categories"], sets[0].annotations)
     notes = describe_extra(mixed, sets, checkpoint.classes) + notes
     other = find_baseline(inputs["baseline"], checkpoint, notes) if inputs["baseline"] else None
-    label_ids = _label_ids(checkpoint.classes, shared)
-    source = Source(model_path, inputs["model"])
-    results, latency = find_in_all(model, source, dataset["images"], paths, label_ids, scheduler)
+    labels, images = label_ids(checkpoint.classes, shared), dataset["images"]
+    source = Source(model_path.absolute(), inputs["model"])
+    network = source if scheduler else partial(predict_array, model)
+    results, latency = find_in_all(network, images, paths, labels, scheduler)
     dataset = with_rle(only(dataset, shared.values()))
     metrics = judge(dataset, results, inputs["bootstrap"], checkpoint.score_threshold)
     comparison = None
     if other is not None:
-        label_ids = {label: shared[name] for name, label in other.labels.items() if name in shared}
-        source = Source(model_path, inputs["model"], other.kind)
-        theirs, _ = find_in_all(
-            other.model, source, dataset["images"], paths, label_ids, scheduler, "baseline"
-        )
+        labels = {label: shared[name] for name, label in other.labels.items() if name in shared}
+        network = replace(source, baseline=other.kind) if scheduler else partial(predict_array, other.model)
+        theirs, _ = find_in_all(network, images, paths, labels, scheduler, "baseline")
         comparison = worth(other, dataset, results, theirs, inputs["bootstrap"])
     metrics |= {
         "model": checkpoint.model,
         "start": checkpoint.start,
         "training": {"seconds": checkpoint.seconds, "images": checkpoint.images},
         "notes": notes,
-        "latency": latency,
+        "latency": latency | {"device": next(model.parameters()).device.type},
         "baseline": comparison,
     }
     return metrics, results
@@ -157,10 +159,14 @@ def _inputs(
     }
 
 
-def _shared_classes(
+def shared_classes(
     classes: tuple[str, ...], categories: list[dict[str, Any]], annotations: str
 ) -> tuple[dict[str, int], list[str]]:
-    """Classes that both know, with the file's ids, and a note for each that only one knows."""
+    """Classes that both know, with the file's ids, and a note for each that only one knows.
+
+    Raises:
+        UserError: there is none; ``annotations`` names the file.
+    """
     ids = {c["name"]: int(c["id"]) for c in categories}
     shared = {name: ids[name] for name in classes if name in ids}
     if not shared:
@@ -173,5 +179,6 @@ def _shared_classes(
     return shared, notes
 
 
-def _label_ids(classes: tuple[str, ...], shared: dict[str, int]) -> dict[int, int]:
+def label_ids(classes: tuple[str, ...], shared: dict[str, int]) -> dict[int, int]:
+    """The model's labels, from 1, to the file's category ids."""
     return {label: shared[name] for label, name in enumerate(classes, start=1) if name in shared}

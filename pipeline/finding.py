@@ -5,20 +5,21 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import torch
-from torchvision.models.detection import MaskRCNN
 
 from blender.contract import UserError, sha256_file
 from pipeline.baseline import build_baseline
 from pipeline.checkpoint import load_model
 from pipeline.image_files import read_rgb
-from pipeline.inference import predict_array, rounded, to_coco
+from pipeline.inference import predict_array
+from pipeline.predictions import Prediction, rounded, to_coco
 from pipeline.spread import spread
 
 Found = tuple[list[dict[str, Any]], float, int]
@@ -36,24 +37,24 @@ class Source:
 
 
 def find_in_all(
-    model: MaskRCNN,
-    source: Source,
+    network: Callable[[np.ndarray], Prediction] | Source,
     images: list[dict[str, Any]],
     paths: dict[int, Path],
     label_ids: dict[int, int],
-    scheduler: str | None,
+    scheduler: str | None = None,
     title: str = "evaluate",
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """COCO results of all images, and how fast they came.
 
     Args:
+        network: pixels (H, W, 3) uint8 to what is in them; for a scheduler's workers, where to get it.
         images: entries of a COCO file.
         paths: their files, by id.
         label_ids: label (from 1) to category id; others are left out.
         scheduler: the address of a Dask scheduler whose workers are to do it, or None.
 
     Returns:
-        The results, and ``{"median", "p95", "device", "threads"}`` of a picture's seconds, masks included, on
+        The results, and ``{"median", "p95", "threads"}`` of a picture's seconds, masks included, on
         whatever did it; the first only warms up.
 
     Raises:
@@ -61,7 +62,6 @@ def find_in_all(
     """
     results: list[dict[str, Any]] = []
     seconds, threads = [], 0
-    network = replace(source, checkpoint=source.checkpoint.absolute()) if scheduler else model
     pictures = [(i["id"], paths[i["id"]].absolute(), (i["width"], i["height"])) for i in images]
     with click.progressbar(length=len(images), label=title, show_pos=True, file=sys.stderr) as bar:
         for found, took, used in spread(functools.partial(_find, network, label_ids), pictures, scheduler):
@@ -73,28 +73,31 @@ def find_in_all(
     latency = {
         "median": round(float(np.median(counted)), 4),
         "p95": round(float(np.percentile(counted, 95)), 4),
-        "device": next(model.parameters()).device.type,
         "threads": threads,
     }
     return results, latency
 
 
 def _find(
-    network: MaskRCNN | Source, label_ids: dict[int, int], picture: tuple[int, Path, tuple[int, int]]
+    network: Callable[[np.ndarray], Prediction] | Source,
+    label_ids: dict[int, int],
+    picture: tuple[int, Path, tuple[int, int]],
 ) -> Found:
-    model = _load(network) if isinstance(network, Source) else network
+    find = _load(network) if isinstance(network, Source) else network
     image_id, path, size = picture
     pixels = read_rgb(path, size)
     began = time.perf_counter()
-    found = predict_array(model, pixels)
+    found = find(pixels)
     took = time.perf_counter() - began
     return [rounded(result) for result in to_coco(found, image_id, label_ids)], took, torch.get_num_threads()
 
 
 @functools.lru_cache(maxsize=1)
-def _load(source: Source) -> MaskRCNN:
+def _load(source: Source) -> Callable[[np.ndarray], Prediction]:
     """In a worker: the network, kept for the next picture."""
     if sha256_file(source.checkpoint) != source.sha256:
         raise UserError(f"{source.checkpoint}: another file at a worker; give all the same folder")
     model, checkpoint = load_model(source.checkpoint)
-    return build_baseline(source.baseline, checkpoint).model if source.baseline else model
+    if source.baseline:
+        model = build_baseline(source.baseline, checkpoint).model
+    return functools.partial(predict_array, model)

@@ -21,7 +21,14 @@ object store.
 """
 
 from blender.contract.errors import UserError
-from blender.contract.files import canonical_json, remove_fragments, sha256_bytes, sha256_file, write_atomic
+from blender.contract.files import (
+    canonical_json,
+    open_atomic,
+    remove_fragments,
+    sha256_bytes,
+    sha256_file,
+    write_atomic,
+)
 from blender.contract.profiles import PROFILE_KEYS, from_table, load_profile
 from blender.contract.records import (
     ARRAYS,
@@ -60,6 +67,7 @@ __all__ = [
     "frame_paths",
     "from_table",
     "load_profile",
+    "open_atomic",
     "read_manifest",
     "read_record",
     "remove_fragments",

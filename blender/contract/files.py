@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -16,21 +18,32 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         OSError: the disk is full, the folder is not writable, ...; nothing is left behind.
     """
+    with open_atomic(path) as stream:
+        stream.write(data)
+
+
+@contextlib.contextmanager
+def open_atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open ``path`` to be written bit by bit: it appears whole at the end, or stays as it was before.
+
+    Raises:
+        OSError: the disk is full, the folder is not writable, ...; nothing is left behind.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if fs := getattr(path, "fs", None):  # a store of fsspec's: what a transaction opens appears at its end
         with fs.transaction, fs.open(str(path), "wb") as stream:
-            stream.write(data)
+            yield stream
         return
     fragment = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.tmp")
     try:
         with fragment.open("wb") as stream:
-            stream.write(data)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         fragment.replace(path)
     except BaseException as error:
         fragment.unlink(missing_ok=True)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.filename in (None, str(fragment)):
             error.filename = str(path)  # a write that fails does not say where, and a fragment is no help
         raise
 
