@@ -100,6 +100,12 @@ def made_once(
     return folder
 
 
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test writes need not outlive a power cut, and a checkpoint's way to the disk takes an epoch."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
 @pytest.fixture(scope="session")
 def tiny_profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny profile's file."""

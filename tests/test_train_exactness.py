@@ -30,7 +30,7 @@ from pipeline.guards import memory_guard
 from pipeline.train import train
 from tests.conftest import ROOT
 
-PROFILE = training.with_train(epochs=4, pictures=1)
+PROFILE = training.with_train(epochs=2, pictures=1)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,12 @@ def stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch, error: BaseExceptio
 
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "adamw, thawing": {"trainable": ("heads",), "unfreeze": {"fpn": 2, "stage4": 3}, "copy_paste": 0.5},
+    "adamw, thawing": {
+        "epochs": 3,
+        "trainable": ("heads",),
+        "unfreeze": {"fpn": 2, "stage4": 3},
+        "copy_paste": 0.5,
+    },
     "sgd, steps": {
         "optimizer": "sgd",
         "lr": 1e-4,
@@ -87,23 +92,25 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_two_and_two_epochs_are_four(
+def test_a_run_in_two_parts_is_the_run(
     recipe: str, splits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Interrupted before its last epoch, and repeated."""
     if recipe == "fp16":  # for its scaler's state; refused without a GPU otherwise
         monkeypatch.setattr(state, "choose_precision", lambda wanted, device: wanted)
     profile = with_train(**RECIPES[recipe])
+    last = profile.train.epochs
     train(profile, *splits, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        stop_after(2, patch, KeyboardInterrupt())
+        stop_after(last - 1, patch, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
-            train(profile, *splits, tmp_path / "halves")
-    assert load_checkpoint(tmp_path / "halves" / "last.pt").epoch == 2
-    train(profile, *splits, tmp_path / "halves")
-    whole, halves = bytes_of(tmp_path / "whole"), bytes_of(tmp_path / "halves")
-    assert {"model.pt", "last.pt", "metrics.jsonl", "training/epoch-004-batch.jpg"} <= set(whole)
-    assert [name for name in whole if whole[name] != halves.get(name)] == []
-    assert set(whole) == set(halves)
+            train(profile, *splits, tmp_path / "parts")
+    assert load_checkpoint(tmp_path / "parts" / "last.pt").epoch == last - 1
+    train(profile, *splits, tmp_path / "parts")
+    whole, parts = bytes_of(tmp_path / "whole"), bytes_of(tmp_path / "parts")
+    assert {"model.pt", "last.pt", "metrics.jsonl", f"training/epoch-00{last}-batch.jpg"} <= set(whole)
+    assert [name for name in whole if whole[name] != parts.get(name)] == []
+    assert set(whole) == set(parts)
     scaler = load_checkpoint(tmp_path / "whole" / "last.pt").resume["scaler"]
     assert bool(scaler) == (recipe == "fp16")
 
@@ -112,7 +119,7 @@ def test_two_and_two_epochs_are_four(
 
 
 def start(splits: tuple[Path, Path], out: Path) -> subprocess.Popen[bytes]:
-    command = training.train_command(splits, out, "epochs = 3\nprocesses = 1\npictures = 1\n")
+    command = training.train_command(splits, out, "epochs = 2\nprocesses = 1\npictures = 1\n")
     return subprocess.Popen(
         [sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -275,7 +282,7 @@ def test_what_is_not_finite_costs_no_good_state(
     assert last.epoch == 1 and all(v.isfinite().all() for v in last.state.values())
     monkeypatch.undo()
     train(with_train(), *splits, tmp_path)
-    assert load_checkpoint(tmp_path / "last.pt").epoch == 4
+    assert load_checkpoint(tmp_path / "last.pt").epoch == 2
 
 
 def test_a_gradient_that_is_not_finite_names_its_batch(
