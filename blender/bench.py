@@ -107,11 +107,14 @@ def _in_this_process(workshop: Workshop, options: argparse.Namespace, sweeps: li
     progress = Progress("bench render", total, quiet=options.quiet)
 
     def ours(frame: int, config: Config) -> Seconds:
-        with watch.stage("whole"):
+        with watch.stage("rest"):  # what no other stage counts
             render_frame(replace(workshop, config=config), frame, device, options.threads, folder)
         if frame:
             progress.advance()
-        return watch.take()
+        taken = watch.take()
+        whole = sum(seconds for name, seconds in taken.items() if " " not in name)
+        cpu = sum(seconds for name, seconds in taken.items() if name.endswith(" cpu"))
+        return {**taken, "whole": whole, "whole cpu": cpu}
 
     def cycles(frame: int) -> Seconds:
         _cycles_alone(workshop, frame, watch, lambda: use_device(device, options.threads))
@@ -166,22 +169,22 @@ def _cycles_alone(workshop: Workshop, frame: int, watch: Any, set_device: Callab
 def _summary(pairs: list[list[Seconds]]) -> Row:
     """Means over the frames, each ours and Cycles alone; ``ratio`` is the sum of ours over that of Cycles."""
     stages, plain = mean([mine for mine, _ in pairs]), mean([theirs for _, theirs in pairs])
-    denoise = max(0.0, plain["plain trace"] - plain["bare trace"])
+    # By the processor's clock, because the two were not rendered at the same time.
+    samples = min(1.0, plain["bare trace-cpu"] / plain["plain trace-cpu"])
     whole = stages["whole"]
-    named = sum(seconds for stage, seconds in stages.items() if stage != "whole" and " " not in stage)
     return {
         "frames": len(pairs),
-        "seconds": {**stages, "rest": whole - named},
+        "seconds": stages,
         "cycles": {
             "whole": plain["plain"],
             "whole cpu": plain["plain cpu"],
             "sync": plain["plain sync"],
-            "trace": plain["plain trace"] - denoise,
-            "denoise": denoise,
+            "trace": samples * plain["plain trace"],
+            "denoise": (1 - samples) * plain["plain trace"],
             "read": plain["plain read"],
         },
         "images_per_minute": 60 / whole,
-        "traced_share": (stages["rgb trace"] - denoise) / whole,
+        "traced_share": samples * stages["rgb trace"] / whole,
         "traced_and_denoised_share": stages["rgb trace"] / whole,
         "ratio": whole / plain["plain"],
         "ratio_cpu": stages["whole cpu"] / plain["plain cpu"],

@@ -18,13 +18,13 @@ STAGES = {
     "blender.passes.render_rgb": "rgb",
     "blender.passes.render_ids": "ids",
     "blender.passes.render_arrays": "arrays",
-    "blender.records.describe": "records",
     "blender.records.silhouette": "amodal",
+    "blender.records.describe": "records",
     "blender.frame.expose": "sensor",
     "blender.frame.encode_png": "files",
     "blender.frame.commit_frame": "files",
 }
-"""Where ``render_frame`` finds each function, and the stage that its time counts for."""
+"""Where ``render_frame`` and ``describe`` find each function, and the stage that its time counts for."""
 
 RENDERING = ("rgb", "ids", "arrays")
 """The stages that call Cycles. Each is also split into "sync" (from the call of Blender's renderer to the
@@ -38,12 +38,14 @@ class Stopwatch:
     def __init__(self) -> None:
         """Nothing is timed yet; see ``attached``."""
         self._seconds = defaultdict[str, float](float)
-        self._stage, self._phase, self._since = "", "", 0.0
+        self._stage, self._phase = "", ""
+        self._since = self._inner = 0.0, 0.0
 
     def take(self) -> dict[str, float]:
         """Give the seconds since the last call, by stage; "rgb cpu" is the processor's, of all threads.
 
-        "rgb sync", "rgb trace" and "rgb read" are its phases, see ``RENDERING``.
+        "rgb sync", "rgb trace" and "rgb read" are its phases, see ``RENDERING``; "rgb trace-cpu" is again the
+        processor's.
         """
         taken, self._seconds = self._seconds, defaultdict[str, float](float)
         for stage in (*RENDERING, "plain", "bare"):
@@ -53,18 +55,17 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count what happens inside for stage ``name``."""
-        outer, began, computed = self._stage, time.perf_counter(), time.process_time()
-        self._stage = name
+        """Count what happens inside for stage ``name``; stages within it count for themselves alone."""
+        outer, before = self._stage, self._inner
+        began, computed = time.perf_counter(), time.process_time()
+        self._stage, self._inner = name, (0.0, 0.0)
         try:
             yield
         finally:
-            passed, used = time.perf_counter() - began, time.process_time() - computed
-            for stage, sign in ((name, 1), (outer, -1)):
-                if stage == name or stage in STAGES.values():  # one within another counts for itself alone
-                    self._seconds[stage] += sign * passed
-                    self._seconds[f"{stage} cpu"] += sign * used
-            self._stage = outer
+            wall, cpu = time.perf_counter() - began, time.process_time() - computed
+            self._seconds[name] += wall - self._inner[0]
+            self._seconds[f"{name} cpu"] += cpu - self._inner[1]
+            self._stage, self._inner = outer, (before[0] + wall, before[1] + cpu)
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -90,8 +91,7 @@ class Stopwatch:
         """Follow Cycles' own status lines, which come through a handler as they are printed."""
 
         def began(*_: Any) -> None:
-            self._since = time.perf_counter()
-            self._phase = "sync"
+            self._since, self._phase = (time.perf_counter(), time.process_time()), "sync"
 
         def heard(status: Any, *_: Any) -> None:
             last = str(status).rpartition("| ")[2]
@@ -109,6 +109,7 @@ class Stopwatch:
             stack.callback(handlers.remove, handler)
 
     def _lap(self, phase: str) -> None:
-        now = time.perf_counter()
-        self._seconds[f"{self._stage} {self._phase}"] += now - self._since
+        now = time.perf_counter(), time.process_time()
+        self._seconds[f"{self._stage} {self._phase}"] += now[0] - self._since[0]
+        self._seconds[f"{self._stage} {self._phase}-cpu"] += now[1] - self._since[1]
         self._since, self._phase = now, phase

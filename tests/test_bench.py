@@ -21,13 +21,18 @@ from tests.conftest import ROOT, run
 
 
 def test_the_committed_page_is_that_of_the_committed_json() -> None:
-    results = json.loads((ROOT / "docs" / "performance.json").read_bytes())
+    file = ROOT / "docs" / "performance.json"
+    if not file.exists():
+        pytest.skip(
+            "not measured yet: make bench BENCH='--publish docs', on a machine that does nothing else"
+        )
+    results = json.loads(file.read_bytes())
     text = (ROOT / "docs" / "PERFORMANCE.md").read_text()
     assert page(results) == text
     for part in results["parts"].values():
         assert part["machine"]["cpu"] in text and part["machine"]["python"] in text
-    results["parts"]["render"]["figures"]["ratio"] = 7.25
-    assert "**7.25 times**" in page(results) and "**no**" in page(results)
+    next(iter(results["parts"].values()))["machine"]["cpu"] = "another processor"
+    assert "another processor" in page(results)
 
 
 def test_a_part_that_was_not_measured_has_no_figure() -> None:

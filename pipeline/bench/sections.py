@@ -35,9 +35,9 @@ def _render(figures: Figures) -> list[str]:
         "",
         "Cycles alone, a plain `bpy.ops.render.render` of the same scenes, needs "
         f"{number(cycles['whole'])} s: sync {number(cycles['sync'])}, samples {number(cycles['trace'])}, "
-        f"denoiser {number(cycles['denoise'])} (its log does not name the denoiser: this is the difference "
-        f"to a render without it). A whole frame takes **{figures['ratio']:.2f} times** as long (median of "
-        f"the frames {figures['ratio_median']:.2f}, from {min(figures['ratios']):.2f} to "
+        f"denoiser {number(cycles['denoise'])} (its log does not name the denoiser: this is the share "
+        f"of CPU time that a render without it saves). A whole frame takes **{figures['ratio']:.2f} times** "
+        f"as long (median of the frames {figures['ratio_median']:.2f}, from {min(figures['ratios']):.2f} to "
         f"{max(figures['ratios']):.2f}); in CPU seconds, which other work hardly changes, "
         f"{figures['ratio_cpu']:.2f} times.",
     ]
