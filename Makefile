@@ -4,6 +4,10 @@ SETTINGS := $(if $(wildcard $(PROFILE)),$(PROFILE),assets/profiles/$(PROFILE).to
 RUN ?= build/$(basename $(notdir $(SETTINGS)))
 WORKERS ?= 0
 VENV ?= .venv
+# Address of a Dask scheduler whose workers bake, render, convert and predict; none: this machine.
+SCHEDULER ?=
+# Processes that run the tests.
+TEST_JOBS ?= 2
 # What the result is compared with: coco (the general model, a download), start, or nothing.
 BASELINE ?= coco
 
@@ -11,6 +15,7 @@ PY := $(VENV)/bin/python
 TOOL := $(PY) -m pipeline
 READY := $(VENV)/.ready
 SPLITS := train val test
+THERE := $(addprefix --scheduler ,$(SCHEDULER))
 
 .DEFAULT_GOAL := help
 .PHONY: help all setup check people render coco train evaluate report preview test test-slow lint format doctor golden check-golden bench clean
@@ -41,21 +46,21 @@ check: $(READY)
 	@$(TOOL) check --profile $(SETTINGS)
 
 people: check ## Bake posed adults with anny
-	@$(TOOL) people --profile $(SETTINGS) --out $(RUN)/people
+	@$(TOOL) people --profile $(SETTINGS) --out $(RUN)/people $(THERE)
 
 render: people ## Render the train, val and test splits
 	@for split in $(SPLITS); do $(PY) -m blender.render --profile $(SETTINGS) --split $$split \
-	  --people $(RUN)/people --out $(RUN)/$$split --workers $(WORKERS) --update || exit $$?; done
+	  --people $(RUN)/people --out $(RUN)/$$split --workers $(WORKERS) --update $(THERE) || exit $$?; done
 
 coco: render ## Write COCO annotations for each split
-	@for split in $(SPLITS); do $(TOOL) coco --profile $(SETTINGS) $(RUN)/$$split || exit $$?; done
+	@for split in $(SPLITS); do $(TOOL) coco --profile $(SETTINGS) $(RUN)/$$split $(THERE) || exit $$?; done
 
 train: coco ## Fine-tune Mask R-CNN on the renders
 	@$(TOOL) train --profile $(SETTINGS) --train $(RUN)/train --val $(RUN)/val --out $(RUN)
 
 evaluate: train ## COCO AP on the held-out renders
 	@$(TOOL) evaluate $(RUN)/model.pt --annotations $(RUN)/test/annotations.json --images $(RUN)/test/images \
-	  --out $(RUN)/evaluation $(addprefix --baseline ,$(BASELINE))
+	  --profile $(SETTINGS) --out $(RUN)/evaluation $(addprefix --baseline ,$(BASELINE)) $(THERE)
 
 report: evaluate ## One HTML page about the run
 	@$(TOOL) report --profile $(SETTINGS) $(RUN)
@@ -75,7 +80,7 @@ bench: people ## Speed and memory beside references, in build/bench/; BENCH="--o
 	@$(PY) -m pipeline.bench --profile $(SETTINGS) --people $(RUN)/people --out build/bench $(BENCH)
 
 test: $(READY) ## The tests that run within minutes
-	@$(PY) -m pytest -m "not slow"
+	@$(PY) -m pytest -m "not slow" --numprocesses $(TEST_JOBS) --dist loadfile
 
 test-slow: $(READY) ## The nightly tests
 	@$(PY) -m pytest -m slow

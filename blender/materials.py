@@ -8,6 +8,8 @@ from typing import Any
 
 import bpy
 
+from blender.nodes import coordinates, diffuse, matte, mix, node, noise, painted, principled, ramp
+
 
 @dataclass(frozen=True)
 class Look:
@@ -63,97 +65,40 @@ def shader(kind: str) -> Any:
     return made
 
 
-def _node(tree: Any, kind: str, **values: Any) -> Any:
-    """Add a node; ``values`` are its properties, or inputs by name with spaces as underscores."""
-    node = tree.nodes.new(kind)
-    for key, value in values.items():
-        if hasattr(node, key):
-            setattr(node, key, value)
-        else:
-            node.inputs[key.replace("_", " ")].default_value = value
-    return node
-
-
-def _mix(tree: Any, factor: Any, a: Any, b: Any, blend: str = "MIX") -> Any:
-    """Colour mix; ``factor``, ``a`` and ``b`` are sockets or values. Returns the output socket."""
-    node = tree.nodes.new("ShaderNodeMix")
-    node.data_type, node.blend_type = "RGBA", blend
-    for socket, value in ((node.inputs[0], factor), (node.inputs[6], a), (node.inputs[7], b)):
-        if isinstance(value, bpy.types.NodeSocket):
-            tree.links.new(value, socket)
-        else:
-            socket.default_value = value
-    return node.outputs[2]
-
-
-def _ramp(tree: Any, source: Any, low: float, high: float, to: tuple[float, float] = (0.0, 1.0)) -> Any:
-    node = tree.nodes.new("ShaderNodeMapRange")
-    tree.links.new(source, node.inputs["Value"])
-    node.inputs["From Min"].default_value, node.inputs["From Max"].default_value = low, high
-    node.inputs["To Min"].default_value, node.inputs["To Max"].default_value = to
-    return node.outputs["Result"]
-
-
-def _noise(
-    tree: Any, scale: float, stretch: tuple[float, float, float] = (1, 1, 1), detail: float = 2.0
-) -> Any:
-    """Fractal noise over object coordinates, shifted per object so that no two look alike."""
-    where = _node(tree, "ShaderNodeTexCoord").outputs["Object"]
-    shift = _node(tree, "ShaderNodeVectorMath", operation="MULTIPLY_ADD")
-    tree.links.new(_node(tree, "ShaderNodeObjectInfo").outputs["Random"], shift.inputs[0])
-    shift.inputs[1].default_value = (50, 50, 50)
-    tree.links.new(where, shift.inputs[2])
-    mapping = _node(tree, "ShaderNodeMapping")
-    mapping.inputs["Scale"].default_value = stretch
-    tree.links.new(shift.outputs["Vector"], mapping.inputs["Vector"])
-    noise = _node(tree, "ShaderNodeTexNoise", Scale=scale, Detail=detail, Roughness=0.6)
-    tree.links.new(mapping.outputs["Vector"], noise.inputs["Vector"])
-    return noise.outputs[0]
-
-
-def _paint(tree: Any) -> Any:
-    return _node(tree, "ShaderNodeAttribute", attribute_name="paint").outputs
-
-
 def _surface(tree: Any, kind: str) -> None:
     """The common opaque surface: colour x grain, dust on top, optional relief."""
     look = LOOKS[kind]
-    paint = _paint(tree)
-    grain = _noise(tree, look.grain, look.stretch)
-    light = _ramp(tree, grain, 0.25, 0.75, (1 - look.variation, 1 + look.variation))
-    colour = _mix(tree, 1.0, paint["Color"], light, "MULTIPLY")
+    paint = painted(tree)
+    grain = noise(tree, look.grain, look.stretch)
+    light = ramp(tree, grain, 0.25, 0.75, (1 - look.variation, 1 + look.variation))
+    colour = mix(tree, 1.0, paint["Color"], light, "MULTIPLY")
     if look.dirt > 0:
-        worn = _node(tree, "ShaderNodeMath", operation="MULTIPLY")
-        tree.links.new(_ramp(tree, _noise(tree, 3.1, detail=3), 0.5, 0.8, (0.0, look.dirt)), worn.inputs[0])
+        worn = node(tree, "ShaderNodeMath", operation="MULTIPLY")
+        tree.links.new(ramp(tree, noise(tree, 3.1, detail=3), 0.5, 0.8, (0.0, look.dirt)), worn.inputs[0])
         tree.links.new(paint["Alpha"], worn.inputs[1])
-        colour = _mix(tree, worn.outputs[0], colour, (0.16, 0.14, 0.12, 1.0))
-    bsdf = _matte(tree) if look.matte else _glossy(tree, look, grain)
+        colour = mix(tree, worn.outputs[0], colour, (0.16, 0.14, 0.12, 1.0))
+    bsdf = matte(tree) if look.matte else _glossy(tree, look, grain)
     tree.links.new(colour, bsdf.inputs[0])
     if look.bump:
-        bump = _node(tree, "ShaderNodeBump", Strength=0.6, Distance=look.bump)
+        bump = node(tree, "ShaderNodeBump", Strength=0.6, Distance=look.bump)
         tree.links.new(grain, bump.inputs["Height"])
         tree.links.new(bump.outputs["Normal"], bsdf.inputs["Normal"])
-    out = _node(tree, "ShaderNodeOutputMaterial")
+    out = node(tree, "ShaderNodeOutputMaterial")
     tree.links.new(bsdf.outputs[0], out.inputs["Surface"])
 
 
-def _matte(tree: Any) -> Any:
-    """Without a highlight worth seeing; half the cost of a principled surface."""
-    return _node(tree, "ShaderNodeBsdfDiffuse", Roughness=0.5)
-
-
 def _glossy(tree: Any, look: Look, grain: Any) -> Any:
-    principled = _node(tree, "ShaderNodeBsdfPrincipled", Metallic=look.metallic)
-    rough = _ramp(tree, grain, 0.3, 0.7, (max(0.05, look.roughness - 0.12), min(1.0, look.roughness + 0.12)))
+    principled = node(tree, "ShaderNodeBsdfPrincipled", Metallic=look.metallic)
+    rough = ramp(tree, grain, 0.3, 0.7, (max(0.05, look.roughness - 0.12), min(1.0, look.roughness + 0.12)))
     tree.links.new(rough, principled.inputs["Roughness"])
     return principled
 
 
 def _emission(tree: Any, kind: str) -> None:
     """A window pane: ``wear`` is its strength in W/m2/sr."""
-    paint = _paint(tree)
-    out = _node(tree, "ShaderNodeOutputMaterial")
-    glow = _node(tree, "ShaderNodeEmission")
+    paint = painted(tree)
+    out = node(tree, "ShaderNodeOutputMaterial")
+    glow = node(tree, "ShaderNodeEmission")
     tree.links.new(paint["Color"], glow.inputs["Color"])
     tree.links.new(paint["Alpha"], glow.inputs["Strength"])
     tree.links.new(glow.outputs[0], out.inputs["Surface"])
@@ -161,20 +106,20 @@ def _emission(tree: Any, kind: str) -> None:
 
 def _folds(tree: Any) -> tuple[Any, Any]:
     """Stretch wrap's folds: long streaks that run around the load. Returns their strength and a normal."""
-    folds = _noise(tree, 2.2, (1, 1, 9), detail=3)
-    bump = _node(tree, "ShaderNodeBump", Strength=0.8, Distance=0.03)
+    folds = noise(tree, 2.2, (1, 1, 9), detail=3)
+    bump = node(tree, "ShaderNodeBump", Strength=0.8, Distance=0.03)
     tree.links.new(folds, bump.inputs["Height"])
     return folds, bump.outputs["Normal"]
 
 
 def _film(tree: Any, kind: str) -> None:
     """Clear stretch wrap: a thin glossy veil, whiter where it lies in folds."""
-    out, mix = _node(tree, "ShaderNodeOutputMaterial"), _node(tree, "ShaderNodeMixShader")
-    clear, gloss = _node(tree, "ShaderNodeBsdfTransparent"), _principled(tree, 0.2)
+    out, mix = node(tree, "ShaderNodeOutputMaterial"), node(tree, "ShaderNodeMixShader")
+    clear, gloss = node(tree, "ShaderNodeBsdfTransparent"), principled(tree, 0.2)
     folds, normal = _folds(tree)
-    tree.links.new(_paint(tree)["Color"], gloss.inputs["Base Color"])
+    tree.links.new(painted(tree)["Color"], gloss.inputs["Base Color"])
     tree.links.new(normal, gloss.inputs["Normal"])
-    tree.links.new(_ramp(tree, folds, 0.42, 0.68, (0.12, 0.55)), mix.inputs[0])
+    tree.links.new(ramp(tree, folds, 0.42, 0.68, (0.12, 0.55)), mix.inputs[0])
     tree.links.new(clear.outputs[0], mix.inputs[1])
     tree.links.new(gloss.outputs[0], mix.inputs[2])
     tree.links.new(mix.outputs[0], out.inputs["Surface"])
@@ -182,76 +127,59 @@ def _film(tree: Any, kind: str) -> None:
 
 def _clear(tree: Any, kind: str) -> None:
     """Polycarbonate sheet: seen through, with a smooth gloss and smears in the material's colour."""
-    out = _node(tree, "ShaderNodeOutputMaterial")
-    gloss = _node(tree, "ShaderNodeBsdfPrincipled", Roughness=0.08)
-    tree.links.new(_paint(tree)["Color"], gloss.inputs["Base Color"])
-    mix = _node(tree, "ShaderNodeMixShader")
-    tree.links.new(_ramp(tree, _noise(tree, 2.5), 0.35, 0.75, (0.04, 0.22)), mix.inputs[0])
-    tree.links.new(_node(tree, "ShaderNodeBsdfTransparent").outputs[0], mix.inputs[1])
+    out = node(tree, "ShaderNodeOutputMaterial")
+    gloss = node(tree, "ShaderNodeBsdfPrincipled", Roughness=0.08)
+    tree.links.new(painted(tree)["Color"], gloss.inputs["Base Color"])
+    mix = node(tree, "ShaderNodeMixShader")
+    tree.links.new(ramp(tree, noise(tree, 2.5), 0.35, 0.75, (0.04, 0.22)), mix.inputs[0])
+    tree.links.new(node(tree, "ShaderNodeBsdfTransparent").outputs[0], mix.inputs[1])
     tree.links.new(gloss.outputs[0], mix.inputs[2])
     tree.links.new(mix.outputs[0], out.inputs["Surface"])
 
 
 def _wrap(tree: Any, kind: str) -> None:
     """Milky stretch wrap and plastic sheet: opaque, glossy, folded."""
-    out, gloss = _node(tree, "ShaderNodeOutputMaterial"), _principled(tree, 0.22)
+    out, gloss = node(tree, "ShaderNodeOutputMaterial"), principled(tree, 0.22)
     folds, normal = _folds(tree)
-    colour = _mix(tree, 1.0, _paint(tree)["Color"], _ramp(tree, folds, 0.35, 0.65, (0.72, 1.15)), "MULTIPLY")
+    colour = mix(tree, 1.0, painted(tree)["Color"], ramp(tree, folds, 0.35, 0.65, (0.72, 1.15)), "MULTIPLY")
     tree.links.new(colour, gloss.inputs["Base Color"])
     tree.links.new(normal, gloss.inputs["Normal"])
     tree.links.new(gloss.outputs[0], out.inputs["Surface"])
 
 
-def _principled(tree: Any, roughness: float) -> Any:
-    return _node(tree, "ShaderNodeBsdfPrincipled", Roughness=roughness)
-
-
-def _height(tree: Any) -> Any:
-    """Height above the object's origin, metres."""
-    split = _node(tree, "ShaderNodeSeparateXYZ")
-    tree.links.new(_node(tree, "ShaderNodeTexCoord").outputs["Object"], split.inputs[0])
-    return split.outputs
-
-
 def _grimy(tree: Any, colour: Any, grain: Any) -> Any:
     """A wall's foot, splashed and scuffed by traffic; ``wear`` says how much."""
-    foot = _node(tree, "ShaderNodeMath", operation="MULTIPLY")
-    tree.links.new(_ramp(tree, _height(tree)["Z"], 0.0, 0.9, (0.75, 0.0)), foot.inputs[0])
-    tree.links.new(_ramp(tree, grain, 0.3, 0.6), foot.inputs[1])
-    worn = _node(tree, "ShaderNodeMath", operation="MULTIPLY")
+    foot = node(tree, "ShaderNodeMath", operation="MULTIPLY")
+    tree.links.new(ramp(tree, coordinates(tree)["Z"], 0.0, 0.9, (0.75, 0.0)), foot.inputs[0])
+    tree.links.new(ramp(tree, grain, 0.3, 0.6), foot.inputs[1])
+    worn = node(tree, "ShaderNodeMath", operation="MULTIPLY")
     tree.links.new(foot.outputs[0], worn.inputs[0])
-    tree.links.new(_paint(tree)["Alpha"], worn.inputs[1])
-    return _mix(tree, worn.outputs[0], colour, (0.07, 0.06, 0.05, 1.0))
+    tree.links.new(painted(tree)["Alpha"], worn.inputs[1])
+    return mix(tree, worn.outputs[0], colour, (0.07, 0.06, 0.05, 1.0))
 
 
 def _wall(tree: Any, kind: str) -> None:
     """Plaster, sheet or concrete: nearly even, dirty at the foot."""
-    grain = _noise(tree, 0.9, (1, 1, 0.6), detail=4)
-    colour = _mix(tree, 1.0, _paint(tree)["Color"], _ramp(tree, grain, 0.25, 0.75, (0.93, 1.05)), "MULTIPLY")
-    _diffuse(tree, _grimy(tree, colour, grain))
+    grain = noise(tree, 0.9, (1, 1, 0.6), detail=4)
+    colour = mix(tree, 1.0, painted(tree)["Color"], ramp(tree, grain, 0.25, 0.75, (0.93, 1.05)), "MULTIPLY")
+    diffuse(tree, _grimy(tree, colour, grain))
 
 
 def _brick(tree: Any, kind: str) -> None:
     """Painted blockwork: courses on every wall that stands along x or y."""
-    axes, place = _height(tree), _node(tree, "ShaderNodeCombineXYZ")
-    along = _node(tree, "ShaderNodeMath", operation="ADD")
+    axes, place = coordinates(tree), node(tree, "ShaderNodeCombineXYZ")
+    along = node(tree, "ShaderNodeMath", operation="ADD")
     tree.links.new(axes["X"], along.inputs[0])
     tree.links.new(axes["Y"], along.inputs[1])
     tree.links.new(along.outputs[0], place.inputs[0])
     tree.links.new(axes["Z"], place.inputs[1])
-    bricks = _node(
+    bricks = node(
         tree, "ShaderNodeTexBrick", Scale=1.0, Mortar_Size=0.008, Brick_Width=0.4, Row_Height=0.2,
         Color1=(1.03, 1.03, 1.03, 1.0), Color2=(0.93, 0.93, 0.93, 1.0), Mortar=(0.62, 0.62, 0.62, 1.0),
     )  # fmt: skip
     tree.links.new(place.outputs[0], bricks.inputs["Vector"])
-    colour = _mix(tree, 1.0, _paint(tree)["Color"], bricks.outputs["Color"], "MULTIPLY")
-    _diffuse(tree, _grimy(tree, colour, _noise(tree, 1.3, detail=3)))
-
-
-def _diffuse(tree: Any, colour: Any) -> None:
-    out, bsdf = _node(tree, "ShaderNodeOutputMaterial"), _matte(tree)
-    tree.links.new(colour, bsdf.inputs[0])
-    tree.links.new(bsdf.outputs[0], out.inputs["Surface"])
+    colour = mix(tree, 1.0, painted(tree)["Color"], bricks.outputs["Color"], "MULTIPLY")
+    diffuse(tree, _grimy(tree, colour, noise(tree, 1.3, detail=3)))
 
 
 def _concrete(tree: Any, kind: str) -> None:
@@ -259,15 +187,15 @@ def _concrete(tree: Any, kind: str) -> None:
 
     ``wear`` says how dusty and dull it is.
     """
-    clouds, dust = _noise(tree, 0.35, detail=3), _noise(tree, 5.0, (1, 0.6, 1), detail=4)
-    paint = _paint(tree)
-    colour = _mix(tree, 1.0, paint["Color"], _ramp(tree, clouds, 0.3, 0.7, (0.80, 1.14)), "MULTIPLY")
-    colour = _mix(tree, 1.0, colour, _ramp(tree, dust, 0.3, 0.7, (0.90, 1.08)), "MULTIPLY")
-    gloss, out = _principled(tree, 0.5), _node(tree, "ShaderNodeOutputMaterial")
-    rough = _node(tree, "ShaderNodeMath", operation="MULTIPLY_ADD", use_clamp=True)
+    clouds, dust = noise(tree, 0.35, detail=3), noise(tree, 5.0, (1, 0.6, 1), detail=4)
+    paint = painted(tree)
+    colour = mix(tree, 1.0, paint["Color"], ramp(tree, clouds, 0.3, 0.7, (0.80, 1.14)), "MULTIPLY")
+    colour = mix(tree, 1.0, colour, ramp(tree, dust, 0.3, 0.7, (0.90, 1.08)), "MULTIPLY")
+    gloss, out = principled(tree, 0.5), node(tree, "ShaderNodeOutputMaterial")
+    rough = node(tree, "ShaderNodeMath", operation="MULTIPLY_ADD", use_clamp=True)
     tree.links.new(paint["Alpha"], rough.inputs[0])
     rough.inputs[1].default_value = 0.42
-    tree.links.new(_ramp(tree, clouds, 0.35, 0.65, (0.12, 0.42)), rough.inputs[2])
+    tree.links.new(ramp(tree, clouds, 0.35, 0.65, (0.12, 0.42)), rough.inputs[2])
     tree.links.new(rough.outputs[0], gloss.inputs["Roughness"])
     tree.links.new(colour, gloss.inputs["Base Color"])
     tree.links.new(gloss.outputs[0], out.inputs["Surface"])

@@ -212,28 +212,6 @@ def cylinder(start: ArrayLike, end: ArrayLike, radius: float, material: Material
     return tube([np.asarray(start, float), np.asarray(end, float)], radius, material, segments)
 
 
-def clip(vertices: Floats, triangles: Ints, field: Floats) -> tuple[Floats, Ints]:
-    """Cut a triangle mesh (V, 3), (F, 3) where ``field`` (V,) crosses zero; keeps what is above."""
-    inside = field[triangles] > 0
-    count = inside.sum(1)
-    kept, points = [triangles[count == 3]], [vertices]
-    total = len(vertices)
-    for number in (1, 2):
-        # Turn each triangle until its lonely corner, the one unlike the two others, comes first.
-        cut = count == number
-        lonely = np.argmax(inside[cut] == (number == 1), axis=1)
-        a, b, c = np.take_along_axis(triangles[cut], (lonely[:, None] + np.arange(3)) % 3, 1).T
-        for other in (b, c):
-            t = (field[a] / (field[a] - field[other]))[:, None]
-            points.append(vertices[a] * (1 - t) + vertices[other] * t)
-        ab, ac = total + np.arange(len(a)), total + len(a) + np.arange(len(a))
-        total += 2 * len(a)
-        kept += (
-            [np.stack([a, ab, ac], 1)] if number == 1 else [np.stack([ab, b, c], 1), np.stack([ab, c, ac], 1)]
-        )
-    return np.concatenate(points), np.concatenate(kept).astype(np.int32)
-
-
 def rounded_path(corners: ArrayLike, radius: float, steps: int = 4, closed: bool = False) -> Floats:
     """A polyline through ``corners`` (N, 3) whose corners are rounded by quadratic curves."""
     points = np.asarray(corners, float)

@@ -1,8 +1,10 @@
-"""Read a user's model file as one bpy mesh."""
+"""Read a user's model file as one bpy mesh: imported once in a process, then appended by every frame."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from mathutils import Matrix
 from blender.contract import UserError
 from blender.mesh import Floats
 
+_NAME = "model.blend"
 _SOLID = ("MESH", "CURVE", "SURFACE", "FONT", "META")
 
 
@@ -37,11 +40,37 @@ def vertices_of(mesh: Any) -> Floats:
 def read_mesh(path: Path) -> Any:
     """Everything solid in the file as one mesh, with its materials; scripts in the file never run.
 
+    The mesh is the caller's own. Its materials bear the file's name too: none passes for one of ours.
+
     Raises:
         UserError: missing, of a kind that can't be read, damaged, or without a surface.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such model; name a file relative to the profile")
+    state = path.stat()
+    folder = _converted(path, state.st_mtime_ns, state.st_size)
+    with bpy.data.libraries.load(str(Path(folder.name, _NAME)), link=False) as (source, wanted):
+        wanted.meshes = source.meshes
+    return wanted.meshes[0]
+
+
+@cache
+def _converted(path: Path, modified: int, size: int) -> tempfile.TemporaryDirectory[str]:
+    """A folder, gone with this process, with a .blend of the model as one mesh.
+
+    An importer takes far longer to read the user's file than Blender its own, and nothing that it made
+    outlives the scene. (Nor does what is in ``bpy.app.tempdir``.)
+    """
+    mesh = _imported(path)
+    for material in dict.fromkeys(mesh.materials):
+        if material is not None:
+            material.name = f"{path.name}: {material.name}"
+    folder = tempfile.TemporaryDirectory(prefix="transpalette-")
+    bpy.data.libraries.write(str(Path(folder.name, _NAME)), {mesh}, path_remap="ABSOLUTE")
+    return folder
+
+
+def _imported(path: Path) -> Any:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path}: cannot be read as a model; export it as {', '.join(READERS)}")

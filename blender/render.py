@@ -112,6 +112,7 @@ def run(options: argparse.Namespace) -> dict[int, str]:
         out.mkdir(parents=True, exist_ok=True)
         progress = Progress(f"render {config.split}", len(mine), len(mine) - len(todo), options.quiet)
         failed = _render(options, job, todo, progress, devices)
+        remove_fragments(out)  # a process that died amid a file was replaced
     elif not options.quiet:
         print(f"render {config.split}: up to date", flush=True)
     write_manifest(out, config, fingerprint, devices)

@@ -21,13 +21,15 @@ __all__ = ["load_model"]
 
 
 def load_model(path: str | Path, device: str = "cpu") -> Segmenter:
-    """Load a model.pt of ``transpalette train``, ready to predict; see ``pipeline.segmenter.Segmenter``.
+    """Load a model.pt of ``transpalette train``, or an .onnx or .torchscript file of ``transpalette export``.
+
+    An .onnx file needs no torch. See ``pipeline.segmenter.Segmenter`` for what it can do.
 
     Args:
-        device: "cpu", "cuda", ... as torch names them.
+        device: "cpu", "cuda", ... as torch names them; exported files run on the CPU.
 
     Raises:
-        UserError: missing, damaged, or not a checkpoint of ours.
+        UserError: missing, damaged, or not a file of ours.
     """
     from pipeline.segmenter import load  # torch: importing the package alone stays light
 

@@ -8,8 +8,7 @@ changes a picture.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -23,6 +22,7 @@ from blender.contract import KEYPOINTS
 from pipeline.config import TrainConfig
 from pipeline.copy_paste import paste_some
 from pipeline.targets import Sample, boxes_of, drop_lost, within
+from pipeline.threads import one_thread
 
 Rng = np.random.Generator
 
@@ -48,17 +48,6 @@ def _augment_indexed(
 ) -> Sample:
     with one_thread():
         return augment(sample, config, np.random.default_rng([seed, epoch, index]), other)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread, as its loader's workers do, whatever the process has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def augment(

@@ -268,6 +268,18 @@ class LiteConv(nn.Conv2d):
         return F.conv2d(x, kernel, self.bias, self.stride, self.kernel_size[0] // 2, 1, self.groups)
 
 
+def plain_convs(module: nn.Module) -> nn.Module:
+    """Turn every ``LiteConv`` into torch's own, with the larger kernel at stride 2, in place: for tracers."""
+    for child in module.modules():
+        if isinstance(child, LiteConv):
+            child.padding = (child.kernel_size[0] // 2,) * 2
+            if child.stride[0] == 2:
+                child.kernel_size = (child.kernel_size[0] + 1,) * 2
+                child.weight = nn.Parameter(F.pad(child.weight.detach(), (1, 0, 1, 0)))
+            child.__class__ = nn.Conv2d  # type: ignore[assignment]
+    return module
+
+
 def lite_convolutions(module: nn.Module) -> nn.Module:
     """Turn every convolution of timm's EfficientNet-Lite into ``LiteConv``, in place."""
     for child in module.modules():

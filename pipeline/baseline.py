@@ -65,13 +65,21 @@ def load_baseline(kind: str, checkpoint: Checkpoint) -> Baseline:
     Raises:
         UserError: the start can't be had again either.
     """
-    if kind == "start":
-        return _start(checkpoint)
     try:
-        return _general(coco(), checkpoint.classes)
+        return build_baseline(kind, checkpoint)
     except WeightsError as error:
         reason = str(error)
     return replace(_start(checkpoint), fallback=reason)
+
+
+def build_baseline(kind: str, checkpoint: Checkpoint) -> Baseline:
+    """The model of a kind, without falling back.
+
+    Raises:
+        WeightsError: COCO's weights can't be had.
+        UserError: the start can't be had again.
+    """
+    return _start(checkpoint) if kind == "start" else _general(coco(), checkpoint.classes)
 
 
 def _general(start: StartWeights, classes: tuple[str, ...]) -> Baseline:

@@ -83,6 +83,19 @@ def seal(data: bytes) -> bytes:
     return body + _SEAL + sha256_bytes(body).encode()
 
 
+def check_seal(data: bytes, name: str, what: str, cure: str) -> None:
+    """Look whether ``seal`` sealed these very bytes.
+
+    Raises:
+        UserError: no; ``name`` is not ``what``, or damaged.
+    """
+    body, found = data[:-_SEAL_LENGTH], data[-_SEAL_LENGTH:]
+    if not found.startswith(_SEAL):
+        raise UserError(f"{name}: not {what}, or a truncated one; {cure}")
+    if found != _SEAL + sha256_bytes(body).encode():
+        raise UserError(f"{name}: damaged (its checksum is wrong); copy it again or make it again")
+
+
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write ``checkpoint`` whole or not at all.
 
@@ -107,13 +120,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"{path}: no such checkpoint; train one first (make train)") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    body, found = data[:-_SEAL_LENGTH], data[-_SEAL_LENGTH:]
-    if not found.startswith(_SEAL):
-        raise UserError(
-            f"{path}: not a Transpalette checkpoint, or a truncated one; give a model.pt of 'train'"
-        )
-    if found != _SEAL + sha256_bytes(body).encode():
-        raise UserError(f"{path}: damaged (its checksum is wrong); copy it again or train again")
+    check_seal(data, str(path), "a Transpalette checkpoint", "give a model.pt of 'train'")
     return _parse(path, data)
 
 

@@ -14,6 +14,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 EXTRA = click.option("--extra", multiple=True, metavar="FILE:IMAGES", help="One more COCO set; repeatable.")
 MAP = click.option("--map", "mapping", multiple=True, metavar="CATEGORY=CLASS", help="What a category means.")
+SCHEDULER = click.option("--scheduler", metavar="ADDRESS", help="Let this Dask scheduler's workers do it.")
 PROFILE = click.option("--profile", type=FILE, required=True, help="The TOML file that describes the run.")
 
 
@@ -60,11 +61,12 @@ def doctor(out: Path) -> None:
 @main.command()
 @PROFILE
 @click.option("--out", type=FOLDER, required=True, help="Folder of the .npz bodies.")
-def people(profile: Path, out: Path) -> None:
+@SCHEDULER
+def people(profile: Path, out: Path, scheduler: str | None) -> None:
     """Bake posed adult bodies with anny."""
     from pipeline.people import bake_people
 
-    bake_people(profile, out)
+    bake_people(profile, out, scheduler)
 
 
 @main.command()
@@ -81,12 +83,13 @@ def merge(shards: tuple[str, ...], out: str, partial: bool) -> None:
 @main.command()
 @PROFILE
 @click.argument("split_dir", type=FOLDER)
-def coco(profile: Path, split_dir: Path) -> None:
+@SCHEDULER
+def coco(profile: Path, split_dir: Path, scheduler: str | None) -> None:
     """Write SPLIT_DIR/annotations.json from a rendered split's masks and records."""
     from pipeline.coco import convert_split
     from pipeline.config import read_profile
 
-    convert_split(split_dir, read_profile(profile).coco)
+    convert_split(split_dir, read_profile(profile).coco, scheduler)
 
 
 @main.command()
@@ -175,39 +178,84 @@ def train(
 @click.option("--annotations", type=FILE, required=True, help="COCO instances file.")
 @click.option("--images", type=FOLDER, required=True, help="Folder of the images it names.")
 @click.option("--out", type=FOLDER, help="Gets metrics.json and predictions.json.")
-@click.option("--bootstrap", default=200, show_default=True, help="Resamples for 95 % intervals; 0: none.")
+@click.option("--profile", type=FILE, help="The run's TOML file, for the [evaluate] table.")
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(min=0),
+    help="Resamples for 95 % intervals; 0: none.  [default: the profile's, or 200]",
+)
 @EXTRA
 @MAP
 @click.option(
     "--baseline", type=click.Choice(["coco", "start"]), help="Compare: the general COCO model, or the start."
 )
+@SCHEDULER
 def evaluate(
     model: Path,
     annotations: Path,
     images: Path,
     out: Path | None,
-    bootstrap: int,
+    profile: Path | None,
+    bootstrap: int | None,
     extra: tuple[str, ...],
     mapping: tuple[str, ...],
     baseline: str | None,
+    scheduler: str | None,
 ) -> None:
     """Print COCO box and mask AP of MODEL on any COCO file and image folder, or several."""
+    from pipeline.config import EvaluateConfig, read_profile
     from pipeline.evaluate import evaluate as run
     from pipeline.mixing import parse_sets
 
-    run(model, annotations, images, out, bootstrap, parse_sets(annotations, images, extra, mapping), baseline)
+    if bootstrap is None:
+        bootstrap = (read_profile(profile).evaluate if profile else EvaluateConfig()).bootstrap
+    sets = parse_sets(annotations, images, extra, mapping)
+    run(model, annotations, images, out, bootstrap, sets, baseline, scheduler)
 
 
 @main.command()
 @click.argument("model", type=FILE)
-@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--out", type=FOLDER, required=True, help="Gets the drawn pictures and predictions.json.")
+@click.argument("images", type=click.Path(path_type=Path), nargs=-1, metavar="IMAGE...")
+@click.option("--out", type=FOLDER, required=True, help="Gets drawings, predictions.json, predictions.csv.")
 @click.option("--threshold", type=click.FloatRange(0, 1), default=None, help="Least score drawn and written.")
-def predict(model: Path, images: tuple[Path, ...], out: Path, threshold: float | None) -> None:
-    """Find the objects in IMAGE... (files or folders); draw the masks, write COCO results."""
+@click.option("--camera", type=click.IntRange(0), help="Look through the camera of this number until Ctrl-C.")
+@click.option("--frames", type=click.IntRange(1), help="At most so many of each video or camera.")
+def predict(
+    model: Path,
+    images: tuple[Path, ...],
+    out: Path,
+    threshold: float | None,
+    camera: int | None,
+    frames: int | None,
+) -> None:
+    """Find the objects in IMAGE... (files, folders, 'patterns*', videos); draw the masks, write COCO results.
+
+    MODEL is a model.pt, or an .onnx or .torchscript file of 'export'.
+    """
     from pipeline.predict import predict_images
 
-    predict_images(model, images, out, threshold)
+    predict_images(model, images, out, threshold, camera, frames)
+
+
+@main.command()
+@click.argument("model", type=FILE)
+@click.option("--format", "to", required=True, help="onnx or torchscript.")
+@click.option("--out", type=FILE, required=True, help="The file to write: *.onnx or *.torchscript.")
+@click.option("--int8", is_flag=True, help="8-bit weights in an .onnx file, if they lose little AP50.")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Compare on these pictures too (at most 20 of them); with --int8 the folder of --annotations.",
+)
+@click.option("--annotations", type=FILE, help="COCO file on which --int8 is measured.")
+def export(
+    model: Path, to: str, out: Path, int8: bool, images: tuple[Path, ...], annotations: Path | None
+) -> None:
+    """Write MODEL, a model.pt, as one file that runs elsewhere, if it finds there what it finds here."""
+    from pipeline.export import export_model
+
+    export_model(model, to, out, images, int8, annotations)
 
 
 @main.command()

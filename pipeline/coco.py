@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import io
+import functools
 import json
 import sys
 from collections import defaultdict
@@ -14,7 +14,6 @@ from typing import Any
 import click
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from pycocotools import mask as mask_utils
 
 from blender.contract import (
@@ -25,14 +24,12 @@ from blender.contract import (
     UserError,
     array_path,
     canonical_json,
-    frame_paths,
     read_manifest,
-    read_record,
-    sha256_bytes,
-    sha256_file,
     write_atomic,
 )
 from pipeline.config import CocoConfig
+from pipeline.frames import CURE, read_frame
+from pipeline.spread import spread
 from pipeline.stamp import is_current, write_stamp
 
 CONVERTER_VERSION = 2
@@ -47,15 +44,19 @@ SKELETON = [
 ]  # fmt: skip
 """COCO's own edges between the 17 body keypoints, counted from 1."""
 
-_CURE = "delete it and render again"
+_FRAMES_A_TASK = 16
+"""On a scheduler's workers."""
 
 
-def convert_split(split_dir: Path, config: CocoConfig) -> Path:
+def convert_split(split_dir: Path, config: CocoConfig, scheduler: str | None = None) -> Path:
     """Write ``split_dir/annotations.json`` from the split's manifest, records and masks.
 
     Objects below ``config``'s floors become ignore regions (``iscrowd`` 1), objects without a
     visible pixel are left out, images without objects stay in. The bytes depend on the split
     and on ``config`` only; nothing is done when neither has changed.
+
+    Args:
+        scheduler: the address of a Dask scheduler whose workers read the frames, or None.
 
     Returns:
         The path of ``annotations.json``.
@@ -75,9 +76,9 @@ def convert_split(split_dir: Path, config: CocoConfig) -> Path:
         return out
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for record, mask in _frames(split_dir, manifest):
-        images.append(_image(record, len(images) + 1))
-        for annotation in _annotations(record, mask, manifest.categories, config):
+    for image, found in _frames(split_dir, manifest, config, scheduler):
+        images.append({"id": len(images) + 1} | image)
+        for annotation in found:
             annotations.append({"id": len(annotations) + 1, "image_id": len(images)} | annotation)
     dataset = {
         "info": _info(manifest),
@@ -137,61 +138,32 @@ def encode_mask(mask: npt.NDArray[Any]) -> dict[str, Any]:
     return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
 
-def _frames(split_dir: Path, manifest: Manifest) -> Iterator[tuple[FrameRecord, npt.NDArray[np.uint16]]]:
-    names = sorted(manifest.frames)
-    with click.progressbar(names, label=f"coco {manifest.split}", file=sys.stderr) as bar:
-        for name in bar:
-            if not name.isdecimal():
-                raise UserError(f"{split_dir / 'manifest.json'}: '{name}' is not a frame; {_CURE}")
-            yield _read_frame(split_dir, int(name), manifest.frames[name])
+def _frames(
+    split_dir: Path, manifest: Manifest, config: CocoConfig, scheduler: str | None
+) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Each frame's entry and annotations, without the ids that count them."""
+    work = functools.partial(_convert_frame, split_dir.absolute(), manifest.categories, config)
+    frames = sorted(manifest.frames.items())
+    with click.progressbar(length=len(frames), label=f"coco {manifest.split}", file=sys.stderr) as bar:
+        for converted in spread(work, frames, scheduler, _FRAMES_A_TASK):
+            yield converted
+            bar.update(1)
 
 
-def _read_frame(split_dir: Path, frame: int, record_hash: str) -> tuple[FrameRecord, npt.NDArray[np.uint16]]:
-    image_path, mask_path, record_path = frame_paths(split_dir, frame)
-    record = read_record(record_path)
-    if sha256_file(record_path) != record_hash:
-        raise UserError(f"{record_path}: not the record that manifest.json names; {_CURE}")
-    _read_as_rendered(image_path, record.image_sha256)
-    for name, digest in record.arrays_sha256.items():
-        _read_as_rendered(array_path(split_dir, name, frame), digest)
-    mask = _decode(mask_path, _read_as_rendered(mask_path, record.mask_sha256), record)
-    unknown = sorted(set(np.unique(mask).tolist()) - {i.id for i in record.instances} - {0})
-    if unknown:
-        raise UserError(f"{mask_path}: instance ids {unknown[:5]} are not in {record_path.name}; {_CURE}")
-    return record, mask
+def _convert_frame(
+    split_dir: Path, categories: tuple[str, ...], config: CocoConfig, frame: tuple[str, str]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    name, record_hash = frame
+    if not name.isdecimal():
+        raise UserError(f"{split_dir / 'manifest.json'}: '{name}' is not a frame; {CURE}")
+    record, mask = read_frame(split_dir, int(name), record_hash)
+    return _image(record), list(_annotations(record, mask, categories, config))
 
 
-def _read_as_rendered(path: Path, sha256: str) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: missing, though the frame has a record; render again") from None
-    if sha256_bytes(data) != sha256:
-        raise UserError(f"{path}: corrupt or altered since it was rendered; {_CURE}")
-    return data
-
-
-def _decode(path: Path, data: bytes, record: FrameRecord) -> npt.NDArray[np.uint16]:
-    try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
-            mode, mask = picture.mode, np.asarray(picture)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: corrupt PNG: {error}; {_CURE}") from None
-    if mode not in ("I;16", "I"):
-        raise UserError(f"{path}: mode {mode}, but instance masks are 16-bit grey PNG; {_CURE}")
-    if mask.shape != (record.height, record.width):
-        raise UserError(
-            f"{path}: {mask.shape[1]}x{mask.shape[0]}, but its record says "
-            f"{record.width}x{record.height}; {_CURE}"
-        )
-    return mask.astype(np.uint16)
-
-
-def _image(record: FrameRecord, image_id: int) -> dict[str, Any]:
+def _image(record: FrameRecord) -> dict[str, Any]:
     name = f"{record.frame:06d}"
     arrays = {key: array_path(Path(), key, record.frame).as_posix() for key in sorted(record.arrays_sha256)}
     return {
-        "id": image_id,
         "file_name": f"{name}.png",
         "width": record.width,
         "height": record.height,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,8 @@ class ExtraSet:
     """The file's category to the profile's class; a category named like a class needs no entry."""
 
 
+DETECTING = ("coco", "checkpoint")
+"""Kinds of start that know a whole detector."""
 PARTS = ("heads", "fpn", "stage4", "stage3", "stage2", "stage1")
 """Of a network, from its outputs to its inputs."""
 
@@ -73,6 +75,8 @@ class TrainConfig:
     """Parts that learn: "heads", "fpn", "stage4", "stage3", "stage2", "stage1"; the rest is frozen."""
     unfreeze: dict[str, int] = field(default_factory=dict)
     """More parts, each with the epoch, counted from 1, from which on it learns."""
+    pretrained_trainable: tuple[str, ...] = ()
+    """What learns where the start detects already (COCO's weights, a checkpoint); none named: the above."""
     epochs: int = 10
     passes: int = 1
     """How often an epoch goes through the images, each time another view of them; then it validates."""
@@ -160,10 +164,21 @@ class TrainConfig:
         if self.lr <= 0 or self.clip_grad_norm < 0:
             raise ValueError("lr must be above 0, and clip_grad_norm not below")
 
+    def of_start(self, kind: str) -> TrainConfig:
+        """The recipe for one kind of start ("coco", "embedded", ...): which parts learn, and how long."""
+        if kind not in DETECTING:
+            return self
+        parts = self.pretrained_trainable or self.trainable
+        unfreeze = {} if self.pretrained_trainable else self.unfreeze
+        return replace(self, trainable=parts, unfreeze=unfreeze, epochs=self.pretrained_epochs or self.epochs)
+
     def _check_parts(self) -> None:
-        ever = (*self.trainable, *self.unfreeze)
+        ever = (*self.trainable, *self.unfreeze, *self.pretrained_trainable)
         if not self.trainable or {*ever, *self.lr_factors} - set(PARTS):
-            raise ValueError(f"trainable, unfreeze and lr_factors must name some of: {', '.join(PARTS)}")
+            raise ValueError(
+                "trainable, pretrained_trainable, unfreeze and lr_factors must name some of: "
+                + ", ".join(PARTS)
+            )
         if min([1, *self.unfreeze.values()]) < 1 or min([0, *self.lr_factors.values()]) < 0:
             raise ValueError("unfreeze counts epochs from 1, and lr_factors must be at least 0")
         if self.cache_features and "stage1" in ever:
@@ -197,6 +212,10 @@ class EvaluateConfig:
     """Resamples for the 95 % intervals; 0 for none."""
     gallery: int = 6
     """Best and worst predictions, and mistakes of each kind, shown in the report."""
+
+    def __post_init__(self) -> None:
+        if min(self.bootstrap, self.gallery) < 0:
+            raise ValueError("bootstrap and gallery must be at least 0")
 
 
 @dataclass(frozen=True)

@@ -62,13 +62,16 @@ def draw_overlays(
     """
     pixels = np.asarray(picture.convert("RGB")).astype(np.float32)
     width = max(1, round(min(picture.size) / 260))
-    masks = [_fit(overlay.rle, picture.size) for overlay in overlays]
-    order = sorted(range(len(masks)), key=lambda i: -int(masks[i].sum()))
-    for index in order if veil else ():
-        _veil(pixels, masks[index], overlays[index].colour, width)
+    # One mask at a time: all of them, at the picture's size, may not fit into memory.
+    order = sorted(range(len(overlays)), key=lambda i: -_share(overlays[i].rle))
+    frames: dict[int, Box | None] = {}
+    for index in order:
+        mask = _fit(overlays[index].rle, picture.size)
+        frames[index] = _box(mask)
+        if veil:
+            _veil(pixels, mask, overlays[index].colour, width)
     drawn = Image.fromarray(pixels.round().astype(np.uint8))
     canvas = ImageDraw.Draw(drawn)
-    frames = [_box(mask) for mask in masks]
     font = ImageFont.load_default(size=label_size or max(11, round(min(picture.size) / 34)))
     taken: list[Box] = []
     for index in order:
@@ -84,6 +87,11 @@ def draw_overlays(
         if frame is not None and overlays[index].label:
             _label(canvas, font, frame, overlays[index], taken)
     return drawn
+
+
+def _share(rle: dict[str, Any]) -> float:
+    """How much of its picture a mask covers."""
+    return float(mask_utils.area(rle)) / (rle["size"][0] * rle["size"][1])
 
 
 def _fit(rle: dict[str, Any], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -110,7 +118,7 @@ def _veil(pixels: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], colour: 
     core = inside
     for _ in range(width):
         core = core & np.roll(core, 1, 0) & np.roll(core, -1, 0) & np.roll(core, 1, 1) & np.roll(core, -1, 1)
-    strength = np.where(core, 0.38, np.where(inside, 0.95, 0.0))[width:-width, width:-width, None]
+    strength = np.where(core, np.float32(0.38), inside * np.float32(0.95))[width:-width, width:-width, None]
     part = pixels[y0 : y1 + 1, x0 : x1 + 1]
     part[:] = part * (1 - strength) + np.array(colour, np.float32) * strength
 

@@ -7,17 +7,16 @@ gives the size of the turned picture. Classes are matched by name, whatever thei
 from __future__ import annotations
 
 import json
-import sys
-import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file, write_atomic
 from pipeline.config import ExtraSet
-from pipeline.image_files import check_image, find_image, read_rgb
+from pipeline.image_files import check_image, find_image
 from pipeline.judge import judge
 from pipeline.matching import with_rle
 from pipeline.mixing import Mix, check_targets, describe_extra, mix, only
@@ -37,6 +36,7 @@ def evaluate(
     bootstrap: int,
     sets: tuple[ExtraSet, ...] = (),
     baseline: str | None = None,
+    scheduler: str | None = None,
 ) -> dict[str, Any]:
     """Judge a model on a COCO file; print AP per class and overall; with ``out``, write all of it.
 
@@ -49,6 +49,7 @@ def evaluate(
             its mapping, then others. ``out`` gets annotations.json, all of them in one table: an image
             keeps its id unless an earlier set has it.
         baseline: compare with "coco", the general model (or, aloud, the start), or with "start".
+        scheduler: the address of a Dask scheduler whose workers predict, or None. The latency is theirs.
 
     Returns:
         What metrics.json holds.
@@ -56,8 +57,6 @@ def evaluate(
     Raises:
         UserError: a file is missing or unusable, or model and file share no class.
     """
-    if bootstrap < 0:
-        raise UserError("--bootstrap must not be negative")
     sets = sets or (ExtraSet(str(annotations), str(images)),)
     mixed = _mix(sets)
     dataset = mixed.dataset
@@ -71,7 +70,7 @@ def evaluate(
         return metrics
     for image in dataset["images"]:
         check_image(paths[image["id"]], (image["width"], image["height"]))
-    metrics, results = _measure(model_path, mixed, sets, paths, bootstrap, baseline)
+    metrics, results = _measure(model_path, mixed, sets, paths, inputs, scheduler)
     metrics |= {"model_sha256": inputs["model"], "annotations_sha256": inputs["annotations"]}
     click.echo(format_evaluation(metrics))
     if out is not None:
@@ -89,33 +88,39 @@ def _measure(
     mixed: Mix,
     sets: tuple[ExtraSet, ...],
     paths: dict[int, Path],
-    bootstrap: int,
-    baseline: str | None,
+    inputs: dict[str, Any],
+    scheduler: str | None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Predict and judge: the figures, and the COCO results they rest on."""
     from pipeline.baseline import find_baseline, worth  # torch: only now is it needed
     from pipeline.checkpoint import load_model
+    from pipeline.finding import Source, find_in_all
+    from pipeline.inference import predict_array
 
     model, checkpoint = load_model(model_path)
     check_targets(sets, checkpoint.classes)
     dataset = mixed.dataset
-    shared, notes = _shared_classes(checkpoint.classes, dataset["categories"], sets[0].annotations)
+    shared, notes = shared_classes(checkpoint.classes, dataset["categories"], sets[0].annotations)
     notes = describe_extra(mixed, sets, checkpoint.classes) + notes
-    other = find_baseline(baseline, checkpoint, notes) if baseline else None
-    results, seconds = _predict(model, dataset["images"], paths, _label_ids(checkpoint.classes, shared))
+    other = find_baseline(inputs["baseline"], checkpoint, notes) if inputs["baseline"] else None
+    labels, images = label_ids(checkpoint.classes, shared), dataset["images"]
+    source = Source(model_path.absolute(), inputs["model"])
+    network = source if scheduler else partial(predict_array, model)
+    results, latency = find_in_all(network, images, paths, labels, scheduler)
     dataset = with_rle(only(dataset, shared.values()))
-    metrics = judge(dataset, results, bootstrap, checkpoint.score_threshold)
+    metrics = judge(dataset, results, inputs["bootstrap"], checkpoint.score_threshold)
     comparison = None
     if other is not None:
-        label_ids = {label: shared[name] for name, label in other.labels.items() if name in shared}
-        theirs, _ = _predict(other.model, dataset["images"], paths, label_ids, "baseline")
-        comparison = worth(other, dataset, results, theirs, bootstrap)
+        labels = {label: shared[name] for name, label in other.labels.items() if name in shared}
+        network = replace(source, baseline=other.kind) if scheduler else partial(predict_array, other.model)
+        theirs, _ = find_in_all(network, images, paths, labels, scheduler, "baseline")
+        comparison = worth(other, dataset, results, theirs, inputs["bootstrap"])
     metrics |= {
         "model": checkpoint.model,
         "start": checkpoint.start,
         "training": {"seconds": checkpoint.seconds, "images": checkpoint.images},
         "notes": notes,
-        "latency": _latency(model, seconds),
+        "latency": latency | {"device": next(model.parameters()).device.type},
         "baseline": comparison,
     }
     return metrics, results
@@ -154,10 +159,14 @@ def _inputs(
     }
 
 
-def _shared_classes(
+def shared_classes(
     classes: tuple[str, ...], categories: list[dict[str, Any]], annotations: str
 ) -> tuple[dict[str, int], list[str]]:
-    """Classes that both know, with the file's ids, and a note for each that only one knows."""
+    """Classes that both know, with the file's ids, and a note for each that only one knows.
+
+    Raises:
+        UserError: there is none; ``annotations`` names the file.
+    """
     ids = {c["name"]: int(c["id"]) for c in categories}
     shared = {name: ids[name] for name in classes if name in ids}
     if not shared:
@@ -170,41 +179,6 @@ def _shared_classes(
     return shared, notes
 
 
-def _label_ids(classes: tuple[str, ...], shared: dict[str, int]) -> dict[int, int]:
+def label_ids(classes: tuple[str, ...], shared: dict[str, int]) -> dict[int, int]:
+    """The model's labels, from 1, to the file's category ids."""
     return {label: shared[name] for label, name in enumerate(classes, start=1) if name in shared}
-
-
-def _predict(
-    model: Any,
-    images: list[dict[str, Any]],
-    paths: dict[int, Path],
-    label_ids: dict[int, int],
-    title: str = "evaluate",
-) -> tuple[list[dict[str, Any]], list[float]]:
-    """COCO results of all images, and the seconds that each took the model."""
-    from pipeline.inference import predict_array, rounded, to_coco
-
-    results: list[dict[str, Any]] = []
-    seconds = []
-    with click.progressbar(images, label=title, show_pos=True, file=sys.stderr) as bar:
-        for image in bar:
-            pixels = read_rgb(paths[image["id"]], (image["width"], image["height"]))
-            began = time.perf_counter()
-            found = predict_array(model, pixels)
-            seconds.append(time.perf_counter() - began)
-            results += [rounded(result) for result in to_coco(found, image["id"], label_ids)]
-    return results, seconds
-
-
-def _latency(model: Any, seconds: list[float]) -> dict[str, Any]:
-    """Median and 95th percentile of a picture's seconds, masks included; the first only warms up."""
-    import torch
-
-    counted = seconds[1:] or seconds
-    device = next(model.parameters()).device.type
-    return {
-        "median": round(float(np.median(counted)), 4),
-        "p95": round(float(np.percentile(counted, 95)), 4),
-        "device": device,
-        "threads": torch.get_num_threads(),
-    }

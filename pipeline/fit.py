@@ -38,14 +38,16 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -
     Raises:
         UserError: data or weights are missing or wrong, the loss is not finite, or memory is short.
     """
-    config, device = profile.train, torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     train_set = CocoDataset(
-        train_dir / "annotations.json", train_dir / "images", profile.classes, extra=config.extra
+        train_dir / "annotations.json", train_dir / "images", profile.classes, extra=profile.train.extra
     )
     val_set = CocoDataset(val_dir / "annotations.json", val_dir / "images", profile.classes)
     train_set.check_images()
     val_set.check_images()
     checkpoint = resumable(out, key) or fresh(profile, len(train_set), key, device)
+    config = profile.train.of_start(checkpoint.start["kind"])
+    profile = dataclasses.replace(profile, train=config)
     learner, resume = restore(checkpoint, config, device)
     with memory_guard(config, device):
         if "views" not in resume:

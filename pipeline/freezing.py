@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from pipeline.backbones import RESNET_ENDS, stages_of
-from pipeline.config import TrainConfig
+from pipeline.config import DETECTING, TrainConfig
 
 BODIES = ("embedded", "imagenet", "body")
 """Kinds of start that know a network's body alone."""
@@ -50,7 +50,7 @@ def pretrained(name: str, start: str) -> bool:
     """Does a parameter start from learnt weights, given the kind of start ("coco", "embedded", ...)?"""
     if "_predictor." in name:
         return False
-    return start in ("coco", "checkpoint") or (start in BODIES and name.startswith("backbone.body."))
+    return start in DETECTING or (start in BODIES and name.startswith("backbone.body."))
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig, start: str) -> list[dict[str, Any]]:

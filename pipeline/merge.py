@@ -17,11 +17,11 @@ from blender.contract import (
     frame_paths,
     read_manifest,
     read_record,
-    sha256_bytes,
     sha256_file,
     split_folder,
     write_atomic,
 )
+from pipeline.frames import read_as_rendered
 
 OWN = ("frames", "notes")
 """What differs between the manifests of one split's shards."""
@@ -119,10 +119,4 @@ def _copy_frame(source: Path, target: Path, frame: int, whole: Manifest) -> None
         copies.insert(0, array_path(target, name, frame))
         hashes.insert(0, digest)
     for path, copy, sha256 in zip(paths, copies, hashes, strict=True):
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise UserError(f"{path}: missing; render the shard again") from None
-        if sha256_bytes(data) != sha256:
-            raise UserError(f"{path}: not as it was rendered; render the shard again")
-        write_atomic(copy, data)
+        write_atomic(copy, read_as_rendered(path, sha256))

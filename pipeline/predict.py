@@ -1,10 +1,16 @@
-"""Find the objects in pictures of any kind: drawn masks to look at, COCO results to work with."""
+"""Find the objects in pictures, videos and before a camera: drawn masks to look at, results to work with.
+
+Nothing is kept in memory but the picture at hand: results go to their files as they come.
+"""
 
 from __future__ import annotations
 
 import io
+import itertools
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,125 +19,155 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from blender.contract import UserError, canonical_json, write_atomic
-from pipeline.checkpoint import Checkpoint, load_model
+from blender.contract import UserError, write_atomic
 from pipeline.draw import draw_overlays, readable
 from pipeline.gallery import result_overlays
-from pipeline.image_files import SUFFIXES, read_rgb
-from pipeline.inference import predict_array, rounded, to_coco
+from pipeline.image_files import read_rgb
 from pipeline.out_dir import claim_out_dir
+from pipeline.predictions import rounded, to_coco
+from pipeline.results import Add, open_results
+from pipeline.segmenter import Segmenter, load
+from pipeline.sources import JPEG, drawn_names, find_sources
+from pipeline.video import Frame, frames_of, is_video, open_video, read_camera, read_video
 
-_JPEG = (".jpg", ".jpeg")
+
+@dataclass
+class _Run:
+    """One call of predict: what looks, where results go, and what came of it so far."""
+
+    segmenter: Segmenter
+    threshold: float
+    out: Path
+    add: Add
+    step: Callable[[], None]
+    """Told after each picture."""
+    ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    done: int = 0
+    """Pictures and frames."""
+    found: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+    def look(self, pixels: npt.NDArray[np.uint8], image_id: int, **said: Any) -> Image.Image:
+        """Write what is found in one picture, each result with what is ``said``; give the drawing."""
+        classes = self.segmenter.classes
+        labels = {label: label for label in range(1, len(classes) + 1)}
+        prediction = self.segmenter.find(pixels).at_least(self.threshold)
+        results = [rounded(result) for result in to_coco(prediction, image_id, labels)]
+        for result in results:
+            result |= {"category_name": classes[result["category_id"] - 1], **said}
+            self.found[result["category_name"]] += 1
+        self.add(results)
+        self.done += 1
+        self.step()
+        categories = [{"id": label, "name": name} for label, name in enumerate(classes, start=1)]
+        return draw_overlays(Image.fromarray(pixels), result_overlays(results, categories))
 
 
-def predict_images(model_path: Path, images: tuple[Path, ...], out: Path, threshold: float | None) -> None:
-    """Draw what the model finds in ``images`` (files, or folders of them) and write COCO results.
+def predict_images(
+    model_path: Path,
+    images: tuple[Path, ...],
+    out: Path,
+    threshold: float | None = None,
+    camera: int | None = None,
+    frames: int | None = None,
+) -> None:
+    """Draw what the model finds in ``images`` (see ``find_sources``) and write COCO results and a table.
 
-    ``out`` gets a drawn picture per image, turned as EXIF says, and predictions.json: results
-    with ``file_name``, ``picture`` (its drawing in ``out``), ``category_name``, and ``image_id``
-    from 1 in the order given. An image that can't be read is named and left out.
+    ``out`` gets a drawn picture or video (.mp4) per source, turned as it says, and predictions.json: results
+    with ``file_name``, ``picture`` (its drawing in ``out``), ``category_name``, and ``image_id`` from 1 in
+    the order given; of a video's frame also ``frame``, from 0, and ``seconds``. predictions.csv is the same
+    without masks. A source that can't be read is named and left out.
 
     Args:
-        threshold: the least score kept; None: the checkpoint's own, best on its validation split.
+        model_path: a model.pt, or an exported .onnx or .torchscript.
+        threshold: the least score kept; None: the model's own, best on its validation split.
+        camera: the number of a camera to look through, until it is interrupted or ``frames`` are done.
+        frames: of each video or camera at most so many.
 
     Raises:
-        UserError: no image, no model, or ``out`` can't be written.
+        UserError: no image, no camera, no model, or ``out`` can't be written.
         SystemExit: 1, at the end, if an image could not be read.
     """
-    sources = find_pictures(images)
+    sources = find_sources(images) if images or camera is None else []
     claim_out_dir(out)
-    names = _drawn_names(sources, out)
-    model, checkpoint = load_model(model_path)
-    least = checkpoint.score_threshold if threshold is None else threshold
-    categories = [{"id": label, "name": name} for label, name in enumerate(checkpoint.classes, start=1)]
-    results: list[dict[str, Any]] = []
-    failures: list[str] = []
-    with click.progressbar(
-        list(zip(sources, names, strict=True)), label="predict", show_pos=True, file=sys.stderr
-    ) as bar:
-        for number, (source, name) in enumerate(bar, start=1):
+    names = drawn_names(sources, out)
+    lengths = [min(frames_of(path), frames or sys.maxsize) if is_video(path) else 1 for path in sources]
+    live = _started(read_camera(camera)) if camera is not None else None
+    length = None if live and not frames else sum(lengths) + (frames or 0) * (live is not None)
+    segmenter = load(model_path)
+    least = segmenter.threshold if threshold is None else threshold
+    with (
+        open_results(out) as add,
+        click.progressbar(itertools.count(), length, "predict", show_pos=True, file=sys.stderr) as bar,
+    ):
+        run = _Run(segmenter, least, out, add, lambda: bar.update(1))
+        for source, name in zip(sources, names, strict=True):
             try:
-                pixels = read_rgb(source, upright=True)
+                if is_video(source):
+                    _film(run, itertools.islice(read_video(source), frames), source.name, name)
+                else:
+                    _picture(run, source, name)
             except UserError as error:
-                failures.append(str(error))
-                continue
-            found = _find(model, checkpoint, pixels, number, least)
-            drawn = draw_overlays(Image.fromarray(pixels), result_overlays(found, categories))
-            write_atomic(out / name, _encode(drawn, name))
-            results += [r | {"file_name": source.name, "picture": name} for r in found]
-    write_atomic(out / "predictions.json", canonical_json(results))
-    _summarise(results, len(sources), failures, out, least)
-    if failures:
+                run.failures.append(str(error))
+        if live is not None:
+            shots = itertools.islice(live, frames)
+            _film(run, shots, f"camera {camera}", f"camera-{camera}.mp4", endless=True)
+    _summarise(run)
+    if run.failures:
         raise SystemExit(1)
 
 
-def find_pictures(images: tuple[Path, ...]) -> list[Path]:
-    """The files in ``images``: a file is itself, a folder the pictures directly in it, by name.
+def _picture(run: _Run, source: Path, name: str) -> None:
+    image_id = next(run.ids)
+    drawn = run.look(read_rgb(source, upright=True), image_id, file_name=source.name, picture=name)
+    write_atomic(run.out / name, _encode(drawn, name))
+
+
+def _film(run: _Run, shots: Iterator[Frame], file_name: str, name: str, endless: bool = False) -> None:
+    """Look at all frames, and draw a video of them; where they break off, it ends.
 
     Raises:
-        UserError: a path does not exist, a folder has no picture, or nothing was given.
+        UserError: they broke off.
     """
-    found: list[Path] = []
-    for path in images:
-        if path.is_dir():
-            inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES and p.is_file()]
-            if not inside:
-                raise UserError(f"{path}: no image in this folder ({', '.join(SUFFIXES)})")
-            found += inside
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise UserError(f"{path}: no such image or folder")
-    if not found:
-        raise UserError("no image given; name image files or folders of them")
-    return found
+    first = next(shots, None)
+    if first is None:
+        return
+    height, width = first.pixels.shape[:2]
+    fault: UserError | None = None
+    with open_video(run.out / name, (width, height)) as show:
+        try:
+            for shot in itertools.chain([first], shots):
+                said = {"frame": shot.number, "seconds": round(shot.seconds, 3)}
+                show(
+                    run.look(shot.pixels, next(run.ids), file_name=file_name, picture=name, **said),
+                    shot.seconds,
+                )
+        except UserError as error:
+            fault = error
+        except KeyboardInterrupt:  # how one stops a camera
+            if not endless:
+                raise
+    if fault:
+        raise fault
 
 
-def _drawn_names(sources: list[Path], out: Path) -> list[str]:
-    """A name for each drawing, no two the same even where case does not count."""
-    names: list[str] = []
-    taken: set[str] = set()
-    for source in sources:
-        suffix = source.suffix.lower() if source.suffix.lower() in (*_JPEG, ".png") else ".png"
-        name, copy = f"{source.stem}{suffix}", 2
-        while name.lower() in taken:
-            name, copy = f"{source.stem}-{copy}{suffix}", copy + 1
-        names.append(name)
-        taken.add(name.lower())
-    inputs = {source.resolve() for source in sources}
-    clash = next((name for name in names if (out / name).resolve() in inputs), None)
-    if clash:
-        raise UserError(f"{out / clash}: the drawing would replace the image itself; give another --out")
-    return names
-
-
-def _find(
-    model: Any, checkpoint: Checkpoint, pixels: npt.NDArray[np.uint8], image_id: int, threshold: float
-) -> list[dict[str, Any]]:
-    labels = range(1, len(checkpoint.classes) + 1)
-    found = to_coco(predict_array(model, pixels), image_id, {label: label for label in labels})
-    return [
-        rounded(result) | {"category_name": checkpoint.classes[result["category_id"] - 1]}
-        for result in found
-        if result["score"] >= threshold
-    ]
+def _started(shots: Iterator[Frame]) -> Iterator[Frame]:
+    """The same, its first frame already there: what is wrong is said before the work."""
+    return itertools.chain([next(shots)], shots)
 
 
 def _encode(picture: Image.Image, name: str) -> bytes:
     stream = io.BytesIO()
-    if Path(name).suffix in _JPEG:
+    if Path(name).suffix in JPEG:
         picture.save(stream, format="JPEG", quality=92)
     else:
         picture.save(stream, format="PNG")
     return stream.getvalue()
 
 
-def _summarise(
-    results: list[dict[str, Any]], images: int, failures: list[str], out: Path, threshold: float
-) -> None:
-    for failure in failures:
+def _summarise(run: _Run) -> None:
+    for failure in run.failures:
         click.echo(f"error: {failure}", err=True)
-    counts = Counter(readable(result["category_name"]) for result in results)
-    found = ", ".join(f"{number} {name}" for name, number in sorted(counts.items())) or "nothing"
-    done = images - len(failures)
-    click.echo(f"predict: {found} in {done} of {images} images (score from {threshold:.2f}) -> {out}")
+    found = ", ".join(f"{number} {readable(name)}" for name, number in sorted(run.found.items())) or "nothing"
+    images = f"{run.done} of {run.done + len(run.failures)} images"
+    click.echo(f"predict: {found} in {images} (score from {run.threshold:.2f}) -> {run.out}")

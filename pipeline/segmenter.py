@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from torchvision.models.detection import MaskRCNN
 
 from blender.contract import UserError
-from pipeline.checkpoint import load_model
+from pipeline.exported import PARSERS, read_exported
 from pipeline.image_files import read_rgb, rgb_of
-from pipeline.inference import Prediction, predict_array
+from pipeline.predictions import Prediction
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
 
@@ -22,12 +24,15 @@ Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
 class Segmenter:
     """A model and what it takes to read its answers."""
 
-    model: MaskRCNN
-    """In eval mode: what torchvision's own tools expect."""
+    model: Any
+    """Of a model.pt: torchvision's MaskRCNN in eval mode, what its own tools expect. Of an exported file:
+    onnxruntime's InferenceSession, or torch's ScriptModule."""
     classes: tuple[str, ...]
     """Label 1 is the first: ``classes[label - 1]``."""
     threshold: float
     """The score that was best on the validation split (F1)."""
+    find: Callable[[npt.NDArray[np.uint8]], Prediction]
+    """Pixels (H, W, 3) RGB to everything that the model finds, of any score."""
 
     def predict(self, image: Picture, threshold: float | None = None) -> Prediction:
         """Find the objects in one picture, the best score first.
@@ -45,14 +50,23 @@ class Segmenter:
         Raises:
             UserError: the file can't be read, or the pixels are of another shape or type.
         """
-        found = predict_array(self.model, _pixels(image))
-        return found.at_least(self.threshold if threshold is None else threshold)
+        return self.find(_pixels(image)).at_least(self.threshold if threshold is None else threshold)
 
 
-def load(path: Path, device: str) -> Segmenter:
-    """Load a checkpoint; what ``pipeline.load_model`` calls."""
+def load(path: Path, device: str = "cpu") -> Segmenter:
+    """Load a checkpoint or an exported file; what ``pipeline.load_model`` calls."""
+    if path.suffix.lower() in PARSERS:
+        if device != "cpu":
+            raise UserError(f"{path}: exported files run on the CPU; give device 'cpu', or a model.pt")
+        exported = read_exported(path)
+        facts = exported.facts
+        return Segmenter(exported.network, facts.classes, facts.score_threshold, exported.find)
+    from pipeline.checkpoint import load_model  # torch, which exported files do without
+    from pipeline.inference import predict_array
+
     model, checkpoint = load_model(path, device)
-    return Segmenter(model, checkpoint.classes, checkpoint.score_threshold)
+    find = partial(predict_array, model)
+    return Segmenter(model, checkpoint.classes, checkpoint.score_threshold, find)
 
 
 def _pixels(image: Picture) -> npt.NDArray[np.uint8]:

@@ -49,8 +49,6 @@ def fresh(profile: Profile, images: int, key: str, device: torch.device) -> Chec
     source, same = start.describe(), start.classes == profile.classes
     if start.classes and not same:
         source["source"] += f", which knew {', '.join(start.classes)}: new predictors"
-    detects = start.kind in ("coco", "checkpoint")
-    epochs = (profile.train.pretrained_epochs if detects else 0) or profile.train.epochs
     model = untrained(start, profile.classes, profile.model, profile.seed)
     return Checkpoint(
         model=start.model,
@@ -59,7 +57,7 @@ def fresh(profile: Profile, images: int, key: str, device: torch.device) -> Chec
         start=source,
         metrics={},
         epoch=0,
-        epochs=epochs,
+        epochs=profile.train.of_start(start.kind).epochs,
         seed=profile.seed,
         seconds=0.0,
         images=images,

@@ -62,31 +62,25 @@ def weaknesses(
         least gaps; above 0, it is there.
     """
     names = {c["id"]: c["name"] for c in ground_truth["categories"]}
-    objects = _object_cases(ground_truth, results, matches, threshold, names)
-    detections = _detection_cases(ground_truth, results, matches, threshold, names)
+    found, kept = objects_found(ground_truth, results, matches, threshold)
+    objects = _object_cases(ground_truth, found, names)
+    detections = _detection_cases(ground_truth, results, matches, kept, names)
     rows = []
     for factor in sorted({name for case in objects for name in case.values}):
         sort = binner(factor, [c.values[factor] for c in objects if factor in c.values])
         if sort is not None:
             recall, precision = _bins(objects, factor, sort), _bins(detections, factor, sort)
-            found = [(factor, key, recall.get(key), precision.get(key)) for key in {**recall, **precision}]
+            both = [(factor, key, recall.get(key), precision.get(key)) for key in {**recall, **precision}]
             # What is the same for all of a class has nothing to be compared with.
-            rows += [row for row in found if any(b is not None and b.rest_count for b in row[2:])]
+            rows += [row for row in both if any(b is not None and b.rest_count for b in row[2:])]
     tests = sum(b is not None and bool(b.count and b.rest_count) for _, _, *pair in rows for b in pair)
     z = NormalDist().inv_cdf(1 - _LEVEL / 2 / max(1, tests))
     table = [_row(*row, z) for row in rows]
     return sorted(table, key=lambda r: (-r["weakness"], r["factor"], r["class"], r["place"]))
 
 
-def _object_cases(
-    ground_truth: dict[str, Any],
-    results: list[dict[str, Any]],
-    matches: Matches,
-    threshold: float,
-    names: dict[int, str],
-) -> list[Case]:
+def _object_cases(ground_truth: dict[str, Any], found: np.ndarray, names: dict[int, str]) -> list[Case]:
     scenes = {image["id"]: scene_of(image) for image in ground_truth["images"]}
-    found, _ = objects_found(ground_truth, results, matches, threshold)
     described = zip(ground_truth["annotations"], found, object_factors(ground_truth), strict=True)
     return [
         Case(names[a["category_id"]], scenes[a["image_id"]], bool(number >= 0), values)
@@ -99,11 +93,10 @@ def _detection_cases(
     ground_truth: dict[str, Any],
     results: list[dict[str, Any]],
     matches: Matches,
-    threshold: float,
+    kept: np.ndarray,
     names: dict[int, str],
 ) -> list[Case]:
     images = {image["id"]: image for image in ground_truth["images"]}
-    _, kept = objects_found(ground_truth, results, matches, threshold)
     cases = []
     for number in np.flatnonzero(kept):
         result = results[number]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# Before torch is imported, here and in every process a test starts: tiny tensors are slower on several
+# threads, and training is the same to the bit only with as many.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TINY = """
 name = "tiny"
@@ -76,6 +83,29 @@ def render(
     )  # fmt: skip
 
 
+def made_once(
+    factory: pytest.TempPathFactory, name: str, make: Callable[[Path], subprocess.CompletedProcess[str]]
+) -> Path:
+    """A folder that ``make`` fills once a session, whatever number of processes run the tests."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, done = root / name, root / f"{name}.done"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            made = make(folder)
+            assert made.returncode == 0, made.stderr
+            done.touch()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test writes need not outlive a power cut, and a checkpoint's way to the disk takes an epoch."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
 @pytest.fixture(scope="session")
 def tiny_profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny profile's file."""
@@ -87,16 +117,13 @@ def tiny_profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_people(tiny_profile: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its baked bodies."""
-    out = tmp_path_factory.mktemp("people")
-    done = run("-m", "pipeline", "people", "--profile", tiny_profile, "--out", out)
-    assert done.returncode == 0, done.stderr
-    return out
+    command = ["-m", "pipeline", "people", "--profile", tiny_profile, "--out"]
+    return made_once(tmp_path_factory, "people", lambda out: run(*command, out))
 
 
 @pytest.fixture(scope="session")
 def tiny_split(tiny_profile: Path, tiny_people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its rendered training split, never to be changed: copy it."""
-    out = tmp_path_factory.mktemp("render") / "train"
-    done = render(tiny_profile, tiny_people, out, "--workers", 1)
-    assert done.returncode == 0, done.stderr
-    return out
+    return made_once(
+        tmp_path_factory, "train", lambda out: render(tiny_profile, tiny_people, out, "--workers", 1)
+    )

@@ -14,7 +14,7 @@ import distributed
 import pytest
 
 from blender import cluster
-from blender.contract import UserError, frame_is_complete, read_manifest
+from blender.contract import UserError, frame_is_complete, read_manifest, scheduler
 from blender.dispatch import dispatch
 from blender.frame import Job
 from tests.conftest import ROOT, TINY, render, run
@@ -72,17 +72,21 @@ def test_workers_with_other_files_are_refused(
 
 
 def test_nobody_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "PATIENCE", 1)
-    with pytest.raises(UserError, match="no Dask scheduler answers there"):
-        cluster.connect("tcp://127.0.0.1:9")
-    with pytest.raises(UserError, match="no Dask scheduler answers there"):
-        cluster.connect("nonsense://x")
+    monkeypatch.setattr(scheduler, "PATIENCE", 1)
+    for address in ("tcp://127.0.0.1:9", "nonsense://x"):
+        with pytest.raises(UserError, match="no Dask scheduler answers there"):
+            scheduler.connect(address, str)
 
 
 def test_a_scheduler_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "PATIENCE", 1)
+    monkeypatch.setattr(scheduler, "PATIENCE", 1)
     with local_cluster(0) as found, pytest.raises(UserError, match="it has no workers"):
-        cluster.connect(found.scheduler_address)
+        scheduler.connect(found.scheduler_address, str)
+
+
+def test_workers_of_another_version_are_refused(two: Any) -> None:
+    with pytest.raises(UserError, match=r"its workers have Blender \d+; .* this machine has Blender \d+;"):
+        scheduler.connect(two.scheduler_address, lambda: f"Blender {os.getpid()}")
 
 
 def test_without_dask_it_says_what_to_install(tiny_profile: Path, tiny_people: Path, tmp_path: Path) -> None:

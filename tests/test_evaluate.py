@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 from synthetic import perfect_results, write_split, write_tiny_model
@@ -23,15 +21,7 @@ from pipeline.image_files import read_rgb
 from pipeline.judge import judge
 from pipeline.metrics import coco_metrics
 from pipeline.tables import format_table
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny tensors are slower on two threads that share their cores with other work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+from tests.conftest import TINY
 
 
 @pytest.fixture(scope="module")
@@ -48,21 +38,10 @@ def split(tmp_path: Path) -> Path:
     return tmp_path / "test"
 
 
-def evaluate(model: Path, split: Path, *options: str) -> Result:
-    return CliRunner().invoke(
-        main,
-        [
-            "evaluate",
-            str(model),
-            "--annotations",
-            str(split / "annotations.json"),
-            "--images",
-            str(split / "images"),
-            "--bootstrap",
-            "20",
-            *options,
-        ],
-    )
+def evaluate(model: Path, split: Path, *options: str, bootstrap: tuple[str, ...] = ("20",)) -> Result:
+    files = ["--annotations", str(split / "annotations.json"), "--images", str(split / "images")]
+    resamples = [word for number in bootstrap for word in ("--bootstrap", number)]
+    return CliRunner().invoke(main, ["evaluate", str(model), *files, *resamples, *options])
 
 
 def rewrite(split: Path, **changes: Any) -> None:
@@ -97,6 +76,18 @@ def test_what_it_leaves(model: Path, split: Path, tmp_path: Path) -> None:
         "metrics.json",
         "predictions.json",
     ]
+
+
+def test_the_profile_says_how_many_resamples(model: Path, split: Path, tmp_path: Path) -> None:
+    profile = tmp_path / "p.toml"
+    profile.write_text(TINY + "[evaluate]\nbootstrap = 3\n")
+    options = ("--out", str(tmp_path / "e"), "--profile", str(profile))
+    for bootstrap, made in (((), 3), (("2",), 2)):
+        run = evaluate(model, split, *options, bootstrap=bootstrap)
+        assert run.exit_code == 0, run.output
+        assert json.loads((tmp_path / "e" / "metrics.json").read_bytes())["bootstrap"] == made
+    run = evaluate(model, split, bootstrap=("-1",))
+    assert run.exit_code == 2 and "--bootstrap" in run.output
 
 
 def test_a_second_time_it_only_prints(model: Path, split: Path, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ MISTAKES = {
     "no manifest": (lambda s: (s[1] / "manifest.json").unlink(), "no such manifest; render the split first"),
     "a damaged image": (
         lambda s: damage(frame_paths(s[1], 3)[0]),
-        "images/000003.png: not as it was rendered",
+        "images/000003.png: corrupt or altered since it was rendered",
     ),
     "a lost mask": (lambda s: frame_paths(s[0], 2)[1].unlink(), "masks/000002.png: missing"),
     "a strange name": (lambda s: rewrite(s[2], frames={"../x": "0"}), "'../x' is not a frame"),

@@ -19,7 +19,7 @@ from pipeline.config import ModelConfig, TrainConfig, UserError
 from pipeline.dataset import CocoDataset, collate_fn
 from pipeline.freezing import parameter_groups, parts_of, set_trainable
 from pipeline.ignore import covered, respect_ignore_regions
-from pipeline.model import COCO, EMBEDDED, build_model
+from pipeline.model import COCO, EMBEDDED, build_model, training_options
 from pipeline.weights import coco_path, resolve
 
 FILE_NAME = "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"
@@ -98,7 +98,7 @@ def test_coco_heads_move_frozen_layers_do_not_and_a_reload_is_bit_identical(
 ) -> None:
     put_into_cache(stand_in)
     start = resolve(ModelConfig(weights="coco"))
-    model = build_model(COCO, 3, SMALL, start.state)
+    model = build_model(COCO, 3, SMALL, start.state, **training_options(TrainConfig()))
     before = {k: v.clone() for k, v in model.state_dict().items()}
     one_step(model, tmp_path / "split", ("heads",), "coco")
     after = model.state_dict()

@@ -18,9 +18,11 @@ from pipeline.config import PARTS, ModelConfig, TrainConfig, UserError
 from pipeline.dataset import CocoDataset, collate_fn
 from pipeline.freezing import learning_parts, parameter_groups, parts_of, set_trainable, trainable
 from pipeline.ignore import respect_ignore_regions
-from pipeline.model import COCO, COCO_V2, EMBEDDED, MODELS, build_model
+from pipeline.model import COCO, COCO_V2, EMBEDDED, MODELS, build_model, training_options
 
 SMALL = ModelConfig(min_size=96, max_size=96)
+FEW = training_options(TrainConfig(box_batch_size_per_image=16))
+"""Regions a step: most of its cost."""
 NAMES = (COCO, COCO_V2, EMBEDDED, "timm/resnet18", "timm/convnext_atto", "timm/mobilenetv3_small_050")
 
 
@@ -50,7 +52,7 @@ def test_frozen_is_frozen_buffers_included(
     name: str, parts: tuple[str, ...], batch: tuple[list, list]
 ) -> None:
     torch.manual_seed(0)
-    model = build_model(name, 3, SMALL)
+    model = build_model(name, 3, SMALL, **FEW)
     part_of = parts_of(model)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     assert set(part_of) == set(before) and set(part_of.values()) == set(PARTS)
@@ -64,7 +66,7 @@ def test_frozen_is_frozen_buffers_included(
 
 
 def test_what_is_frozen_again_stays_where_it_is(batch: tuple[list, list]) -> None:
-    model = build_model(EMBEDDED, 3, SMALL)
+    model = build_model(EMBEDDED, 3, SMALL, **FEW)
     set_trainable(model, ("heads", "fpn"))
     optimizer = torch.optim.AdamW(parameter_groups(model, TrainConfig(weight_decay=0.1), "none"))
     for parts in (("heads", "fpn"), ("heads",)):
@@ -99,14 +101,14 @@ def test_stages_end_where_their_maps_do() -> None:
 
 def test_version_two_is_torchvisions_but_frozen() -> None:
     torch.manual_seed(1)
-    theirs = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=91, **MAX_SIZE).eval()
+    theirs = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=91, **SMALLER).eval()
     with torch.no_grad():
         for name, buffer in theirs.named_buffers():
             if name.endswith("running_var"):
                 buffer.uniform_(0.5, 2)
     theirs.roi_heads.score_thresh = 0.0
-    config = ModelConfig(min_size=96, max_size=96, box_score_thresh=0.0, detections_per_img=100)
-    ours = build_model(COCO_V2, 91, config, theirs.state_dict(), keep_predictors=True).eval()
+    config = ModelConfig(box_score_thresh=0.0)
+    ours = build_model(COCO_V2, 91, config, theirs.state_dict(), keep_predictors=True, **SMALLER).eval()
     assert len([m for m in ours.modules() if isinstance(m, FrozenBatchNorm2d)]) == 53 + 8 + 4 + 4
     image = torch.rand(3, 80, 96)
     with torch.inference_mode():
@@ -116,7 +118,7 @@ def test_version_two_is_torchvisions_but_frozen() -> None:
     assert torch.allclose(found["scores"], wanted["scores"], atol=1e-4)
 
 
-MAX_SIZE = {"min_size": 96, "max_size": 96}
+SMALLER = {"min_size": 96, "max_size": 96, "box_detections_per_img": 20, "rpn_post_nms_top_n_test": 50}
 
 
 @pytest.mark.parametrize(

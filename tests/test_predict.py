@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 from synthetic import write_tiny_model
@@ -19,16 +19,8 @@ from pipeline.cli import main
 from pipeline.coco import encode_mask
 from pipeline.draw import IGNORED, Overlay, class_colour, draw_overlays
 from pipeline.image_files import read_rgb
-from pipeline.predict import find_pictures
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny tensors are slower on two threads that share their cores with other work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+from pipeline.sources import find_sources
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +51,7 @@ def test_pictures_and_results(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run = predict(model, folder, out=out)
     assert run.exit_code == 0, run.output
-    assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.jpg", "predictions.json"]
+    assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.jpg", "predictions.csv", "predictions.json"]
     results = json.loads((out / "predictions.json").read_bytes())
     assert {(r["image_id"], r["file_name"], r["picture"]) for r in results} == {
         (1, "a.png", "a.png"),
@@ -157,7 +149,7 @@ def test_mistakes(model: Path, tmp_path: Path) -> None:
     run = predict(tmp_path / "no.pt", path, out=tmp_path / "out")
     assert run.exit_code == 2 and "no.pt" in run.output
     with pytest.raises(UserError, match="no image given"):
-        find_pictures(())
+        find_sources(())
 
 
 def test_drawing_stays_inside_the_mask_and_the_label() -> None:
@@ -175,3 +167,82 @@ def test_drawing_stays_inside_the_mask_and_the_label() -> None:
     assert np.array_equal(np.asarray(draw_overlays(grey, [empty])), np.asarray(grey))
     scaled = draw_overlays(grey.resize((160, 120)), [Overlay(encode_mask(mask), class_colour(1))])
     assert scaled.getpixel((40, 80)) != (100, 100, 100) and scaled.getpixel((150, 10)) == (100, 100, 100)
+
+
+def test_patterns(model: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "deep/b.png", "deep/c.jpg", "deep/notes.txt"):
+        picture(tmp_path / "in" / name) if name[-3:] != "txt" else (tmp_path / "in" / name).write_text("")
+    assert [p.name for p in find_sources((tmp_path / "in" / "**" / "*",))] == ["a.png", "b.png", "c.jpg"]
+    assert [p.name for p in find_sources((tmp_path / "in" / "dee?" / "[bc].*",))] == ["b.png", "c.jpg"]
+    odd = picture(tmp_path / "a[1].png")
+    assert find_sources((odd,)) == [odd], "a file that is there is itself"
+    run = predict(model, tmp_path / "in" / "*.tif", out=tmp_path / "out")
+    assert run.exit_code == 2 and "no image or video fits this pattern" in run.output
+
+
+def test_results_are_there_whole_or_not_at_all(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "in" / "a.png")
+    picture(tmp_path / "in" / "b.png")
+    out = tmp_path / "out"
+    assert predict(model, tmp_path / "in", out=out).exit_code == 0
+    kept = {path: path.read_bytes() for path in out.iterdir()}
+    real = Image.Image.save
+
+    def fails(self: Image.Image, stream: Any, **options: Any) -> None:
+        if self.size == (30, 20):
+            raise OSError(28, "No space left on device")
+        real(self, stream, **options)
+
+    picture(tmp_path / "in" / "c.png", size=(30, 20))
+    monkeypatch.setattr(Image.Image, "save", fails)
+    assert predict(model, tmp_path / "in", out=out).exit_code == 2
+    assert {path: path.read_bytes() for path in out.iterdir()} == kept
+    (tmp_path / "o2" / "predictions.csv").mkdir(parents=True)
+    run = predict(model, tmp_path / "in", out=tmp_path / "o2")
+    assert run.exit_code == 2 and "predictions.csv: a folder" in run.output
+    assert [p.name for p in (tmp_path / "o2").iterdir()] == ["predictions.csv"]
+
+
+MEMORY = """
+import resource, sys
+from pipeline.cli import main
+main(sys.argv[1:], standalone_mode=False)
+print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def peak(*words: object) -> int:
+    """The most memory that a process with this command line has, in MiB."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.split("PEAK")[1])
+
+
+@pytest.mark.slow
+def test_a_thousand_pictures_need_the_memory_of_a_few(model: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+    (tmp_path / "in").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "in" / "000.png", compress_level=1)
+    for number in range(1, 1000):
+        (tmp_path / "in" / f"{number:03}.png").hardlink_to(tmp_path / "in" / "000.png")
+    words = ("--threshold", 0, "--out", tmp_path / "out")
+    few = peak("predict", model, tmp_path / "in" / "0[0-9]?.png", *words)
+    many = peak("predict", model, tmp_path / "in", *words)
+    held = (tmp_path / "out" / "predictions.json").stat().st_size / 2**20
+    print(few, many, held)
+    assert many - few < 40
+
+
+@pytest.mark.slow
+def test_fifty_megapixels(model: Path, tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.jpg", size=(8660, 5774))
+    assert peak("predict", model, path, "--threshold", 0, "--out", tmp_path / "out") < 4000
+    assert Image.open(tmp_path / "out" / "a.jpg").size == (8660, 5774)

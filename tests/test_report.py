@@ -7,12 +7,10 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from synthetic import CATEGORIES, perfect_results, write_split, write_tiny_model
 
 from blender.contract import UserError
@@ -25,15 +23,6 @@ from pipeline.report import _duration, write_report
 
 FALLBACK = "no network: put <maskrcnn> & co. there"
 PROFILE = Profile(name="tiny & small", seed=5, classes=CATEGORIES, splits={"train": 4, "val": 3, "test": 4})
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny tensors are slower on two threads that share their cores with other work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def epoch(number: int, ap: float | None, best: bool) -> dict[str, Any]:

@@ -5,45 +5,32 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import training
 from shapes import CLASSES, write_split, write_table
+from training import write_splits
 
 from pipeline import fit
 from pipeline.checkpoint import Checkpoint, load_checkpoint, load_model
-from pipeline.config import ModelConfig, Profile, TrainConfig, UserError
+from pipeline.config import Profile, TrainConfig, UserError
 from pipeline.dataset import CocoDataset, collate_fn
 from pipeline.epoch import shuffled
 from pipeline.inference import predict_array, predict_coco
 from pipeline.recipe import choose_precision, schedule, seed_of
 from pipeline.train import OUTPUTS, train
 from pipeline.views import affordable_views, losses, see
+from tests.conftest import run
 
-PROFILE = Profile(
-    name="test",
-    seed=0,
-    classes=CLASSES,
-    splits={},
-    model=ModelConfig(weights="embedded", min_size=96, max_size=96, detections_per_img=8),
-    train=TrainConfig(
-        trainable=("heads", "fpn"), epochs=2, batch_size=2, box_batch_size_per_image=32, precision="fp32",
-        ema=0.5, processes=1,
-    ),
-)  # fmt: skip
+PROFILE = training.with_train(epochs=2)
 
 
 @pytest.fixture(scope="module")
 def splits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("splits")
-    write_split(folder / "train", 5, seed=1)
-    write_split(folder / "val", 2, seed=2)
-    return folder / "train", folder / "val"
+    return write_splits(tmp_path_factory.mktemp("splits"), train=5)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +41,7 @@ def trained(splits: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory)
 
 
 def with_train(**changes: object) -> Profile:
-    return dataclasses.replace(PROFILE, train=dataclasses.replace(PROFILE.train, **changes))
+    return training.with_train(PROFILE, **changes)
 
 
 def same_weights(first: Checkpoint, second: Checkpoint) -> bool:
@@ -92,11 +79,8 @@ from pipeline.train import train
 train({PROFILE!r}, Path({str(splits[0])!r}), Path({str(splits[1])!r}), Path({str(trained)!r}))
 assert "torch" not in sys.modules
 """
-    root = Path(__file__).parents[1]
-    run = subprocess.run(
-        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False
-    )
-    assert (run.returncode, run.stdout) == (0, "train: up to date\n"), run.stderr
+    done = run("-c", program)
+    assert (done.returncode, done.stdout) == (0, "train: up to date\n"), done.stderr
     assert before == {name: (trained / name).stat().st_mtime_ns for name in OUTPUTS}
 
 
@@ -164,31 +148,6 @@ def test_each_place_in_a_batch_has_images_of_its_own() -> None:
     assert groups != shuffled(7, 2, np.random.default_rng(1))
 
 
-def test_an_interrupted_run_goes_on_to_the_same_weights(
-    trained: Path, splits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole_epoch = fit.train_one_epoch
-
-    def interrupted(*args: Any, **options: Any) -> dict[str, float]:
-        if options["so_far"].epoch == 1:
-            raise KeyboardInterrupt
-        return whole_epoch(*args, **options)
-
-    monkeypatch.setattr(fit, "train_one_epoch", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        train(PROFILE, *splits, tmp_path)
-    assert load_checkpoint(tmp_path / "last.pt").epoch == 1
-    first_line = (tmp_path / "metrics.jsonl").read_text()
-    monkeypatch.undo()
-    train(PROFILE, *splits, tmp_path)
-    for name in ("last.pt", "model.pt"):
-        assert same_weights(load_checkpoint(tmp_path / name), load_checkpoint(trained / name))
-    raw = [load_checkpoint(out / "last.pt").resume["weights"] for out in (tmp_path, trained)]
-    assert all(torch.equal(raw[0][k], raw[1][k]) for k in raw[1])
-    text = (tmp_path / "metrics.jsonl").read_text()
-    assert text.startswith(first_line) and len(text.splitlines()) == 2
-
-
 def test_another_input_starts_over(splits: tuple[Path, Path], tmp_path: Path) -> None:
     train(with_train(epochs=1), *splits, tmp_path)
     first = load_checkpoint(tmp_path / "last.pt")
@@ -212,8 +171,8 @@ def test_a_damaged_last_checkpoint_starts_over(
 def test_it_learns(tmp_path: Path) -> None:
     write_split(tmp_path / "train", 12, seed=1, empty=0)
     profile = with_train(
-        epochs=8, lr=2e-3, warmup_iterations=5, flip=0, scale_jitter=(1, 1), photometric=0, blur=0, noise=0,
-        jpeg=0, ema=0.8,
+        epochs=4, passes=2, cache_features=1, lr=2e-3, warmup_iterations=5, flip=0, scale_jitter=(1, 1),
+        photometric=0, blur=0, noise=0, jpeg=0, ema=0.8,
     )  # fmt: skip
     train(profile, tmp_path / "train", tmp_path / "train", tmp_path / "out")
     lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
@@ -291,17 +250,24 @@ def test_the_rate_warms_up_and_falls_to_one_percent() -> None:
     assert max(schedule(step, 8, TrainConfig(warmup_iterations=1000)) for step in range(8)) == 1
 
 
-def test_a_start_that_detects_needs_fewer_epochs(
+def test_a_start_that_detects_has_a_recipe_of_its_own(
     trained: Path, splits: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """A checkpoint of the same classes goes on with its predictors, for ``pretrained_epochs``."""
+    """A checkpoint of the same classes goes on with its predictors: fewer epochs, fewer parts."""
     model = dataclasses.replace(PROFILE.model, weights=str(trained / "model.pt"))
-    profile = dataclasses.replace(with_train(epochs=5, pretrained_epochs=1, lr=1e-12), model=model)
+    profile = dataclasses.replace(
+        with_train(epochs=5, pretrained_epochs=1, pretrained_trainable=("heads",), lr=1e-12), model=model
+    )
     train(profile, *splits, tmp_path)
     first, second = load_checkpoint(trained / "model.pt"), load_checkpoint(tmp_path / "last.pt")
     assert (second.epoch, second.epochs, second.start["kind"]) == (1, 1, "checkpoint")
     key = "roi_heads.box_predictor.cls_score.weight"
     assert torch.allclose(first.state[key], second.state[key], atol=1e-6)
+    learnt = load_checkpoint(trained / "last.pt").resume, second.resume
+    assert [any(n.startswith("backbone.fpn.") for n in one["weights"]) for one in learnt if one] == [
+        True,
+        False,
+    ]
 
 
 def test_seeds_and_precision() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,42 +15,31 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import training
 from click.testing import CliRunner
 from PIL import Image
-from shapes import CLASSES, SIZE, rle, write_split, write_table
+from shapes import SIZE, rle, write_split, write_table
+from training import write_splits
 
-from blender.contract import _host
+from blender.contract.files import _host
 from pipeline import fit, state
 from pipeline.checkpoint import load_checkpoint
 from pipeline.cli import main
-from pipeline.config import ModelConfig, Profile, TrainConfig, UserError
+from pipeline.config import Profile, TrainConfig, UserError
 from pipeline.guards import memory_guard
 from pipeline.train import train
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[1]
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
-PROFILE = Profile(
-    name="test",
-    seed=0,
-    classes=CLASSES,
-    splits={},
-    model=ModelConfig(weights="embedded", min_size=96, max_size=96, detections_per_img=8),
-    train=TrainConfig(
-        epochs=4, box_batch_size_per_image=16, precision="fp32", ema=0.5, processes=1, pictures=1
-    ),
-)
+PROFILE = training.with_train(epochs=2, pictures=1)
 
 
 @pytest.fixture(scope="module")
 def splits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("splits")
-    write_split(folder / "train", 4, seed=1)
-    write_split(folder / "val", 2, seed=2)
-    return folder / "train", folder / "val"
+    return write_splits(tmp_path_factory.mktemp("splits"))
 
 
 def with_train(**changes: Any) -> Profile:
-    return dataclasses.replace(PROFILE, train=dataclasses.replace(PROFILE.train, **changes))
+    return training.with_train(PROFILE, **changes)
 
 
 def bytes_of(out: Path) -> dict[str, bytes]:
@@ -85,7 +73,12 @@ def stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch, error: BaseExceptio
 
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "adamw, thawing": {"trainable": ("heads",), "unfreeze": {"fpn": 2, "stage4": 3}, "copy_paste": 0.5},
+    "adamw, thawing": {
+        "epochs": 3,
+        "trainable": ("heads",),
+        "unfreeze": {"fpn": 2, "stage4": 3},
+        "copy_paste": 0.5,
+    },
     "sgd, steps": {
         "optimizer": "sgd",
         "lr": 1e-4,
@@ -99,23 +92,25 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_two_and_two_epochs_are_four(
+def test_a_run_in_two_parts_is_the_run(
     recipe: str, splits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Interrupted before its last epoch, and repeated."""
     if recipe == "fp16":  # for its scaler's state; refused without a GPU otherwise
         monkeypatch.setattr(state, "choose_precision", lambda wanted, device: wanted)
     profile = with_train(**RECIPES[recipe])
+    last = profile.train.epochs
     train(profile, *splits, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        stop_after(2, patch, KeyboardInterrupt())
+        stop_after(last - 1, patch, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
-            train(profile, *splits, tmp_path / "halves")
-    assert load_checkpoint(tmp_path / "halves" / "last.pt").epoch == 2
-    train(profile, *splits, tmp_path / "halves")
-    whole, halves = bytes_of(tmp_path / "whole"), bytes_of(tmp_path / "halves")
-    assert {"model.pt", "last.pt", "metrics.jsonl", "training/epoch-004-batch.jpg"} <= set(whole)
-    assert [name for name in whole if whole[name] != halves.get(name)] == []
-    assert set(whole) == set(halves)
+            train(profile, *splits, tmp_path / "parts")
+    assert load_checkpoint(tmp_path / "parts" / "last.pt").epoch == last - 1
+    train(profile, *splits, tmp_path / "parts")
+    whole, parts = bytes_of(tmp_path / "whole"), bytes_of(tmp_path / "parts")
+    assert {"model.pt", "last.pt", "metrics.jsonl", f"training/epoch-00{last}-batch.jpg"} <= set(whole)
+    assert [name for name in whole if whole[name] != parts.get(name)] == []
+    assert set(whole) == set(parts)
     scaler = load_checkpoint(tmp_path / "whole" / "last.pt").resume["scaler"]
     assert bool(scaler) == (recipe == "fp16")
 
@@ -123,30 +118,11 @@ def test_two_and_two_epochs_are_four(
 # ------------------------------------------------------------------------------ SIGKILL
 
 
-TOML = f"""
-name = "test"
-seed = 0
-classes = {json.dumps(CLASSES)}
-splits = {{ train = 4, val = 2 }}
-model = {{ weights = "embedded", min_size = 96, max_size = 96, detections_per_img = 8 }}
-[train]
-epochs = 3
-box_batch_size_per_image = 16
-precision = "fp32"
-ema = 0.5
-processes = 1
-pictures = 1
-"""
-
-
 def start(splits: tuple[Path, Path], out: Path) -> subprocess.Popen[bytes]:
-    profile = out.with_suffix(".toml")
-    profile.write_text(TOML)
-    command = ["-m", "pipeline", "train", "--profile", str(profile), "--train", str(splits[0])]
+    command = training.train_command(splits, out, "epochs = 2\nprocesses = 1\npictures = 1\n")
     return subprocess.Popen(
-        [sys.executable, *command, "--val", str(splits[1]), "--out", str(out)],
-        cwd=ROOT, env=ONE_THREAD, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +183,7 @@ def test_a_kill_while_a_checkpoint_is_written_never_costs_the_one_before(tmp_pat
 
     write_tiny_model(path)
     for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", SAVE, str(path)], cwd=ROOT, env=ONE_THREAD)
+        process = subprocess.Popen([sys.executable, "-c", SAVE, str(path)], cwd=ROOT)
         deadline = time.monotonic() + 60
         while (written := load_checkpoint(path)).epoch < epoch + 2:  # whole at every look
             assert process.poll() is None and time.monotonic() < deadline
@@ -306,7 +282,7 @@ def test_what_is_not_finite_costs_no_good_state(
     assert last.epoch == 1 and all(v.isfinite().all() for v in last.state.values())
     monkeypatch.undo()
     train(with_train(), *splits, tmp_path)
-    assert load_checkpoint(tmp_path / "last.pt").epoch == 4
+    assert load_checkpoint(tmp_path / "last.pt").epoch == 2
 
 
 def test_a_gradient_that_is_not_finite_names_its_batch(

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from shapes import CLASSES, write_split
+from shapes import CLASSES
+from training import with_train, write_splits
 
 from pipeline.checkpoint import Checkpoint, load_checkpoint
-from pipeline.config import ModelConfig, Profile, TrainConfig, UserError
+from pipeline.config import ModelConfig, TrainConfig, UserError
 from pipeline.dataset import CocoDataset
 from pipeline.draw import IGNORED
 from pipeline.freezing import parts_of
@@ -26,29 +27,18 @@ from pipeline.sight import MARKS, WIDTH, draw_truth
 from pipeline.state import fresh
 from pipeline.train import train
 
-PROFILE = Profile(
-    name="test",
-    seed=0,
-    classes=CLASSES,
-    splits={},
-    model=ModelConfig(weights="embedded", min_size=96, max_size=96, detections_per_img=8),
-    train=TrainConfig(epochs=1, box_batch_size_per_image=16, precision="fp32", ema=0.0, processes=1),
-)
+PROFILE = with_train(epochs=1, ema=0.0)
 
 
 @pytest.fixture(scope="module")
 def splits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("splits")
-    write_split(folder / "train", 4, seed=1)
-    write_split(folder / "val", 2, seed=2)
-    return folder / "train", folder / "val"
+    return write_splits(tmp_path_factory.mktemp("splits"))
 
 
 def run(
     splits: tuple[Path, Path], out: Path, model: ModelConfig = PROFILE.model, **changes: Any
 ) -> Checkpoint:
-    recipe = dataclasses.replace(PROFILE.train, **changes)
-    train(dataclasses.replace(PROFILE, model=model, train=recipe), *splits, out)
+    train(dataclasses.replace(with_train(PROFILE, **changes), model=model), *splits, out)
     return load_checkpoint(out / "last.pt")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from blender.contract import read_manifest
+from blender.contract.files import _host
 from tests.conftest import ROOT, render, run
 from tests.test_render import tree_hash
 
@@ -94,8 +95,13 @@ def test_workers_that_die_once_cost_nothing(
 ) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
-    fault = f"mark = '{marks}/%d' % frame; os.path.exists(mark) or (open(mark, 'w'), os.kill(os.getpid(), 9))"
-    out, copy = tmp_path / "train", sabotage(tmp_path / "copy", fault)
+    out = tmp_path / "train"
+    fragment = f"'{out}/.000001.png.{_host()}.%d.tmp' % os.getpid()"  # as a kill amid a file leaves it
+    fault = (
+        f"mark = '{marks}/%d' % frame; "
+        f"os.path.exists(mark) or (open(mark, 'w'), open({fragment}, 'w'), os.kill(os.getpid(), 9))"
+    )
+    copy = sabotage(tmp_path / "copy", fault)
     done = run("-m", "blender.render", *arguments(tiny_profile, tiny_people, out, "--workers", 2), cwd=copy)
     assert done.returncode == 0, done.stderr
     assert len(list(marks.iterdir())) == 4

@@ -1,0 +1,92 @@
+"""The folder of a split: where a frame's files lie, how they come to be, and whether they are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from blender.contract.errors import UserError
+from blender.contract.files import sha256_file, write_atomic
+from blender.contract.records import ARRAYS, FrameRecord, read_record
+
+
+def split_folder(name: str) -> Path:
+    """The folder ``name``, absolute; for a URL (``s3://bucket/train``) a ``UPath``, which acts like a Path.
+
+    Raises:
+        UserError: the packages for such a URL are missing, or it is not one.
+    """
+    if "://" not in name:
+        return Path(name).absolute()
+    try:
+        from upath import UPath
+    except ImportError:
+        raise UserError(
+            f"{name}: a URL needs the package universal-pathlib; pip install 'transpalette[cluster]'"
+        ) from None
+    try:
+        path: Any = UPath(name)
+        _ = path.fs  # what the scheme needs is imported now, not after the first frame
+    except (ImportError, ValueError) as error:
+        raise UserError(f"{name}: {error}") from None
+    return cast(Path, path)
+
+
+def frame_paths(split_dir: Path, frame: int) -> tuple[Path, Path, Path]:
+    """Image, mask and record of a frame."""
+    name = f"{frame:06d}"
+    return (
+        split_dir / "images" / f"{name}.png",
+        split_dir / "masks" / f"{name}.png",
+        split_dir / "frames" / f"{name}.json",
+    )
+
+
+def array_path(split_dir: Path, name: str, frame: int) -> Path:
+    """One of a frame's arrays; ``name`` is a member of ARRAYS."""
+    return split_dir / name / f"{frame:06d}.npy"
+
+
+def commit_frame(
+    split_dir: Path, record: FrameRecord, image: bytes, mask: bytes, arrays: dict[str, bytes]
+) -> None:
+    """Write a frame's files, the record last; arrays of earlier settings go.
+
+    Raises:
+        OSError: the disk is full, ...; the frame then does not exist.
+    """
+    image_path, mask_path, record_path = frame_paths(split_dir, record.frame)
+    record_path.unlink(missing_ok=True)
+    for name in ARRAYS:
+        if name in arrays:
+            write_atomic(array_path(split_dir, name, record.frame), arrays[name])
+        else:
+            array_path(split_dir, name, record.frame).unlink(missing_ok=True)
+    write_atomic(image_path, image)
+    write_atomic(mask_path, mask)
+    write_atomic(record_path, record.to_bytes())
+
+
+def remove_frame(split_dir: Path, frame: int) -> None:
+    """Delete a frame's files, the record first."""
+    arrays = [array_path(split_dir, name, frame) for name in ARRAYS]
+    for path in (*reversed(frame_paths(split_dir, frame)), *arrays):
+        path.unlink(missing_ok=True)
+
+
+def frame_is_complete(split_dir: Path, frame: int, fingerprint: str) -> bool:
+    """Does the frame exist as described in the package's head, made with ``fingerprint``?"""
+    image, mask, record_path = frame_paths(split_dir, frame)
+    try:
+        record = read_record(record_path)
+        return (
+            record.fingerprint == fingerprint
+            and sha256_file(image) == record.image_sha256
+            and sha256_file(mask) == record.mask_sha256
+            and all(
+                sha256_file(array_path(split_dir, name, frame)) == digest
+                for name, digest in record.arrays_sha256.items()
+            )
+        )
+    except (UserError, OSError):
+        return False

@@ -1,0 +1,76 @@
+"""A rendered frame as it was committed: every file checked against its hash."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from blender.contract import (
+    FrameRecord,
+    UserError,
+    array_path,
+    frame_paths,
+    read_record,
+    sha256_bytes,
+    sha256_file,
+)
+
+CURE = "delete it and render again"
+
+
+def read_frame(split_dir: Path, frame: int, record_hash: str) -> tuple[FrameRecord, npt.NDArray[np.uint16]]:
+    """A frame's record, and its mask (H, W): the instance ids of the pixels, 0 for none.
+
+    Args:
+        record_hash: the record's SHA-256, as the manifest has it.
+
+    Raises:
+        UserError: a file of the frame is missing, corrupt, or not the one that was rendered.
+    """
+    image_path, mask_path, record_path = frame_paths(split_dir, frame)
+    record = read_record(record_path)
+    if sha256_file(record_path) != record_hash:
+        raise UserError(f"{record_path}: not the record that manifest.json names; {CURE}")
+    read_as_rendered(image_path, record.image_sha256)
+    for name, digest in record.arrays_sha256.items():
+        read_as_rendered(array_path(split_dir, name, frame), digest)
+    mask = _decode(mask_path, read_as_rendered(mask_path, record.mask_sha256), record)
+    unknown = sorted(set(np.unique(mask).tolist()) - {i.id for i in record.instances} - {0})
+    if unknown:
+        raise UserError(f"{mask_path}: instance ids {unknown[:5]} are not in {record_path.name}; {CURE}")
+    return record, mask
+
+
+def read_as_rendered(path: Path, sha256: str) -> bytes:
+    """A file of a split.
+
+    Raises:
+        UserError: missing, or not what was rendered.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing, though the frame has a record; render again") from None
+    if sha256_bytes(data) != sha256:
+        raise UserError(f"{path}: corrupt or altered since it was rendered; {CURE}")
+    return data
+
+
+def _decode(path: Path, data: bytes, record: FrameRecord) -> npt.NDArray[np.uint16]:
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+            mode, mask = picture.mode, np.asarray(picture)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path}: corrupt PNG: {error}; {CURE}") from None
+    if mode not in ("I;16", "I"):
+        raise UserError(f"{path}: mode {mode}, but instance masks are 16-bit grey PNG; {CURE}")
+    if mask.shape != (record.height, record.width):
+        raise UserError(
+            f"{path}: {mask.shape[1]}x{mask.shape[0]}, but its record says "
+            f"{record.width}x{record.height}; {CURE}"
+        )
+    return mask.astype(np.uint16)

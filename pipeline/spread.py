@@ -1,0 +1,73 @@
+"""Many small tasks: one after the other in this process, or on the workers of a Dask scheduler."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
+from importlib.metadata import version
+from typing import TypeVar
+
+from blender.contract import UserError
+from blender.contract.scheduler import Size, connect
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+RESULTS_DEPEND_ON = ("transpalette", "torch", "torchvision", "anny", "numpy", "pycocotools", "pillow")
+"""Packages whose versions all workers must share."""
+
+_lock = threading.Lock()
+
+
+def spread(work: Callable[[T], R], items: Sequence[T], scheduler: str | None, batch: int = 1) -> Iterator[R]:
+    """``work(item)`` for each item, in their order.
+
+    Args:
+        work: a function of a module, or a ``functools.partial`` of one. With a scheduler it is pickled, as
+            are the items: paths must be absolute and mean the same on every machine.
+        scheduler: the address of a Dask scheduler; None: all is done here.
+        batch: items a task, for items that cost little more than to send one.
+
+    Raises:
+        UserError: of ``work``; or nothing answers at the address, it is lost, or its workers die of an item.
+    """
+    return _spread(work, items, scheduler, batch) if scheduler else map(work, items)
+
+
+def _spread(work: Callable[[T], R], items: Sequence[T], address: str, batch: int) -> Iterator[R]:
+    with connect(address, versions) as client:
+        executor = client.get_executor(pure=False)
+        size, running = Size(client), deque[Future[list[R]]]()
+        try:
+            for start in range(0, len(items), batch):
+                running.append(executor.submit(_all, work, items[start : start + batch]))
+                if len(running) >= size():
+                    yield from _result(running.popleft(), address)
+            while running:
+                yield from _result(running.popleft(), address)
+        finally:
+            executor.shutdown(wait=False)
+
+
+def _result(future: Future[list[R]], address: str) -> list[R]:
+    from distributed import KilledWorker
+
+    try:
+        return future.result()
+    except CancelledError:
+        raise UserError("the connection to the workers was lost; repeat the command") from None
+    except KilledWorker:
+        raise UserError(f"--scheduler {address}: workers died of one task; their logs say why") from None
+
+
+def _all(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """The task. A worker of several threads does one at a time: torch's generator belongs to the process."""
+    with _lock:
+        return [work(item) for item in items]
+
+
+def versions() -> str:
+    """What results depend on, as installed here."""
+    return ", ".join(f"{name} {version(name)}" for name in RESULTS_DEPEND_ON)
