@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import tempfile
 import time
 from collections.abc import Callable
@@ -96,11 +94,11 @@ def export(model: Path, to: str, out: Path) -> dict[str, Any]:
     """Write the model in another format.
 
     Raises:
-        UserError: this version can't, a package is missing, or the file does not agree with the model.
+        UserError: a package is missing, or the file does not agree with the model.
     """
-    if importlib.util.find_spec("pipeline.export") is None:
-        raise UserError("this version of Transpalette has no export")
-    importlib.import_module("pipeline.export").export_model(model, to, out)
+    from pipeline.export import export_model
+
+    export_model(model, to, out)
     return {}
 
 
