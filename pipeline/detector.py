@@ -92,7 +92,8 @@ def _places(length: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Rounded to float32 where the kernel of ``F.interpolate`` rounds: the scale, and a fused multiply-add.
     """
     scale = (length / count).float().double()
-    places = ((torch.arange(count[0].long()).double() + 0.5) * scale - 0.5).float().clamp(min=0)
+    numbers = torch.arange(count[0].long())  # type: ignore[call-overload]  # where a tracer follows
+    places = ((numbers.double() + 0.5) * scale - 0.5).float().clamp(min=0)
     low = places.floor()
     return low.long(), torch.minimum(low.long() + 1, length.long() - 1), places - low
 
