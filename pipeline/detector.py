@@ -36,9 +36,9 @@ class Detector(nn.Module):
             Boxes (N, 4) xyxy in pixels of the picture, labels (N,) int64 from 1, scores (N,) of the boxes,
             the best first, and masks (N, 28, 28): probabilities on a grid over each box.
         """
-        resized = self.resized(self.transform.normalize(image))
-        sizes = [(resized.shape[1], resized.shape[2])]
-        images = ImageList(self.transform.batch_images([resized]), sizes)
+        prepared = self.prepared(image)
+        sizes = [(prepared.shape[1], prepared.shape[2])]
+        images = ImageList(self.transform.batch_images([prepared]), sizes)
         features = self.backbone(images.tensors)
         levels: dict[str, Tensor] = {}
         for name, level in features.items():
@@ -50,12 +50,13 @@ class Detector(nn.Module):
         boxes = self.transform.postprocess([{"boxes": found[0]["boxes"]}], sizes, own)[0]["boxes"]
         return boxes, found[0]["labels"], found[0]["scores"], found[0]["masks"][:, 0]
 
-    def resized(self, image: Tensor) -> Tensor:
-        """The picture (3, H, W) at the network's scale.
+    def prepared(self, image: Tensor) -> Tensor:
+        """The picture (3, H, W) as the network sees it, (3, h, w).
 
-        torchvision's own does the same, but where it is traced or compiled it computes in float32: the
-        picture can lose a row, and boxes a pixel.
+        torchvision's own does the same, but where it is traced or compiled it computes the scale in float32:
+        the picture can lose a row, and boxes a pixel.
         """
+        image = self.transform.normalize(image)
         height, width = image.shape[1], image.shape[2]
         scale = min(self.min_size / min(height, width), self.max_size / max(height, width))
         size = [int(height * scale), int(width * scale)]
@@ -63,17 +64,38 @@ class Detector(nn.Module):
 
 
 class TracedDetector(Detector):
-    """The same for tracers, which follow tensors only."""
+    """The same for tracers, which follow tensors only, and for pixels 0..255.
 
-    def resized(self, image: Tensor) -> Tensor:
-        """The picture (3, H, W) at the network's scale."""
-        size = torch._shape_as_tensor(image)[1:].double()
+    It picks rows and columns and blends them, as ``F.interpolate`` does: onnxruntime's own resizing rounds
+    otherwise, which shows in thin masks, and wants the whole picture in float32.
+    """
+
+    def prepared(self, image: Tensor) -> Tensor:
+        """The picture (3, H, W) uint8 as the network sees it, (3, h, w)."""
         # Vectors of float64 throughout: in ONNX a number, or a tensor without a dimension, would be float32.
+        size = torch._shape_as_tensor(image)[1:].double()
         extremes = torch.cat([size.amin(0, keepdim=True), size.amax(0, keepdim=True)])
         wanted = torch.tensor([self.min_size, self.max_size], dtype=torch.float64)
-        scale = (wanted / extremes).amin(0, keepdim=True)
-        height, width = (size * scale).floor().long()
-        return F.interpolate(image[None], size=(height, width), mode="bilinear", align_corners=False)[0]
+        target = (size * (wanted / extremes).amin(0, keepdim=True)).floor()
+        for axis in (1, 2):
+            low, high, share = _places(size[axis - 1 : axis], target[axis - 1 : axis])
+            share = share[:, None] if axis == 1 else share
+            before, after = image.index_select(axis, low).float(), image.index_select(axis, high).float()
+            image = before * (1 - share) + after * share
+        prepared: Tensor = self.transform.normalize(image / 255)
+        return prepared
+
+
+def _places(length: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where ``count`` (1,) samples lie among ``length`` (1,) pixels: which two, how far from the first.
+
+    Rounded to float32 where the kernel of ``F.interpolate`` rounds: the scale, and a fused multiply-add.
+    """
+    scale = (length / count).float().double()
+    numbers = torch.arange(count[0].long())  # type: ignore[call-overload]  # where a tracer follows
+    places = ((numbers.double() + 0.5) * scale - 0.5).float().clamp(min=0)
+    low = places.floor()
+    return low.long(), torch.minimum(low.long() + 1, length.long() - 1), places - low
 
 
 class PlainGroupNorm(nn.GroupNorm):
@@ -108,15 +130,15 @@ class TunableDetector(nn.Module):
     """The same for tracers, with the least score of a box as a second input."""
 
     def __init__(self, detector: Detector) -> None:
-        """Put the conversion before ``detector``, and change its class."""
+        """Let tracers follow ``detector``."""
         super().__init__()
         detector.__class__ = TracedDetector
-        self.pixels = PixelDetector(detector)
+        self.detector = detector
 
     def forward(self, image: Tensor, min_box_score: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Map (H, W, 3) uint8 and a score () to what ``Detector`` gives."""
-        self.pixels.detector.roi_heads.score_thresh = min_box_score
-        found: tuple[Tensor, Tensor, Tensor, Tensor] = self.pixels(image)
+        self.detector.roi_heads.score_thresh = min_box_score
+        found: tuple[Tensor, Tensor, Tensor, Tensor] = self.detector(image.permute(2, 0, 1))
         return found
 
 

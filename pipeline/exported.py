@@ -188,7 +188,8 @@ def parse_torchscript(data: bytes, name: str) -> Exported:
 
     def raw(pixels: Pixels) -> Raw:
         try:
-            with torch.inference_mode():
+            # Its optimiser would look at the first two pictures for a second each, and win nothing.
+            with torch.inference_mode(), torch.jit.optimized_execution(False):
                 return tuple(found.numpy() for found in module(torch.from_numpy(pixels)))
         except (RuntimeError, AttributeError) as error:
             raise UserError(f"{name}: torch fails on this picture: {_line(error)}") from None

@@ -71,7 +71,7 @@ def pictures() -> Iterator[np.ndarray]:
     rng = np.random.default_rng(7)
     for height, width in SIZES:
         small = Image.fromarray(rng.integers(0, 256, (5, 7, 3), np.uint8))
-        yield np.asarray(small.resize((width, height)))
+        yield np.array(small.resize((width, height)))
 
 
 def same(one: Prediction, other: Prediction) -> None:
@@ -93,6 +93,7 @@ def test_it_finds_what_the_checkpoint_finds(folder: Path, kind: str) -> None:
         load_model(folder / f"model{kind}", device="cuda")
 
 
+@pytest.mark.slow  # export itself looks at this
 def test_a_picture_without_objects(folder: Path) -> None:
     model, checkpoint = load_checkpoint_model(folder / "model.pt")
     facts = dataclasses.replace(_facts(model, checkpoint), min_box_score=0.99)
