@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blender.contract import read_manifest
+from blender.contract import read_manifest, write_atomic
 from tests.conftest import ROOT, TINY, run
 
 PREFIX = Path(sys.prefix)
@@ -91,10 +91,10 @@ def test_a_comment_changed_in_the_renderer_redoes_nothing(done: Path, profile: P
     source = ROOT / "blender" / "layout.py"
     original = source.read_bytes()
     try:
-        source.write_bytes(original + b"\n# a comment\n")
+        write_atomic(source, original + b"\n# a comment\n")  # other tests may be reading it
         again = make("all", f"PROFILE={profile}", f"RUN={done}")
     finally:
-        source.write_bytes(original)
+        write_atomic(source, original)
     assert again.returncode == 0, again.stderr
     assert times(done) == before
 
