@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from blender.config import Config, load_config
-from blender.contract import UserError, write_atomic
+from blender.contract import UserError, mistakes_in_a_line, write_atomic
 from blender.frame import Job, Workshop, blender_version, frame_scene, render_frame
 from blender.member import resident_megabytes
 from blender.objects import load_assets
@@ -35,16 +34,10 @@ def main() -> None:
     """Parse, measure, write; a user's mistake is one line and exit status 2."""
     options = _parser().parse_args()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Blender's C code talks on standard output
-    try:
+    with mistakes_in_a_line():
         with tempfile.TemporaryDirectory(prefix="transpalette-bench-") as folder:
             figures = measure(options, Path(folder))
         write_atomic(options.out, json.dumps(figures, indent=1).encode())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
-        sys.exit(2)
 
 
 def _parser() -> argparse.ArgumentParser:

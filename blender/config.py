@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from blender.capture_config import CameraConfig, LightConfig, SensorConfig
-from blender.contract import ARRAYS, UserError, canonical_json, from_table, load_profile, sha256_bytes
+from blender.contract import (
+    ARRAYS,
+    UserError,
+    canonical_json,
+    from_table,
+    load_profile,
+    mistakes_in_a_line,
+    sha256_bytes,
+)
 from blender.lens import covers
 from blender.objects import kind
 from blender.ranges import named, ordered
@@ -212,8 +220,5 @@ def _parse_ranges(scene: SceneConfig, path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    try:
+    with mistakes_in_a_line():
         load_config(Path(sys.argv[1]))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from blender.contract import Box3d, Instance
-from blender.lens import camera_axes, project
+from blender.lens import NEAR, camera_axes, project
 from blender.mesh import Floats
 from blender.objects import Assets, kind
 from blender.scene import CameraSpec, ObjectSpec
@@ -39,7 +39,7 @@ def describe(
         alone = silhouette(item.vertices, item.triangles, camera, width, height)
         whole = int((alone | (ids == number)).sum())
         pixels, depth = project(item.vertices, camera, width, height)
-        outside = (depth <= 0.02) | (pixels < 0).any(1) | (pixels > [width, height]).any(1)
+        outside = (depth <= NEAR) | (pixels < 0).any(1) | (pixels > [width, height]).any(1)
         distance = np.linalg.norm(item.vertices - np.asarray(camera.position), axis=1).min()
         instances.append(
             Instance(
@@ -94,7 +94,7 @@ def _keypoints(
     points = to_world(module.keypoints(item.spec.params, assets), item.spec)
     pixels, depth = project(points, camera, width, height)
     skin, away = project(item.vertices, camera, width, height)
-    corners = np.where(away[:, None] > 0.02, skin, np.nan)[item.triangles]  # nan is on no side of anything
+    corners = np.where(away[:, None] > NEAR, skin, np.nan)[item.triangles]  # nan is on no side of anything
     low, high = corners.min(1) - 1, corners.max(1) + 1
     found = []
     for point, (x, y), z in zip(points, pixels, depth, strict=True):

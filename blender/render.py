@@ -18,7 +18,13 @@ if __package__ in (None, ""):  # run as a file, by Blender or by hand: the repos
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from blender.config import Config, load_config
-from blender.contract import UserError, frame_is_complete, remove_fragments, split_folder
+from blender.contract import (
+    UserError,
+    frame_is_complete,
+    mistakes_in_a_line,
+    remove_fragments,
+    split_folder,
+)
 from blender.dispatch import Reply, Team, dispatch, failures
 from blender.frame import Job, blender_version, frame_scene
 from blender.objects import Assets, load_assets
@@ -34,13 +40,8 @@ def main() -> None:
     arguments = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
     options = _parser().parse_args(arguments)
     try:
-        failed = run(options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
-        sys.exit(2)
+        with mistakes_in_a_line():
+            failed = run(options)
     except KeyboardInterrupt:
         print("interrupted; repeat the command to go on", file=sys.stderr)
         sys.exit(130)

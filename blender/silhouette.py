@@ -7,6 +7,8 @@ straight edges are straight; so every lens is exact. Tracing each object alone w
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from blender.lens import LENSES, NEAR, camera_axes, focal_length
@@ -54,6 +56,7 @@ def silhouette(
     return shown
 
 
+@lru_cache(maxsize=1)  # one frame's objects share it
 def centres(camera: CameraSpec, width: int, height: int) -> tuple[Floats, Floats]:
     """Where pixel centres lie in the perspective image plane one metre ahead: right and down, (H, W) each."""
     focal = focal_length(camera.lens, camera.fov) * width

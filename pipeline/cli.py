@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from blender.contract import UserError
+from blender.contract import mistakes_in_a_line
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -23,15 +23,10 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb."""
-        try:
-            return super().invoke(ctx)
-        except UserError as error:
-            click.echo(f"error: {error}", err=True)
-            sys.exit(2)
-        except OSError as error:
-            # The disk is full, a folder is not writable, ...: the world's fault, named in one line.
-            click.echo(f"error: {error.filename or 'file'}: {error.strerror or error}", err=True)
-            sys.exit(2)
+        result = None
+        with mistakes_in_a_line():
+            result = super().invoke(ctx)
+        return result
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

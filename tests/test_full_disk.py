@@ -17,9 +17,11 @@ from PIL import Image
 from synthetic import write_split, write_tiny_model
 
 from blender.contract import frame_is_complete, read_manifest
+from pipeline import load_model
 from pipeline.checkpoint import load_checkpoint
 from pipeline.coco import convert_split, read_coco
 from pipeline.config import CocoConfig
+from pipeline.video import open_video, read_video
 from tests.conftest import ROOT, TINY
 
 LIMITED = """
@@ -69,6 +71,15 @@ WRITERS = {
                       ("sheet.png",)),
     "validate --fix": Writer("validate {run}/test/annotations.json --fix {run}/fixed.json",
                              "validate {run}/train/annotations.json --fix {run}/fixed.json", ("fixed.json",)),
+    "export onnx": Writer("export {run}/model.pt --format onnx --out {run}/model.onnx",
+                          "export {run}/model.pt --format onnx --out {run}/model.onnx", ("model.onnx",),
+                          limit=100_000),
+    "export torchscript": Writer("export {run}/model.pt --format torchscript --out {run}/model.torchscript",
+                                 "export {run}/model.pt --format torchscript --out {run}/model.torchscript",
+                                 ("model.torchscript",), limit=100_000),
+    "a drawn video": Writer("predict {run}/model.pt {run}/film.mp4 --out {run}/predicted --threshold 0.9",
+                            "predict {run}/model.pt {run}/film.mp4 --out {run}/predicted --threshold 0",
+                            ("predicted/film.mp4", "predicted/predictions.json")),
     # Nothing earlier to keep: its folder takes one set only.
     "convert": Writer("validate {run}/test/annotations.json",
                       "convert {run}/test --to imagefolder --out {run}/converted", ("model.pt",)),
@@ -102,6 +113,9 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_split(run / split, seed=seed)
         convert_split(run / split, CocoConfig())
     write_tiny_model(run / "model.pt")
+    with open_video(run / "film.mp4", (96, 64)) as show:
+        for picture in sorted((run / "test" / "images").iterdir()):
+            show(Image.open(picture).resize((96, 64)), 0.0)
     table = {key: {"AP": 0.3, "AP50": 0.5, "AP75": 0.4} for key in ("bbox", "segm")}
     scores = {"classes": dict.fromkeys(("pedestrian", "pallet_truck"), table), "overall": table}
     line = {"epoch": 1, "losses": {"loss": 2.0}, "best": True, "seconds": 3.0, "val": scores}
@@ -113,7 +127,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-LONG = ("train", "report", "predict", "evaluate")
+LONG = ("train", "report", "predict", "evaluate", "export onnx", "export torchscript", "a drawn video")
 """Each starts torch several times: for the nightly run."""
 
 
@@ -152,6 +166,10 @@ def load(path: Path) -> None:
             picture.load()
     elif path.suffix == ".pt":
         load_checkpoint(path)
+    elif path.suffix in (".onnx", ".torchscript"):
+        load_model(path)
+    elif path.suffix == ".mp4":
+        assert len(list(read_video(path))) == 4
     elif path.suffix in (".json", ".jsonl"):
         for line in path.read_text().splitlines():
             json.loads(line)

@@ -20,7 +20,7 @@ The folder is a ``Path``, or a ``UPath`` of fsspec's (see ``split_folder``) wher
 object store.
 """
 
-from blender.contract.errors import UserError
+from blender.contract.errors import UserError, mistakes_in_a_line
 from blender.contract.files import (
     canonical_json,
     open_atomic,
@@ -67,6 +67,7 @@ __all__ = [
     "frame_paths",
     "from_table",
     "load_profile",
+    "mistakes_in_a_line",
     "open_atomic",
     "read_manifest",
     "read_record",
