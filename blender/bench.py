@@ -19,12 +19,13 @@ from typing import Any
 
 from blender.config import Config, load_config
 from blender.contract import UserError, mistakes_in_a_line, write_atomic
+from blender.cores import core_count, one_core_seen
 from blender.frame import Job, Workshop, blender_version, frame_scene, render_frame
 from blender.member import resident_megabytes
 from blender.objects import load_assets
 from blender.progress import Progress
 from blender.sweeps import REPEATS, VARIANTS, Row, Seconds, fastest, mean, peak_megabytes, sweep, workers
-from blender.workers import MOST, core_count
+from blender.workers import MOST
 
 SWEEPS = (*VARIANTS, "images", "workers")
 """What the cost is followed along."""
@@ -89,7 +90,8 @@ def measure(options: argparse.Namespace, folder: Path) -> Row:
 
 
 def _in_this_process(workshop: Workshop, options: argparse.Namespace, sweeps: list[str], folder: Path) -> Row:
-    from blender.device import choose_device, use_device
+    with one_core_seen():  # as the processes of `render` do
+        from blender.device import choose_device, use_device
     from blender.stopwatch import Stopwatch
 
     device, watch = choose_device(options.device, 0, folder), Stopwatch()

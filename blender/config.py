@@ -25,11 +25,14 @@ from blender.lens import covers
 from blender.objects import kind
 from blender.ranges import named, ordered
 
-RENDER_VERSION = 4
+RENDER_VERSION = 5
 """Raise it whenever the same profile and seed give other pixels."""
 
 PASSES = (*ARRAYS, "boxes3d")
 """What [render] passes may name."""
+
+
+DENOISE_QUALITIES = ("fast", "balanced", "high")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class RenderConfig:
     """Adaptive sampling stops a pixel below this noise; 0 turns it off."""
     denoise: bool = True
     """OpenImageDenoise, guided by albedo and normals."""
+    denoise_quality: str = "fast"
+    """"fast", "balanced" or "high": what the denoiser makes of it, and takes for it."""
     bounces: int = 2
     """Diffuse and glossy bounces of light."""
     passes: tuple[str, ...] = ()
@@ -55,6 +60,8 @@ class RenderConfig:
             raise ValueError("width and height must lie in 16..8192 pixels")
         if self.samples < 1 or self.bounces < 0:
             raise ValueError("samples must be at least 1 and bounces at least 0")
+        if self.denoise_quality not in DENOISE_QUALITIES:
+            raise ValueError(f"denoise_quality must be one of: {', '.join(DENOISE_QUALITIES)}")
         for name in self.passes:
             if name not in PASSES:
                 raise ValueError(f"passes: unknown '{name}'; known: {', '.join(PASSES)}")

@@ -24,6 +24,7 @@ if __package__ in (None, ""):  # run as a file: the repository is not on the pat
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from blender.contract import UserError
+from blender.cores import one_core_seen
 from blender.frame import Job, Workshop, open_workshop, render_frame
 
 GROWTH = 1024.0
@@ -88,7 +89,8 @@ def _serve(stream: TextIO, requests: queue.SimpleQueue[dict[str, Any]], scratch:
 
 def _device(wanted: str, member: int, scratch: Path) -> Any:
     try:
-        from blender.device import choose_device
+        with one_core_seen():
+            from blender.device import choose_device
     except ImportError as error:
         raise UserError(
             f"Blender's Python module cannot be loaded: {error}; see `transpalette doctor`"

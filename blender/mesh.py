@@ -230,6 +230,15 @@ def rounded_path(corners: ArrayLike, radius: float, steps: int = 4, closed: bool
     return np.array(out)
 
 
+def extents(corners: Floats) -> tuple[Floats, Floats]:
+    """The least and the greatest of the corners of each triangle (T, 3, D): (T, D) each, nan where one is.
+
+    numpy's own reduction over so short an axis takes ten times as long.
+    """
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    return np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
+
+
 def bounds(parts: Iterable[Part]) -> tuple[Floats, Floats]:
     """Lowest and highest corner over all vertices."""
     vertices = np.concatenate([p.vertices for p in parts])

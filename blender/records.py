@@ -8,7 +8,7 @@ import numpy as np
 
 from blender.contract import Box3d, Instance
 from blender.lens import NEAR, camera_axes, project
-from blender.mesh import Floats
+from blender.mesh import Floats, extents
 from blender.objects import Assets, kind
 from blender.scene import CameraSpec, ObjectSpec
 from blender.silhouette import silhouette
@@ -95,7 +95,7 @@ def _keypoints(
     pixels, depth = project(points, camera, width, height)
     skin, away = project(item.vertices, camera, width, height)
     corners = np.where(away[:, None] > NEAR, skin, np.nan)[item.triangles]  # nan is on no side of anything
-    low, high = corners.min(1) - 1, corners.max(1) + 1
+    (left, top), (right, bottom) = (ends.T for ends in extents(corners))
     found = []
     for point, (x, y), z in zip(points, pixels, depth, strict=True):
         if z <= 0 or not (0 <= x < width and 0 <= y < height):
@@ -103,7 +103,7 @@ def _keypoints(
             continue
         seen = ids[int(y), int(x)] == item.object.pass_index
         if seen:
-            beside = (low[:, 0] > x) | (high[:, 0] < x) | (low[:, 1] > y) | (high[:, 1] < y)
+            beside = (left > x + 1) | (right < x - 1) | (top > y + 1) | (bottom < y - 1)
             seen = not _behind_own_body(item, item.triangles[~beside], point, camera)
         found.append((round(float(x), 2), round(float(y), 2), 2 if seen else 1))
     return tuple(found)

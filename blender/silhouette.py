@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from blender.lens import LENSES, NEAR, camera_axes, focal_length
-from blender.mesh import Floats
+from blender.mesh import Floats, extents
 from blender.scene import CameraSpec
 
 MOST = 1 << 20
@@ -106,7 +106,7 @@ def _windows(corners: Floats, camera: CameraSpec, width: int, height: int) -> tu
     squeezes the rim or leaves it, on that side's edge: outwards where that is nearest to the middle, inwards
     where it is farthest from it.
     """
-    (left, top), (right, bottom) = corners.min(1).T, corners.max(1).T
+    (left, top), (right, bottom) = (ends.T for ends in extents(corners))
     tall = np.stack([top, bottom])
     broad = np.stack([left, right])
     near_y = np.where((tall[0] <= 0) & (tall[1] >= 0), 0.0, np.abs(tall).min(0))

@@ -229,6 +229,7 @@ def _cycles(scene: Any, config: Config) -> None:
     cycles.use_denoising = render.denoise
     cycles.denoiser = "OPENIMAGEDENOISE"
     cycles.denoising_prefilter = "FAST"
+    cycles.denoising_quality = render.denoise_quality.upper()
     cycles.max_bounces = render.bounces
     cycles.diffuse_bounces = cycles.glossy_bounces = render.bounces
     cycles.transmission_bounces, cycles.transparent_max_bounces = 2, 8

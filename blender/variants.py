@@ -7,6 +7,7 @@ gives a weight to each name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,12 @@ def sample(ranges: Any, rng: np.random.Generator, assets: Assets) -> dict[str, A
 
 def build(makers: Mapping[str, Maker], params: dict[str, Any], assets: Assets) -> list[Part]:
     """The thing's meshes."""
-    return makers[params["variant"]](np.random.default_rng(params["seed"]))
+    return list(_made(makers[params["variant"]], params["seed"]))
+
+
+@lru_cache(maxsize=64)  # a frame's: made to measure the room they need, then to be shown
+def _made(maker: Maker, seed: int) -> tuple[Part, ...]:
+    return tuple(maker(np.random.default_rng(seed)))
 
 
 def footprint(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from blender.contract import UserError
+from blender.cores import core_count
 from blender.dispatch import Team
 from blender.frame import Job
 
@@ -233,11 +234,6 @@ def local_team(job: Job, count: int, threads: int, frames: int) -> Iterator[Team
                 crew.close()
     finally:
         crew.close()
-
-
-def core_count() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _may_have_gpu() -> bool:
