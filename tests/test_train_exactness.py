@@ -91,7 +91,10 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(
+    "recipe",
+    [pytest.param(r, marks=[pytest.mark.slow] if r in ("sgd, steps", "fp16") else []) for r in RECIPES],
+)
 def test_a_run_in_two_parts_is_the_run(
     recipe: str, splits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,7 +185,7 @@ def test_a_kill_while_a_checkpoint_is_written_never_costs_the_one_before(tmp_pat
     from synthetic import write_tiny_model
 
     write_tiny_model(path)
-    for _ in range(3):
+    for _ in range(2):
         process = subprocess.Popen([sys.executable, "-c", SAVE, str(path)], cwd=ROOT)
         deadline = time.monotonic() + 60
         while (written := load_checkpoint(path)).epoch < epoch + 2:  # whole at every look
