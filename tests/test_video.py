@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import sys
+import time
 from pathlib import Path
 
 import av
@@ -15,6 +17,7 @@ from PIL import Image
 from synthetic import write_tiny_model
 
 from blender.contract import UserError
+from pipeline import video
 from pipeline.cli import main
 from pipeline.video import frames_of, open_video, read_camera, read_video
 
@@ -127,3 +130,27 @@ def test_no_video_and_no_camera(model: Path, tmp_path: Path, monkeypatch: pytest
     assert run.exit_code == 2 and "pip install 'transpalette[video]'" in run.output
     with pytest.raises(UserError, match=r"pip install 'transpalette\[video\]'"):
         next(read_camera(0))
+
+
+def test_a_camera_is_filmed_as_it_runs(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg's test picture, in real time, stands for the camera."""
+    monkeypatch.setitem(video._CAMERAS, sys.platform, ("testsrc=rate=20:size=96x64,realtime", "lavfi"))
+    done = predict(model, "--camera", 0, "--frames", 4, "--threshold", 0, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    shots = list(read_video(tmp_path / "out" / "camera-0.mp4"))
+    assert [shot.pixels.shape for shot in shots] == [(64, 96, 3)] * 4
+    results = json.loads((tmp_path / "out" / "predictions.json").read_bytes())
+    assert {(r["file_name"], r["picture"]) for r in results} == {("camera 0", "camera-0.mp4")}
+    times = sorted({(r["frame"], r["seconds"]) for r in results})
+    assert len(times) == 4 and all(seconds == pytest.approx(frame / 20, abs=2e-3) for frame, seconds in times)
+
+
+def test_a_slow_program_sees_what_the_camera_sees_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(video._CAMERAS, sys.platform, ("testsrc=rate=20:size=96x64,realtime", "lavfi"))
+    began, shots = time.monotonic(), []
+    for shot in itertools.islice(read_camera(0), 4):
+        late = time.monotonic() - began - shot.seconds
+        assert late < 1.0, "it does not fall behind"
+        shots.append(shot.number)
+        time.sleep(0.5)
+    assert shots == sorted(set(shots)) and shots[-1] >= 15, "frames that nobody waited for are left out"
