@@ -6,6 +6,8 @@ WORKERS ?= 0
 VENV ?= .venv
 # Address of a Dask scheduler whose workers bake, render, convert and predict; none: this machine.
 SCHEDULER ?=
+# A file in assets/studies, or the path of your own.
+STUDY ?= ablation
 # Processes that run the tests.
 TEST_JOBS ?= 2
 # What the result is compared with: coco (the general model, a download), start, or nothing.
@@ -18,7 +20,7 @@ SPLITS := train val test
 THERE := $(addprefix --scheduler ,$(SCHEDULER))
 
 .DEFAULT_GOAL := help
-.PHONY: help all setup check people render coco train evaluate report preview test test-slow lint format doctor golden check-golden bench clean
+.PHONY: help all setup check people render coco train evaluate report preview test test-slow lint format doctor golden check-golden bench study clean
 .NOTPARALLEL:
 
 help: ## This list
@@ -78,6 +80,10 @@ golden: $(READY) ## Renew the golden frames, after raising RENDER_VERSION
 
 bench: people ## Speed and memory beside references, in build/bench/; BENCH="--only render" for a part
 	@$(PY) -m pipeline.bench --profile $(SETTINGS) --people $(RUN)/people --out build/bench $(BENCH)
+
+study: $(READY) ## What parts of a profile bring: STUDY=ablation|freezing|effort, PHOTOS="--annotations FILE --images DIR"
+	@$(PY) -m pipeline.bench.study $(if $(wildcard $(STUDY)),$(STUDY),assets/studies/$(STUDY).toml) \
+	  --out build/studies/$(basename $(notdir $(STUDY))) $(PHOTOS)
 
 test: $(READY) ## The tests that run within minutes
 	@$(PY) -m pytest -m "not slow" --numprocesses $(TEST_JOBS) --dist loadfile
