@@ -48,7 +48,7 @@ def test_every_variant_is_a_profile_of_its_own(path: Path, tmp_path: Path) -> No
 def test_changes_are_laid_over_tables() -> None:
     table = {"a": {"b": 1, "c": [1, 2]}, "d": 3}
     merged = laid_over(table, {"a": {"c": [5]}, "e": {"f": 1}})
-    assert laid_over(table, {"a": {"c": [5]}, "e": {"f": 1}}) == {
+    assert merged == {
         "a": {"b": 1, "c": [5]},
         "d": 3,
         "e": {"f": 1},

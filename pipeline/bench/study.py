@@ -2,8 +2,8 @@
 
 A study is a TOML file: a profile to start from, what all its variants change, and what each one changes, as
 tables that are laid over the profile's. Every variant is rendered (once, where several need the same
-pictures) and trained with each seed; all are judged on one test split, that of the profile without a variant's changes.
-Repeat the command to go on; what is finished stays.
+pictures) and trained with each seed; all are judged on one test split, that of the profile without a
+variant's changes. Repeat the command to go on; what is finished stays.
 """
 
 from __future__ import annotations
