@@ -206,10 +206,11 @@ def test_results_are_there_whole_or_not_at_all(
 
 
 MEMORY = """
-import resource, sys
+import sys
+from pipeline.bench.child import own_peak_megabytes
 from pipeline.cli import main
 main(sys.argv[1:], standalone_mode=False)
-print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print("PEAK", round(own_peak_megabytes()))
 """
 
 

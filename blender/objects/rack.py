@@ -27,7 +27,7 @@ STEELS: dict[str, Colour] = {
     "red": (0.5, 0.05, 0.02),
 }
 DEPTH, BAY, POST = 1.1, 2.7, 0.1
-STOCK = 8
+STOCK = 2
 """Different loads in racks of a kind, height and wear. Those on the floor are all different."""
 OVERHANG = 0.07
 """How far loads stand out at the front and the back, metres."""
@@ -208,7 +208,7 @@ def _places(params: dict[str, Any], rng: np.random.Generator, bay: int, level: i
     return parts
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=384)  # 25 kB each: the memory stays flat
 def _load(kind: str, *, stack: int, decimetres: int, wrapped: bool, wear: float, seed: int) -> list[Part]:
     """A loaded pallet, kept: a hall holds dozens, and making them anew was a fifth of a scene's building."""
     params = {"load": kind, "stack": stack, "load_height": decimetres / 10, "wrapped": wrapped}
