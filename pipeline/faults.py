@@ -101,6 +101,16 @@ def is_number(value: Any) -> TypeGuard[float]:
         return False
 
 
+def are_numbers(values: list[Any]) -> bool:
+    """Are all of them finite numbers?"""
+    if not set(map(type, values)) <= {int, float}:
+        return all(is_number(value) for value in values)
+    try:
+        return all(map(math.isfinite, values))
+    except OverflowError:
+        return False
+
+
 def is_size(image: dict[str, Any] | None) -> bool:
     """Does the image say how large it is, with numbers that can be true?"""
     if image is None:

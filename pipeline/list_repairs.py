@@ -13,7 +13,7 @@ from pipeline.annotation_rules import annotation_faults
 from pipeline.entry_repairs import CATEGORY_REPAIRS, IMAGE_REPAIRS
 from pipeline.entry_rules import CATEGORY_RULES, image_faults
 from pipeline.faults import Fault, Index, broken, is_int, make_index, short
-from pipeline.validate import find_faults
+from pipeline.validate import whole_faults
 
 Entry = dict[str, Any]
 
@@ -158,7 +158,7 @@ def with_annotations(dataset: Entry, changes: list[Change]) -> Entry:
 
 def without_copies(dataset: Entry, changes: list[Change]) -> Entry:
     """Drop what the check of the whole calls copies, and let classes of nothing but ignore regions count."""
-    faults = [f for f in find_faults(dataset | {"images": []}) if f.rule == "annotation-copy"]
+    faults = [f for f in whole_faults(dataset, make_index(dataset)) if f.rule == "annotation-copy"]
     copies = {fault.annotation_id for fault in faults}
     kept = [a for a in dataset["annotations"] if a["id"] not in copies]
     changes += [Change("annotation-copy", f"annotation {number}", removed=True) for number in sorted(copies)]

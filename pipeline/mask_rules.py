@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pycocotools import mask as mask_utils
 
-from pipeline.faults import WARNING, Rule, is_number, short
+from pipeline.faults import WARNING, Rule, are_numbers, is_number, short
 from pipeline.rle import as_rle, read_counts
 
 Annotation = dict[str, Any]
@@ -58,9 +57,9 @@ def _polygon_values(a: Annotation, image: dict[str, Any]) -> str | None:
     for number, polygon in enumerate(_list(a)):
         if not isinstance(polygon, list):
             return f"polygon {number} is {short(polygon)}, not a list of numbers"
-        for value in polygon:
-            if not is_number(value):
-                return f"polygon {number} holds {short(value)}, not a finite number"
+        if not are_numbers(polygon):
+            wrong = next(value for value in polygon if not is_number(value))
+            return f"polygon {number} holds {short(wrong)}, not a finite number"
     return None
 
 
@@ -79,14 +78,14 @@ def _polygon_odd(a: Annotation, image: dict[str, Any]) -> str | None:
 
 
 def _polygon_beyond(a: Annotation, image: dict[str, Any]) -> str | None:
-    reach = max(_reaches(a, image), default=0.0)
+    reach = _reach(a, image)
     beyond = 1 < reach <= _far(image)
     return f"a polygon reaches {reach:.0f} px beyond {_wxh(image)}" if beyond else None
 
 
 def _polygon_outside(a: Annotation, image: dict[str, Any]) -> str | None:
     # pycocotools allocates by a polygon's length: absurd coordinates would end the process.
-    reach = max(_reaches(a, image), default=0.0)
+    reach = _reach(a, image)
     return f"a polygon reaches {reach:g} px beyond {_wxh(image)}" if reach > _far(image) else None
 
 
@@ -134,12 +133,15 @@ def _list(a: Annotation) -> list[Any]:
     return a["segmentation"] if isinstance(a["segmentation"], list) else []
 
 
-def _reaches(a: Annotation, image: dict[str, Any]) -> Iterator[float]:
-    """How many pixels each coordinate lies beyond the image."""
+def _reach(a: Annotation, image: dict[str, Any]) -> float:
+    """How many pixels beyond the image the farthest coordinate lies; 0: none."""
+    reach = 0.0
     for polygon in _list(a):
-        if isinstance(polygon, list) and all(is_number(v) for v in polygon):
-            yield from (max(-x, x - image["width"]) for x in polygon[0::2])
-            yield from (max(-y, y - image["height"]) for y in polygon[1::2])
+        if isinstance(polygon, list) and are_numbers(polygon):
+            for values, size in ((polygon[0::2], image["width"]), (polygon[1::2], image["height"])):
+                if values:
+                    reach = max(reach, -min(values), max(values) - size)
+    return reach
 
 
 def _far(image: dict[str, Any]) -> int:

@@ -6,6 +6,7 @@ is decoded here first and handed to pycocotools only when it is whole.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ def as_rle(segmentation: Any, width: int, height: int) -> dict[str, Any]:
     return dict(segmentation)
 
 
+@lru_cache(maxsize=1)  # each rule of a mask asks anew
 def _decompress(counts: bytes) -> npt.NDArray[np.int64]:
     # cocoapi's rleFrString: five bits a character, the low ones first; from the fourth on, a run
     # is the difference to the run two before it.
@@ -69,4 +71,5 @@ def _decompress(counts: bytes) -> npt.NDArray[np.int64]:
     values[2::2] = np.cumsum(values[2::2])
     if values.min() < 0:
         raise ValueError("a run length is negative")
+    values.flags.writeable = False
     return values

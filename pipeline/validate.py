@@ -74,7 +74,7 @@ def find_faults(dataset: Any, images: Path | None = None) -> Iterator[Fault]:
         yield from _entry_faults("image", image) or image_faults(image, index, images)
     for annotation in dataset["annotations"]:
         yield from _entry_faults("annotation", annotation) or annotation_faults(annotation, index)
-    yield from _whole_faults(dataset, index)
+    yield from whole_faults(dataset, index)
 
 
 def _load(file: Path) -> tuple[Any, list[Fault]]:
@@ -139,8 +139,8 @@ def _entry_faults(kind: str, entry: Any) -> list[Fault]:
     return [Fault(f"{kind}-type", f"an entry is {short(entry)}, not an object", cure="remove the entry")]
 
 
-def _whole_faults(dataset: dict[str, Any], index: Index) -> Iterator[Fault]:
-    """What only shows over all annotations: copies, classes of nothing but ignore regions, crowded images."""
+def whole_faults(dataset: dict[str, Any], index: Index) -> Iterator[Fault]:
+    """Yield what only shows over all annotations: copies, classes that are all ignored, crowded images."""
     objects: Counter[tuple[int, int]] = Counter()
     seen: dict[tuple[Any, ...], Any] = {}
     crowds: defaultdict[int, set[Any]] = defaultdict(set)

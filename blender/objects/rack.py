@@ -208,7 +208,7 @@ def _places(params: dict[str, Any], rng: np.random.Generator, bay: int, level: i
     return parts
 
 
-@lru_cache(maxsize=384)  # 25 kB each: the memory stays flat
+@lru_cache(maxsize=256)  # 25 kB each: the memory stays flat
 def _load(kind: str, *, stack: int, decimetres: int, wrapped: bool, wear: float, seed: int) -> list[Part]:
     """A loaded pallet, kept: a hall holds dozens, and making them anew was a fifth of a scene's building."""
     params = {"load": kind, "stack": stack, "load_height": decimetres / 10, "wrapped": wrapped}
