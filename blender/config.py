@@ -30,9 +30,8 @@ RENDER_VERSION = 5
 
 PASSES = (*ARRAYS, "boxes3d")
 """What [render] passes may name."""
-
-
 DENOISE_QUALITIES = ("fast", "balanced", "high")
+"""What [render] denoise_quality may be: Cycles' names, in lower case."""
 
 
 @dataclass(frozen=True)

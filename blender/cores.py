@@ -16,8 +16,8 @@ def core_count() -> int:
 def one_core_seen() -> Iterator[None]:
     """Import bpy inside: its thread pool (TBB) then has no threads of its own but those Cycles asks for.
 
-    It keeps one for each core that it sees when it is loaded, which between tasks spins for more: beside
-    other processes that render, a fifth of the machine. Cycles gets the threads it is told to use anyway.
+    It keeps one for each core that it sees when it is loaded, which between tasks spins for more: two
+    processes on two cores took a seventh longer. Cycles gets the threads it is told to use anyway.
     """
     if not hasattr(os, "sched_setaffinity"):  # not Linux
         yield

@@ -185,7 +185,7 @@ def test_a_kill_while_a_checkpoint_is_written_never_costs_the_one_before(tmp_pat
     from synthetic import write_tiny_model
 
     write_tiny_model(path)
-    for _ in range(2):
+    for _ in range(3):
         process = subprocess.Popen([sys.executable, "-c", SAVE, str(path)], cwd=ROOT)
         deadline = time.monotonic() + 60
         while (written := load_checkpoint(path)).epoch < epoch + 2:  # whole at every look

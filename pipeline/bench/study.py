@@ -24,6 +24,7 @@ from blender.contract import (
     UserError,
     canonical_json,
     from_table,
+    load_profile,
     mistakes_in_a_line,
     sha256_bytes,
     write_atomic,
@@ -43,7 +44,7 @@ class Study:
     profile: str
     """What the variants are variants of; relative to the file."""
     variants: dict[str, Any]
-    """Name to what it changes, the first one nothing or little: the others are compared with it."""
+    """Name to what it changes, in the order of the table."""
     common: dict[str, Any] = field(default_factory=dict)
     """What all of them change: fewer and smaller pictures, say."""
     seeds: tuple[int, ...] = (0,)
@@ -118,11 +119,7 @@ def run(study: Path, out: Path, photos: list[Judge]) -> None:
         UserError: the study or a variant's profile is wrong, or a step failed.
     """
     plan, text = read_study(study), ""
-    try:
-        base = tomllib.loads((study.parent / plan.profile).read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{study}: profile: {error}") from None
-    base = laid_over(base, plan.common)
+    base = laid_over(load_profile(study.parent / plan.profile), plan.common)
     profiles = {
         (name, seed): laid_over(laid_over(base, changes), {"seed": seed})
         for name, changes in plan.variants.items()
@@ -146,7 +143,7 @@ def run(study: Path, out: Path, photos: list[Judge]) -> None:
 
 
 def page(study: Study, rows: Mapping[str, list[dict[str, Any]]], judges: list[str]) -> list[str]:
-    """The table in Markdown: for each variant the means over its seeds, and the first one's lead."""
+    """The table in Markdown: for each variant the means over its seeds."""
     classes = list(next(iter(rows.values()))[0][judges[0]])
     kinds = [(judge, name) for judge in judges for name in classes]
     head = ["", "seeds", "training, s", *(f"{judge}: {name}, box / mask AP50" for judge, name in kinds)]
