@@ -43,10 +43,14 @@ class ModelConfig:
     detections_per_img: int = 100
     box_nms_thresh: float = 0.5
     """Overlap (IoU) from which the less sure of two boxes of a class is dropped."""
+    box_rounds: int = 1
+    """How often the box head moves a box, each time looking where it was moved to."""
 
     def __post_init__(self) -> None:
         if self.min_size < 32 or self.max_size < self.min_size:
             raise ValueError("min_size must be at least 32, and max_size not below it")
+        if self.box_rounds < 1:
+            raise ValueError("box_rounds must be at least 1")
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RPNHead
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from pipeline.backbones import plain_convs
-from pipeline.model import CoarseRPNHead
+from pipeline.heads import CoarseRPNHead
 
 
 class Detector(nn.Module):
@@ -23,6 +24,8 @@ class Detector(nn.Module):
         self.transform, self.backbone = model.transform, model.backbone
         self.rpn, self.roi_heads = model.rpn, model.roi_heads
         self.min_size, self.max_size = int(model.transform.min_size[-1]), int(model.transform.max_size)
+        self.mask_margin = float(getattr(model.roi_heads.mask_roi_pool, "margin", 0.0))
+        """What the masks' grids add at each side of a box, as a share of it."""
         self.skipped = ""
         """The level that the RPN does not look at, if its parts do not leave it out themselves."""
 
@@ -34,7 +37,8 @@ class Detector(nn.Module):
 
         Returns:
             Boxes (N, 4) xyxy in pixels of the picture, labels (N,) int64 from 1, scores (N,) of the boxes,
-            the best first, and masks (N, 28, 28): probabilities on a grid over each box.
+            the best first, and masks (N, 28, 28): probabilities on a grid over each box, enlarged by
+            ``mask_margin``.
         """
         prepared = self.prepared(image)
         sizes = [(prepared.shape[1], prepared.shape[2])]
@@ -153,6 +157,7 @@ def plain_detector(model: MaskRCNN) -> Detector:
     for module in model.roi_heads.modules():
         if isinstance(module, nn.GroupNorm):
             module.__class__ = PlainGroupNorm
+    model.transform.__class__ = GeneralizedRCNNTransform
     detector = Detector(model).eval()
     if isinstance(model.rpn.head, CoarseRPNHead):
         detector.skipped = "0"

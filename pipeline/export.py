@@ -94,6 +94,7 @@ def _facts(model: MaskRCNN, checkpoint: Checkpoint) -> Facts:
         classes=checkpoint.classes,
         score_threshold=checkpoint.score_threshold,
         mask_threshold=MASK_THRESHOLD,
+        mask_margin=model.roi_heads.mask_roi_pool.margin,
         min_box_score=model.roi_heads.score_thresh,
         min_size=seen.min_size[-1],
         max_size=seen.max_size,

@@ -24,7 +24,7 @@ from blender.contract import UserError, from_table, sha256_bytes
 from pipeline.extras import need
 from pipeline.predictions import Prediction, pasted
 
-FORMAT = 1
+FORMAT = 2
 KEY = "transpalette"
 """Of the facts among an .onnx file's metadata."""
 EXTRA_FILE = "transpalette.json"
@@ -52,6 +52,8 @@ class Facts:
     """The score that was best on the validation split (F1)."""
     mask_threshold: float
     """The probability from which a pixel is the object's."""
+    mask_margin: float
+    """What a mask's grid adds at each side of its box, as a share of it."""
     min_box_score: float
     """The least score of a box that the network gives."""
     min_size: int
@@ -103,7 +105,7 @@ class Exported:
         ):
             raise UserError(f"{self.name}: it finds boxes or classes that cannot be; {_CURE}")
         size = (pixels.shape[0], pixels.shape[1])
-        return pasted(boxes, labels, scores, masks, size, self.facts.mask_threshold)
+        return pasted(boxes, labels, scores, masks, size, self.facts.mask_threshold, self.facts.mask_margin)
 
 
 # ------------------------------------------------------------------------------ ONNX

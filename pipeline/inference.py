@@ -17,14 +17,16 @@ from pipeline.predictions import Prediction, pasted, to_coco
 def predict_image(model: MaskRCNN, image: Tensor) -> Prediction:
     """Predict one image (3, H, W), float in 0..1; ``model`` is in eval mode."""
     device = next(model.parameters()).device
+    detector = Detector(model)
     with torch.inference_mode():
-        boxes, labels, scores, masks = Detector(model)(image.to(device))
+        boxes, labels, scores, masks = detector(image.to(device))
     return pasted(
         boxes.float().cpu().numpy(),
         labels.cpu().numpy(),
         scores.float().cpu().numpy(),
         masks.float().cpu().numpy(),
         (image.shape[1], image.shape[2]),
+        margin=detector.mask_margin,
     )
 
 

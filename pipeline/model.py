@@ -10,22 +10,25 @@ import timm
 from torch import Tensor, nn
 from torchvision.models import resnet50
 from torchvision.models.detection import MaskRCNN
-from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN, resnet_fpn_backbone
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
-from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RPNHead
+from torchvision.ops import MultiScaleRoIAlign
 
 from pipeline.backbones import (
     RESNET_ENDS,
     FrozenBatchNorm,
     TimmFPN,
-    group_norm,
     lite2_body,
     timm_body,
 )
 from pipeline.config import ModelConfig, TrainConfig, UserError
+from pipeline.heads import CELLS, CoarseAnchorGenerator, CoarseRPNHead, WholeMaskHead
+from pipeline.pooling import RoIPool
+from pipeline.roi_heads import RefiningRoIHeads
+from pipeline.transform import Transform
 
 COCO = "maskrcnn_resnet50_fpn"
 COCO_V2 = "maskrcnn_resnet50_fpn_v2"
@@ -68,27 +71,6 @@ def _resnet50_v2(name: str, num_classes: int, options: dict[str, Any]) -> MaskRC
     )
 
 
-class CoarseRPNHead(RPNHead):  # type: ignore[misc]
-    """An RPN head that leaves out the finest level, three quarters of its work: boxes start at stride 8.
-
-    Masks are still pooled from stride 4.
-    """
-
-    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Give logits and box deltas of all levels but the first."""
-        found: tuple[list[Tensor], list[Tensor]] = super().forward(x[1:])
-        return found
-
-
-class CoarseAnchorGenerator(AnchorGenerator):  # type: ignore[misc]
-    """The anchors that go with ``CoarseRPNHead``."""
-
-    def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
-        """Give each image's anchors, (A, 4), over all levels but the first."""
-        anchors: list[Tensor] = super().forward(image_list, feature_maps[1:])
-        return anchors
-
-
 def _efficientnet_lite2(name: str, num_classes: int, options: dict[str, Any]) -> MaskRCNN:
     # std of the taps, un-normalised, on photographs: without 1/std the first mask loss is 9, not 2.
     backbone = TimmFPN(lite2_body(), 96, std=(10.0, 8.5, 7.0, 2.4), folded=True)
@@ -111,17 +93,33 @@ def _light(backbone: TimmFPN, num_classes: int, options: dict[str, Any]) -> Mask
     width = backbone.out_channels
     hidden, ratios = 4 * width, (0.6, 1.3, 2.8)  # ratio = height / width
     sizes = ((24, 40), (60, 90), (128, 180), (256, 360))
-    return MaskRCNN(
+    model = MaskRCNN(
         backbone,
         rpn_anchor_generator=CoarseAnchorGenerator(sizes, (ratios,) * len(sizes)),
         rpn_head=CoarseRPNHead(width, 2 * len(ratios)),
         box_head=TwoMLPHead(width * 7 * 7, hidden),
         box_predictor=FastRCNNPredictor(hidden, num_classes),
-        mask_head=MaskRCNNHeads(width, (width,) * 4, 1, norm_layer=group_norm),
+        mask_head=WholeMaskHead(width),
         mask_predictor=MaskRCNNPredictor(width, width, num_classes),
         # torchvision's 1000 proposals are half of an image's time on a CPU, and find no more.
         **{"rpn_pre_nms_top_n_test": 500, "rpn_post_nms_top_n_test": 300, **options},
     )
+    # A box that holds a truck's body is moved to its tiller only if that is seen, and a mask can mend what
+    # its box cut off. Masks come from a level finer than usual: tillers are thin.
+    heads, levels = model.roi_heads, ["0", "1", "2", "3"]
+    heads.box_roi_pool = pool(levels, 7, BOX_MARGIN)
+    heads.mask_roi_pool = pool(levels, CELLS, MASK_MARGIN, canonical_scale=448)
+    return model
+
+
+BOX_MARGIN, MASK_MARGIN = 0.25, 0.15
+"""What the light heads see beyond each side of a box, as a share of it."""
+
+
+def pool(levels: list[str], cells: int, margin: float, canonical_scale: int = 224) -> RoIPool:
+    """RoIAlign that chooses a level by the box itself, and sees more than it."""
+    scale = round(canonical_scale * (1 + 2 * margin))
+    return RoIPool(MultiScaleRoIAlign(levels, cells, 2, canonical_scale=scale), margin)
 
 
 MODELS: dict[str, Callable[[str, int, dict[str, Any]], MaskRCNN]] = {
@@ -180,6 +178,12 @@ def build_model(
     }
     classes = len(state[CLS_SCORE]) if state and CLS_SCORE in state else num_classes
     model = build(classes, options)
+    heads = model.roi_heads
+    heads.__class__, heads.rounds = RefiningRoIHeads, config.box_rounds
+    for pools in ("box_roi_pool", "mask_roi_pool"):
+        if isinstance(plain := getattr(heads, pools), MultiScaleRoIAlign):
+            setattr(heads, pools, RoIPool(plain))
+    model.transform.__class__, model.transform.mask_margin = Transform, heads.mask_roi_pool.margin
     if state is not None:
         part = model if CLS_SCORE in state else model.backbone.body
         part.load_state_dict(dict(state))
@@ -209,10 +213,25 @@ def replace_predictors(model: MaskRCNN, num_classes: int) -> None:
     model.roi_heads.mask_predictor = MaskRCNNPredictor(conv.in_channels, conv.out_channels, num_classes)
 
 
+def plain_roi_heads(model: MaskRCNN) -> MaskRCNN:
+    """Give ``model`` torchvision's own second stage, in place: one round, no margins, its loss and speed."""
+    heads = model.roi_heads
+    heads.__class__, model.transform.mask_margin = RoIHeads, 0.0
+    for name in ("box_roi_pool", "mask_roi_pool"):
+        old = getattr(heads, name).pool
+        scale = round(old.canonical_scale / (1 + 2 * getattr(heads, name).margin))
+        setattr(
+            heads,
+            name,
+            MultiScaleRoIAlign(old.featmap_names, old.output_size, old.sampling_ratio, canonical_scale=scale),
+        )
+    return model
+
+
 def training_options(config: TrainConfig) -> dict[str, Any]:
     """Options of torchvision's ``MaskRCNN`` that matter only while it learns."""
     return {
         "box_batch_size_per_image": config.box_batch_size_per_image,
-        "rpn_pre_nms_top_n_train": 1000,
+        "rpn_pre_nms_top_n_train": 500,
         "rpn_post_nms_top_n_train": 500,
     }

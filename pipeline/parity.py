@@ -154,7 +154,9 @@ def _object(found: Raw, number: int, pixels: Pixels, exported: Exported) -> Pred
     """One of the objects found, in its picture."""
     boxes, labels, scores, masks = (part[number : number + 1] for part in found)
     size = (pixels.shape[0], pixels.shape[1])
-    return pasted(boxes, labels, scores, masks, size, exported.facts.mask_threshold)
+    return pasted(
+        boxes, labels, scores, masks, size, exported.facts.mask_threshold, exported.facts.mask_margin
+    )
 
 
 def _iou(one: Prediction, other: Prediction) -> float:

@@ -55,6 +55,7 @@ def pasted(
     masks: Floats,
     size: tuple[int, int],
     threshold: float = MASK_THRESHOLD,
+    margin: float = 0.0,
 ) -> Prediction:
     """Put the masks of N boxes into their picture, and order what was found.
 
@@ -65,20 +66,28 @@ def pasted(
         boxes: (N, 4) xyxy in pixels of the picture.
         labels: (N,) from 1.
         scores: (N,) of the boxes.
-        masks: (N, M, M) probabilities on a grid over each box.
+        masks: (N, M, M) probabilities on a grid over each box, enlarged by ``margin``.
         size: H, W of the picture.
         threshold: the probability from which a pixel is the object's.
+        margin: what the grid adds at each side of a box, as a share of it. Where it adds something, masks
+            know of edges what boxes do not: a box becomes the mean of itself and its mask's extent.
     """
     canvas = np.zeros(size, np.uint8, order="F")  # as pycocotools reads it
     sure, rles = np.zeros(len(boxes), np.float32), []
-    for number, (box, mask) in enumerate(zip(boxes, masks, strict=True)):
-        probability, top, left = paste(box, mask, size)
+    extra = (boxes[:, 2:] - boxes[:, :2]) * np.float32(margin)
+    grids, boxes = np.concatenate([boxes[:, :2] - extra, boxes[:, 2:] + extra], 1), boxes.copy()
+    for number, (grid, mask) in enumerate(zip(grids, masks, strict=True)):
+        probability, top, left = paste(grid, mask, size)
         inside = probability >= threshold
         area = canvas[top : top + inside.shape[0], left : left + inside.shape[1]]
         area[...] = inside
         rles.append(encode_mask(canvas))
         area[...] = 0
         sure[number] = probability[inside].mean() if inside.any() else 0
+        if margin and inside.any():
+            rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+            extent = (left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1)
+            boxes[number] = (boxes[number] + np.array(extent, np.float32)) / 2
     scores = scores * sure
     order = np.argsort(-scores, kind="stable")
     return Prediction(boxes[order], labels[order], scores[order], [rles[n] for n in order], size)

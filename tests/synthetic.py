@@ -190,7 +190,7 @@ def write_tiny_model(path: Path, classes: tuple[str, ...] = CATEGORIES, **facts:
     from pipeline.model import EMBEDDED, build_model
 
     torch.manual_seed(0)
-    config = ModelConfig(min_size=96, max_size=128, detections_per_img=10)
+    config = ModelConfig(min_size=96, max_size=128, detections_per_img=10, box_rounds=2)
     model = build_model(EMBEDDED, len(classes) + 1, config)
     checkpoint = Checkpoint(
         model=EMBEDDED,

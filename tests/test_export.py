@@ -207,7 +207,7 @@ EVIL = {
     "no classes": (lambda data: changed(data, classes=[]), "classes must be named"),
     "another type": (lambda data: changed(data, score_threshold="high"), "expected float"),
     "an unknown fact": (lambda data: changed(data, colour="red"), "unknown key 'colour'"),
-    "a later format": (lambda data: changed(data, format=2), "export again"),
+    "a later format": (lambda data: changed(data, format=3), "export again"),
     "weights elsewhere": (outside, "not a model that onnxruntime can run"),
 }
 

@@ -21,6 +21,7 @@ from torchvision.transforms import v2
 from pipeline.config import Profile
 from pipeline.dataset import CocoDataset, collate_fn
 from pipeline.freezing import set_trainable, trainable
+from pipeline.model import plain_roi_heads
 from pipeline.recipe import seed_of
 from pipeline.state import untrained
 from pipeline.targets import Sample
@@ -43,7 +44,7 @@ def train(
     """
     config = profile.model if sizes is None else replace(profile.model, min_size=sizes[0], max_size=sizes[1])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = untrained(resolve(config), profile.classes, config, profile.seed).to(device)
+    model = plain_roi_heads(untrained(resolve(config), profile.classes, config, profile.seed)).to(device)
     set_trainable(model, profile.train.trainable)
     torch.manual_seed(seed_of(profile.seed, 1))
     batch_size = profile.train.batch_size

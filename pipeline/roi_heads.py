@@ -1,0 +1,195 @@
+"""The second stage of Mask R-CNN: it moves boxes in rounds, and leaves out ignore regions while it learns.
+
+A proposal that holds a truck's body but not its tiller is moved by the box head to where it sees both. So
+boxes go through the same box head several times, as in Cascade R-CNN (Cai and Vasconcelos 2018) but with one
+set of weights, and their scores are the rounds' mean. With one round it finds what torchvision's does.
+"""
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (the field's own name)
+from torch import Tensor
+from torchvision.models.detection.roi_heads import (
+    RoIHeads,
+    fastrcnn_loss,
+    maskrcnn_inference,
+    project_masks_on_boxes,
+)
+from torchvision.ops.boxes import clip_boxes_to_image
+
+from pipeline.ignore import covered
+from pipeline.pooling import enlarged
+from pipeline.targets import Target
+
+Shapes = list[tuple[int, int]]
+LEARNT_MASKS = 8
+"""Regions of an image whose masks are learnt: they are of few objects, and twice as many teach no more."""
+
+
+class RefiningRoIHeads(RoIHeads):  # type: ignore[misc]
+    """torchvision's, in ``rounds``; it takes its place by changing the class of what torchvision built."""
+
+    rounds = 1
+
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        proposals: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+        targets: list[dict[str, Tensor]] | None = None,
+    ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+        """Find the objects, or, given targets, the losses.
+
+        Args:
+            features: the pyramid's levels, (B, C, h, w) each.
+            proposals: (P_i, 4) xyxy, for each image.
+            image_shapes: (H, W) of the images, without their padding.
+            targets: at the images' size.
+
+        Returns:
+            For each image ``boxes`` (N, 4), ``labels`` (N,), ``scores`` (N,) and ``masks`` (N, 1, M, M),
+            probabilities on a grid over each box, enlarged by ``mask_roi_pool.margin``; and no losses. Or
+            nothing, and the losses.
+        """
+        if targets is not None:
+            return self.learn(features, proposals, image_shapes, targets)
+        scores: list[Tensor] = []
+        logits, offsets = self.judge(features, proposals, image_shapes)
+        for _ in range(1, self.rounds):
+            scores.append(F.softmax(logits, -1))
+            proposals = self.moved(proposals, offsets, logits[:, 1:].argmax(1) + 1, image_shapes)
+            logits, offsets = self.judge(features, proposals, image_shapes)
+        if self.rounds > 1:
+            scores.append(F.softmax(logits, -1))
+            logits = torch.stack(scores).mean(0).clamp(min=1e-8).log()
+        boxes, best, labels = self.postprocess_detections(logits, offsets, proposals, image_shapes)
+        masks = maskrcnn_inference(self.masks(features, boxes, image_shapes), labels)
+        found: list[dict[str, Tensor]] = []
+        for i in range(len(boxes)):
+            found.append({"boxes": boxes[i], "labels": labels[i], "scores": best[i], "masks": masks[i]})
+        losses: dict[str, Tensor] = {}
+        return found, losses
+
+    def judge(
+        self, features: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]
+    ) -> tuple[Tensor, Tensor]:
+        """What is in boxes, and where the object's edges are: logits (P, K), offsets (P, 4 K)."""
+        pooled = self.box_head(self.box_roi_pool(features, boxes, image_shapes))
+        logits, offsets = self.box_predictor(pooled)
+        return logits, offsets
+
+    def masks(
+        self, features: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]
+    ) -> Tensor:
+        """Mask logits (N, K, M, M) of boxes."""
+        pooled = self.mask_roi_pool(features, boxes, image_shapes)
+        logits: Tensor = self.mask_predictor(self.mask_head(pooled))
+        return logits
+
+    def moved(
+        self, boxes: list[Tensor], offsets: Tensor, labels: Tensor, image_shapes: list[tuple[int, int]]
+    ) -> list[Tensor]:
+        """Boxes moved by the offsets for a label each, and clipped to their image."""
+        decoded = self.box_coder.decode(offsets, boxes)
+        chosen = decoded[torch.arange(len(labels), device=labels.device), labels]
+        parts = chosen.split([len(one) for one in boxes])
+        return [clip_boxes_to_image(part, shape) for part, shape in zip(parts, image_shapes)]  # noqa: B905
+
+    @torch.jit.unused
+    def learn(
+        self,
+        features: dict[str, Tensor],
+        proposals: list[Tensor],
+        image_shapes: Shapes,
+        targets: list[Target],
+    ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+        """The losses: of the boxes, the mean over the rounds; of the masks, on the last round's boxes."""
+        boxes, matched, labels, wanted = self.select_training_samples(proposals, targets)
+        logits, offsets = self.judge(features, boxes, image_shapes)
+        losses = [torch.stack(fastrcnn_loss(logits, offsets, labels, wanted))]
+        for _ in range(1, self.rounds):
+            boxes = self._next(boxes, offsets.detach(), logits.detach(), labels, image_shapes, targets)
+            matched, labels, wanted = self._match(boxes, targets)
+            logits, offsets = self.judge(features, boxes, image_shapes)
+            losses.append(torch.stack(fastrcnn_loss(logits, offsets, labels, wanted)))
+        of_classes, of_boxes = torch.stack(losses).mean(0)
+        chosen = [_some(label > 0, LEARNT_MASKS) for label in labels]
+        boxes = [b[k] for b, k in zip(boxes, chosen, strict=True)]
+        found = {"loss_classifier": of_classes, "loss_box_reg": of_boxes}
+        logits = self.masks(features, boxes, image_shapes).float()
+        matched = [m[k] for m, k in zip(matched, chosen, strict=True)]
+        named = torch.cat([one[k] for one, k in zip(labels, chosen, strict=True)])
+        margin = self.mask_roi_pool.margin
+        truth = [
+            project_masks_on_boxes(t["masks"], enlarged(b, margin), m, logits.shape[-1])
+            for t, b, m in zip(targets, boxes, matched, strict=True)
+        ]
+        return [], found | mask_losses(logits, named, torch.cat(truth))
+
+    @torch.jit.unused
+    def select_training_samples(
+        self, proposals: list[Tensor], targets: list[Target]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+        """torchvision's, without the proposals in ignore regions."""
+        # True objects are appended after this, so that one behind an ignore region is still learnt.
+        kept = [p[~covered(p, t["ignore"])] for p, t in zip(proposals, targets, strict=True)]
+        samples: tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]
+        samples = super().select_training_samples(kept, targets)
+        return samples
+
+    def _next(
+        self,
+        boxes: list[Tensor],
+        offsets: Tensor,
+        logits: Tensor,
+        labels: list[Tensor],
+        image_shapes: Shapes,
+        targets: list[Target],
+    ) -> list[Tensor]:
+        """The next round's boxes: these as moved, without those in ignore regions, and the true ones."""
+        known = torch.cat(labels)
+        label = torch.where(known > 0, known, logits[:, 1:].argmax(1) + 1)
+        moved = self.moved(boxes, offsets, label, image_shapes)
+        kept = [
+            one[((one[:, 2:] - one[:, :2]) >= 1).all(1) & ~covered(one, target["ignore"])]
+            for one, target in zip(moved, targets, strict=True)
+        ]
+        return [torch.cat([one, t["boxes"].to(one)]) for one, t in zip(kept, targets, strict=True)]
+
+    def _match(
+        self, boxes: list[Tensor], targets: list[Target]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Which object each box is of, its label, and the offsets to the object's box."""
+        true = [t["boxes"].to(b) for t, b in zip(targets, boxes, strict=True)]
+        matched, labels = self.assign_targets_to_proposals(boxes, true, [t["labels"] for t in targets])
+        goals = [
+            t[m] if len(t) else torch.zeros_like(b) for t, m, b in zip(true, matched, boxes, strict=True)
+        ]
+        return matched, labels, self.box_coder.encode(goals, boxes)
+
+
+def _some(wanted: Tensor, most: int) -> Tensor:
+    """Indices of at most ``most`` true entries of ``wanted`` (N,), at random."""
+    places = wanted.nonzero()[:, 0]
+    if len(places) <= most:
+        return places
+    return places[torch.randperm(len(places))[:most].to(places.device)]
+
+
+def mask_losses(logits: Tensor, labels: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    """Mask R-CNN's cross-entropy, and 1 - Dice (Milletari, Navab and Ahmadi 2016), each a mean over objects.
+
+    Cross-entropy alone is content with a blob: in a truck's box the tiller is a few pixels among hundreds.
+    Dice counts the overlap.
+
+    Args:
+        logits: (N, K, M, M).
+        labels: (N,).
+        truth: (N, M, M), shares 0..1.
+    """
+    if not len(labels):
+        return {"loss_mask": logits.sum() * 0, "loss_dice": logits.sum() * 0}
+    own = logits[torch.arange(len(labels), device=labels.device), labels]
+    given = own.sigmoid()
+    overlap = 2 * (given * truth).sum((1, 2)) + 1
+    dice = (1 - overlap / (given.square().sum((1, 2)) + truth.square().sum((1, 2)) + 1)).mean()
+    return {"loss_mask": F.binary_cross_entropy_with_logits(own, truth), "loss_dice": dice}

@@ -1,0 +1,158 @@
+"""The second stage: pooling as torchvision's, boxes that move in rounds, masks that see beyond their box."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.ops import MultiScaleRoIAlign
+
+from pipeline.heads import WholeMaskHead
+from pipeline.model import COCO, EMBEDDED, build_model, plain_roi_heads
+from pipeline.pooling import RoIPool, enlarged
+from pipeline.predictions import pasted
+from tests.test_model import SMALL
+
+SHAPES = [(250, 340), (256, 352)]
+FEW = {"rpn_post_nms_top_n_test": 40, "rpn_post_nms_top_n_train": 40}
+
+
+def levels(images: int, seed: int = 0) -> dict[str, Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    made = {str(i): torch.randn(images, 16, 256 >> i + 2, 352 >> i + 2, generator=draw) for i in range(4)}
+    return {name: level.requires_grad_() for name, level in made.items()} | {
+        "pool": torch.zeros(images, 16, 4, 6)
+    }
+
+
+def regions(count: int, seed: int = 1) -> Tensor:
+    """Boxes of every size, some of which leave the picture, one of them wholly, and one without extent."""
+    draw = torch.Generator().manual_seed(seed)
+    middle = torch.rand(count, 2, generator=draw) * torch.tensor([340.0, 250.0])
+    half = torch.rand(count, 2, generator=draw) ** 2 * 150 + 1
+    odd = torch.tensor([[-90.0, -80, -40, -30], [50, 50, 50, 50], [339, 249, 352, 256]])
+    return torch.cat([middle - half, middle + half], 1) if not count else torch.cat([
+        torch.cat([middle - half, middle + half], 1), odd
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cells", "counts", "scale"), [(7, [40], 224), (14, [9, 0], 448), (5, [3, 20], 100), (14, [0], 224)]
+)
+@pytest.mark.parametrize("margin", [0.0, 0.2])
+def test_pooling_is_torchvisions(cells: int, counts: list[int], scale: int, margin: float) -> None:
+    plain = MultiScaleRoIAlign(["0", "1", "2", "3"], cells, 2, canonical_scale=scale)
+    boxes = [regions(count, seed) for seed, count in enumerate(counts)]
+    found = []
+    for pool, given in ((RoIPool(plain, margin), boxes), (plain, [enlarged(b, margin) for b in boxes])):
+        x = levels(len(counts))
+        out = pool(x, given, SHAPES[: len(counts)])
+        out.backward(torch.arange(out.numel()).reshape(out.shape) % 7 - 3.0)
+        found.append([out.detach(), *(x[str(i)].grad for i in range(4))])
+    for ours, theirs in zip(*found, strict=True):
+        assert (ours is None) == (theirs is None) or theirs is None
+        if theirs is not None:
+            assert torch.allclose(ours, theirs, atol=2e-4)
+    scripted = torch.jit.script(RoIPool(plain, margin))
+    assert torch.allclose(scripted(levels(len(counts)), boxes, SHAPES[: len(counts)]), found[1][0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [COCO, EMBEDDED])
+def test_one_round_is_torchvisions(name: str) -> None:
+    torch.manual_seed(3)
+    model = build_model(name, 3, SMALL, **FEW).eval()
+    assert model.roi_heads.rounds == 1
+    theirs = plain_roi_heads(copy.deepcopy(model))
+    assert type(theirs.roi_heads) is RoIHeads
+    for heads in (model.roi_heads, theirs.roi_heads):
+        heads.score_thresh = 0.0
+    model.transform.mask_margin = 0.0
+    for pool in ("box_roi_pool", "mask_roi_pool"):  # the same view, by torchvision's code
+        getattr(model.roi_heads, pool).margin = 0.0
+        getattr(theirs.roi_heads, pool).canonical_scale = getattr(model.roi_heads, pool).pool.canonical_scale
+    image = torch.rand(3, 96, 128, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        (ours,), (other,) = model([image]), theirs([image])
+    assert len(ours["boxes"]) > 5
+    for entry in ("boxes", "scores", "masks"):
+        assert torch.allclose(ours[entry], other[entry], atol=1e-3)
+
+
+class Half(nn.Module):
+    """A box predictor that wants each box moved right by a tenth of its width, whatever it sees."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        logits = torch.tensor([0.0, 5.0, 0.0]).expand(len(x), 3)
+        return logits, torch.tensor([1.0, 0, 0, 0]).repeat(3).expand(
+            len(x), 12
+        )  # 0.1 by torchvision's weight of 10
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 4])
+def test_each_round_moves_the_boxes(rounds: int) -> None:
+    heads = build_model(EMBEDDED, 3, SMALL).eval().roi_heads
+    heads.rounds, heads.box_predictor = rounds, Half()
+    x = {name: level.detach().repeat(1, 6, 1, 1) for name, level in levels(1).items()}
+    with torch.inference_mode():
+        (found,), losses = heads(x, [torch.tensor([[100.0, 50, 140, 150]])], [(250, 340)])
+    assert not losses
+    of_pedestrians = found["boxes"][found["labels"] == 1]
+    assert of_pedestrians[0].tolist() == pytest.approx(
+        [100 + 4 * rounds, 50, 140 + 4 * rounds, 150], abs=1e-3
+    )
+    assert found["scores"][0] == pytest.approx(torch.tensor([0.0, 5.0, 0.0]).softmax(0)[1].item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("objects", [0, 1, 3])
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_losses_of_any_number_of_objects(objects: int, rounds: int) -> None:
+    """Each finite, and each teaches what it should."""
+    torch.manual_seed(0)
+    heads = build_model(EMBEDDED, 3, SMALL).train().roi_heads
+    heads.rounds = rounds
+    x = {name: level.detach().repeat(1, 6, 1, 1) for name, level in levels(1).items()}
+    boxes = regions(objects)[:objects].clamp(0, 250)
+    boxes[:, 2:] += 20
+    masks = torch.zeros(objects, 300, 400, dtype=torch.uint8)
+    for mask, box in zip(masks, boxes.int().tolist(), strict=True):
+        mask[box[1] : box[3], box[0] : box[2]] = 1
+    target = {
+        "boxes": boxes,
+        "labels": torch.arange(objects) % 2 + 1,
+        "masks": masks,
+        "ignore": torch.tensor([[0.0, 0, 5, 5]]),
+    }
+    _, losses = heads(
+        x, [regions(30)[:30].clamp(1, 280) + torch.tensor([0.0, 0, 9, 9])], [(300, 400)], [target]
+    )
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    sum(losses.values()).backward()
+    learns = {name for name, p in heads.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert "box_predictor.cls_score.weight" in learns
+    masks_learn = "mask_head.whole.weight" in learns and "box_predictor.bbox_pred.weight" in learns
+    assert masks_learn == (objects > 0)
+
+
+def test_a_mask_head_takes_no_regions() -> None:
+    head = WholeMaskHead(32).eval()
+    assert head(torch.zeros(0, 32, 14, 14)).shape == (0, 32, 14, 14)
+    assert head(torch.zeros(2, 32, 14, 14)).shape == (2, 32, 14, 14)
+
+
+def test_a_mask_mends_its_box() -> None:
+    """The object is 20 columns wider than its box, at the right; the grid sees half a box more."""
+    box = np.array([[40, 30, 80, 70]], np.float32)
+    grid = np.zeros((1, 28, 28), np.float32)
+    grid[0, 7:21, 7:28] = 1  # 80 pixels are 28 cells: from 40 to 100, and 30 to 70
+    found = pasted(box, np.array([1]), np.array([0.9], np.float32), grid, (120, 160), margin=0.5)
+    rows, columns = (np.flatnonzero(found.masks[0].any(axis)) for axis in (1, 0))
+    assert (columns[0], columns[-1] + 1) == pytest.approx((40, 100), abs=2)
+    assert (rows[0], rows[-1] + 1) == pytest.approx((30, 70), abs=2)
+    assert found.boxes[0].tolist() == pytest.approx([40, 30, 90, 70], abs=1.5)
+    assert box.tolist() == [[40, 30, 80, 70]]
+    kept = pasted(box, np.array([1]), np.array([0.9], np.float32), grid, (120, 160))
+    assert kept.boxes.tolist() == box.tolist()
