@@ -12,7 +12,7 @@ import pytest
 
 from blender.config import load_config
 from blender.contract import UserError
-from pipeline.bench.study import as_toml, laid_over, page, read_study
+from pipeline.bench.study import as_toml, laid_over, located, page, read_study
 from pipeline.config import read_profile
 from tests.conftest import ROOT, TINY
 
@@ -43,6 +43,20 @@ def test_every_variant_is_a_profile_of_its_own(path: Path, tmp_path: Path) -> No
         load_config(tmp_path / "p.toml")
         texts.add(repr(read_profile(tmp_path / "p.toml")) + repr(load_config(tmp_path / "p.toml")))
     assert len(texts) == len(study.variants), "one changes nothing"
+
+
+def test_a_variant_finds_the_model_files_of_its_profile(tmp_path: Path) -> None:
+    """Variants are written elsewhere."""
+    (tmp_path / "robot.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 0 1\nf 1 2 3\n")
+    robot = {"builder": "model", "count": [0, 1], "distance": [2.0, 9.0], "ranges": {"file": "robot.obj"}}
+    profile = tomllib.loads(TINY)
+    profile["scene"].setdefault("objects", {})["robot"] = robot
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "p.toml").write_text(as_toml(located(profile, tmp_path)))
+    objects = load_config(tmp_path / "study" / "p.toml").scene.objects
+    assert Path(objects["robot"].ranges["file"]) == tmp_path / "robot.obj"
+    assert robot["ranges"] == {"file": "robot.obj"}
+    assert located({"name": "bare"}, tmp_path) == {"name": "bare"}
 
 
 def test_changes_are_laid_over_tables() -> None:

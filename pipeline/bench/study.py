@@ -87,6 +87,18 @@ def laid_over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     return merged
 
 
+def located(profile: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """``profile`` to be written elsewhere: the model files it names relative to ``folder``, absolute."""
+    scene = profile.get("scene", {})
+    objects = {
+        name: laid_over(one, {"ranges": {"file": str((folder / one["ranges"]["file"]).resolve())}})
+        if "file" in one.get("ranges", {})
+        else one
+        for name, one in scene.get("objects", {}).items()
+    }
+    return laid_over(profile, {"scene": {"objects": objects}}) if objects else dict(profile)
+
+
 def as_toml(table: Mapping[str, Any], prefix: str = "") -> str:
     """A profile as TOML: one line a value, under its whole name."""
     lines = []
@@ -119,7 +131,8 @@ def run(study: Path, out: Path, photos: list[Judge]) -> None:
         UserError: the study or a variant's profile is wrong, or a step failed.
     """
     plan, text = read_study(study), ""
-    base = laid_over(load_profile(study.parent / plan.profile), plan.common)
+    origin = study.parent / plan.profile
+    base = laid_over(located(load_profile(origin), origin.parent), plan.common)
     profiles = {
         (name, seed): laid_over(laid_over(base, changes), {"seed": seed})
         for name, changes in plan.variants.items()
