@@ -25,7 +25,7 @@ from blender.lens import covers
 from blender.objects import kind
 from blender.ranges import named, ordered
 
-RENDER_VERSION = 5
+RENDER_VERSION = 6
 """Raise it whenever the same profile and seed give other pixels."""
 
 PASSES = (*ARRAYS, "boxes3d")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from blender.contract import Box3d, Instance
+from blender.contract import Box3d, Instance, RunLengths
 from blender.lens import NEAR, camera_axes, project
 from blender.mesh import Floats, extents
 from blender.objects import Assets, kind
@@ -36,8 +36,8 @@ def describe(
         number = int(item.object.pass_index)
         visible = int(counts[number]) if number < len(counts) else 0
         # A ray can just meet an edge here and miss it there by rounding; visible is part of amodal.
-        alone = silhouette(item.vertices, item.triangles, camera, width, height)
-        whole = int((alone | (ids == number)).sum())
+        alone = silhouette(item.vertices, item.triangles, camera, width, height) | (ids == number)
+        whole = int(alone.sum())
         pixels, depth = project(item.vertices, camera, width, height)
         outside = (depth <= NEAR) | (pixels < 0).any(1) | (pixels > [width, height]).any(1)
         distance = np.linalg.norm(item.vertices - np.asarray(camera.position), axis=1).min()
@@ -53,9 +53,21 @@ def describe(
                 truncated=bool(whole and outside.any()),
                 keypoints=_keypoints(item, ids, camera, assets),
                 box3d=_box3d(item, camera) if boxes3d else None,
+                amodal=run_lengths(alone) if whole else None,
             )
         )
     return tuple(instances)
+
+
+def run_lengths(mask: np.ndarray) -> RunLengths:
+    """A mask (H, W) bool as run lengths."""
+    pixels = mask.ravel(order="F")
+    edges = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
+    starts = np.concatenate([[0], edges, [pixels.size]])
+    if pixels[0]:
+        starts = np.concatenate([[0], starts])
+    height, width = mask.shape
+    return RunLengths((height, width), tuple(np.diff(starts).tolist()))
 
 
 def _box3d(item: Placed, camera: CameraSpec) -> Box3d:

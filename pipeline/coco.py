@@ -21,6 +21,7 @@ from blender.contract import (
     FrameRecord,
     Instance,
     Manifest,
+    RunLengths,
     UserError,
     array_path,
     canonical_json,
@@ -201,6 +202,7 @@ def _annotation(instance: Instance, rle: dict[str, Any], area: int, config: Coco
         "instance": instance.id,
         "visible_fraction": instance.visible_fraction,
         "amodal_area": instance.amodal_pixels,
+        **({"amodal_segmentation": compressed(instance.amodal)} if instance.amodal else {}),
         "truncated": instance.truncated,
         "distance": instance.distance,
         "parameters": instance.parameters,
@@ -211,6 +213,13 @@ def _annotation(instance: Instance, rle: dict[str, Any], area: int, config: Coco
     if instance.box3d is not None:
         annotation["box3d"] = dataclasses.asdict(instance.box3d)
     return annotation
+
+
+def compressed(runs: RunLengths) -> dict[str, Any]:
+    """Run lengths as pycocotools compresses them, ``counts`` a str."""
+    height, width = runs.size
+    rle = mask_utils.frPyObjects({"size": [height, width], "counts": [*runs.counts]}, height, width)
+    return rle | {"counts": rle["counts"].decode()}
 
 
 def _categories(names: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from blender.contract import (
     FrameRecord,
     Instance,
     Manifest,
+    RunLengths,
     frame_paths,
     sha256_bytes,
     write_atomic,
@@ -166,7 +167,19 @@ def _instance(
         visible_fraction=visible / amodal,
         truncated=bool(shape[0].any() or shape[-1].any() or shape[:, 0].any() or shape[:, -1].any()),
         keypoints=keypoints if category == "pedestrian" else (),
+        amodal=RunLengths(shape.shape, _runs(shape)),
     )
+
+
+def _runs(mask: np.ndarray[Any, Any]) -> tuple[int, ...]:
+    """Lengths of runs, column by column; a run of zeros first."""
+    runs, value = [0], False
+    for pixel in mask.T.ravel().tolist():
+        if pixel != value:
+            runs.append(0)
+            value = pixel
+        runs[-1] += 1
+    return tuple(runs)
 
 
 def perfect_results(dataset: dict[str, Any]) -> list[dict[str, Any]]:

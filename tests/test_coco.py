@@ -87,6 +87,10 @@ def test_extra_fields_stay(split: Path) -> None:
     assert "keypoints" not in truck
     assert truck["parameters"] == {"colour": "red"} and truck["distance"] > 0
     assert 0 < truck["visible_fraction"] <= 1 and truck["amodal_area"] >= truck["area"]
+    for annotation in dataset["annotations"]:
+        amodal, seen = annotation["amodal_segmentation"], annotation["segmentation"]
+        assert mask_utils.area(amodal) == annotation["amodal_area"]
+        assert mask_utils.area(mask_utils.merge([amodal, seen], intersect=True)) == annotation["area"]
     assert len(dataset["categories"][0]["skeleton"]) == 19
     assert not {"date_created", "contributor", "url"} & set(dataset["info"])
 

@@ -15,7 +15,7 @@ from blender.contract import read_manifest
 from tests.conftest import ROOT
 from tests.golden.compare import FOLDER, complain, differences, goldens_of, render_command, renew
 
-PRESENT = sorted(path.parent for path in FOLDER.glob("*/manifest.json"))
+PRESENT = sorted(path.parent for path in FOLDER.glob("*/*/manifest.json"))
 
 
 def test_the_frames_are_the_golden_ones(tiny_people: Path, tmp_path: Path) -> None:
@@ -28,6 +28,13 @@ def test_the_frames_are_the_golden_ones(tiny_people: Path, tmp_path: Path) -> No
     if golden not in PRESENT:
         pytest.skip(complain(golden, out))
     assert complain(golden, out) == ""
+
+
+@pytest.mark.parametrize("version", sorted({path.parent for path in PRESENT}), ids=lambda path: path.name)
+def test_masks_are_the_same_on_every_processor(version: Path) -> None:
+    first, *others = (path for path in PRESENT if path.parent == version)
+    for other in others:
+        assert not [line for line in differences(first, other) if line.startswith("masks/")]
 
 
 @pytest.fixture

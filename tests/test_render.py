@@ -49,6 +49,11 @@ def test_masks_agree_with_records(tiny_split: Path) -> None:
         for instance in record.instances:
             assert instance.visible_pixels == (mask == instance.id).sum()
             assert instance.visible_pixels <= instance.amodal_pixels <= mask.size
+            if instance.amodal is not None:
+                values = np.arange(len(instance.amodal.counts)) % 2 == 1
+                alone = np.repeat(values, instance.amodal.counts).reshape(96, 72).T
+                assert alone.sum() == instance.amodal_pixels and alone[mask == instance.id].all()
+            assert (instance.amodal is None) == (instance.amodal_pixels == 0)
             assert instance.distance > 0
             if instance.category == "pedestrian":
                 assert len(instance.keypoints) == 17

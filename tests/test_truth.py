@@ -13,7 +13,7 @@ from PIL import Image
 
 from blender import passes, records
 from blender.config import Config, load_config
-from blender.contract import KEYPOINTS, Instance
+from blender.contract import KEYPOINTS, Instance, RunLengths
 from blender.device import Device, use_device
 from blender.lens import LENSES, intrinsics
 from blender.mesh import Part, bounds
@@ -62,6 +62,13 @@ def look(
     # Blender's ray runs within 0.005 pixels of a pixel's middle, so the two can differ at an edge.
     amodal = {number: alone | (ids == number) for number, alone in amodal_of(placed, camera, ids).items()}
     return ids, amodal, records.describe(placed, ids, camera, assets, boxes3d=True)
+
+
+def decoded(runs: RunLengths | None) -> np.ndarray:
+    """Run lengths as a mask, by arithmetic of the test's own."""
+    assert runs is not None and len(runs.counts) > 1 and all(n > 0 for n in runs.counts[1:])
+    values = np.arange(len(runs.counts)) % 2 == 1
+    return np.repeat(values, runs.counts).reshape(runs.size[::-1]).T
 
 
 def amodal_of(placed: list[Placed], camera: CameraSpec, ids: np.ndarray) -> dict[int, np.ndarray]:
@@ -120,6 +127,7 @@ def test_a_person_behind_a_rack_upright(people: Assets, config: Config, tmp_path
     seen = amodal[1].copy()
     seen[:, UPRIGHT] = False
     assert np.array_equal(ids == 1, seen), "an upright hides six columns and nothing else"
+    assert np.array_equal(decoded(instance.amodal), amodal[1])
     whole, hidden = int(amodal[1].sum()), int(amodal[1][:, UPRIGHT].sum())
     assert (instance.visible_pixels, instance.amodal_pixels) == (whole - hidden, whole)
     assert instance.visible_fraction == round(1 - hidden / whole, 4)

@@ -38,6 +38,7 @@ from blender.contract.records import (
     FrameRecord,
     Instance,
     Manifest,
+    RunLengths,
     read_manifest,
     read_record,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "FrameRecord",
     "Instance",
     "Manifest",
+    "RunLengths",
     "UserError",
     "array_path",
     "canonical_json",

@@ -65,6 +65,15 @@ class Box3d:
 
 
 @dataclass(frozen=True)
+class RunLengths:
+    """A mask as COCO's uncompressed RLE: column by column, runs of 0 and 1 in turn, a run of 0 first."""
+
+    size: tuple[int, int]
+    """H, W."""
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Instance:
     """One labelled object of a frame."""
 
@@ -86,6 +95,8 @@ class Instance:
     """For pedestrians, the COCO keypoints as (x, y, v): v 0 outside, 1 hidden, 2 visible."""
     box3d: Box3d | None = None
     """Only if the profile asks for it; else the record has no such key."""
+    amodal: RunLengths | None = None
+    """The ``amodal_pixels``; None, and no such key, for an object that has none in the frame."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +130,9 @@ class FrameRecord:
         if not table["arrays_sha256"]:
             del table["arrays_sha256"]
         for instance in table["instances"]:
-            if instance["box3d"] is None:
-                del instance["box3d"]
+            for key in ("box3d", "amodal"):
+                if instance[key] is None:
+                    del instance[key]
         return canonical_json(table)
 
 

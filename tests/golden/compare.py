@@ -2,12 +2,14 @@
 
 ``python -m tests.golden.compare --people DIR --out DIR [--renew]``; ``make check-golden`` and ``make golden``
 bake the people first. Goldens are kept by Blender's version (4.5, 5.2, ...), because two versions differ in
-most pixels of a picture.
+most pixels of a picture, and by the processor's maker: Cycles and Embree use its approximate reciprocals, so a
+single light path can end elsewhere. Masks are the same on all.
 """
 
 from __future__ import annotations
 
 import argparse
+import platform
 import shutil
 import subprocess
 import sys
@@ -52,15 +54,25 @@ def render_command(people: Path, out: Path) -> list[str]:
 
 
 def goldens_of(manifest: Manifest) -> Path:
-    """Where the goldens of the Blender that rendered a split are kept."""
-    return FOLDER / ".".join(manifest.blender.split(".")[:2])
+    """Where the goldens of the Blender that rendered a split, on such a processor, are kept."""
+    return FOLDER / ".".join(manifest.blender.split(".")[:2]) / processor()
+
+
+def processor() -> str:
+    """Who made this processor ("GenuineIntel"), or what kind it is ("arm64") where that is not said."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    makers = [line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id")]
+    return makers[0] if makers else platform.machine()
 
 
 def complain(golden: Path, rendered: Path) -> str:
     """What is wrong with the rendered frames and what to do about it; "" if nothing is."""
     now = read_manifest(rendered)
     if not golden.is_dir():
-        return f"no goldens for Blender {now.blender} yet; make them with `make golden`"
+        return f"no goldens for Blender {now.blender} on {golden.name} yet; make them with `make golden`"
     then, found = read_manifest(golden), differences(golden, rendered)
     if not found:
         return ""
