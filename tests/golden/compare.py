@@ -2,8 +2,8 @@
 
 ``python -m tests.golden.compare --people DIR --out DIR [--renew]``; ``make check-golden`` and ``make golden``
 bake the people first. Goldens are kept by Blender's version (4.5, 5.2, ...), because two versions differ in
-most pixels of a picture, and by the processor's maker: Cycles and Embree use its approximate reciprocals, so a
-single light path can end elsewhere. Masks are the same on all.
+most pixels of a picture, and by the processor's maker, with whom some light paths end elsewhere. Masks are
+the same on all.
 """
 
 from __future__ import annotations
