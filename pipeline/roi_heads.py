@@ -89,7 +89,8 @@ class RefiningRoIHeads(RoIHeads):  # type: ignore[misc]
         self, boxes: list[Tensor], offsets: Tensor, labels: Tensor, image_shapes: list[tuple[int, int]]
     ) -> list[Tensor]:
         """Boxes moved by the offsets for a label each, and clipped to their image."""
-        decoded = self.box_coder.decode(offsets, boxes)
+        # Of no boxes, torchvision's decoder gives (0, 4 K).
+        decoded = self.box_coder.decode(offsets, boxes).reshape(offsets.shape[0], offsets.shape[1] // 4, 4)
         chosen = decoded[torch.arange(len(labels), device=labels.device), labels]
         parts = chosen.split([len(one) for one in boxes])
         return [clip_boxes_to_image(part, shape) for part, shape in zip(parts, image_shapes)]  # noqa: B905
@@ -105,12 +106,12 @@ class RefiningRoIHeads(RoIHeads):  # type: ignore[misc]
         """The losses: of the boxes, the mean over the rounds; of the masks, on the last round's boxes."""
         boxes, matched, labels, wanted = self.select_training_samples(proposals, targets)
         logits, offsets = self.judge(features, boxes, image_shapes)
-        losses = [torch.stack(fastrcnn_loss(logits, offsets, labels, wanted))]
+        losses = [box_losses(logits, offsets, labels, wanted)]
         for _ in range(1, self.rounds):
             boxes = self._next(boxes, offsets.detach(), logits.detach(), labels, image_shapes, targets)
             matched, labels, wanted = self._match(boxes, targets)
             logits, offsets = self.judge(features, boxes, image_shapes)
-            losses.append(torch.stack(fastrcnn_loss(logits, offsets, labels, wanted)))
+            losses.append(box_losses(logits, offsets, labels, wanted))
         of_classes, of_boxes = torch.stack(losses).mean(0)
         chosen = [_some(label > 0, LEARNT_MASKS) for label in labels]
         boxes = [b[k] for b, k in zip(boxes, chosen, strict=True)]
@@ -173,6 +174,13 @@ def _some(wanted: Tensor, most: int) -> Tensor:
     if len(places) <= most:
         return places
     return places[torch.randperm(len(places))[:most].to(places.device)]
+
+
+def box_losses(logits: Tensor, offsets: Tensor, labels: list[Tensor], wanted: list[Tensor]) -> Tensor:
+    """torchvision's losses of class and box, (2,); 0 of no boxes, where its means are not a number."""
+    if not len(logits):
+        return torch.stack([logits.sum(), offsets.sum()]) * 0
+    return torch.stack(fastrcnn_loss(logits, offsets, labels, wanted))
 
 
 def mask_losses(logits: Tensor, labels: Tensor, truth: Tensor) -> dict[str, Tensor]:

@@ -107,6 +107,16 @@ def test_each_round_moves_the_boxes(rounds: int) -> None:
     assert found["scores"][0] == pytest.approx(torch.tensor([0.0, 5.0, 0.0]).softmax(0)[1].item(), abs=1e-6)
 
 
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_no_proposals_are_no_objects(rounds: int) -> None:
+    heads = build_model(EMBEDDED, 3, SMALL).eval().roi_heads
+    heads.rounds = rounds
+    x = {name: level.detach().repeat(1, 6, 1, 1) for name, level in levels(1).items()}
+    with torch.inference_mode():
+        (found,), _ = heads(x, [torch.zeros(0, 4)], [(250, 340)])
+    assert {name: len(part) for name, part in found.items()} == dict.fromkeys(found, 0)
+
+
 @pytest.mark.parametrize("objects", [0, 1, 3])
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_losses_of_any_number_of_objects(objects: int, rounds: int) -> None:
@@ -135,6 +145,23 @@ def test_losses_of_any_number_of_objects(objects: int, rounds: int) -> None:
     assert "box_predictor.cls_score.weight" in learns
     masks_learn = "mask_head.whole.weight" in learns and "box_predictor.bbox_pred.weight" in learns
     assert masks_learn == (objects > 0)
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_an_image_that_is_one_ignore_region(rounds: int) -> None:
+    """Nothing is sampled, and the losses are 0, not NaN."""
+    heads = build_model(EMBEDDED, 3, SMALL).train().roi_heads
+    heads.rounds = rounds
+    x = {name: level.detach().repeat(1, 6, 1, 1) for name, level in levels(1).items()}
+    target = {
+        "boxes": torch.zeros(0, 4),
+        "labels": torch.zeros(0, dtype=torch.int64),
+        "masks": torch.zeros(0, 250, 340, dtype=torch.uint8),
+        "ignore": torch.tensor([[0.0, 0, 340, 250]]),
+    }
+    _, losses = heads(x, [torch.tensor([[10.0, 10, 60, 60]])], [(250, 340)], [target])
+    sum(losses.values()).backward()
+    assert [loss.item() for loss in losses.values()] == [0.0] * 4
 
 
 def test_a_mask_head_takes_no_regions() -> None:
