@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import tomllib
@@ -12,7 +13,7 @@ import pytest
 
 from blender import contract
 from blender.config import load_config
-from blender.contract import UserError, from_table, write_atomic
+from blender.contract import UserError, from_table, split, write_atomic
 from pipeline.config import read_profile
 from tests.conftest import ROOT, TINY, run
 
@@ -172,6 +173,24 @@ def test_record_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "000003.json"
     write_atomic(path, record.to_bytes())
     assert contract.read_record(path) == record
+
+
+def test_a_frame_committed_twice_is_never_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes may render the same frame; one may be done, and list it, while the other commits it."""
+    seen: list[bool] = []
+    plain = split.write_atomic
+
+    def watched(path: Path, data: bytes) -> None:
+        seen.append((tmp_path / "frames" / "000003.json").is_file())
+        plain(path, data)
+
+    monkeypatch.setattr(split, "write_atomic", watched)
+    record = contract.FrameRecord(1, 3, 0, "train", "f", 4, 5, {}, {}, "aisle", "i", "m")
+    for one in (record, record, dataclasses.replace(record, fingerprint="g")):
+        contract.commit_frame(tmp_path, one, b"image", b"mask", {})
+        assert contract.read_record(tmp_path / "frames" / "000003.json") == one
+    first, again, changed = seen[:3], seen[3:6], seen[6:]
+    assert (first, again, changed) == ([False] * 3, [True] * 3, [False] * 3)
 
 
 def test_record_of_another_schema_is_refused(tmp_path: Path) -> None:

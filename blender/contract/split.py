@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any, cast
 
@@ -52,11 +53,16 @@ def commit_frame(
 ) -> None:
     """Write a frame's files, the record last; arrays of earlier settings go.
 
+    Another process may have committed the same frame meanwhile: its record stays, because somebody may be
+    reading it, and the files that are written again are equal to its own.
+
     Raises:
-        OSError: the disk is full, ...; the frame then does not exist.
+        OSError: the disk is full, ...; the frame then does not exist, or is as it was.
     """
     image_path, mask_path, record_path = frame_paths(split_dir, record.frame)
-    record_path.unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        if record_path.read_bytes() != record.to_bytes():
+            record_path.unlink()
     for name in ARRAYS:
         if name in arrays:
             write_atomic(array_path(split_dir, name, record.frame), arrays[name])
