@@ -26,7 +26,7 @@ from blender.objects import kind
 from blender.ranges import named, ordered
 
 RENDER_VERSION = 6
-"""Raise it whenever the same profile and seed give other pixels."""
+"""Raise it whenever the same profile and seed give other pixels, or records that say more."""
 
 PASSES = (*ARRAYS, "boxes3d")
 """What [render] passes may name."""
