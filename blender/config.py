@@ -82,6 +82,8 @@ class ObjectConfig:
     """Share that stands against a rack or a wall; the others stand in the open."""
     row: tuple[int, int] = (1, 1)
     """How many parked ones stand side by side; both ends included."""
+    clear: float = 0.0
+    """Share that nothing stands before, as a camera at a person's height or lower sees it."""
     ranges: dict[str, Any] = field(default_factory=dict)
     """The builder's own ranges."""
 
@@ -89,6 +91,8 @@ class ObjectConfig:
         ordered(count=self.count, distance=self.distance, row=self.row)
         if self.distance[0] <= 0 or self.count[0] < 0:
             raise ValueError("distance must be above 0 and count not below 0")
+        if not 0 <= self.clear <= 1:
+            raise ValueError("clear must lie in 0..1")
 
 
 @dataclass(frozen=True)

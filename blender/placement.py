@@ -20,6 +20,10 @@ HEEL = 0.29
 """A pallet on a truck begins here, metres ahead of the truck's origin: before the forks' gussets."""
 TALL = 0.26
 """What of a pallet truck is too tall for a rack's lowest beam ends this far ahead of its origin, metres."""
+OVER = 2.2
+"""A camera higher than this, metres, sees over what stands before an object."""
+BEFORE = 0.62
+"""What a camera sees begins this far from it, metres: its own place is kept free."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Plan:
     camera: CameraSpec
     low: list[np.ndarray] = field(default_factory=list)
     """Corners, (4, 2) each, of what only forks may reach into: open bays of racks."""
+    sights: list[np.ndarray] = field(default_factory=list)
+    """Corners, (4, 2) each, of the floor between the camera and what is to be seen whole."""
 
 
 def corners_of(footprint: tuple[float, float, float, float], position: Any, yaw: float) -> np.ndarray:
@@ -83,10 +89,28 @@ def is_free(plan: Plan, corners: np.ndarray, low: bool = False) -> bool:
     inside = (corners >= [x0 + GAP, y0 + GAP]).all() and (corners <= [x1 - GAP, y1 - GAP]).all()
     if not inside:
         return False
-    others = np.array(plan.taken if low else plan.taken + plan.low)
+    return _apart(corners, plan.taken + plan.sights + ([] if low else plan.low), GAP)
+
+
+def _apart(corners: np.ndarray, others: list[np.ndarray], gap: float) -> bool:
+    """Is a footprint, (4, 2) metres, at least so far from all others?"""
+    if not others:
+        return True
+    there = np.array(others)
     # Most things are far away: only where the bounding boxes meet is the exact test worth its price.
-    near = (corners.min(0) - GAP < others.max(1)) & (corners.max(0) + GAP > others.min(1))
-    return all(overlap(corners, other) < -GAP for other in others[near.all(1)])
+    near = (corners.min(0) - gap < there.max(1)) & (corners.max(0) + gap > there.min(1))
+    return all(overlap(corners, other) < -gap for other in there[near.all(1)])
+
+
+def sight(camera: CameraSpec, corners: np.ndarray) -> np.ndarray:
+    """The floor, (4, 2) metres, over which a camera sees what covers ``corners`` (N, 2)."""
+    eye = np.array(camera.position[:2])
+    ahead = np.array([np.cos(camera.yaw), np.sin(camera.yaw)])
+    rays = corners - eye
+    angles = np.arctan2(ahead[0] * rays[:, 1] - ahead[1] * rays[:, 0], rays @ ahead)
+    far = corners[[angles.argmin(), angles.argmax()]]
+    near = eye + BEFORE * (far - eye) / np.linalg.norm(far - eye, axis=1, keepdims=True)
+    return np.array([near[0], far[0], far[1], near[1]])
 
 
 def try_to_place(plan: Plan, spec: ObjectSpec, footprint: tuple[float, float, float, float]) -> bool:
@@ -166,16 +190,24 @@ def place(
     bare = table.builder == "pallet_truck" and all(spec.builder == "pallet_truck" for spec in group)
     slips = parked and bare and any(edge.under for edge in plan.edges)
     low = slips and chance(config.scene.under_racks, rng)
-    for _ in range(80):
+    clear = table.clear > 0 and chance(table.clear, rng) and plan.camera.position[2] < OVER
+    for attempt in range(80):
         position, yaw = _under_a_rack(plan, hull, rng) if low else _spots(plan, table, hull, parked, rng)
         if not _in_view(plan, config, table, position):
             continue
         placed = [_attached(s, position, yaw) for s in group]
         corners = [corners_of(f, s.position, s.yaw) for f, s in zip(shapes, placed, strict=True)]
-        if all(is_free(plan, c, low) for c in corners):
-            plan.objects += placed
-            plan.taken += corners
-            return
+        if not all(is_free(plan, c, low) for c in corners):
+            continue
+        if clear:
+            seen = sight(plan.camera, np.concatenate(corners))
+            if _apart(seen, plan.taken[1:], 0.0):  # the first is the camera's own place
+                plan.sights.append(seen)
+            elif attempt < 60:  # then rather hidden than not at all
+                continue
+        plan.objects += placed
+        plan.taken += corners
+        return
 
 
 def _row(

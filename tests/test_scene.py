@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from blender import layout, placement
-from blender.config import load_config
+from blender.config import Config, load_config
 from blender.frame import frame_rng, frame_scene
 from blender.mesh import Material, Part, bounds, box, boxes, cylinder, prism, rounded_path, tube
 from blender.objects import Assets, kind, load_assets, pallet, pallet_truck
@@ -143,6 +144,53 @@ def test_forks_reach_below_racks(assets: Assets) -> None:
                 found += 1
                 assert all(placement.overlap(tiller, bay) < 0.0 for bay in bays)
     assert found >= 3
+
+
+def _hidden(config: Config, assets: Assets, frames: int) -> list[float]:
+    """Share of each unattended truck's outline that lies behind something, as a camera below 2 m sees it."""
+    found = []
+    for frame in range(frames):
+        spec = frame_scene(config, assets, frame)
+        if spec.camera.position[2] > 2.0:
+            continue
+        eye = np.array(spec.camera.position[:2])
+        things = [(item, corners) for item in spec.objects[1:] for corners in _ground(item, assets)]
+        for item, corners in things:
+            if item.builder != "pallet_truck" or item.category == "":
+                continue
+            middle = corners.mean(0)
+            others = [
+                c for other, c in things if other is not item and np.linalg.norm(c.mean(0) - middle) > 1.3
+            ]  # not its load or driver
+            lines = [
+                eye + np.linspace(0.0, 0.97, 200)[:, None] * (0.9 * corner + 0.1 * middle - eye)
+                for corner in corners
+            ]
+            found.append(np.mean([any(_inside(line, c).any() for c in others) for line in lines]))
+    return found
+
+
+def _inside(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Which points (N, 2) lie in a convex quadrilateral (4, 2), wound either way."""
+    edges = np.roll(corners, -1, 0) - corners
+    to = points[:, None] - corners
+    turns = edges[:, 0] * to[..., 1] - edges[:, 1] * to[..., 0]
+    return (turns > 0).all(1) | (turns < 0).all(1)
+
+
+def test_clear_keeps_the_sight_of_trucks_free(assets: Assets) -> None:
+    config = load_config(ROOT / "assets/profiles/default.toml", "train")
+
+    def shares(clear: float) -> tuple[float, int]:
+        truck = replace(config.scene.objects["pallet_truck"], clear=clear)
+        scene = replace(config.scene, objects={**config.scene.objects, "pallet_truck": truck})
+        hidden = _hidden(replace(config, scene=scene), assets, 40)
+        return float(np.mean(hidden)), len(hidden)
+
+    (covered, many), (clear, as_many) = shares(0.0), shares(1.0)
+    print(covered, many, clear, as_many)
+    assert clear < 0.3 * covered
+    assert as_many > 0.85 * many
 
 
 def test_a_frame_depends_on_nothing_but_seed_split_and_number(assets: Assets) -> None:
