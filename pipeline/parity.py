@@ -57,7 +57,7 @@ def check_parity(
     """Compare an exported model with its checkpoint's, on pictures of several sizes and on ``images``.
 
     Where nothing is found in any of them, boxes of any score are compared. Pictures without an object must
-    have an answer too, and so must one of a single colour: what a network sees there is alike everywhere, so that
+    have an answer too, and so must one of a single colour: there a network sees the same everywhere, and
     rounding decides between equal boxes, and neither set is wrong.
 
     Args:
@@ -98,7 +98,7 @@ def check_parity(
 
 
 def sample_pictures(side: int) -> Iterator[Pixels]:
-    """Coloured noise and clouds of several sizes around ``side`` pixels, lying and upright; the last is black."""
+    """Coloured clouds and noise, of several sizes around ``side`` pixels, lying and upright; last, black."""
     rng = np.random.default_rng(0)
     for height, width in (
         (side, side),
