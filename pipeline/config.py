@@ -45,6 +45,8 @@ class ModelConfig:
     """Overlap (IoU) from which the less sure of two boxes of a class is dropped."""
     box_rounds: int = 1
     """How often the box head moves a box, each time looking where it was moved to."""
+    mirror: bool = False
+    """Whether predictions are means over a picture and its mirror image, for up to twice the time."""
 
     def __post_init__(self) -> None:
         if self.min_size < 32 or self.max_size < self.min_size:

@@ -26,6 +26,8 @@ class Detector(nn.Module):
         self.min_size, self.max_size = int(model.transform.min_size[-1]), int(model.transform.max_size)
         self.mask_margin = float(getattr(model.roi_heads.mask_roi_pool, "margin", 0.0))
         """What the masks' grids add at each side of a box, as a share of it."""
+        self.mirror = bool(getattr(model, "mirror", False))
+        """Whether each box is judged in the picture's mirror image too."""
         self.skipped = ""
         """The level that the RPN does not look at, if its parts do not leave it out themselves."""
 
@@ -42,14 +44,19 @@ class Detector(nn.Module):
         """
         prepared = self.prepared(image)
         sizes = [(prepared.shape[1], prepared.shape[2])]
-        images = ImageList(self.transform.batch_images([prepared]), sizes)
-        features = self.backbone(images.tensors)
+        pictures = [prepared, prepared.flip(2)] if self.mirror else [prepared]
+        batch = self.transform.batch_images(pictures)
+        features: dict[str, Tensor] = {}
+        mirrored: dict[str, Tensor] = {}
+        for name, level in self.backbone(batch).items():
+            features[name], mirrored[name] = level[:1], level[1:]
+        images = ImageList(batch[:1], sizes)
         levels: dict[str, Tensor] = {}
         for name, level in features.items():
             if name != self.skipped:
                 levels[name] = level
         proposals, _ = self.rpn(images, levels, None)
-        found, _ = self.roi_heads(features, proposals, sizes, None)
+        found, _ = self.roi_heads(features, proposals, sizes, None, mirrored if self.mirror else None)
         own = [(image.shape[1], image.shape[2])]
         boxes = self.transform.postprocess([{"boxes": found[0]["boxes"]}], sizes, own)[0]["boxes"]
         return boxes, found[0]["labels"], found[0]["scores"], found[0]["masks"][:, 0]

@@ -167,7 +167,7 @@ def to_torchscript(model: MaskRCNN, facts: Facts) -> Writer:
     """
     detector = plain_detector(model)
     with _quiet(), _network_faults(facts.model, "TorchScript"), torch.no_grad():
-        example = torch.zeros(1, 3, *_EXAMPLE)
+        example = torch.zeros(1 + detector.mirror, 3, *_EXAMPLE)
         detector.backbone = torch.jit.trace(detector.backbone, example, strict=False)
         script = torch.jit.script(PixelDetector(detector).eval())
 

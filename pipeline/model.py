@@ -183,6 +183,7 @@ def build_model(
     for pools in ("box_roi_pool", "mask_roi_pool"):
         if isinstance(plain := getattr(heads, pools), MultiScaleRoIAlign):
             setattr(heads, pools, RoIPool(plain))
+    model.mirror = config.mirror
     model.transform.__class__, model.transform.mask_margin = Transform, heads.mask_roi_pool.margin
     if state is not None:
         part = model if CLS_SCORE in state else model.backbone.body

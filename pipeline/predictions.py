@@ -15,6 +15,10 @@ from pipeline.coco import encode_mask
 MASK_THRESHOLD = 0.4
 """Probability from which a pixel belongs to an object. The best IoU lies below one half, at IoU/(1 + IoU),
 half the best Dice score (Lipton, Elkan and Naryanaswamy 2014); at 0.5 tillers and forks would be lost."""
+EXTENT_THRESHOLD = 0.15
+"""Probability from which a pixel counts for where an object ends. A mask is unsure of a tiller long before it
+is sure that there is none: at ``MASK_THRESHOLD``, boxes would lose it. On 120 renders, pallet trucks' box
+AP50 was 0.647 at 0.4, 0.666 at 0.2, 0.682 at 0.15 and 0.668 at 0.1."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -70,7 +74,8 @@ def pasted(
         size: H, W of the picture.
         threshold: the probability from which a pixel is the object's.
         margin: what the grid adds at each side of a box, as a share of it. Where it adds something, masks
-            know of edges what boxes do not: a box becomes the mean of itself and its mask's extent.
+            know of edges what boxes do not: a box becomes the mean of itself and its mask's extent. That
+            counts pixels from ``EXTENT_THRESHOLD``.
     """
     canvas = np.zeros(size, np.uint8, order="F")  # as pycocotools reads it
     sure, rles = np.zeros(len(boxes), np.float32), []
@@ -85,7 +90,8 @@ def pasted(
         area[...] = 0
         sure[number] = probability[inside].mean() if inside.any() else 0
         if margin and inside.any():
-            rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+            likely = probability >= min(threshold, EXTENT_THRESHOLD)
+            rows, columns = np.flatnonzero(likely.any(1)), np.flatnonzero(likely.any(0))
             extent = (left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1)
             boxes[number] = (boxes[number] + np.array(extent, np.float32)) / 2
     scores = scores * sure

@@ -3,6 +3,8 @@
 A proposal that holds a truck's body but not its tiller is moved by the box head to where it sees both. So
 boxes go through the same box head several times, as in Cascade R-CNN (Cai and Vasconcelos 2018) but with one
 set of weights, and their scores are the rounds' mean. With one round it finds what torchvision's does.
+
+Given a picture's mirror image too, it looks at each box in both: class, offsets and mask are the means.
 """
 
 import torch
@@ -36,6 +38,7 @@ class RefiningRoIHeads(RoIHeads):  # type: ignore[misc]
         proposals: list[Tensor],
         image_shapes: list[tuple[int, int]],
         targets: list[dict[str, Tensor]] | None = None,
+        mirrored: dict[str, Tensor] | None = None,
     ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
         """Find the objects, or, given targets, the losses.
 
@@ -44,6 +47,7 @@ class RefiningRoIHeads(RoIHeads):  # type: ignore[misc]
             proposals: (P_i, 4) xyxy, for each image.
             image_shapes: (H, W) of the images, without their padding.
             targets: at the images' size.
+            mirrored: the same levels of the images' mirror images, padded as they are; not for learning.
 
         Returns:
             For each image ``boxes`` (N, 4), ``labels`` (N,), ``scores`` (N,) and ``masks`` (N, 1, M, M),
@@ -53,21 +57,40 @@ class RefiningRoIHeads(RoIHeads):  # type: ignore[misc]
         if targets is not None:
             return self.learn(features, proposals, image_shapes, targets)
         scores: list[Tensor] = []
-        logits, offsets = self.judge(features, proposals, image_shapes)
+        logits, offsets = self.judge_both(features, mirrored, proposals, image_shapes)
         for _ in range(1, self.rounds):
             scores.append(F.softmax(logits, -1))
             proposals = self.moved(proposals, offsets, logits[:, 1:].argmax(1) + 1, image_shapes)
-            logits, offsets = self.judge(features, proposals, image_shapes)
+            logits, offsets = self.judge_both(features, mirrored, proposals, image_shapes)
         if self.rounds > 1:
             scores.append(F.softmax(logits, -1))
             logits = torch.stack(scores).mean(0).clamp(min=1e-8).log()
         boxes, best, labels = self.postprocess_detections(logits, offsets, proposals, image_shapes)
-        masks = maskrcnn_inference(self.masks(features, boxes, image_shapes), labels)
+        grids = self.masks(features, boxes, image_shapes)
+        if mirrored is not None:
+            grids = (grids + self.masks(mirrored, turned(boxes, image_shapes), image_shapes).flip(3)) / 2
+        masks = maskrcnn_inference(grids, labels)
         found: list[dict[str, Tensor]] = []
         for i in range(len(boxes)):
             found.append({"boxes": boxes[i], "labels": labels[i], "scores": best[i], "masks": masks[i]})
         losses: dict[str, Tensor] = {}
         return found, losses
+
+    def judge_both(
+        self,
+        features: dict[str, Tensor],
+        mirrored: dict[str, Tensor] | None,
+        boxes: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+    ) -> tuple[Tensor, Tensor]:
+        """``judge``, or its mean over the images and their mirror images."""
+        logits, offsets = self.judge(features, boxes, image_shapes)
+        if mirrored is None:
+            return logits, offsets
+        others, back = self.judge(mirrored, turned(boxes, image_shapes), image_shapes)
+        # Offsets are of the middle's x and y, the width's and the height's: only the first changes sign.
+        signs = torch.tensor([-1.0, 1.0, 1.0, 1.0], device=back.device).repeat(back.shape[1] // 4)
+        return (logits + others) / 2, (offsets + back * signs) / 2
 
     def judge(
         self, features: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]
@@ -166,6 +189,15 @@ class RefiningRoIHeads(RoIHeads):  # type: ignore[misc]
             t[m] if len(t) else torch.zeros_like(b) for t, m, b in zip(true, matched, boxes, strict=True)
         ]
         return matched, labels, self.box_coder.encode(goals, boxes)
+
+
+def turned(boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> list[Tensor]:
+    """Boxes (N_i, 4) xyxy as they lie in the mirror images of their images of (H, W)."""
+    found: list[Tensor] = []
+    for one, shape in zip(boxes, image_shapes):  # noqa: B905
+        x0, y0, x1, y1 = one.unbind(1)
+        found.append(torch.stack([shape[1] - x1, y0, shape[1] - x0, y1], 1))
+    return found
 
 
 def _some(wanted: Tensor, most: int) -> Tensor:

@@ -29,7 +29,7 @@ from pipeline.config import ModelConfig
 from pipeline.export import FORMATS, _facts, to_int8
 from pipeline.exported import KEY, PARSERS, Exported, read_exported, seal_onnx
 from pipeline.int8 import check_int8, read_truth
-from pipeline.model import COCO, COCO_V2, TIMM, build_model
+from pipeline.model import COCO, COCO_V2, EMBEDDED, TIMM, build_model
 from pipeline.predictions import Prediction
 from pipeline.segmenter import Segmenter
 from tests.conftest import run
@@ -47,13 +47,13 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint, and what export makes of it."""
+    """A checkpoint that looks at mirror images too, and what export makes of it."""
     path = tmp_path_factory.mktemp("export")
     write_tiny_model(path / "model.pt")
-    model, _ = load_checkpoint_model(path / "model.pt")
+    model, checkpoint = load_checkpoint_model(path / "model.pt")
     with torch.no_grad():
         model.roi_heads.box_predictor.cls_score.bias += torch.tensor([0.0, 0.0, 1.0])  # pallet trucks
-    write_tiny_model(path / "model.pt", state=model.state_dict())
+    write_tiny_model(path / "model.pt", state=model.state_dict(), config=checkpoint.config | {"mirror": True})
     for kind in ("onnx", "torchscript"):
         done = export(path / "model.pt", path / f"model.{kind}")
         assert done.exit_code == 0, done.output
@@ -346,7 +346,7 @@ def _noisy(exported: Exported) -> Exported:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [COCO, COCO_V2, f"{TIMM}resnet18", f"{TIMM}convnext_atto"])
+@pytest.mark.parametrize("name", [COCO, COCO_V2, EMBEDDED, f"{TIMM}resnet18", f"{TIMM}convnext_atto"])
 def test_every_kind_of_network_can_leave(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = ModelConfig(min_size=96, max_size=128, detections_per_img=10)

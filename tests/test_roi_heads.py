@@ -15,6 +15,7 @@ from pipeline.heads import WholeMaskHead
 from pipeline.model import COCO, EMBEDDED, build_model, plain_roi_heads
 from pipeline.pooling import RoIPool, enlarged
 from pipeline.predictions import pasted
+from pipeline.roi_heads import turned
 from tests.test_model import SMALL
 
 SHAPES = [(250, 340), (256, 352)]
@@ -107,6 +108,25 @@ def test_each_round_moves_the_boxes(rounds: int) -> None:
     assert found["scores"][0] == pytest.approx(torch.tensor([0.0, 5.0, 0.0]).softmax(0)[1].item(), abs=1e-6)
 
 
+def test_a_mirror_image_shows_the_same() -> None:
+    torch.manual_seed(5)
+    heads = build_model(EMBEDDED, 3, SMALL).eval().roi_heads
+    heads.rounds, heads.score_thresh, heads.detections_per_img = 2, 0.0, 20
+    with torch.no_grad():
+        heads.box_predictor.bbox_pred.bias.copy_(torch.linspace(-1, 1, 12))  # a wish to move, and to one side
+    one, other = ({k: v.detach().repeat(1, 6, 1, 1) for k, v in levels(1, s).items()} for s in (0, 1))
+    boxes, shape = [torch.tensor([[100.0, 50, 140, 150], [30, 20, 90, 60]])], [(250, 340)]
+    with torch.inference_mode():
+        (found,), _ = heads(one, boxes, shape, None, other)
+        (back,), _ = heads(other, turned(boxes, shape), shape, None, one)
+        (alone,), _ = heads(one, boxes, shape)
+    assert torch.equal(found["labels"], back["labels"]) and len(found["labels"]) > 2
+    assert torch.allclose(found["scores"], back["scores"], atol=1e-5)
+    assert torch.allclose(found["boxes"], turned([back["boxes"]], shape)[0], atol=1e-2)
+    assert torch.allclose(found["masks"], back["masks"].flip(3), atol=1e-4)
+    assert not torch.allclose(found["masks"][:2], alone["masks"][:2], atol=1e-3)
+
+
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_no_proposals_are_no_objects(rounds: int) -> None:
     heads = build_model(EMBEDDED, 3, SMALL).eval().roi_heads
@@ -183,3 +203,7 @@ def test_a_mask_mends_its_box() -> None:
     assert box.tolist() == [[40, 30, 80, 70]]
     kept = pasted(box, np.array([1]), np.array([0.9], np.float32), grid, (120, 160))
     assert kept.boxes.tolist() == box.tolist()
+    grid[0, :7, 7:28] = 0.25  # perhaps a tiller: no pixels of the mask, but the box need not fear it
+    unsure = pasted(box, np.array([1]), np.array([0.9], np.float32), grid, (120, 160), margin=0.5)
+    assert (unsure.masks == found.masks).mean() > 0.99
+    assert unsure.boxes[0].tolist() == pytest.approx([40, 20, 90, 70], abs=1.5)
