@@ -25,8 +25,9 @@ class Segmenter:
     """A model and what it takes to read its answers."""
 
     model: Any
-    """Of a model.pt: torchvision's MaskRCNN in eval mode, what its own tools expect. Of an exported file:
-    onnxruntime's InferenceSession, or torch's ScriptModule."""
+    """Of a model.pt: torchvision's MaskRCNN in eval mode, what its own tools expect; what ``find`` adds, such
+    as the mirror image, it does not. Of an exported file: onnxruntime's InferenceSession, or torch's
+    ScriptModule."""
     classes: tuple[str, ...]
     """Label 1 is the first: ``classes[label - 1]``."""
     threshold: float

@@ -64,6 +64,7 @@ def test_two_processes_take_the_steps_of_one(
     assert run(*arguments).stdout == "train: up to date\n"
 
 
+@pytest.mark.slow
 def test_a_mistake_met_by_a_helper_is_named_in_one_line(tmp_path: Path) -> None:
     broken = write_splits(tmp_path / "splits")
     pictures = sorted((broken[0] / "images").iterdir())

@@ -110,6 +110,7 @@ def test_what_changes_in_them_makes_the_model_stale(folders: tuple[Path, Path]) 
     assert inputs(one) != keys[1]
 
 
+@pytest.mark.slow
 def test_profile_and_command_line_say_the_same(folders: tuple[Path, Path], tmp_path: Path) -> None:
     profile = tmp_path / "mixed.toml"
     profile.write_text(

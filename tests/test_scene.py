@@ -184,7 +184,7 @@ def test_clear_keeps_the_sight_of_trucks_free(assets: Assets) -> None:
     def shares(clear: float) -> tuple[float, int]:
         truck = replace(config.scene.objects["pallet_truck"], clear=clear)
         scene = replace(config.scene, objects={**config.scene.objects, "pallet_truck": truck})
-        hidden = _hidden(replace(config, scene=scene), assets, 40)
+        hidden = _hidden(replace(config, scene=scene), assets, 24)
         return float(np.mean(hidden)), len(hidden)
 
     (covered, many), (clear, as_many) = shares(0.0), shares(1.0)

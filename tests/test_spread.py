@@ -73,6 +73,7 @@ def test_annotations_are_the_bytes_of_one_process(address: str, tiny_profile: Pa
     assert done.exit_code == 2 and f"error: {broken}: corrupt" in done.output
 
 
+@pytest.mark.slow
 def test_predictions_are_the_bytes_of_one_process(address: str, tmp_path: Path) -> None:
     split, model = tmp_path / "test", tmp_path / "model.pt"
     write_split(split)

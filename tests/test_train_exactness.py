@@ -138,6 +138,7 @@ def undisturbed(
     return bytes_of(out), time.monotonic() - began
 
 
+@pytest.mark.slow
 def test_killed_between_two_files_it_goes_on_to_the_same_bytes(
     splits: tuple[Path, Path], undisturbed: tuple[dict[str, bytes], float], tmp_path: Path
 ) -> None:

@@ -46,12 +46,14 @@ def same(first: Checkpoint, second: Checkpoint) -> bool:
     return all(torch.equal(first.state[k], second.state[k]) for k in first.state)
 
 
+@pytest.mark.slow
 def test_two_batches_of_one_are_one_of_two(splits: tuple[Path, Path], tmp_path: Path) -> None:
     two = run(splits, tmp_path / "two", batch_size=2)
     assert same(two, run(splits, tmp_path / "accumulated", batch_size=1, accumulate=2))
     assert not same(two, run(splits, tmp_path / "one", batch_size=1))
 
 
+@pytest.mark.slow
 def test_parts_thaw_while_training_and_not_before(splits: tuple[Path, Path], tmp_path: Path) -> None:
     recipe = {"trainable": ("heads",), "unfreeze": {"fpn": 2, "stage4": 3}}
     whole = PROFILE.train.epochs + 2
@@ -80,6 +82,7 @@ def test_a_part_with_rate_nothing_stays(splits: tuple[Path, Path], tmp_path: Pat
     assert moved == {"heads"}
 
 
+@pytest.mark.slow
 def test_patience_ends_a_run_that_gets_no_better(
     splits: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,6 +105,7 @@ def test_steps_and_their_warm_up() -> None:
     assert rates[50:75] == pytest.approx([0.1] * 25) and rates[75:] == pytest.approx([0.01] * 25)
 
 
+@pytest.mark.slow
 def test_clipping_shortens_a_step_and_can_be_left_out(splits: tuple[Path, Path], tmp_path: Path) -> None:
     options = {"optimizer": "sgd", "lr": 1e-4, "momentum": 0.0, "weight_decay": 0.0, "warmup_iterations": 0}
     start = fresh(PROFILE, 4, "key", torch.device("cpu"))
@@ -127,7 +131,13 @@ def test_fp16_wants_a_gpu() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["timm/resnet18", "timm/convnext_atto", pytest.param("maskrcnn_resnet50_fpn_v2", marks=pytest.mark.slow)],
+    [
+        "timm/resnet18",
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in ("timm/convnext_atto", "maskrcnn_resnet50_fpn_v2")
+        ),
+    ],
 )
 def test_other_models_train_and_reload(name: str, splits: tuple[Path, Path], tmp_path: Path) -> None:
     model = dataclasses.replace(PROFILE.model, name=name, weights="none")
@@ -156,6 +166,7 @@ def test_a_compiled_body_takes_nearly_the_same_steps(splits: tuple[Path, Path], 
 # ------------------------------------------------------------------------------ sight
 
 
+@pytest.mark.slow
 def test_each_epoch_can_be_seen(splits: tuple[Path, Path], tmp_path: Path) -> None:
     first = run(splits, tmp_path, epochs=2, pictures=3)
     names = {f"epoch-00{n}-{what}.jpg" for n in (1, 2) for what in ("batch", "validation")}
@@ -183,6 +194,7 @@ def test_a_sample_is_drawn_with_all_it_holds(splits: tuple[Path, Path]) -> None:
     assert tuple(drawn[round(90 * scale), round(90 * scale)]) == MARKS[1]
 
 
+@pytest.mark.slow
 def test_tensorboard_gets_every_figure_if_it_is_there(
     splits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,7 @@ def test_timms_weights_come_from_the_hubs_cache(tmp_path: Path, monkeypatch: pyt
     assert torch.equal(start.state["layer1.0.conv1.weight"], whole.state_dict()["layer1.0.conv1.weight"])
 
 
+@pytest.mark.slow
 def test_version_two_has_coco_weights_of_its_own() -> None:
     torch.manual_seed(2)
     path = weight_files.cached(weight_files.COCO_URLS[COCO_V2])
