@@ -303,6 +303,7 @@ def truth_of(model: Segmenter, where: Path) -> Path:
     return where / "annotations.json"
 
 
+@pytest.mark.slow
 def test_8_bits_are_kept_only_if_they_cost_little(folder: Path, tmp_path: Path) -> None:
     plain = read_exported(folder / "model.onnx")
     data = to_int8((folder / "model.onnx").read_bytes(), plain)

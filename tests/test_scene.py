@@ -189,7 +189,7 @@ def test_clear_keeps_the_sight_of_trucks_free(assets: Assets) -> None:
 
     (covered, many), (clear, as_many) = shares(0.0), shares(1.0)
     print(covered, many, clear, as_many)
-    assert clear < 0.3 * covered
+    assert clear < 0.4 * covered
     assert as_many > 0.85 * many
 
 

@@ -93,7 +93,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize(
     "recipe",
-    [pytest.param(r, marks=[pytest.mark.slow] if r in ("sgd, steps", "fp16") else []) for r in RECIPES],
+    [pytest.param(r, marks=[pytest.mark.slow] if r != "kept features" else []) for r in RECIPES],
 )
 def test_a_run_in_two_parts_is_the_run(
     recipe: str, splits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

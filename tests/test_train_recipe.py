@@ -129,16 +129,8 @@ def test_fp16_wants_a_gpu() -> None:
             TrainConfig(**wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "timm/resnet18",
-        *(
-            pytest.param(n, marks=pytest.mark.slow)
-            for n in ("timm/convnext_atto", "maskrcnn_resnet50_fpn_v2")
-        ),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["timm/resnet18", "timm/convnext_atto", "maskrcnn_resnet50_fpn_v2"])
 def test_other_models_train_and_reload(name: str, splits: tuple[Path, Path], tmp_path: Path) -> None:
     model = dataclasses.replace(PROFILE.model, name=name, weights="none")
     last = run(splits, tmp_path, model, trainable=("heads", "fpn", "stage4"), precision="bf16")
