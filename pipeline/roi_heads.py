@@ -68,7 +68,9 @@ class RefiningRoIHeads(RoIHeads):  # type: ignore[misc]
         boxes, best, labels = self.postprocess_detections(logits, offsets, proposals, image_shapes)
         grids = self.masks(features, boxes, image_shapes)
         if mirrored is not None:
-            grids = (grids + self.masks(mirrored, turned(boxes, image_shapes), image_shapes).flip(3)) / 2
+            grids = (
+                grids + self.masks(mirrored, mirrored_boxes(boxes, image_shapes), image_shapes).flip(3)
+            ) / 2
         masks = maskrcnn_inference(grids, labels)
         found: list[dict[str, Tensor]] = []
         for i in range(len(boxes)):
@@ -87,7 +89,7 @@ class RefiningRoIHeads(RoIHeads):  # type: ignore[misc]
         logits, offsets = self.judge(features, boxes, image_shapes)
         if mirrored is None:
             return logits, offsets
-        others, back = self.judge(mirrored, turned(boxes, image_shapes), image_shapes)
+        others, back = self.judge(mirrored, mirrored_boxes(boxes, image_shapes), image_shapes)
         # Offsets are of the middle's x and y, the width's and the height's: only the first changes sign.
         signs = torch.tensor([-1.0, 1.0, 1.0, 1.0], device=back.device).repeat(back.shape[1] // 4)
         return (logits + others) / 2, (offsets + back * signs) / 2
@@ -191,7 +193,7 @@ class RefiningRoIHeads(RoIHeads):  # type: ignore[misc]
         return matched, labels, self.box_coder.encode(goals, boxes)
 
 
-def turned(boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> list[Tensor]:
+def mirrored_boxes(boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> list[Tensor]:
     """Boxes (N_i, 4) xyxy as they lie in the mirror images of their images of (H, W)."""
     found: list[Tensor] = []
     for one, shape in zip(boxes, image_shapes):  # noqa: B905

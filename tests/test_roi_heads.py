@@ -15,7 +15,7 @@ from pipeline.heads import WholeMaskHead
 from pipeline.model import COCO, EMBEDDED, build_model, plain_roi_heads
 from pipeline.pooling import RoIPool, enlarged
 from pipeline.predictions import pasted
-from pipeline.roi_heads import turned
+from pipeline.roi_heads import mirrored_boxes
 from tests.test_model import SMALL
 
 SHAPES = [(250, 340), (256, 352)]
@@ -118,11 +118,11 @@ def test_a_mirror_image_shows_the_same() -> None:
     boxes, shape = [torch.tensor([[100.0, 50, 140, 150], [30, 20, 90, 60]])], [(250, 340)]
     with torch.inference_mode():
         (found,), _ = heads(one, boxes, shape, None, other)
-        (back,), _ = heads(other, turned(boxes, shape), shape, None, one)
+        (back,), _ = heads(other, mirrored_boxes(boxes, shape), shape, None, one)
         (alone,), _ = heads(one, boxes, shape)
     assert torch.equal(found["labels"], back["labels"]) and len(found["labels"]) > 2
     assert torch.allclose(found["scores"], back["scores"], atol=1e-5)
-    assert torch.allclose(found["boxes"], turned([back["boxes"]], shape)[0], atol=1e-2)
+    assert torch.allclose(found["boxes"], mirrored_boxes([back["boxes"]], shape)[0], atol=1e-2)
     assert torch.allclose(found["masks"], back["masks"].flip(3), atol=1e-4)
     assert not torch.allclose(found["masks"][:2], alone["masks"][:2], atol=1e-3)
 

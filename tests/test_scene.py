@@ -184,12 +184,12 @@ def test_clear_keeps_the_sight_of_trucks_free(assets: Assets) -> None:
     def shares(clear: float) -> tuple[float, int]:
         truck = replace(config.scene.objects["pallet_truck"], clear=clear)
         scene = replace(config.scene, objects={**config.scene.objects, "pallet_truck": truck})
-        hidden = _hidden(replace(config, scene=scene), assets, 24)
+        hidden = _hidden(replace(config, scene=scene), assets, 40)
         return float(np.mean(hidden)), len(hidden)
 
     (covered, many), (clear, as_many) = shares(0.0), shares(1.0)
     print(covered, many, clear, as_many)
-    assert clear < 0.4 * covered
+    assert clear < 0.3 * covered
     assert as_many > 0.85 * many
 
 
