@@ -22,6 +22,7 @@ SMALL = """
 title = "Two rates"
 profile = "tiny.toml"
 seeds = [0, 1]
+timed_frames = 2
 [common]
 splits = { train = 2, val = 1, test = 2 }
 [variants.slow]
@@ -98,7 +99,14 @@ def test_the_table_has_the_means() -> None:
         return {"seconds": 10, "renders": {"truck": {"bbox": ap, "segm": ap / 2}}}
 
     lines = page(read_study(STUDIES[0]), {"one": [row(0.2), row(0.4)], "two": [row(0.5)]}, ["renders"])
-    assert lines[-2:] == ["| one | 2 | 10 | 0.300 / 0.150 |", "| two | 1 | 10 | 0.500 / 0.250 |"]
+    assert lines[-2:] == [
+        "| one | 2 | 10 | 0.300 ±0.100 / 0.150 ±0.050 |",
+        "| two | 1 | 10 | 0.500 / 0.250 |",
+    ]
+    costs = {"one": {"seconds": 2.0, "ratio": 1.5}}
+    lines = page(read_study(STUDIES[0]), {"one": [row(0.2)]}, ["renders"], costs)
+    assert lines[2].startswith("|  | seeds | a frame, s | over Cycles alone | training, s |")
+    assert lines[-1] == "| one | 1 | 2.00 | 1.50 | 10 | 0.200 / 0.100 |"
 
 
 def study(path: Path, out: Path) -> subprocess.CompletedProcess[str]:
@@ -116,6 +124,8 @@ def test_a_tiny_study(tmp_path: Path) -> None:
     assert [len(rows[name]) for name in ("slow", "fast")] == [2, 2]
     assert "| fast | 2 | " in (tmp_path / "out" / "study.md").read_text()
     assert len(list((tmp_path / "out" / "renders").iterdir())) == 2, "one for each seed"
+    assert len(list((tmp_path / "out" / "costs").iterdir())) == 1, "the scenes are the same"
+    assert "| over Cycles alone |" in done.stdout
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")}
     again = study(tmp_path / "s.toml", tmp_path / "out")
     assert again.returncode == 0 and again.stdout == done.stdout

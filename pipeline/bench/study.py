@@ -3,7 +3,8 @@
 A study is a TOML file: a profile to start from, what all its variants change, and what each one changes, as
 tables that are laid over the profile's. Every variant is rendered (once, where several need the same
 pictures) and trained with each seed; all are judged on one test split, that of the profile without a
-variant's changes. Repeat the command to go on; what is finished stays.
+variant's changes. Where renders differ in effort, it also times a few frames of each variant, one after the
+other. Repeat the command to go on; what is finished stays.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from pipeline.cli import FILE, FOLDER
 
 SCENE = ("seed", "classes", "splits", "people", "render", "scene")
 """The tables of a profile that decide on a split's pictures."""
+GEOMETRIES = ("bbox", "segm")
+"""What AP50 is given of."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Study:
     common: dict[str, Any] = field(default_factory=dict)
     """What all of them change: fewer and smaller pictures, say."""
     seeds: tuple[int, ...] = (0,)
+    timed_frames: int = 0
+    """Frames of each variant that are rendered to time them, in one process; 0: none."""
 
 
 @dataclass(frozen=True)
@@ -142,33 +147,64 @@ def run(study: Path, out: Path, photos: list[Judge]) -> None:
         path = _write(out / "profiles" / f"{number:03}.toml", profile)
         _call("-m", "blender.config", path)
         _call("-m", "pipeline", "check", "--profile", path)
+    costs = {}
+    if plan.timed_frames:  # one after the other, so that they can be compared
+        costs = {name: _cost(profiles[name, plan.seeds[0]], plan.timed_frames, out) for name in plan.variants}
     test = _rendered(base, ("test",), out)["test"]
     judges = [Judge("renders", test / "annotations.json", test / "images"), *photos]
     rows: dict[str, list[dict[str, Any]]] = {}
     for done, ((name, seed), profile) in enumerate(profiles.items(), start=1):
         click.echo(f"study: {name}, seed {seed} ({done} of {len(profiles)})", err=True)
         rows.setdefault(name, []).append(_measured(profile, judges, out))
-        text = "\n".join(page(plan, rows, [judge.name for judge in judges]))
+        text = "\n".join(page(plan, rows, [judge.name for judge in judges], costs))
         write_atomic(out / "study.json", json.dumps(rows, indent=1).encode())
         write_atomic(out / "study.md", (text + "\n").encode())
     click.echo(text)
     click.echo(f"study: {out / 'study.json'}, {out / 'study.md'}")
 
 
-def page(study: Study, rows: Mapping[str, list[dict[str, Any]]], judges: list[str]) -> list[str]:
-    """The table in Markdown: for each variant the means over its seeds."""
+def page(
+    study: Study,
+    rows: Mapping[str, list[dict[str, Any]]],
+    judges: list[str],
+    costs: Mapping[str, Mapping[str, float]] | None = None,
+) -> list[str]:
+    """The table in Markdown: for each variant the means over its seeds, plus or minus half their range.
+
+    Args:
+        rows: what ``_measured`` gave for each seed of each variant.
+        costs: what ``_cost`` gave for each variant; None or empty: it was not asked.
+    """
     classes = list(next(iter(rows.values()))[0][judges[0]])
     kinds = [(judge, name) for judge in judges for name in classes]
-    head = ["", "seeds", "training, s", *(f"{judge}: {name}, box / mask AP50" for judge, name in kinds)]
+    head = ["", "seeds", *(["a frame, s", "over Cycles alone"] if costs else []), "training, s"]
+    head += [f"{judge}: {name}, box / mask AP50" for judge, name in kinds]
     lines = []
     for variant, found in rows.items():
-        seconds = mean(row["seconds"] for row in found)
-        cells = [
-            " / ".join(f"{mean(row[judge][name][key] for row in found):.3f}" for key in ("bbox", "segm"))
-            for judge, name in kinds
-        ]
-        lines.append([variant, str(len(found)), f"{seconds:.0f}", *cells])
+        cells = [variant, str(len(found))]
+        if costs:
+            cells += [f"{costs[variant]['seconds']:.2f}", f"{costs[variant]['ratio']:.2f}"]
+        cells.append(f"{mean(row['seconds'] for row in found):.0f}")
+        for judge, name in kinds:
+            cells.append(" / ".join(_spread([row[judge][name][key] for row in found]) for key in GEOMETRIES))
+        lines.append(cells)
     return [f"### {study.title}", "", *markdown(head, lines)]
+
+
+def _spread(values: list[float]) -> str:
+    middle = f"{mean(values):.3f}"
+    return middle if len(values) == 1 else f"{middle} ±{(max(values) - min(values)) / 2:.3f}"
+
+
+def _cost(profile: dict[str, Any], frames: int, out: Path) -> dict[str, float]:
+    """Seconds that a frame of a profile takes, and how many times what Cycles alone takes."""
+    folder = out / "costs" / _digest({key: profile[key] for key in SCENE if key in profile} | {"n": frames})
+    path, found = _write(folder / "profile.toml", profile), folder / "render.json"
+    if not found.is_file():
+        words = ["--people", _people(profile, path, out), "--out", found, "--frames", frames, "--sweeps", ""]
+        _call("-m", "blender.bench", "--profile", path, *words)
+    figures = json.loads(found.read_bytes())
+    return {"seconds": figures["seconds"]["whole"], "ratio": figures["ratio"]}
 
 
 def _measured(profile: dict[str, Any], judges: list[Judge], out: Path) -> dict[str, Any]:
@@ -186,7 +222,7 @@ def _measured(profile: dict[str, Any], judges: list[Judge], out: Path) -> dict[s
         metrics = json.loads((into / "metrics.json").read_bytes())
         row["seconds"] = metrics["training"]["seconds"]
         row[judge.name] = {
-            name: {key: scores[key]["AP50"] or 0.0 for key in ("bbox", "segm")}
+            name: {key: scores[key]["AP50"] or 0.0 for key in GEOMETRIES}
             for name, scores in metrics["classes"].items()
         }
     return row
@@ -196,10 +232,8 @@ def _rendered(profile: dict[str, Any], names: tuple[str, ...], out: Path) -> dic
     """The splits of a profile, rendered and converted; variants that share the scenes share the folder."""
     scene = {key: profile[key] for key in SCENE if key in profile}
     folder = out / "renders" / _digest({**scene, "coco": profile.get("coco", {})})
-    people = out / "people" / _digest(profile.get("people", {}))
     path = _write(folder / "profile.toml", profile)
-    if not (people / "manifest.json").is_file():
-        _call("-m", "pipeline", "people", "--profile", path, "--out", people)
+    people = _people(profile, path, out)
     for name in names:
         split = folder / name
         _call(
@@ -208,6 +242,14 @@ def _rendered(profile: dict[str, Any], names: tuple[str, ...], out: Path) -> dic
         )  # fmt: skip
         _call("-m", "pipeline", "coco", "--profile", path, split)
     return {name: folder / name for name in names}
+
+
+def _people(profile: dict[str, Any], path: Path, out: Path) -> Path:
+    """The baked bodies of a profile, which is in ``path`` too."""
+    people = out / "people" / _digest(profile.get("people", {}))
+    if not (people / "manifest.json").is_file():
+        _call("-m", "pipeline", "people", "--profile", path, "--out", people)
+    return people
 
 
 def _digest(table: Any) -> str:
