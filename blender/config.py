@@ -25,7 +25,7 @@ from blender.lens import covers
 from blender.objects import kind
 from blender.ranges import named, ordered
 
-RENDER_VERSION = 6
+RENDER_VERSION = 7
 """Raise it whenever the same profile and seed give other pixels, or records that say more."""
 
 PASSES = (*ARRAYS, "boxes3d")
@@ -49,8 +49,8 @@ class RenderConfig:
     """OpenImageDenoise, guided by albedo and normals."""
     denoise_quality: str = "fast"
     """"fast", "balanced" or "high": what the denoiser makes of it, and takes for it."""
-    bounces: int = 2
-    """Diffuse and glossy bounces of light."""
+    bounces: int = 1
+    """Diffuse and glossy bounces of light; ambient light stands for all later ones."""
     passes: tuple[str, ...] = ()
     """What is written beside images and masks: "depth", "normals", "boxes3d" (in the records)."""
 

@@ -138,7 +138,7 @@ def _spots(
     parked: bool,
     rng: np.random.Generator,
 ) -> tuple[tuple[float, float, float], float]:
-    """Draw a position and a heading."""
+    """Draw a position and a heading. Parked people face what they are parked at: they work there."""
     near, far = np.log(table.distance[0]), np.log(table.distance[1])
     position = _bearing(plan, float(np.exp(rng.uniform(near, far))), rng)
     if not parked:
@@ -146,8 +146,11 @@ def _spots(
     edges = [edge for edge in plan.edges if not edge.under]
     edge = edges[int(rng.integers(len(edges)))]
     # Headings by rule: square to the face, or along it; a little careless.
-    along = 0.0 if edge.axis == 0 else np.pi / 2
-    yaw = along + int(rng.integers(4)) * np.pi / 2 + rng.normal(0, 0.12)
+    if table.builder == "pedestrian":
+        yaw = _towards(edge) + rng.normal(0, 0.3)
+    else:
+        along = 0.0 if edge.axis == 0 else np.pi / 2
+        yaw = along + int(rng.integers(4)) * np.pi / 2 + rng.normal(0, 0.12)
     corners = corners_of(footprint, (0, 0, 0), yaw)
     across = 1 - edge.axis
     reach = corners[:, across].min() if edge.inward > 0 else corners[:, across].max()
@@ -168,8 +171,14 @@ def _under_a_rack(
     where = [0.0, 0.0, 0.0]
     where[bay.axis] = rng.uniform(*bay.span)
     where[1 - bay.axis] = bay.at + bay.inward * out
-    square = -bay.inward * np.pi / 2 if bay.axis == 0 else (np.pi if bay.inward > 0 else 0.0)
-    return (where[0], where[1], 0.0), float(square + rng.normal(0, 0.04))
+    return (where[0], where[1], 0.0), float(_towards(bay) + rng.normal(0, 0.04))
+
+
+def _towards(edge: Edge) -> float:
+    """The heading, radians, of what stands square before a face and looks at it."""
+    if edge.axis == 0:
+        return -edge.inward * np.pi / 2
+    return np.pi if edge.inward > 0 else 0.0
 
 
 def place(
@@ -182,7 +191,8 @@ def place(
     if table.builder == "pallet_truck":
         group = equip(group[0], config, rng, assets)
     shapes = [kind(s.builder).footprint(s.params, assets) for s in group]
-    parked = chance(table.parked, rng) and len(group) < 3 and group[-1].builder != "pedestrian"
+    operated = len(group) > 1 and group[-1].builder == "pedestrian"
+    parked = chance(table.parked, rng) and len(group) < 3 and not operated
     if parked and len(group) == 1:
         group = _row(group[0], shapes[0], integer(table.row, rng), config.ranges[key], rng, assets)
         shapes = [module.footprint(s.params, assets) for s in group]

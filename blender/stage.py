@@ -22,7 +22,7 @@ PANORAMAS = Path(bpy.utils.system_resource("DATAFILES", path="studiolights/world
 """Eight small panoramas of Greg Zaal's, CC0, that come with Blender."""
 
 REACH = 2.0
-"""After its first diffuse bounce a ray that meets nothing for so many metres sees the ambient light."""
+"""After the last bounce a ray that meets nothing for so many metres sees the ambient light."""
 
 
 @dataclass(frozen=True)
@@ -238,5 +238,6 @@ def _cycles(scene: Any, config: Config) -> None:
     cycles.use_auto_tile = False
     cycles.use_light_tree = False  # a few equal lamps: picking one evenly is a third faster
     # The hall is closed, so light from outside would never come in. Instead it stands for what has been
-    # reflected many times: shorter rays after the first bounce, which also saves time.
-    cycles.use_fast_gi, cycles.fast_gi_method, cycles.ao_bounces_render = True, "REPLACE", 1
+    # reflected many times: the last bounce's rays are short, which also saves time.
+    cycles.use_fast_gi, cycles.fast_gi_method = True, "REPLACE"
+    cycles.ao_bounces_render = max(1, render.bounces)

@@ -124,6 +124,21 @@ def test_nothing_stands_in_anything_else(assets: Assets) -> None:
     assert counts > 60
 
 
+@pytest.mark.parametrize("inward", [-1, 1])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_people_who_are_parked_look_at_what_they_stand_at(axis: int, inward: int, assets: Assets) -> None:
+    config, rng = load_config(ROOT / "assets/profiles/default.toml", "train"), np.random.default_rng(0)
+    camera = frame_scene(config, assets, 0).camera
+    edge = placement.Edge(axis, 4.0, inward, (-50.0, 50.0))
+    plan = placement.Plan([], [], [edge], (0.0, 50.0, -50.0, 50.0), camera)
+    table = config.scene.objects["pedestrian"]
+    for _ in range(20):
+        position, yaw = placement._spots(plan, table, (-0.3, 0.4, -0.3, 0.3), True, rng)
+        apart = edge.at - position[1 - axis]
+        ahead = (np.cos(yaw), np.sin(yaw))[1 - axis] * np.sign(apart)
+        assert 0.3 < abs(apart) < 1.5 and np.sign(apart) == -inward and ahead > 0.5
+
+
 def test_forks_reach_below_racks(assets: Assets) -> None:
     """Some parked trucks stand with the forks in an open bay, the tiller in the aisle."""
     config = load_config(ROOT / "assets/profiles/default.toml", "train")

@@ -1,0 +1,105 @@
+"""No setting of a profile is dead: each, changed, changes what is rendered."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blender.config import Config, load_config
+from blender.contract import UserError, frame_paths
+from blender.frame import frame_scene
+from blender.objects import load_assets
+from pipeline.bench.study import as_toml, laid_over
+from tests.conftest import ROOT, TINY, render
+
+FRAMES = 25
+"""Frames of which one must differ; some things are rare."""
+Setting = tuple[str, ...]
+"""The names that lead to a value of a profile."""
+
+
+@pytest.mark.parametrize(
+    ("setting", "before", "after"),
+    [
+        ("width", 96, 104),
+        ("height", 72, 80),
+        ("samples", 1, 2),
+        ("noise_threshold", 0.0, 0.5),
+        ("denoise", True, False),
+        ("denoise_quality", "fast", "high"),
+        ("bounces", 0, 1),
+        ("bounces", 1, 2),
+        ("bounces", 2, 3),
+    ],
+)
+def test_every_setting_of_render_changes_the_picture(
+    setting: str, before: Any, after: Any, tiny_people: Path, tmp_path: Path
+) -> None:
+    pictures = []
+    for value in (before, after):
+        samples = {"samples": 64} if setting == "noise_threshold" else {}
+        text = as_toml(laid_over(tomllib.loads(TINY), {"render": samples | {setting: value}}))
+        (tmp_path / "profile.toml").write_text(text)
+        out = tmp_path / str(value)
+        done = render(tmp_path / "profile.toml", tiny_people, out, "--frames", "0:1", "--workers", 1)
+        assert done.returncode == 0, done.stderr
+        pictures.append(frame_paths(out, 0)[0].read_bytes())
+    assert pictures[0] != pictures[1]
+
+
+def leaves(table: dict[str, Any], path: Setting = ()) -> Iterator[tuple[Setting, Any]]:
+    """Each value of a nested table, with the names that lead to it; a table of weights is several."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, name))
+        elif not isinstance(value, str):
+            yield (*path, name), value
+
+
+def others(value: Any) -> Iterator[Any]:
+    """Values to put in the place of one; not all need be allowed there."""
+    if isinstance(value, list):
+        low, high = value
+        yield from ([low + 1, high + 1], [low * 0.8, high * 0.8], [low, low], [high, high])
+    elif isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int | float):
+        yield from (50 * (value + 1), 1.0 - value, value / 2, 0)
+
+
+def profile_with(setting: Setting, value: Any, folder: Path) -> Config:
+    """The default profile with another value.
+
+    Raises:
+        UserError: it is not allowed there.
+    """
+    changes: Any = value
+    for name in reversed(setting):
+        changes = {name: changes}
+    default = tomllib.loads((ROOT / "assets/profiles/default.toml").read_text())
+    (folder / "p.toml").write_text(as_toml(laid_over(default, changes)))
+    return load_config(folder / "p.toml", "train")
+
+
+@pytest.mark.slow
+def test_every_setting_of_a_scene_changes_some_frame(tiny_people: Path, tmp_path: Path) -> None:
+    assets = load_assets(tiny_people)
+    default = tomllib.loads((ROOT / "assets/profiles/default.toml").read_text())
+    usual = load_config(ROOT / "assets/profiles/default.toml", "train")
+    scenes = [repr(frame_scene(usual, assets, frame)) for frame in range(FRAMES)]
+    dead = []
+    for setting, value in leaves({"scene": default["scene"]}):
+        for other in others(value):
+            try:
+                config = profile_with(setting, other, tmp_path)
+            except UserError:
+                continue
+            if any(repr(frame_scene(config, assets, frame)) != scenes[frame] for frame in range(FRAMES)):
+                break
+        else:
+            dead.append(".".join(setting))
+    assert dead == []
