@@ -41,6 +41,8 @@ $(READY): pyproject.toml constraints.txt
 	"$$python" -m venv --clear $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@$(TOOL) doctor
+	@echo "setup: anny's model, which takes a minute once on a machine"
+	@$(PY) -c 'from pipeline.bodies import load_anny; load_anny()'
 	@touch $@
 
 check: $(READY)

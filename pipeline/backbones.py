@@ -40,7 +40,10 @@ def group_norm(channels: int) -> nn.Module:
 
 
 class TimmFPN(nn.Module):
-    """A feature pyramid over a network of timm's, strides 4 to 64, ``out_channels`` channels each."""
+    """A feature pyramid over a network of timm's, strides 4 to 64, ``out_channels`` channels each.
+
+    Its finest level, which only regions are pooled from, has no 3 x 3 convolution: their heads have.
+    """
 
     def __init__(
         self, body: Any, out_channels: int, std: Sequence[float] | None = None, folded: bool = False
@@ -59,6 +62,9 @@ class TimmFPN(nn.Module):
         self.fpn = FeaturePyramidNetwork(
             body.feature_info.channels(), out_channels, LastLevelMaxPool(), norm_layer=group_norm
         )
+        # The finest level's convolution is a sixth of a training step. A container, because torchvision's
+        # loader takes "layer_blocks.0.weight" for a name of its older versions.
+        self.fpn.layer_blocks[0] = nn.Sequential(group_norm(out_channels))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Map (B, 3, H, W) to the levels "0" to "3" and "pool"."""

@@ -47,7 +47,7 @@ class WholeMaskHead(nn.Module):
         """Take and give regions of ``width`` channels, 14 x 14 cells."""
         super().__init__()
         self.cells, self.planes, seen = CELLS, 16, 32
-        self.first = MaskRCNNHeads(width, (width,) * 2, 1, norm_layer=group_norm)
+        self.first = MaskRCNNHeads(width, (width,) * 3, 1, norm_layer=group_norm)
         self.second = MaskRCNNHeads(width, (width,) * 2, 1, norm_layer=group_norm)
         self.squeeze = nn.Conv2d(width, seen, 1)
         self.norm = group_norm(seen)
