@@ -184,3 +184,20 @@ def test_two_thousand_frames_leave_the_submitting_process_as_it_was(two: Any) ->
     early, late = map(float, done.stdout.split())
     print(f"{early:.1f} MB after 200 frames, {late:.1f} MB after 2,000")
     assert late - early <= 10
+
+
+def test_what_a_closing_client_leaves_behind_is_silent() -> None:
+    """On a busy machine its last requests time out, which asyncio tells whoever listens."""
+    leave = (
+        "import asyncio; f = asyncio.new_event_loop().create_future(); f.set_exception(TimeoutError()); del f"
+    )
+    connect = (
+        "from blender.contract import scheduler; scheduler.PATIENCE = 1\n"
+        "try:\n    scheduler.connect('tcp://127.0.0.1:9', str)\n"
+        "except Exception:\n    pass\n"
+    )
+    for before, spoken in (("", True), (connect, False)):
+        done = subprocess.run(
+            [sys.executable, "-c", before + leave], capture_output=True, text=True, check=True, cwd=ROOT
+        )
+        assert ("never retrieved" in done.stderr) == spoken, done.stderr

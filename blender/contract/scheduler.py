@@ -30,7 +30,9 @@ def connect(address: str, versions: Callable[[], str]) -> Any:
         raise UserError(
             "--scheduler: the package 'distributed' is missing; pip install 'transpalette[cluster]'"
         ) from None
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a lost scheduler is one line of ours
+    # A lost scheduler is one line of ours, and what a client leaves behind as it closes is none.
+    for talker in ("distributed.client", "asyncio"):
+        logging.getLogger(talker).setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
