@@ -62,7 +62,7 @@ class TimmFPN(nn.Module):
         self.fpn = FeaturePyramidNetwork(
             body.feature_info.channels(), out_channels, LastLevelMaxPool(), norm_layer=group_norm
         )
-        # The finest level's convolution is a sixth of a training step. A container, because torchvision's
+        # The finest level's convolution was 14 % of a training step. A container, because torchvision's
         # loader takes "layer_blocks.0.weight" for a name of its older versions.
         self.fpn.layer_blocks[0] = nn.Sequential(group_norm(out_channels))
 
