@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -110,15 +111,18 @@ def covers(lens: str, fov: float, width: int, height: int) -> bool:
     return bool(corner < LENSES[lens].radius(np.asarray(np.pi / 2)))
 
 
+@lru_cache(maxsize=1)  # asked for again and again in one frame
 def camera_axes(camera: CameraSpec) -> Floats:
-    """The camera's right, up and backward directions in the world, as the columns of (3, 3)."""
+    """The camera's right, up and backward directions in the world, as the columns of (3, 3); read-only."""
     cy, sy = np.cos(camera.yaw), np.sin(camera.yaw)
     cp, sp = np.cos(camera.pitch), np.sin(camera.pitch)
     forward = np.array([cy * cp, sy * cp, sp])
     right = np.array([sy, -cy, 0.0])
     up = np.cross(right, forward)
     c, s = np.cos(camera.roll), np.sin(camera.roll)
-    return np.stack([c * right + s * up, c * up - s * right, -forward], 1)
+    axes = np.stack([c * right + s * up, c * up - s * right, -forward], 1)
+    axes.flags.writeable = False
+    return axes
 
 
 def project(points: Floats, camera: CameraSpec, width: int, height: int) -> tuple[Floats, Floats]:

@@ -44,14 +44,22 @@ class Part:
 
     def moved(self, offset: ArrayLike = (0, 0, 0), yaw: float = 0.0) -> Part:
         """Turn about z by ``yaw`` radians, then shift by ``offset`` metres."""
-        c, s = np.cos(yaw), np.sin(yaw)
-        rotation = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-        return replace(self, vertices=self.vertices @ rotation.T + np.asarray(offset, float))
+        vertices = self.vertices
+        if yaw:
+            c, s = np.cos(yaw), np.sin(yaw)
+            vertices = vertices @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T
+        return replace(self, vertices=vertices + np.asarray(offset, float))
 
 
 def move(parts: Iterable[Part], offset: ArrayLike = (0, 0, 0), yaw: float = 0.0) -> list[Part]:
     """``Part.moved`` for many."""
     return [part.moved(offset, yaw) for part in parts]
+
+
+def cross(a: Floats, b: Floats) -> Floats:
+    """Cross products of (..., 3); numpy's own takes five times as long for so few."""
+    (ax, ay, az), (bx, by, bz) = a.T, b.T
+    return np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx]).T
 
 
 _CUBE = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
@@ -157,13 +165,14 @@ def tube(
         tangents = np.gradient(points, axis=0) if count > 2 else np.repeat(points[1:] - points[:1], 2, 0)
     tangents = tangents / np.linalg.norm(tangents, axis=1, keepdims=True)
     # Parallel transport: carry one normal along the path so that the tube doesn't twist.
-    normal = np.cross(tangents[0], [0, 0, 1] if abs(tangents[0, 2]) < 0.9 else [1, 0, 0])
+    aside = np.array([0.0, 0.0, 1.0] if abs(tangents[0, 2]) < 0.9 else [1.0, 0.0, 0.0])
+    normal = cross(tangents[0], aside)
     normals = np.zeros_like(points)
     for step, tangent in enumerate(tangents):
         normal = normal - tangent * (normal @ tangent)
-        normal = normal / np.linalg.norm(normal)
+        normal = normal / np.sqrt(normal @ normal)
         normals[step] = normal
-    binormals = np.cross(tangents, normals)
+    binormals = cross(tangents, normals)
     angle = np.linspace(0, 2 * np.pi, segments, endpoint=False)
     ring = np.cos(angle)[None, :, None] * normals[:, None] + np.sin(angle)[None, :, None] * binormals[:, None]
     radii = np.broadcast_to(np.asarray(radius, float), (count,))

@@ -69,15 +69,24 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     Separating axis theorem over the edges' normals; the distance is exact for parallel edges and
     a lower bound elsewhere.
     """
-    best = np.inf
-    for shape in (a, b):
-        edges = np.roll(shape, -1, 0) - shape
-        normals = np.stack([-edges[:, 1], edges[:, 0]], 1)
-        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-        pa, pb = a @ normals.T, b @ normals.T
-        depth = np.minimum(pa.max(0) - pb.min(0), pb.max(0) - pa.min(0))
-        best = min(best, float(depth.min()))
-    return best
+    return min(_across(a, a, b), _across(b, a, b))
+
+
+def _parted(a: np.ndarray, b: np.ndarray, gap: float) -> bool:
+    """Is ``overlap`` below ``-gap``? Mostly the first shape's edges tell."""
+    return _across(a, a, b) < -gap or _across(b, a, b) < -gap
+
+
+def _across(shape: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
+    """How far a and b overlap at least, seen along the edges of ``shape``, (4, 2) each."""
+    edges = shape[_NEXT] - shape
+    normals = edges[:, ::-1] * _TURNED
+    normals /= np.sqrt((normals * normals).sum(1, keepdims=True))
+    pa, pb = a @ normals.T, b @ normals.T
+    return float(np.minimum(pa.max(0) - pb.min(0), pb.max(0) - pa.min(0)).min())
+
+
+_NEXT, _TURNED = [1, 2, 3, 0], (-1.0, 1.0)
 
 
 def is_free(plan: Plan, corners: np.ndarray, low: bool = False) -> bool:
@@ -99,7 +108,7 @@ def _apart(corners: np.ndarray, others: list[np.ndarray], gap: float) -> bool:
     there = np.array(others)
     # Most things are far away: only where the bounding boxes meet is the exact test worth its price.
     near = (corners.min(0) - gap < there.max(1)) & (corners.max(0) + gap > there.min(1))
-    return all(overlap(corners, other) < -gap for other in there[near.all(1)])
+    return all(_parted(corners, other, gap) for other in there[near.all(1)])
 
 
 def sight(camera: CameraSpec, corners: np.ndarray) -> np.ndarray:

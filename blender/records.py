@@ -36,7 +36,7 @@ def describe(
         number = int(item.object.pass_index)
         visible = int(counts[number]) if number < len(counts) else 0
         # A ray can just meet an edge here and miss it there by rounding; visible is part of amodal.
-        alone = silhouette(item.vertices, item.triangles, camera, width, height) | (ids == number)
+        alone = silhouette(item.vertices, item.triangles, camera, ids == number)
         whole = int(alone.sum())
         pixels, depth = project(item.vertices, camera, width, height)
         outside = (depth <= NEAR) | (pixels < 0).any(1) | (pixels > [width, height]).any(1)

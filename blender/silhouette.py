@@ -19,25 +19,32 @@ MOST = 1 << 20
 """Pairs of a triangle and a pixel looked at together: bounds the memory."""
 
 
-def silhouette(
-    vertices: Floats, triangles: np.ndarray, camera: CameraSpec, width: int, height: int
-) -> np.ndarray:
-    """Pixels whose middle sees a mesh that nothing hides.
+def silhouette(vertices: Floats, triangles: np.ndarray, camera: CameraSpec, seen: np.ndarray) -> np.ndarray:
+    """Pixels whose middle sees a mesh that nothing hides, and those already ``seen`` of it.
 
     Args:
         vertices: (V, 3) metres in the world.
         triangles: (T, 3) indices into them.
+        seen: (H, W) bool. They are looked at no more, and of what stands in the open that's nearly all.
 
     Returns:
-        (height, width) bool.
+        (H, W) bool.
     """
-    shown = np.zeros((height, width), bool)
+    shown, (height, width) = seen.copy(), seen.shape
     corners = _flat(_clipped(_local(vertices, camera)[triangles]))
     if not len(corners):
         return shown
     left, top, right, bottom = _windows(corners, camera, width, height)
     wide, high = np.maximum(right - left, 0), np.maximum(bottom - top, 0)
-    work = wide * high
+    open_above_left = np.zeros((height + 1, width + 1), np.int32)  # how many pixels are not yet shown
+    (~shown).cumsum(0, np.int32).cumsum(1, out=open_above_left[1:, 1:])
+    unseen = (
+        open_above_left[bottom, right]
+        - open_above_left[bottom, left]
+        - open_above_left[top, right]
+        + open_above_left[top, left]
+    )
+    work = wide * high * (unseen > 0)
     some = np.flatnonzero(work)
     ends = np.cumsum(work[some])
     columns, rows = centres(camera, width, height)
@@ -50,6 +57,8 @@ def silhouette(
         place = np.arange(len(which)) - np.repeat(ends[start:stop] - work[part] - done, work[part])
         down, across = np.divmod(place, wide[which])
         x, y = left[which] + across, top[which] + down
+        new = ~shown[y, x]
+        which, x, y = which[new], x[new], y[new]
         inside = _inside(corners[which], columns[y, x], rows[y, x])
         shown[y[inside], x[inside]] = True
         start = stop

@@ -95,7 +95,9 @@ def _start(checkpoint: Checkpoint) -> Baseline:
     kind = checkpoint.start["kind"]
     if kind == "checkpoint":
         raise UserError("the start was a checkpoint, which is not at hand; leave --baseline out")
-    config = from_table(ModelConfig, checkpoint.config | {"name": checkpoint.model, "weights": kind}, "start")
+    table = checkpoint.config | {"name": checkpoint.model, "weights": kind}
+    table["mirror"] = False  # untrained predictors see no more in it, and it takes as long again
+    config = from_table(ModelConfig, table, "start")
     with torch.random.fork_rng(devices=[]):
         start = resolve(config)
         model = untrained(start, checkpoint.classes, config, checkpoint.seed)

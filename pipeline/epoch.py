@@ -14,7 +14,7 @@ from pipeline.augment import augmentation
 from pipeline.checkpoint import Checkpoint
 from pipeline.config import Profile, UserError
 from pipeline.dataset import CocoDataset, collate_fn
-from pipeline.distributed import add_up, share, size
+from pipeline.distributed import Summed, add_up, share, size
 from pipeline.freezing import trainable
 from pipeline.progress import Tick
 from pipeline.recipe import autocast, schedule, seed_of
@@ -52,7 +52,8 @@ def train_one_epoch(
     steps = math.ceil(len(train_set) / (config.batch_size * config.accumulate)) * config.passes
     rounds = range(so_far.epoch * config.passes, (so_far.epoch + 1) * config.passes)
     sums = torch.zeros(len(LOSSES), device=device)
-    gradients = one_gradient(learning)
+    summed = one_gradient(learning)
+    gradients = summed.vector
     model.train()
     for step, (turn, view, batch, chunks) in enumerate(
         batches(train_set, profile, rounds, resume["views"], device, kept), start=so_far.epoch * steps
@@ -77,7 +78,7 @@ def train_one_epoch(
                 raise UserError(not_finite("loss", so_far.epoch, [train_set.name(i) for i in indices]))
             scaler.scale(found.sum()).backward()
             total += found.detach()
-        add_up(gradients)
+        summed.add_up()
         add_up(total)
         scaler.unscale_(optimizer)
         norm = gradients.norm()
@@ -94,15 +95,15 @@ def train_one_epoch(
     return {name: round(value, 6) for name, value in {"loss": sums.sum().item(), **named}.items()}
 
 
-def one_gradient(parameters: list[torch.nn.Parameter]) -> Tensor:
+def one_gradient(parameters: list[torch.nn.Parameter]) -> Summed:
     """Lay all gradients out in one vector (N,), zero, to be added up and clipped at once.
 
     Each parameter's ``grad`` is a view of it, in the parameter's own memory order.
     """
-    vector = torch.zeros(sum(p.numel() for p in parameters), device=parameters[0].device)
-    for p, part in zip(parameters, vector.split([p.numel() for p in parameters]), strict=True):
+    summed = Summed(sum(p.numel() for p in parameters), parameters[0].device)
+    for p, part in zip(parameters, summed.vector.split([p.numel() for p in parameters]), strict=True):
         p.grad = part.as_strided(p.shape, p.stride())
-    return vector
+    return summed
 
 
 def not_finite(what: str, epoch: int, names: list[str]) -> str:

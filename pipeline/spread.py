@@ -1,11 +1,13 @@
-"""Many small tasks: one after the other in this process, or on the workers of a Dask scheduler."""
+"""Many small tasks: in this process, in several of this machine, or on the workers of a Dask scheduler."""
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -21,19 +23,42 @@ RESULTS_DEPEND_ON = ("transpalette", "torch", "torchvision", "anny", "numpy", "p
 _lock = threading.Lock()
 
 
-def spread(work: Callable[[T], R], items: Sequence[T], scheduler: str | None, batch: int = 1) -> Iterator[R]:
+def spread(
+    work: Callable[[T], R], items: Sequence[T], scheduler: str | None, batch: int = 1, processes: int = 1
+) -> Iterator[R]:
     """``work(item)`` for each item, in their order.
 
     Args:
-        work: a function of a module, or a ``functools.partial`` of one. With a scheduler it is pickled, as
-            are the items: paths must be absolute and mean the same on every machine.
-        scheduler: the address of a Dask scheduler; None: all is done here.
+        work: a function of a module, or a ``functools.partial`` of one. With a scheduler or processes it is
+            pickled, as are the items: paths must be absolute and mean the same on every machine.
+        scheduler: the address of a Dask scheduler; None: all is done on this machine.
         batch: items a task, for items that cost little more than to send one.
+        processes: of this machine, without a scheduler; 1: this one.
 
     Raises:
-        UserError: of ``work``; or nothing answers at the address, it is lost, or its workers die of an item.
+        UserError: of ``work``; or nothing answers at the address, it is lost, or workers die of an item.
     """
-    return _spread(work, items, scheduler, batch) if scheduler else map(work, items)
+    if scheduler:
+        return _spread(work, items, scheduler, batch)
+    return _share_out(work, items, processes) if processes > 1 else map(work, items)
+
+
+def _share_out(work: Callable[[T], R], items: Sequence[T], processes: int) -> Iterator[R]:
+    context = multiprocessing.get_context("spawn")  # torch's threads don't survive a fork
+    pool = ProcessPoolExecutor(processes, context, _begin)
+    try:
+        yield from pool.map(work, items)
+    except BrokenProcessPool:
+        raise UserError("a process that did a part of the work died; is there enough memory?") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """In each process of ``_share_out``, once."""
+    from pipeline.distributed import end_with_parent
+
+    end_with_parent()
 
 
 def _spread(work: Callable[[T], R], items: Sequence[T], address: str, batch: int) -> Iterator[R]:

@@ -37,13 +37,19 @@ def train(profile: Profile, train_dir: Path, val_dir: Path, out: Path) -> None:
         click.echo("train: up to date")
         return
     from pipeline.distributed import processes_for, run
-    from pipeline.fit import fit
 
     remove_fragments(out)
     recipe, key = profile.train, sha256_bytes(canonical_json(inputs))
     processes = processes_for(recipe.processes, recipe.batch_size * recipe.accumulate)
-    if run(processes, fit, profile, train_dir, val_dir, out, key):
+    if run(processes, _fit, profile, train_dir, val_dir, out, key):
         write_stamp(stamp, inputs, outputs)
+
+
+def _fit(*arguments: Any) -> None:
+    """``pipeline.fit.fit``, whose imports take seconds: so all processes do them at the same time."""
+    from pipeline.fit import fit
+
+    fit(*arguments)
 
 
 def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[str, Any]:

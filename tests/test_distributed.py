@@ -46,14 +46,24 @@ def alone(splits: Splits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("launcher", ["own", pytest.param("torchrun", marks=pytest.mark.slow)])
+SOCKETS = "import os; del os.memfd_create; from pipeline.cli import main; main()"
+"""Without memory that processes share, gradients are summed as between machines."""
+LAUNCHERS = {
+    "own": [],
+    "own, sockets": ["-c", SOCKETS],
+    "torchrun": ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"],
+}
+
+
+@pytest.mark.parametrize(
+    "launcher", [pytest.param(name, marks=[pytest.mark.slow] if name != "own" else []) for name in LAUNCHERS]
+)
 def test_two_processes_take_the_steps_of_one(
     launcher: str, alone: Path, splits: Splits, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     arguments = command(splits, out, 2)
-    done = run(*(start if launcher == "torchrun" else []), *arguments)
+    done = run(*LAUNCHERS[launcher], *(arguments[2:] if "-c" in LAUNCHERS[launcher] else arguments))
     assert done.returncode == 0, done.stderr
     one, two = load_checkpoint(alone / "last.pt"), load_checkpoint(out / "last.pt")
     assert all(torch.equal(one.state[k], two.state[k]) for k in one.state)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+import torch.nn.functional as F  # noqa: N812 (the field's own name)
 from shapes import CLASSES, write_split
 from timm.layers import Conv2dSame
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn_resnet50_fpn
@@ -276,6 +277,26 @@ def test_nothing_in_an_ignore_region_counts_as_background() -> None:
     target |= {"labels": torch.tensor([1]), "masks": torch.ones(1, 96, 96, dtype=torch.uint8)}
     proposals, *_ = model.roi_heads.select_training_samples([boxes], [target])
     assert [0.0, 0, 10, 10] not in proposals[0].tolist()
+
+
+@pytest.mark.parametrize("images", [1, 2])
+@pytest.mark.parametrize(("side", "stride"), [(3, 1), (5, 1), (3, 2), (5, 2)])
+def test_gradients_of_a_depthwise_convolution(side: int, stride: int, images: int) -> None:
+    """Ours, which it gets as a part of a body, against torch's of the same kernel."""
+    ours = torch.nn.Conv2d(6, 6, side, stride, side // 2, groups=6)
+    ours.bias.requires_grad_(False)
+    kernel = ours.weight.detach().clone().requires_grad_()
+    lite_convolutions(torch.nn.Sequential(ours))
+    maps = [torch.rand(images, 6, 10, 14).requires_grad_() for _ in range(2)]
+    maps[1].data.copy_(maps[0].data)
+    padded = F.pad(kernel, (1, 0, 1, 0)) if stride == 2 else kernel
+    found, wanted = ours(maps[0]), F.conv2d(maps[1], padded, ours.bias, stride, side // 2, groups=6)
+    assert torch.equal(found, wanted)
+    weight = torch.rand_like(found)
+    (found * weight).sum().backward()
+    (wanted * weight).sum().backward()
+    for a, b in ((ours.weight.grad, kernel.grad), (maps[0].grad, maps[1].grad)):
+        assert a is not None and b is not None and torch.allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
 def test_padding_the_kernel_is_padding_the_map() -> None:

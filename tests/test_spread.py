@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from synthetic import write_split, write_tiny_model
 
 from blender.contract import UserError
+from pipeline import people
 from pipeline.cli import main
 from pipeline.coco import convert_split
 from pipeline.config import CocoConfig
@@ -45,6 +46,26 @@ def test_results_come_in_order_from_other_processes(address: str, batch: int) ->
     assert [value for value, _ in here] == [value for value, _ in there] == list(range(5, 35))
     assert {process for _, process in here} == {os.getpid()}
     assert os.getpid() not in {process for _, process in there}
+
+
+def test_results_come_in_order_from_processes_of_this_machine() -> None:
+    found = list(spread(functools.partial(shifted, 5), range(30), None, processes=2))
+    assert [value for value, _ in found] == list(range(5, 35))
+    assert os.getpid() not in {process for _, process in found}
+    with pytest.raises(UserError, match="99: no such number"):
+        list(spread(functools.partial(shifted, 0), range(200), None, processes=2))
+    with pytest.raises(UserError, match="a process that did a part of the work died"):
+        list(spread(os._exit, [3], None, processes=2))
+
+
+@pytest.mark.slow
+def test_people_of_two_processes_are_those_of_one(
+    tiny_profile: Path, tiny_people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "BODIES_A_PROCESS", 1)
+    monkeypatch.setattr(people, "core_count", lambda: 2)
+    people.bake_people(tiny_profile, tmp_path / "people")
+    assert tree_hash(tmp_path / "people") == tree_hash(tiny_people)
 
 
 def test_a_mistake_met_at_a_worker_is_the_users(address: str) -> None:

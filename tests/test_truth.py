@@ -72,9 +72,10 @@ def decoded(runs: RunLengths | None) -> np.ndarray:
 
 
 def amodal_of(placed: list[Placed], camera: CameraSpec, ids: np.ndarray) -> dict[int, np.ndarray]:
-    height, width = ids.shape
+    """Without a look at what is seen, which can only save work."""
+    nothing = np.zeros(ids.shape, bool)
     return {
-        item.object.pass_index: silhouette(item.vertices, item.triangles, camera, width, height)
+        item.object.pass_index: silhouette(item.vertices, item.triangles, camera, nothing)
         for item in placed
         if item.spec.category
     }
