@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import tempfile
 import traceback
 import uuid
@@ -50,52 +51,26 @@ def add_up(tensor: Tensor) -> None:
         dist.all_reduce(tensor)
 
 
-class Summed:
-    """A vector of each process that is often summed over all.
-
-    Processes of one machine see each other's vectors, and each sums a part: gloo would send all of it through
-    sockets, which takes three times as long.
-    """
-
-    def __init__(self, count: int, device: torch.device) -> None:
-        """Lay out ``count`` zeros here and, at the same time, in every other process."""
-        self._rows = _common_rows(count) if device.type == "cpu" and size() > 1 else None
-        self.vector = torch.zeros(count, device=device) if self._rows is None else self._rows[rank()]
-
-    def add_up(self) -> None:
-        """Replace ``vector`` (N,) everywhere by its sum."""
-        if self._rows is None:
-            add_up(self.vector)
-            return
-        part = self._rows.tensor_split(size(), dim=1)[rank()]
-        dist.barrier()  # all vectors are whole
-        for other in part[1:]:
-            part[0] += other
-        part[1:] = part[0]
-        dist.barrier()  # all parts are summed
-
-
-def _common_rows(count: int) -> Tensor | None:
-    """Zeros (processes, ``count``) float32 that all processes see; None where they can't."""
-    name, path = f"transpalette-{uuid.uuid4()}", ""
+def common_rows(rows: int, count: int) -> Tensor | None:
+    """Zeros (``rows``, ``count``) float32 that all processes see; None where they can't."""
+    name, path, elements = f"transpalette-{uuid.uuid4()}", "", rows * count
+    found = None
     with contextlib.ExitStack() as closing:
         if rank() == 0 and hasattr(os, "memfd_create"):  # Linux
-            # Memory without a file: that of /dev/shm is limited to 64 MB in many containers.
-            handle = os.memfd_create(name)
-            closing.callback(os.close, handle)
-            os.ftruncate(handle, size() * count * torch.float32.itemsize)
-            path = f"/proc/{os.getpid()}/fd/{handle}"
+            with contextlib.suppress(OSError):  # forbidden, or limited
+                # Memory without a file: that of /dev/shm is limited to 64 MB in many containers.
+                handle = os.memfd_create(name)
+                closing.callback(os.close, handle)
+                os.ftruncate(handle, elements * torch.float32.itemsize)
+                path = f"/proc/{os.getpid()}/fd/{handle}"
         name, path = from_leader((name, path))
-        # On another machine, or in another container, the path is somebody else's or nobody's.
-        seen = torch.zeros((), dtype=torch.int32)
-        with contextlib.suppress(OSError):
-            seen += name in str(Path(path).readlink())
-        dist.all_reduce(seen, dist.ReduceOp.MIN)
-        if not seen:
-            return None
-        rows = torch.from_file(path, shared=True, size=size() * count, dtype=torch.float32)
-        dist.barrier()  # all have opened it
-    return rows.view(size(), count)
+        with contextlib.suppress(OSError, RuntimeError):
+            # On another machine, or in another container, the path is somebody else's or nobody's.
+            if name in str(Path(path).readlink()):
+                found = torch.from_file(path, shared=True, size=elements, dtype=torch.float32)
+        seen = torch.tensor(found is not None).int()
+        dist.all_reduce(seen, dist.ReduceOp.MIN)  # all have opened it, or nobody uses it
+    return found.view(rows, count) if found is not None and seen else None
 
 
 def gather(items: list[T]) -> list[T]:
@@ -145,10 +120,21 @@ def run(processes: int, work: Callable[..., None], *arguments: Any) -> bool:
             try:
                 _member(0, processes, folder, work, arguments)
             except RuntimeError as lost:  # gloo's, when a helper is gone
-                if errors.poll(5):
-                    raise errors.recv() from lost
-                raise
+                raise _ended(errors) or lost from lost
     return True
+
+
+def _ended(errors: Any) -> Exception | None:
+    """What ended a helper, if that's known."""
+    if not errors.poll(5):
+        return None
+    try:
+        found: Exception = errors.recv()
+    except EOFError:
+        return UserError(
+            "a process of the training was killed; is there enough memory? Repeated, the command goes on"
+        )
+    return found
 
 
 @contextlib.contextmanager
@@ -166,6 +152,7 @@ def _helpers(
     ]
     for helper in helpers:
         helper.start()
+    end.close()
     try:
         yield errors
     finally:
@@ -174,17 +161,18 @@ def _helpers(
             helper.kill()
 
 
-def end_with_parent() -> None:
-    """Have this process killed when the one that started it ends; on Linux only."""
+def end_with_parent(parent: int) -> None:
+    """Have this process killed when the one that started it, ``parent``, ends; later on Linux only."""
     _prctl_pr_set_pdeathsig(SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _help(
     number: int, processes: int, folder: str, end: Any, leader: int, work: Callable[..., None], arguments: Any
 ) -> None:
-    end_with_parent()  # where this does nothing, the lost connection ends it
-    if os.getppid() != leader:
-        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the leader ends it
+    end_with_parent(leader)  # where this does nothing, the lost connection ends it
     try:
         _member(number, processes, folder, work, arguments)
     except UserError as error:

@@ -8,17 +8,16 @@ from collections.abc import Collection, Iterable, Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.models.detection import MaskRCNN
 
 from pipeline.augment import augmentation
 from pipeline.checkpoint import Checkpoint
 from pipeline.config import Profile, UserError
 from pipeline.dataset import CocoDataset, collate_fn
-from pipeline.distributed import Summed, add_up, share, size
-from pipeline.freezing import trainable
+from pipeline.distributed import add_up, share, size
 from pipeline.progress import Tick
 from pipeline.recipe import autocast, schedule, seed_of
 from pipeline.state import Learner
+from pipeline.step import Step
 from pipeline.targets import Target
 from pipeline.views import View, losses, see
 
@@ -48,12 +47,10 @@ def train_one_epoch(
     """
     model, optimizer, scaler = learner.model, learner.optimizer, learner.scaler
     config, device, resume = profile.train, next(model.parameters()).device, so_far.resume or {}
-    learning = [p for _, p in trainable(model)]
     steps = math.ceil(len(train_set) / (config.batch_size * config.accumulate)) * config.passes
     rounds = range(so_far.epoch * config.passes, (so_far.epoch + 1) * config.passes)
     sums = torch.zeros(len(LOSSES), device=device)
-    summed = one_gradient(learning)
-    gradients = summed.vector
+    second = Step(model, learner.average, optimizer)
     model.train()
     for step, (turn, view, batch, chunks) in enumerate(
         batches(train_set, profile, rounds, resume["views"], device, kept), start=so_far.epoch * steps
@@ -61,7 +58,7 @@ def train_one_epoch(
         for group in optimizer.param_groups:
             group["lr"] = config.lr * group["factor"] * schedule(step, so_far.epochs * steps, config)
         total = torch.zeros(len(LOSSES), device=device)
-        gradients.zero_()
+        second.gradients.zero_()
         for indices, images, targets in chunks:
             # torchvision samples boxes from the global generator.
             seed = seed_of(profile.seed, turn + 1, indices[0])
@@ -78,32 +75,20 @@ def train_one_epoch(
                 raise UserError(not_finite("loss", so_far.epoch, [train_set.name(i) for i in indices]))
             scaler.scale(found.sum()).backward()
             total += found.detach()
-        summed.add_up()
+        second.add_up()
         add_up(total)
         scaler.unscale_(optimizer)
-        norm = gradients.norm()
+        norm = second.norm()
         if not (scaler.is_enabled() or torch.isfinite(norm)):  # the scaler leaves out such a step itself
             raise UserError(not_finite("gradient", so_far.epoch, [train_set.name(i) for i in batch]))
         if config.clip_grad_norm:
-            gradients *= (config.clip_grad_norm / (norm + 1e-6)).clamp(max=1.0)
-        scaler.step(optimizer)
+            second.scale((config.clip_grad_norm / (norm + 1e-6)).clamp(max=1.0))
+        second.move(scaler, decay=min(config.ema, (1 + step) / (10 + step)))
         scaler.update()
-        update_average(learner.average, model, min(config.ema, (1 + step) / (10 + step)))
         sums += total / steps
         tick(len(batch), total.sum().item())
     named = dict(zip(LOSSES, sums.tolist(), strict=True))
     return {name: round(value, 6) for name, value in {"loss": sums.sum().item(), **named}.items()}
-
-
-def one_gradient(parameters: list[torch.nn.Parameter]) -> Summed:
-    """Lay all gradients out in one vector (N,), zero, to be added up and clipped at once.
-
-    Each parameter's ``grad`` is a view of it, in the parameter's own memory order.
-    """
-    summed = Summed(sum(p.numel() for p in parameters), parameters[0].device)
-    for p, part in zip(parameters, summed.vector.split([p.numel() for p in parameters]), strict=True):
-        p.grad = part.as_strided(p.shape, p.stride())
-    return summed
 
 
 def not_finite(what: str, epoch: int, names: list[str]) -> str:
@@ -180,10 +165,3 @@ def _round(
                 for c in chunks
             ],
         )
-
-
-def update_average(average: MaskRCNN, model: MaskRCNN, decay: float) -> None:
-    """Move the running average of the weights that learn towards ``model``."""
-    with torch.no_grad():
-        means, now = ([p.data for _, p in trainable(m)] for m in (average, model))
-        torch._foreach_lerp_(means, now, 1 - decay)

@@ -24,7 +24,7 @@ from pipeline.out_dir import claim_out_dir
 from pipeline.stamp import is_current, write_stamp
 from pipeline.tables import format_evaluation
 
-EVALUATOR_VERSION = 3
+EVALUATOR_VERSION = 4
 """Goes up when the same model and images would be judged differently."""
 
 

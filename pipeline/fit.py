@@ -81,9 +81,10 @@ def run_epochs(
         with epoch_bar(epoch, checkpoint.epochs, images, leads) as tick:
             losses = train_one_epoch(learner, train_set, kept, profile=profile, so_far=so_far, tick=tick)
             results = predict_split(learner.average, val_set, resume["precision"], tick)
+        state = learner.state()
         if leads:  # it judges and writes
             seconds = round(checkpoint.seconds + time.monotonic() - began, 1)
-            checkpoint = conclude(so_far, learner, val_set, results, seconds)
+            checkpoint = conclude(so_far, learner.average, state, val_set, results, seconds)
             resume = dict(checkpoint.resume or {})
             if best := resume["stale"] == 0:
                 save_checkpoint(out / "model.pt", dataclasses.replace(checkpoint, resume=None))
@@ -96,7 +97,12 @@ def run_epochs(
 
 
 def conclude(
-    so_far: Checkpoint, learner: Learner, val_set: CocoDataset, results: list[dict[str, Any]], seconds: float
+    so_far: Checkpoint,
+    average: MaskRCNN,
+    learner_state: dict[str, Any],
+    val_set: CocoDataset,
+    results: list[dict[str, Any]],
+    seconds: float,
 ) -> Checkpoint:
     """Judge an epoch: the checkpoint after it. The best one so far has ``resume["stale"]`` 0."""
     resume = dict(so_far.resume or {})
@@ -111,8 +117,8 @@ def conclude(
         metrics=metrics,
         score_threshold=threshold,
         seconds=seconds,
-        state=learner.average.state_dict(),
-        resume=resume | learner.state(),
+        state={name: value.clone() for name, value in average.state_dict().items()},
+        resume=resume | learner_state,
     )
 
 

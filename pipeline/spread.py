@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +47,7 @@ def spread(
 
 def _share_out(work: Callable[[T], R], items: Sequence[T], processes: int) -> Iterator[R]:
     context = multiprocessing.get_context("spawn")  # torch's threads don't survive a fork
-    pool = ProcessPoolExecutor(processes, context, _begin)
+    pool = ProcessPoolExecutor(processes, context, _begin, (os.getpid(),))
     try:
         yield from pool.map(work, items)
     except BrokenProcessPool:
@@ -54,11 +56,12 @@ def _share_out(work: Callable[[T], R], items: Sequence[T], processes: int) -> It
         pool.shutdown(cancel_futures=True)
 
 
-def _begin() -> None:
+def _begin(parent: int) -> None:
     """In each process of ``_share_out``, once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
     from pipeline.distributed import end_with_parent
 
-    end_with_parent()
+    end_with_parent(parent)
 
 
 def _spread(work: Callable[[T], R], items: Sequence[T], address: str, batch: int) -> Iterator[R]:

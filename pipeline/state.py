@@ -20,6 +20,7 @@ from pipeline.freezing import parameter_groups, set_trainable, trainable
 from pipeline.ignore import respect_ignore_regions
 from pipeline.model import build_model, training_options
 from pipeline.recipe import choose_precision, seed_of
+from pipeline.step import whole_state
 from pipeline.weights import StartWeights, resolve
 
 
@@ -35,11 +36,11 @@ class Learner:
     """Keeps fp16's gradients from vanishing; does nothing at another precision."""
 
     def state(self) -> dict[str, Any]:
-        """What last.pt keeps beside the average."""
+        """What last.pt keeps beside the average. All processes must ask; the leader's is whole."""
         return {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": whole_state(self.optimizer),
             "scaler": self.scaler.state_dict(),
-            "weights": {name: p.detach() for name, p in trainable(self.model)},
+            "weights": {name: p.detach().clone() for name, p in trainable(self.model)},
         }
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -85,6 +86,40 @@ def test_a_mistake_met_by_a_helper_is_named_in_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
     errors = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and any(picture.name in errors[0] for picture in pictures)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_killed_helper_is_one_line(splits: Splits, tmp_path: Path) -> None:
+    arguments = command(splits, tmp_path / "run", 2)
+    leader = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not log.is_file() and time.monotonic() < deadline:  # the second epoch begins
+        time.sleep(0.1)
+    children = Path(f"/proc/{leader.pid}/task/{leader.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)  # the first one tracks resources
+    _, said = leader.communicate(timeout=60)
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert leader.returncode == 2 and "Traceback" not in said
+    assert len(errors) == 1 and "was killed" in errors[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory without a file")
+def test_processes_of_a_machine_share_memory() -> None:
+    code = (
+        "from pipeline import distributed as d\n"
+        "def work():\n"
+        "    rows = d.common_rows(2, 3)\n"
+        "    rows[d.rank()] = d.rank() + 1\n"
+        "    d.dist.barrier()\n"
+        "    assert rows.tolist() == [[1.0] * 3, [2.0] * 3], rows\n"
+    )
+    with_rows = "import sys; sys.path.insert(0, sys.argv[1]); import shared; shared.d.run(2, shared.work)"
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "shared.py").write_text(code)
+        done = run("-c", with_rows, folder)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

@@ -279,15 +279,15 @@ def test_nothing_in_an_ignore_region_counts_as_background() -> None:
     assert [0.0, 0, 10, 10] not in proposals[0].tolist()
 
 
-@pytest.mark.parametrize("images", [1, 2])
+@pytest.mark.parametrize(("images", "height"), [(1, 10), (1, 11), (2, 10)])
 @pytest.mark.parametrize(("side", "stride"), [(3, 1), (5, 1), (3, 2), (5, 2)])
-def test_gradients_of_a_depthwise_convolution(side: int, stride: int, images: int) -> None:
+def test_gradients_of_a_depthwise_convolution(side: int, stride: int, images: int, height: int) -> None:
     """Ours, which it gets as a part of a body, against torch's of the same kernel."""
     ours = torch.nn.Conv2d(6, 6, side, stride, side // 2, groups=6)
     ours.bias.requires_grad_(False)
     kernel = ours.weight.detach().clone().requires_grad_()
     lite_convolutions(torch.nn.Sequential(ours))
-    maps = [torch.rand(images, 6, 10, 14).requires_grad_() for _ in range(2)]
+    maps = [torch.rand(images, 6, height, 14).requires_grad_() for _ in range(2)]
     maps[1].data.copy_(maps[0].data)
     padded = F.pad(kernel, (1, 0, 1, 0)) if stride == 2 else kernel
     found, wanted = ours(maps[0]), F.conv2d(maps[1], padded, ours.bias, stride, side // 2, groups=6)
