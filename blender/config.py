@@ -25,7 +25,7 @@ from blender.lens import covers
 from blender.objects import kind
 from blender.ranges import named, ordered
 
-RENDER_VERSION = 7
+RENDER_VERSION = 8
 """Raise it whenever the same profile and seed give other pixels, or records that say more."""
 
 PASSES = (*ARRAYS, "boxes3d")
@@ -108,6 +108,8 @@ class SceneConfig:
     """Share of pallet trucks with somebody's hands on the tiller."""
     loaded: float = 0.35
     """Share of pallet trucks under a pallet."""
+    driven: float = 0.3
+    """Share of counterbalance forklifts with a driver, if people who sit are baked."""
     under_racks: float = 0.3
     """Share of parked, unloaded pallet trucks with the forks in an open bay of a rack, where there is one."""
     camera: CameraConfig = field(default_factory=CameraConfig)
@@ -119,6 +121,8 @@ class SceneConfig:
     """Ranges of ``blender.objects.rack``."""
     pallet: dict[str, Any] = field(default_factory=dict)
     """Ranges of ``blender.objects.pallet``: what a loaded pallet truck carries."""
+    carried: dict[str, Any] = field(default_factory=dict)
+    """Ranges of ``blender.objects.carried``: the cartons in people's hands."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ class Config:
     render: RenderConfig
     scene: SceneConfig
     ranges: dict[str, Any]
-    """Parsed ranges: "hall", "rack", "pallet" and one per object table."""
+    """Parsed ranges: "hall", "rack", "pallet", "carried" and one per object table."""
     folder: Path = Path()
     """Where the profile lies: its files are named relative to it."""
 
@@ -217,7 +221,7 @@ def _check(config: Config, path: Path) -> None:
 
 def _parse_ranges(scene: SceneConfig, path: Path) -> dict[str, Any]:
     ranges = {}
-    for name in ("hall", "rack", "pallet"):
+    for name in ("hall", "rack", "pallet", "carried"):
         ranges[name] = from_table(kind(name).Ranges, getattr(scene, name), f"{path}: [scene.{name}]")
     for name, table in scene.objects.items():
         where = f"{path}: [scene.objects.{name}]"

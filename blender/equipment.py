@@ -1,4 +1,4 @@
-"""A pallet truck in use: a load on its forks, somebody's hands on its tiller. No bpy."""
+"""Things in use: a load on a truck's forks, hands on its tiller, a driver, what people carry. No bpy."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from blender.config import Config
 from blender.mesh import Floats
-from blender.objects import Assets, pallet, pallet_truck, pedestrian
-from blender.ranges import chance
+from blender.objects import Assets, carried, forklift, pallet, pallet_truck, pedestrian
+from blender.ranges import chance, uniform
 from blender.scene import ObjectSpec
 
 OPERATED = ("hand", "weighing", "scissor", "walkie", "stacker")
@@ -25,11 +25,46 @@ _TWIST, _ASIDE = np.radians(35), 0.06
 so that the handle clears the hips."""
 
 
-def equip(truck: ObjectSpec, config: Config, rng: np.random.Generator, assets: Assets) -> list[ObjectSpec]:
-    """The truck with what a scene's shares give it: a load, an operator; in the truck's frame."""
+CLOTH, SLEEVE = 0.045, 0.03
+"""Metres by which clothes are outside the bare body at most: on the trunk, on arms and legs."""
+
+
+def equip(
+    thing: ObjectSpec,
+    key: str,
+    config: Config,
+    rng: np.random.Generator,
+    assets: Assets,
+    labelled: bool = True,
+) -> list[ObjectSpec]:
+    """An object of the table ``key`` with what a scene's shares give it, all in its own frame.
+
+    Args:
+        labelled: may it bring a labelled object with it?
+    """
+    match thing.builder:
+        case "pallet_truck":
+            return _truck(thing, config.ranges[key], config, rng, assets)
+        case "forklift" if labelled:
+            return _driven(thing, config, rng, assets)
+        case "pedestrian":
+            return _in_hands(thing, config, rng, assets)
+    return [thing]
+
+
+# ------------------------------------------------------------------------------ pallet trucks
+
+
+def _truck(
+    truck: ObjectSpec, ranges: pallet_truck.Ranges, config: Config, rng: np.random.Generator, assets: Assets
+) -> list[ObjectSpec]:
+    """With a load, an operator."""
     group = [truck]
     params = dict(truck.params)
-    loaded = chance(config.scene.loaded, rng) and fits_a_pallet(params)
+    loaded = chance(config.scene.loaded, rng)
+    if loaded:
+        params = for_a_pallet(params, ranges, rng)
+        loaded = fits_a_pallet(params)
     if loaded:
         group.append(load(params, pallet.sample(config.ranges["pallet"], rng, assets)))
     operator = _operator(config, rng, assets) if chance(config.scene.operated, rng) else None
@@ -50,12 +85,28 @@ def fits_a_pallet(params: dict[str, Any]) -> bool:
     )
 
 
-def load(params: dict[str, Any], carried: dict[str, Any]) -> ObjectSpec:
+def for_a_pallet(
+    params: dict[str, Any], ranges: pallet_truck.Ranges, rng: np.random.Generator
+) -> dict[str, Any]:
+    """The truck's parameters, its forks made to fit a EUR pallet where the ranges have such."""
+    if fits_a_pallet(params):
+        return params
+    widths = (
+        max(ranges.overall_width[0], 2 * (params["fork_width"] + _OPENING[0] + 0.006)),
+        min(ranges.overall_width[1], 2 * (_OPENING[1] - 0.006)),
+    )
+    lengths = (max(ranges.fork_length[0], 1.01), ranges.fork_length[1])
+    if widths[0] > widths[1] or lengths[0] > lengths[1]:
+        return params
+    return params | {"overall_width": uniform(widths, rng), "fork_length": uniform(lengths, rng)}
+
+
+def load(params: dict[str, Any], pallet_params: dict[str, Any]) -> ObjectSpec:
     """A pallet against the forks' face: borne by the forks, or on the floor above lowered ones."""
     # A millimetre apart: in one plane, surfaces would flicker.
     height = max(0.0, pallet_truck.fork_height(params) - _UNDER_DECK + 0.001)
     x = pallet_truck.front(params) + 0.01 + pallet.LENGTH / 2
-    return ObjectSpec("pallet", carried, (round(x, 4), 0.0, round(height, 4)))
+    return ObjectSpec("pallet", pallet_params, (round(x, 4), 0.0, round(height, 4)))
 
 
 def at_the_tiller(
@@ -82,10 +133,60 @@ def holding(person: dict[str, Any], assets: Assets) -> Floats:
 
 def _operator(config: Config, rng: np.random.Generator, assets: Assets) -> ObjectSpec | None:
     """Somebody whose baked pose can hold a tiller, if there is one."""
-    if not any(p["pose"] in ("pushing", "pulling") for p in assets.people):
+    return _person(pedestrian.AT_TILLER, config, rng, assets)
+
+
+def _person(
+    poses: tuple[str, ...], config: Config, rng: np.random.Generator, assets: Assets
+) -> ObjectSpec | None:
+    """Somebody in one of the poses, of the profile's first table of people; None if none was baked."""
+    if not any(p["pose"] in poses for p in assets.people):
         return None
     for key, table in config.scene.objects.items():
         if table.builder == "pedestrian":
-            ranges = replace(config.ranges[key], poses=("pushing", "pulling"))
+            ranges = replace(config.ranges[key], poses=poses)
             return ObjectSpec("pedestrian", pedestrian.sample(ranges, rng, assets), category=table.category)
     return None
+
+
+# ------------------------------------------------------------------------------ forklifts, people
+
+
+def _driven(truck: ObjectSpec, config: Config, rng: np.random.Generator, assets: Assets) -> list[ObjectSpec]:
+    """A forklift with its driver in the seat, the back against the seat's."""
+    if truck.params["variant"] != "counterbalance" or not chance(config.scene.driven, rng):
+        return [truck]
+    driver = _person(("sitting",), config, rng, assets)
+    if driver is None:
+        return [truck]
+    back = pedestrian.region(driver.params, assets, "torso", "hips")[:, 0].min() - CLOTH
+    below = pedestrian.region(driver.params, assets, "hips", "thigh")[:, 2].min() - SLEEVE
+    x, y, z = forklift.SEAT
+    at = (round(float(x - back), 4), y, round(float(z - below), 4))
+    return [truck, replace(driver, position=at)]
+
+
+def _in_hands(
+    person: ObjectSpec, config: Config, rng: np.random.Generator, assets: Assets
+) -> list[ObjectSpec]:
+    """Who carries has a carton on hands and forearms; who scans, a terminal in the raised hand."""
+    if person.params["pose"] not in ("carrying", "scanning"):
+        return [person]
+    params = carried.sample(config.ranges["carried"], rng, assets)
+    palms = pedestrian.palms(person.params, assets)
+    if person.params["pose"] == "scanning":
+        params["thing"] = "terminal"
+        x, y, _ = palms[palms[:, 2].argmax()] + [0.4 * carried.TERMINAL[0], 0.0, 0.0]
+    else:
+        trunk = pedestrian.region(person.params, assets, "torso", "hips")[:, 0].max() + CLOTH
+        x, y = max(trunk + params["size"][0] / 2, palms[:, 0].mean()), palms[:, 1].mean()
+    back, front, right, left = carried.footprint(params, assets)
+    heights = []
+    for part, outside in (("hand", 0.006), ("forearm", SLEEVE)):
+        arms = pedestrian.region(person.params, assets, part) - [x, y, 0.0]
+        below = (arms[:, 0] > back) & (arms[:, 0] < front) & (arms[:, 1] > right) & (arms[:, 1] < left)
+        heights += (arms[below, 2] - carried.underside(params, arms[below, 0]) + outside).tolist()
+    if not heights:
+        return [person]
+    at = (round(float(x), 4), round(float(y), 4), round(max(heights), 4))
+    return [person, ObjectSpec("carried", params, at)]

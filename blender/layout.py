@@ -35,7 +35,7 @@ def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> Sc
     for key, table in scene.objects.items():
         if not (negative and table.category):
             for _ in range(integer(table.count, rng)):
-                place(plan, config, key, table, rng, assets)
+                place(plan, config, key, table, rng, assets, labelled=not negative)
     roof = plan.objects[0].params["height"]
     lamps, temperature, ambient, environment = sample_lamps(scene.light, plan.room, roof, rng)
     return SceneSpec(

@@ -5,7 +5,7 @@ A load stands on z = 0 about the origin and keeps to ``area``, metres along x an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -82,6 +82,15 @@ def mixed_cartons(
     return [
         boxes(centres, sizes - [0, 0, 0.003], material, palette / 0.5, yaw),
         *_prints(rng, centres, sizes, yaw),
+    ]
+
+
+def printed_carton(rng: np.random.Generator, colour: Colour, size: Sequence[float]) -> list[Part]:
+    """One carton of ``size`` metres, closed with tape, marked here and there."""
+    centre, extent = np.array([[0.0, 0.0, size[2] / 2]]), np.array([size])
+    return [
+        boxes(centre, extent, Material("cardboard", colour, 0.3)),
+        *_prints(rng, centre, extent, np.zeros(1)),
     ]
 
 

@@ -191,16 +191,25 @@ def _towards(edge: Edge) -> float:
 
 
 def place(
-    plan: Plan, config: Config, key: str, table: ObjectConfig, rng: np.random.Generator, assets: Assets
+    plan: Plan,
+    config: Config,
+    key: str,
+    table: ObjectConfig,
+    rng: np.random.Generator,
+    assets: Assets,
+    labelled: bool = True,
 ) -> None:
-    """Put one object of a table into the scene, with what belongs to it; gives up if it finds no room."""
+    """Put one object of a table into the scene, with what belongs to it; gives up if it finds no room.
+
+    Args:
+        labelled: may it bring a labelled object with it?
+    """
     module = kind(table.builder)
     params = module.sample(config.ranges[key], rng, assets)
-    group = [ObjectSpec(table.builder, params, category=table.category)]
-    if table.builder == "pallet_truck":
-        group = equip(group[0], config, rng, assets)
+    thing = ObjectSpec(table.builder, params, category=table.category)
+    group = equip(thing, key, config, rng, assets, labelled)
     shapes = [kind(s.builder).footprint(s.params, assets) for s in group]
-    operated = len(group) > 1 and group[-1].builder == "pedestrian"
+    operated = table.builder != "pedestrian" and group[-1].builder == "pedestrian"
     parked = chance(table.parked, rng) and len(group) < 3 and not operated
     if parked and len(group) == 1:
         group = _row(group[0], shapes[0], integer(table.row, rng), config.ranges[key], rng, assets)

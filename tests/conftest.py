@@ -25,8 +25,8 @@ classes = ["pedestrian", "pallet_truck"]
 train = 4
 val = 2
 [people]
-count = 3
-poses = { standing = 1, pushing = 1, pulling = 1 }
+count = 6
+poses = { standing = 1, pushing = 1, pulling = 1, carrying = 1, scanning = 1, sitting = 1 }
 [render]
 width = 96
 height = 72

@@ -26,6 +26,8 @@ def test_the_frames_are_the_golden_ones(tiny_people: Path, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     golden = goldens_of(read_manifest(out))
     if golden not in PRESENT:
+        for other in (path for path in PRESENT if path.parent == golden.parent):
+            assert not [line for line in differences(other, out) if line.startswith("masks/")]
         pytest.skip(complain(golden, out))
     assert complain(golden, out) == ""
 

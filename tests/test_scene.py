@@ -12,7 +12,7 @@ from blender import layout, placement
 from blender.config import Config, load_config
 from blender.frame import frame_rng, frame_scene
 from blender.mesh import Material, Part, bounds, box, boxes, cylinder, prism, rounded_path, tube
-from blender.objects import Assets, kind, load_assets, pallet, pallet_truck
+from blender.objects import Assets, kind, load_assets, pallet, pallet_truck, pedestrian
 from blender.png import encode_png
 from blender.scene import ObjectSpec
 from tests.conftest import ROOT
@@ -116,8 +116,14 @@ def test_nothing_stands_in_anything_else(assets: Assets) -> None:
         for i, (first, a) in enumerate(ground):
             for second, b in ground[i + 1 :]:
                 pair = {first.builder, second.builder}
-                carried = "pallet_truck" in pair and pair & {"pallet", "pedestrian"}
-                if first is not second and not carried:
+                # One on, in or held by the other: their meshes are compared in test_objects.py.
+                together = ("pallet_truck" in pair and pair & {"pallet", "pedestrian"}) or pair == {
+                    "carried",
+                    "pedestrian",
+                }
+                poses = (first.params.get("pose"), second.params.get("pose"))
+                driver = pair == {"forklift", "pedestrian"} and "sitting" in poses
+                if first is not second and not together and not driver:
                     assert placement.overlap(a, b) < 0.02, (frame, first.builder, second.builder)
         counts += sum(item.category == "pallet_truck" for item in spec.objects)
     assert layouts == set(layout.LAYOUTS)
@@ -174,15 +180,26 @@ def _hidden(config: Config, assets: Assets, frames: int) -> list[float]:
             if item.builder != "pallet_truck" or item.category == "":
                 continue
             middle = corners.mean(0)
+            own = [item, *_companions(item, spec.objects)]
             others = [
-                c for other, c in things if other is not item and np.linalg.norm(c.mean(0) - middle) > 1.3
-            ]  # not its load or driver
+                c
+                for other, c in things
+                if not any(other is one for one in own) and np.linalg.norm(c.mean(0) - middle) > 1.3
+            ]  # nor what stands beside it in a row
             lines = [
                 eye + np.linspace(0.0, 0.97, 200)[:, None] * (0.9 * corner + 0.1 * middle - eye)
                 for corner in corners
             ]
             found.append(np.mean([any(_inside(line, c).any() for c in others) for line in lines]))
     return found
+
+
+def _companions(truck: ObjectSpec, objects: tuple[ObjectSpec, ...]) -> list[ObjectSpec]:
+    """A truck's load and operator, which follow it."""
+    place = next(i for i, item in enumerate(objects) if item is truck)
+    found = [item for item in objects[place + 1 : place + 2] if truck.params.get("loaded")]
+    following = objects[place + 1 + len(found) : place + 2 + len(found)]
+    return found + [item for item in following if item.params.get("pose") in pedestrian.AT_TILLER]
 
 
 def _inside(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
@@ -230,3 +247,35 @@ def test_png_round_trip() -> None:
     assert (np.asarray(Image.open(io.BytesIO(encode_png(ids)))).astype(np.uint16) == ids).all()
     with pytest.raises(ValueError, match="cannot write"):
         encode_png(rgb.astype(float))
+
+
+def test_people_have_what_their_pose_is_for(assets: Assets) -> None:
+    """Nobody pushes air, carries nothing or sits on nothing."""
+    config, found = load_config(ROOT / "assets/profiles/default.toml", "train"), set()
+    for frame in range(60):
+        objects = frame_scene(config, assets, frame).objects
+        for before, item, after in zip(objects, objects[1:], (*objects[2:], objects[0]), strict=False):
+            if item.builder != "pedestrian":
+                continue
+            pose = item.params["pose"]
+            found.add(pose)
+            if pose in ("pushing", "pulling"):
+                assert before.builder in {"pallet", "pallet_truck"}
+            if pose == "sitting":
+                assert before.params["variant"] == "counterbalance" and item.position[2] > 0.4
+            held = after.params["thing"] if after.builder == "carried" else ""
+            assert held == {"carrying": "carton", "scanning": "terminal"}.get(pose, "")
+    assert found == {"standing", "pushing", "pulling", "carrying", "scanning", "sitting"}
+
+
+def test_no_driver_is_in_a_frame_without_labelled_objects(assets: Assets) -> None:
+    config = load_config(ROOT / "assets/profiles/default.toml", "train")
+    tables = dict(config.scene.objects)
+    tables["forklift"] = replace(tables["forklift"], count=(2, 2))
+    for negatives in (0.0, 1.0):
+        scene = replace(config.scene, objects=tables, driven=1.0, negatives=negatives)
+        scenes = [frame_scene(replace(config, scene=scene), assets, frame) for frame in range(12)]
+        people = [item for one in scenes for item in one.objects if item.params.get("pose") == "sitting"]
+        assert any(item.builder == "forklift" for one in scenes for item in one.objects)
+        assert bool(people) == (negatives == 0.0)
+        assert negatives == 0.0 or not [item for one in scenes for item in one.objects if item.category]

@@ -66,6 +66,10 @@ def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, flo
     return (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
 
 
+SEAT = (-0.38, 0.0, 0.92)
+"""Of a counterbalance truck: where its driver's back, middle and underside are, metres."""
+
+
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:
     """The forklift's meshes."""
     paint = Material("paint", PAINTS[params["paint"]], params["wear"])
@@ -108,7 +112,7 @@ def _counterbalance(paint: Material) -> list[Part]:
         _side(weight, 0.54, paint),
         _side(cowl, 0.46, _DARK),
         box((-0.5, -0.52, 0.2), (0.6, 0.52, 0.48), paint),
-        box((-0.62, -0.42, 0.48), (0.06, 0.42, 0.8), _DARK),
+        box((-0.62, -0.42, 0.48), (-0.07, 0.42, 0.8), _DARK),
         *[_side(fender, 0.11, paint).moved((0, y, 0)) for y in (-0.46, 0.46)],
         *_seat(-0.28, 0.0, 0.8),
         tube(grip, 0.014, _DARK, 6, closed=True),

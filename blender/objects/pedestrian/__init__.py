@@ -16,7 +16,10 @@ from blender.objects import Assets
 from blender.objects.pedestrian.body import REGIONS, load_body, under_cloth
 from blender.objects.pedestrian.clothes import CLOTH, folds, shell, wardrobe
 from blender.objects.pedestrian.headgear import HELMETS, headgear
-from blender.ranges import chance, integer, pick, uniform
+from blender.ranges import chance, integer, ordered, pick, shares, uniform
+
+AT_TILLER = ("pushing", "pulling")
+"""Poses that hold a pallet truck's tiller."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Ranges:
     """What varies from person to person."""
 
     poses: tuple[str, ...] = ()
-    """Poses to choose from; none: all that were baked and don't sit."""
+    """Poses to choose from; none: all that were baked, need no seat and hold no tiller."""
     hivis: float = 0.55
     """Share of people in a hi-vis vest or jacket."""
     helmet: float = 0.2
@@ -35,15 +38,17 @@ class Ranges:
     folds: tuple[float, float] = (0.003, 0.008)
     """Depth of the cloth's folds, metres."""
 
+    def __post_init__(self) -> None:
+        shares(hivis=self.hivis, gloves=self.gloves, tshirt=self.tshirt)
+        shares(helmet=self.helmet, cap=self.cap, bare=1 - self.helmet - self.cap)
+        ordered(folds=self.folds)
+
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
     """Draw a body and its clothes (JSON values)."""
-    able = [
-        i
-        for i, p in enumerate(assets.people)
-        if (p["pose"] in ranges.poses if ranges.poses else not p["seated"])
-    ]
-    body = assets.people[able[int(rng.integers(len(able)))]] if able else assets.people[0]
+    free = [p for p in assets.people if not p["seated"] and p["pose"] not in AT_TILLER]
+    able = [p for p in assets.people if p["pose"] in ranges.poses] if ranges.poses else free
+    body = able[int(rng.integers(len(able)))] if able else assets.people[0]
     hivis = chance(ranges.hivis, rng)
     head = pick({"helmet": ranges.helmet, "cap": ranges.cap, "bare": 1 - ranges.helmet - ranges.cap}, rng)
     return {
@@ -89,6 +94,13 @@ def palms(params: dict[str, Any], assets: Assets) -> Floats:
     wrists = np.asarray(body["keypoints"][9:11], float)
     nearest = np.linalg.norm(hands[:, None] - wrists, axis=2).argmin(1)
     return np.stack([hands[nearest == side].mean(0) for side in (0, 1)])
+
+
+def region(params: dict[str, Any], assets: Assets, *names: str) -> Floats:
+    """The bare body's vertices in some of ``REGIONS``, (N, 3) metres, in the person's own frame."""
+    body = load_body(assets.people_dir / params["body"])
+    faces = body["faces"][np.isin(body["regions"], [REGIONS.index(name) for name in names])]
+    return np.asarray(body["vertices"][np.unique(faces)], float)
 
 
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:
