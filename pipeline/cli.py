@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from blender.contract import mistakes_in_a_line
+from blender.contract import UserError, mistakes_in_a_line
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -169,9 +169,10 @@ def train(
 
 
 @main.command()
-@click.argument("model", type=FILE)
+@click.argument("model", type=FILE, required=False)
 @click.option("--annotations", type=FILE, required=True, help="COCO instances file.")
-@click.option("--images", type=FOLDER, required=True, help="Folder of the images it names.")
+@click.option("--images", type=FOLDER, help="Folder of the images it names.")
+@click.option("--predictions", type=FILE, help="COCO results to judge, in place of a MODEL and --images.")
 @click.option("--out", type=FOLDER, help="Gets metrics.json and predictions.json.")
 @click.option("--profile", type=FILE, help="The run's TOML file, for the [evaluate] table.")
 @click.option(
@@ -186,9 +187,10 @@ def train(
 )
 @SCHEDULER
 def evaluate(
-    model: Path,
+    model: Path | None,
     annotations: Path,
-    images: Path,
+    images: Path | None,
+    predictions: Path | None,
     out: Path | None,
     profile: Path | None,
     bootstrap: int | None,
@@ -197,14 +199,22 @@ def evaluate(
     baseline: str | None,
     scheduler: str | None,
 ) -> None:
-    """Print COCO box and mask AP of MODEL on any COCO file and image folder, or several."""
+    """Print COCO box and mask AP of MODEL, or of predictions, on any COCO file and images, or several."""
     from pipeline.config import EvaluateConfig, read_profile
     from pipeline.evaluate import evaluate as run
+    from pipeline.evaluate import evaluate_predictions
     from pipeline.mixing import parse_sets
 
     if bootstrap is None:
         bootstrap = (read_profile(profile).evaluate if profile else EvaluateConfig()).bootstrap
-    sets = parse_sets(annotations, images, extra, mapping)
+    sets = parse_sets(annotations, images or Path(), extra, mapping)
+    if predictions is not None:
+        if model is not None or baseline is not None:
+            raise UserError("--predictions are judged as they are: leave MODEL and --baseline out")
+        evaluate_predictions(predictions, out, bootstrap, sets)
+        return
+    if model is None or images is None:
+        raise UserError("give a MODEL and the --images to try it on, or --predictions")
     run(model, annotations, images, out, bootstrap, sets, baseline, scheduler)
 
 

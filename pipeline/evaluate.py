@@ -16,6 +16,8 @@ import click
 
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file, write_atomic
 from pipeline.config import ExtraSet
+from pipeline.diagnosis import best_threshold
+from pipeline.given import read_results
 from pipeline.image_files import check_image, find_image
 from pipeline.judge import judge
 from pipeline.matching import with_rle
@@ -79,6 +81,35 @@ def evaluate(
         write_atomic(out / "predictions.json", canonical_json(results))
         write_atomic(out / "metrics.json", canonical_json(metrics))
         write_stamp(out / ".evaluate.stamp.json", inputs, _outputs(out))
+        click.echo(f"evaluate: {out / 'metrics.json'}, {out / 'predictions.json'}")
+    return metrics
+
+
+def evaluate_predictions(
+    predictions: Path, out: Path | None, bootstrap: int, sets: tuple[ExtraSet, ...]
+) -> dict[str, Any]:
+    """Judge a COCO results file, of whatever model; print and write what ``evaluate`` does.
+
+    Neither a network nor a picture is needed. Where one threshold must be chosen, it's that of the best F1.
+
+    Args:
+        predictions: a list of results under the ids of the first annotation file.
+
+    Raises:
+        UserError: a file is missing or faulty.
+    """
+    mixed = _mix(sets)
+    dataset = with_rle(mixed.dataset)
+    results = read_results(predictions, dataset)
+    if out is not None:
+        claim_out_dir(out)
+    threshold = best_threshold(dataset, results)
+    metrics = judge(dataset, results, bootstrap, threshold)
+    metrics |= {"notes": [], "baseline": None, "predictions_sha256": sha256_file(predictions)}
+    click.echo(format_evaluation(metrics))
+    if out is not None:
+        write_atomic(out / "predictions.json", canonical_json(results))
+        write_atomic(out / "metrics.json", canonical_json(metrics))
         click.echo(f"evaluate: {out / 'metrics.json'}, {out / 'predictions.json'}")
     return metrics
 

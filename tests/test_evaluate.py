@@ -237,3 +237,56 @@ def test_the_table_of_a_perfect_model(split: Path) -> None:
     assert len({len(line) for line in lines}) == 1 and len(lines) == 6
     plain = format_table(judge(dataset, [], 0, 0.5))
     assert "[" not in plain and "0.000" in plain
+
+
+def judged(split: Path, predictions: Path, *options: str) -> Result:
+    words = ["--annotations", str(split / "annotations.json"), "--predictions", str(predictions)]
+    return CliRunner().invoke(main, ["evaluate", *words, "--bootstrap", "20", *options])
+
+
+def test_predictions_are_judged_as_their_model_was(model: Path, split: Path, tmp_path: Path) -> None:
+    assert evaluate(model, split, "--out", str(tmp_path / "model")).exit_code == 0
+    found = judged(split, tmp_path / "model" / "predictions.json", "--out", str(tmp_path / "given"))
+    assert found.exit_code == 0, found.output
+    one, other = (json.loads((tmp_path / name / "metrics.json").read_bytes()) for name in ("model", "given"))
+    for key in ("classes", "overall", "images", "predictions", "precision_recall", "calibration"):
+        assert one[key] == other[key], key
+
+
+def test_perfect_predictions_of_any_model(split: Path, tmp_path: Path) -> None:
+    results = perfect_results(read_coco(split / "annotations.json"))
+    bare = [{key: value for key, value in one.items() if key != "bbox"} for one in results]
+    (tmp_path / "found.json").write_text(json.dumps(bare))
+    shutil.rmtree(split / "images")
+    done = judged(split, tmp_path / "found.json")
+    assert done.exit_code == 0 and "overall" in done.output
+    assert done.output.splitlines()[-1].split()[2] == "1.000"
+
+
+BROKEN: dict[str, tuple[Any, str]] = {
+    "no list": ({"annotations": []}, "not a COCO results file, which is a list"),
+    "no object": ([3], "result 0: 3 is no object"),
+    "image": ([{"image_id": 99}], "result 0: image_id 99 is none of the annotation file"),
+    "category": ([{"image_id": 1, "category_id": None}], "category_id None is none of the annotation file"),
+    "score": ([{"image_id": 1, "category_id": 1, "score": float("nan")}], "score nan is no number"),
+    "mask": (
+        [{"image_id": 1, "category_id": 1, "score": 1, "segmentation": {"size": [2, 2], "counts": "0"}}],
+        "result 0: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_predictions_are_one_line(name: str, split: Path, tmp_path: Path) -> None:
+    table, message = BROKEN[name]
+    (tmp_path / "found.json").write_text(json.dumps(table))
+    done = judged(split, tmp_path / "found.json", "--out", str(tmp_path / "out"))
+    assert done.exit_code == 2 and message in done.output and done.output.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_or_predictions(model: Path, split: Path, tmp_path: Path) -> None:
+    files = ["--annotations", str(split / "annotations.json")]
+    for words in (files, [str(model), *files], [str(model), *files, "--predictions", "found.json"]):
+        done = CliRunner().invoke(main, ["evaluate", *words])
+        assert done.exit_code == 2 and "--predictions" in done.output

@@ -39,8 +39,9 @@ class Ranges:
     """Depth of the cloth's folds, metres."""
 
     def __post_init__(self) -> None:
-        shares(hivis=self.hivis, gloves=self.gloves, tshirt=self.tshirt)
-        shares(helmet=self.helmet, cap=self.cap, bare=1 - self.helmet - self.cap)
+        shares(hivis=self.hivis, helmet=self.helmet, cap=self.cap, gloves=self.gloves, tshirt=self.tshirt)
+        if self.helmet + self.cap > 1:
+            raise ValueError("helmet and cap must not exceed 1 together")
         ordered(folds=self.folds)
 
 
