@@ -16,7 +16,7 @@ from pipeline.rle import as_rle
 
 
 def read_results(path: Path, dataset: dict[str, Any]) -> list[dict[str, Any]]:
-    """Results for a COCO dataset's images, their masks as compressed RLE, their boxes as given or around these.
+    """Results for a COCO dataset's images: masks as compressed RLE, boxes as given or around them.
 
     Raises:
         UserError: no such file, not a list of results, or one is faulty; names it.
