@@ -14,7 +14,7 @@ from blender.config import load_config
 from blender.contract import UserError, read_record
 from blender.frame import frame_scene
 from blender.mesh import bounds
-from blender.objects import Assets, kind, load_assets
+from blender.objects import Assets, kind, load_assets, named_beside
 from blender.stage import Placed, build_scene
 from tests.conftest import ROOT, TINY, render, run
 
@@ -112,6 +112,23 @@ def test_a_users_model_is_labelled_placed_and_part_of_the_fingerprint(
     (tmp_path / "robot.obj").write_text(BOX.replace("v 2 3 0", "v 2 4 0"))
     assert render(profile, tiny_people, out).returncode == 2, "the file's bytes are part of the fingerprint"
     assert render(profile, tiny_people, out, "--update", "--workers", 1).returncode == 0
+
+
+def test_files_that_a_model_names_are_part_of_its_hash(tmp_path: Path) -> None:
+    (tmp_path / "a.obj").write_text("mtllib other.mtl\nv 0 0 0\n")
+    (tmp_path / "other.mtl").write_text("newmtl x\n  map_Kd -s 2 2 2 skin.png\nbump rough.png\n")
+    buffers, images = [{"uri": "b%201.bin"}, {"uri": "data:,x"}], [{"uri": "skin.png"}, {"bufferView": 0}]
+    (tmp_path / "b.gltf").write_text(json.dumps({"buffers": buffers, "images": images}))
+    (tmp_path / "broken.gltf").write_text("[")
+    names = {
+        f: [p.name for p in named_beside(tmp_path / f)] for f in ("a.obj", "b.gltf", "broken.gltf", "c.glb")
+    }
+    assert names == {
+        "a.obj": ["other.mtl", "skin.png", "rough.png"],
+        "b.gltf": ["b 1.bin", "skin.png"],
+        "broken.gltf": [],
+        "c.glb": [],
+    }
 
 
 def test_a_model_stands_on_the_floor_and_keeps_to_its_footprint(tiny_people: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ A kind that is read from files offers ``files(ranges)``, their paths relative to
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import pkgutil
@@ -20,6 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file
 
@@ -71,9 +73,33 @@ def _model_file(path: Path) -> ModelFile:
 
 
 def _hash_model(path: Path) -> list[str]:
-    """Hashes of the file and of the materials beside an .obj."""
-    library = path.with_suffix(".mtl")
-    return [sha256_file(path)] + ([sha256_file(library)] if library.is_file() else [])
+    """Hashes of the file and of those that an .obj or a .gltf names: materials, textures, buffers."""
+    return [sha256_file(path), *(sha256_file(one) for one in named_beside(path) if one.is_file())]
+
+
+def named_beside(path: Path) -> list[Path]:
+    """The files that an .obj or a .gltf names; others hold all that they need, or what no hash follows."""
+    if path.suffix.lower() == ".gltf":
+        with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
+            table = json.loads(path.read_bytes())
+            uris = [one.get("uri", "") for part in ("buffers", "images") for one in table.get(part, [])]
+            return [path.parent / unquote(uri) for uri in uris if uri and not uri.startswith("data:")]
+    if path.suffix.lower() != ".obj":
+        return []
+    libraries = [path.parent / name for name in _words_after(path, ("mtllib",))]
+    textures = [
+        one for library in libraries for one in _words_after(library, ("map_", "bump", "disp", "norm"))
+    ]
+    return [*libraries, *(path.parent / name for name in textures)]
+
+
+def _words_after(path: Path, keys: tuple[str, ...]) -> list[str]:
+    """The last word of each line that begins with one of ``keys``."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    return [line.split()[-1] for line in lines if line.strip().lower().startswith(keys)]
 
 
 def _people(people_dir: Path) -> tuple[tuple[dict[str, Any], ...], str]:
