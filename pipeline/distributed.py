@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.multiprocessing.spawn import _prctl_pr_set_pdeathsig  # type: ignore[attr-defined]
 
 from blender.contract import UserError
-from blender.cores import core_count
+from pipeline.threads import core_count
 
 T = TypeVar("T")
 SIGKILL = 9

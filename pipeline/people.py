@@ -31,11 +31,10 @@ from blender.contract import (
     sha256_file,
     write_atomic,
 )
-from blender.cores import core_count
 from pipeline.bodies import bake_body, load_anny, sample_phenotype
 from pipeline.poses import POSES, sample_pose
 from pipeline.spread import spread
-from pipeline.threads import one_thread
+from pipeline.threads import core_count, one_thread
 
 PEOPLE_VERSION = 1
 """Raise it when the same settings give other bodies."""

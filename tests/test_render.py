@@ -193,7 +193,14 @@ def test_people_are_baked_once_and_to_the_same_bytes(
     tiny_profile: Path, tiny_people: Path, tmp_path: Path
 ) -> None:
     manifest = json.loads((tiny_people / "manifest.json").read_bytes())
-    assert {p["pose"] for p in manifest["people"]} == {"standing", "pushing", "pulling"}
+    assert {p["pose"] for p in manifest["people"]} == {
+        "standing",
+        "pushing",
+        "pulling",
+        "carrying",
+        "scanning",
+        "sitting",
+    }
     for person in manifest["people"]:
         assert 1.4 < person["height"] < 2.1
         body = np.load(tiny_people / person["file"])
