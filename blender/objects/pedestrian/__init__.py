@@ -51,7 +51,8 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
     able = [p for p in assets.people if p["pose"] in ranges.poses] if ranges.poses else free
     body = able[int(rng.integers(len(able)))] if able else assets.people[0]
     hivis = chance(ranges.hivis, rng)
-    head = pick({"helmet": ranges.helmet, "cap": ranges.cap, "bare": 1 - ranges.helmet - ranges.cap}, rng)
+    bare = max(0.0, 1 - ranges.helmet - ranges.cap)  # a sum of 1 may be a little more by rounding
+    head = pick({"helmet": ranges.helmet, "cap": ranges.cap, "bare": bare}, rng)
     return {
         "body": body["file"],
         "pose": body["pose"],
