@@ -153,7 +153,7 @@ def _person(
 
 
 def _driven(truck: ObjectSpec, config: Config, rng: np.random.Generator, assets: Assets) -> list[ObjectSpec]:
-    """A forklift with its driver in the seat, the back against the seat's."""
+    """A forklift, or with its driver in the seat."""
     if truck.params["variant"] != "counterbalance" or not chance(config.scene.driven, rng):
         return [truck]
     driver = _person(("sitting",), config, rng, assets)

@@ -173,7 +173,7 @@ def train(
 @click.option("--annotations", type=FILE, required=True, help="COCO instances file.")
 @click.option("--images", type=FOLDER, help="Folder of the images it names.")
 @click.option("--predictions", type=FILE, help="COCO results to judge, in place of a MODEL and --images.")
-@click.option("--out", type=FOLDER, help="Gets metrics.json and predictions.json.")
+@click.option("--out", type=FOLDER, help="Gets metrics.json and, of a MODEL, predictions.json.")
 @click.option("--profile", type=FILE, help="The run's TOML file, for the [evaluate] table.")
 @click.option(
     "--bootstrap",

@@ -88,7 +88,7 @@ def evaluate(
 def evaluate_predictions(
     predictions: Path, out: Path | None, bootstrap: int, sets: tuple[ExtraSet, ...]
 ) -> dict[str, Any]:
-    """Judge a COCO results file, of whatever model; print and write what ``evaluate`` does.
+    """Judge a COCO results file, of whatever model; print what ``evaluate`` does, and write its metrics.json.
 
     Neither a network nor a picture is needed. Where one threshold must be chosen, it's that of the best F1.
 
@@ -108,9 +108,8 @@ def evaluate_predictions(
     metrics |= {"notes": [], "baseline": None, "predictions_sha256": sha256_file(predictions)}
     click.echo(format_evaluation(metrics))
     if out is not None:
-        write_atomic(out / "predictions.json", canonical_json(results))
         write_atomic(out / "metrics.json", canonical_json(metrics))
-        click.echo(f"evaluate: {out / 'metrics.json'}, {out / 'predictions.json'}")
+        click.echo(f"evaluate: {out / 'metrics.json'}")
     return metrics
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from pycocotools import mask as mask_utils
 
 from blender.contract import UserError
-from pipeline.faults import ERROR, broken, short
+from pipeline.faults import ERROR, broken, is_int, is_number, short
 from pipeline.mask_rules import SEGMENTATION_RULES, read_box
 from pipeline.rle import as_rle
 
@@ -47,10 +46,9 @@ def _fault(one: Any, images: dict[int, dict[str, Any]], categories: set[int]) ->
     if not isinstance(one, dict):
         return f"{short(one)} is no object"
     for key, known in (("image_id", images), ("category_id", categories)):
-        if not isinstance(one.get(key), int) or one[key] not in known:
+        if not is_int(one.get(key)) or one[key] not in known:
             return f"{key} {short(one.get(key))} is none of the annotation file"
-    score = one.get("score")
-    if isinstance(score, bool) or not isinstance(score, int | float) or not isfinite(score):
-        return f"score {short(score)} is no number"
+    if not is_number(one.get("score")):
+        return f"score {short(one.get('score'))} is no number"
     faults = broken(SEGMENTATION_RULES, one, images[one["image_id"]])
     return next((fault.message for fault in faults if fault.severity == ERROR), None)

@@ -89,13 +89,12 @@ class Step:
 
     def move(self, scaler: torch.amp.GradScaler, decay: float) -> None:
         """Move the weights, and their running average towards them."""
-        for p in self._learning:
-            p.grad = None  # of others' parameters: the optimizer leaves them alone
-        for p, view in zip(self._learning[self._mine], self._views[self._mine], strict=True):
-            p.grad = view
+        theirs = [*range(self._mine.start), *range(self._mine.stop, len(self._learning))]
+        for i in theirs:
+            self._learning[i].grad = None  # the optimizer leaves them alone
         scaler.step(self._optimizer)
-        for p, view in zip(self._learning, self._views, strict=True):
-            p.grad = view
+        for i in theirs:
+            self._learning[i].grad = self._views[i]
         if self._averages:
             now = [p.data for p in self._learning[self._mine]]
             torch._foreach_lerp_(self._averages, now, 1 - decay)
