@@ -116,7 +116,13 @@ class LightConfig:
     environments: dict[str, float] = field(default_factory=_environments)
     """Weights of what colours that light: keys of ``ENVIRONMENTS``, "none" for an even white."""
     dark: float = 0.12
-    """Share of halls with few lamps and a fifth of the ambient light."""
+    """Share of dark halls: few lamps on, little ambient light."""
+    dark_lit: tuple[float, float] = (0.08, 0.3)
+    """Share of a dark hall's lamps that are on ..."""
+    dark_ambient: float = 0.2
+    """... and of its ambient light that is left."""
+    tubes: float = 0.7
+    """Share of halls with long lamps; the others have square ones."""
     unlit_end: float = 0.2
     """Share of halls with the lamps off at one end or side."""
 
@@ -128,8 +134,10 @@ class LightConfig:
             temperature=self.temperature,
             row_temperature=self.row_temperature,
             ambient=self.ambient,
+            dark_lit=self.dark_lit,
         )
         shares(lit=self.lit, dark=self.dark, unlit_end=self.unlit_end)
+        shares(dark_lit=self.dark_lit, dark_ambient=self.dark_ambient, tubes=self.tubes)
         if self.spacing[0] < 0.5:
             raise ValueError("spacing must be at least 0.5 metres")
         if self.power[0] < 0 or self.ambient[0] < 0:

@@ -21,6 +21,14 @@ from blender.contract import (
     mistakes_in_a_line,
     sha256_bytes,
 )
+from blender.layout_config import (
+    AisleConfig,
+    CrossingConfig,
+    DockConfig,
+    PackingConfig,
+    StagingConfig,
+    WallConfig,
+)
 from blender.lens import covers
 from blender.objects import kind
 from blender.ranges import named, ordered
@@ -112,6 +120,12 @@ class SceneConfig:
     """Share of counterbalance forklifts with a driver, if people who sit are baked."""
     under_racks: float = 0.3
     """Share of parked, unloaded pallet trucks with the forks in an open bay of a rack, where there is one."""
+    aisle: AisleConfig = field(default_factory=AisleConfig)
+    staging: StagingConfig = field(default_factory=StagingConfig)
+    wall: WallConfig = field(default_factory=WallConfig)
+    dock: DockConfig = field(default_factory=DockConfig)
+    packing: PackingConfig = field(default_factory=PackingConfig)
+    crossing: CrossingConfig = field(default_factory=CrossingConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     light: LightConfig = field(default_factory=LightConfig)
     sensor: SensorConfig = field(default_factory=SensorConfig)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from blender.config import Config
+from blender.layout_config import CrossingConfig, PackingConfig
 from blender.objects import Assets, kind, pallet, rack
 from blender.openings import dock_spots
 from blender.placement import Edge, Plan, corners_of, try_to_place
@@ -29,45 +30,51 @@ def add_rack(plan: Plan, spec: ObjectSpec, axis: int, inward: int) -> None:
 
 
 def dock_lanes(plan: Plan, config: Config, rng: np.random.Generator, assets: Assets) -> None:
-    """Rows of one to four pallets in front of some of a dock's doors, clear of the leveller."""
-    building = plan.objects[0].params
+    """Rows of pallets in front of some of a dock's doors, clear of the leveller."""
+    building, ranges = plan.objects[0].params, config.scene.dock
     for y in dock_spots(building):
-        if chance(0.45, rng):
+        if chance(ranges.idle, rng):
             continue
-        turned = chance(0.7, rng)
+        turned = chance(ranges.turned, rng)
         step, yaw = (1.28, 0.0) if turned else (0.9, np.pi / 2)
-        for number in range(integer((1, 4), rng)):
+        for number in range(integer(ranges.places, rng)):
             params = pallet.sample(config.ranges["pallet"], rng, assets)
-            for side in (-0.55, 0.55) if chance(0.5, rng) else (0.0,):
+            for side in (-0.55, 0.55) if chance(ranges.double, rng) else (0.0,):
                 at = (building["length"] - 3.1 - step * number, y + side * (1 if turned else 1.2), 0.0)
                 spec = ObjectSpec("pallet", params, at, yaw + float(rng.normal(0, 0.03)))
                 try_to_place(plan, spec, pallet.footprint(params, assets))
 
 
-def packing_line(plan: Plan, rng: np.random.Generator, assets: Assets) -> None:
+def packing_line(plan: Plan, ranges: PackingConfig, rng: np.random.Generator, assets: Assets) -> None:
     """Furniture side by side along the end wall, from one corner; seats in front of the tables."""
     furniture = kind("furniture")
     _, length, low, high = plan.room
     side = int(rng.choice([-1, 1]))
-    along, end = 0.25, rng.uniform(0.5, 0.9) * (high - low)
+    along, end = 0.25, rng.uniform(*ranges.filled) * (high - low)
     while along < end:
-        variant = pick({"desk": 2, "packing_table": 4, "shelving": 3, "locker": 1, "electrical": 0.5}, rng)
+        variant = pick(ranges.furniture, rng)
         params = {"variant": variant, "seed": integer((0, 2**31 - 1), rng)}
         shape = furniture.footprint(params, assets)
         y = side * (high - along) - side * (shape[3] if side > 0 else -shape[2])
         spec = ObjectSpec("furniture", params, (length + shape[0] - 0.08, y, 0.0), np.pi)
-        if try_to_place(plan, spec, shape) and variant in ("desk", "packing_table") and chance(0.6, rng):
+        if (
+            try_to_place(plan, spec, shape)
+            and variant in ("desk", "packing_table")
+            and chance(ranges.seats, rng)
+        ):
             chair = {"variant": "chair", "seed": integer((0, 2**31 - 1), rng)}
             at = (spec.position[0] - shape[1] - rng.uniform(0.35, 0.8), y + rng.normal(0, 0.2), 0.0)
             try_to_place(plan, ObjectSpec("furniture", chair, at), furniture.footprint(chair, assets))
-        along += shape[3] - shape[2] + rng.uniform(0.05, 0.5)
+        along += shape[3] - shape[2] + rng.uniform(*ranges.gap)
 
 
-def rack_end(plan: Plan, at: tuple[float, float], rng: np.random.Generator, assets: Assets) -> None:
+def rack_end(
+    plan: Plan, ranges: CrossingConfig, at: tuple[float, float], rng: np.random.Generator, assets: Assets
+) -> None:
     """A protector before the end of two racks, back to back, or a bollard at each corner."""
     guard = kind("guard")
     spots, yaw = [at], np.pi / 2
-    variant = pick({"rack_guard": 3, "bollard": 2, "rail": 1}, rng)
+    variant = pick(ranges.guards, rng)
     if variant == "bollard":
         spots, yaw = [(at[0] + s * rack.DEPTH, at[1]) for s in (-1, 1)], 0.0
     params = {"variant": variant, "seed": integer((0, 2**31 - 1), rng)}

@@ -118,7 +118,8 @@ def _fit(style: dict[str, Any], height: float) -> dict[str, Any]:
 
 def _aisle(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
     """Between two rows of racks."""
-    half = rng.uniform(1.4, 2.4)
+    ranges = config.scene.aisle
+    half = rng.uniform(ranges.width[0] / 2, ranges.width[1] / 2)
     plan = _start(config, rng, assets, width=round(2 * (half + WALL_GAP), 3))
     x, y, z = plan.camera.position
     plan.camera = replace(plan.camera, position=(x, float(np.clip(y, -half + 0.6, half - 0.6)), z))
@@ -126,19 +127,20 @@ def _aisle(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
     style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
     _, length, _, _ = plan.room
     for side in (-1, 1):
-        start = rng.uniform(1.2, 4.0)
-        _rack_row(plan, config, rng, assets, side * half, -side, start, length - rng.uniform(0.5, 5.0), style)
+        start, end = rng.uniform(*ranges.start), length - rng.uniform(*ranges.end)
+        _rack_row(plan, config, rng, assets, side * half, -side, start, end, style)
     return plan
 
 
 def _staging(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
     """An open floor with rows of loaded pallets, racks along the far end or a side."""
+    ranges = config.scene.staging
     plan = _start(config, rng, assets)
     _, length, low, high = plan.room
     style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
-    if chance(0.7, rng):
+    if chance(ranges.far_racks, rng):
         _rack_row(plan, config, rng, assets, length - WALL_GAP, -1, low + 0.4, high - 0.4, style, axis=1)
-    if chance(0.5, rng):
+    if chance(ranges.side_racks, rng):
         side = int(rng.choice([-1, 1]))
         _rack_row(
             plan,
@@ -152,10 +154,10 @@ def _staging(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
             style,
         )
     yaw = 0.0 if chance(0.5, rng) else np.pi / 2
-    x0, y0 = rng.uniform(3.0, 7.0), rng.uniform(-0.7, 0.2) * high
-    for row in range(integer((1, 3), rng)):
-        for column in range(integer((1, 4), rng)):
-            if chance(0.25, rng):
+    x0, y0 = rng.uniform(*ranges.first), rng.uniform(*ranges.aside) * high
+    for row in range(integer(ranges.rows, rng)):
+        for column in range(integer(ranges.places, rng)):
+            if chance(ranges.empty, rng):
                 continue
             params = pallet.sample(config.ranges["pallet"], rng, assets)
             at = (x0 + 1.55 * row + rng.normal(0, 0.03), y0 + 1.35 * column + rng.normal(0, 0.03), 0.0)
@@ -169,20 +171,24 @@ def _staging(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
 
 def _wall(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
     """Facing a wall or a rack a few metres away, where trucks are parked."""
-    plan = _start(config, rng, assets, length=uniform((6.0, 12.0), rng))
+    ranges = config.scene.wall
+    plan = _start(config, rng, assets, length=uniform(ranges.length, rng))
     _, length, low, high = plan.room
-    if chance(0.6, rng):
+    if chance(ranges.racks, rng):
         style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
-        start = low + rng.uniform(0.2, 0.5) * (high - low) if chance(0.5, rng) else low + 0.4
+        start = low + 0.4
+        if chance(ranges.partial, rng):
+            start = low + rng.uniform(*ranges.free) * (high - low)
         _rack_row(plan, config, rng, assets, length - WALL_GAP, -1, start, high - 0.4, style, axis=1)
     return plan
 
 
 def _dock(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
     """Doors in a row, pallets waiting in front of them."""
-    plan = _start(config, rng, assets, dock=True, columns=False, length=uniform((9.0, 17.0), rng))
+    ranges = config.scene.dock
+    plan = _start(config, rng, assets, dock=True, columns=False, length=uniform(ranges.length, rng))
     _, length, _, high = plan.room
-    if chance(0.4, rng):
+    if chance(ranges.racks, rng):
         style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
         side = int(rng.choice([-1, 1]))
         at = side * (high - WALL_GAP)
@@ -193,10 +199,11 @@ def _dock(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
 
 def _packing(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
     """A corner with benches, chairs and shelves, cartons and a trolley about."""
-    plan = _start(config, rng, assets, length=uniform((7.0, 12.0), rng))
-    packing_line(plan, rng, assets)
+    ranges = config.scene.packing
+    plan = _start(config, rng, assets, length=uniform(ranges.length, rng))
+    packing_line(plan, ranges, rng, assets)
     _, length, _, high = plan.room
-    if chance(0.4, rng):
+    if chance(ranges.racks, rng):
         style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
         _rack_row(plan, config, rng, assets, high - WALL_GAP, -1, 2.5, length - 2.0, style)
     return plan
@@ -204,18 +211,20 @@ def _packing(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
 
 def _crossing(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
     """Along the ends of rack rows: a main aisle with side aisles between racks, back to back."""
-    half = rng.uniform(1.3, 2.4)
-    plan = _start(config, rng, assets, width=round(2 * half + uniform((11.0, 17.0), rng), 3), columns=False)
+    ranges = config.scene.crossing
+    half = rng.uniform(ranges.width[0] / 2, ranges.width[1] / 2)
+    width = round(2 * half + uniform(ranges.beside, rng), 3)
+    plan = _start(config, rng, assets, width=width, columns=False)
     style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
     _, length, low, high = plan.room
-    x, aisle = rng.uniform(3.0, 5.0), rng.uniform(2.4, 3.2)
+    x, aisle = rng.uniform(*ranges.first), rng.uniform(*ranges.side_aisle)
     while x + 2 * rack.DEPTH + 0.3 < length - 1.0:
         for side in (-1, 1):
             start, end = (half, high - 0.5) if side > 0 else (low + 0.5, -half)
             for at, inward in ((x + rack.DEPTH, -1), (x + rack.DEPTH + 0.25, 1)):
                 front = at + inward * rack.DEPTH
                 _rack_row(plan, config, rng, assets, front, inward, start, end, style, axis=1)
-            rack_end(plan, (x + rack.DEPTH, side * (half - 0.1)), rng, assets)
+            rack_end(plan, ranges, (x + rack.DEPTH, side * (half - 0.1)), rng, assets)
         x += 2 * rack.DEPTH + 0.25 + aisle
     return plan
 

@@ -8,11 +8,6 @@ from blender.capture_config import LightConfig
 from blender.ranges import chance, pick, uniform
 from blender.scene import LampSpec
 
-DARK = (0.08, 0.3)
-"""Share of lamps that are on in a dark hall ..."""
-DARK_AMBIENT = 0.2
-"""... and the share of its ambient light that is left."""
-
 
 def sample_lamps(
     config: LightConfig, room: tuple[float, float, float, float], roof: float, rng: np.random.Generator
@@ -29,8 +24,8 @@ def sample_lamps(
     power, lit = uniform(config.power, rng), uniform(config.lit, rng)
     temperature, ambient = uniform(config.temperature, rng), uniform(config.ambient, rng)
     if chance(config.dark, rng):
-        lit, ambient = uniform(DARK, rng), ambient * DARK_AMBIENT
-    size = (1.4, 0.18) if chance(0.7, rng) else (0.5, 0.5)
+        lit, ambient = uniform(config.dark_lit, rng), ambient * config.dark_ambient
+    size = (1.4, 0.18) if chance(config.tubes, rng) else (0.5, 0.5)
     unlit = _unlit_end(room, rng) if chance(config.unlit_end, rng) else None
     lamps: list[LampSpec] = []
     height = roof - 0.45

@@ -215,7 +215,7 @@ _SHARES = (0.2, 0.3, 0.15, 0.2, 0.15)
 def windows(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
     """Bands of panes, bright enough to blow out, with bars between them."""
     length, half, height = params["length"], params["width"] / 2, params["height"]
-    glow = Material("emission", (0.85, 0.93, 1.0), round(float(rng.uniform(4, 22)), 1))
+    glow = Material("emission", (0.85, 0.93, 1.0), round(float(rng.uniform(*params["glow"])), 1))
     low = max(1.8, height * rng.uniform(0.45, 0.7))
     high = min(height - 0.4, low + 1.3)
     side, panes = int(rng.choice([-1, 1])), np.arange(1.9, length - 1.5, 2.4)

@@ -20,7 +20,7 @@ from blender.objects import load_assets
 from pipeline.bench.study import as_toml, laid_over
 from tests.conftest import ROOT, TINY, render
 
-FRAMES = 25
+FRAMES = 50
 """Frames of which one must differ; some things are rare."""
 Setting = tuple[str, ...]
 """The names that lead to a value of a profile."""
@@ -68,13 +68,15 @@ def leaves(table: dict[str, Any], path: Setting = ()) -> Iterator[tuple[Setting,
 
 def others(value: Any) -> Iterator[Any]:
     """Values to put in the place of one; not all need be allowed there."""
-    if isinstance(value, list):
+    if isinstance(value, list) and isinstance(value[0], str):
+        yield from ([name] for name in value)
+    elif isinstance(value, list):
         low, high = value
         yield from ([low + 1, high + 1], [low * 0.8, high * 0.8], [low, low], [high, high])
     elif isinstance(value, bool):
         yield not value
     elif isinstance(value, int | float):
-        yield from (50 * (value + 1), 1.0 - value, value / 2, 0)
+        yield from (50 * (value + 1), 1.0 - value, value / 2, 0, 1.0)
 
 
 def profile_with(setting: Setting, value: Any, folder: Path) -> Config:

@@ -14,7 +14,7 @@ import numpy as np
 from blender.fittings import PAPER, YELLOW, ZINC, wheel
 from blender.mesh import Colour, Material, Part, bounds, box, boxes, cylinder, prism, rounded_path, tube
 from blender.objects import Assets
-from blender.ranges import named, ordered, pick, uniform
+from blender.ranges import named, ordered, pick, shares, uniform
 
 PAINTS: dict[str, Colour] = {
     "red": (0.45, 0.02, 0.015),
@@ -41,11 +41,14 @@ class Ranges:
     """Height of the lowered mast, metres."""
     lift: tuple[float, float] = (0.05, 1.2)
     """Height of the forks, metres; low ones are more frequent."""
+    wear: tuple[float, float] = (0.2, 0.8)
+    """0 = new, 1 = scratched and dirty."""
 
     def __post_init__(self) -> None:
         named("variants", self.variants, VARIANTS)
         named("paint", self.paint, PAINTS)
         ordered(mast=self.mast, lift=self.lift)
+        shares(wear=self.wear)
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
@@ -56,7 +59,7 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "paint": pick(ranges.paint, rng),
         "mast": uniform(ranges.mast, rng),
         "lift": uniform((low, low + (high - low) * float(rng.random()) ** 2), rng),
-        "wear": uniform((0.2, 0.8), rng),
+        "wear": uniform(ranges.wear, rng),
     }
 
 

@@ -5,7 +5,7 @@ The hall spans x from 0 to length and y from -width/2 to width/2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from blender.markings import marks
 from blender.mesh import Colour, Floats, Material, Part, bounds, box, boxes, plates, tube
 from blender.objects import Assets
 from blender.openings import fixtures, windows
-from blender.ranges import chance, integer, pick, uniform
+from blender.ranges import chance, integer, named, ordered, pick, shares, uniform
 
 WALLS: dict[str, Colour] = {
     "white": (0.62, 0.62, 0.60),
@@ -31,9 +31,15 @@ FLOORS: dict[str, Colour] = {
     "green": (0.18, 0.24, 0.20),
     "brown": (0.25, 0.23, 0.21),
 }
-
-
 SURFACES = ("plaster", "brick", "panel")
+
+
+def _walls() -> dict[str, float]:
+    return {"white": 5.0, "grey": 3.0, "cream": 1.0, "dark": 1.0, "block": 2.0}
+
+
+def _floors() -> dict[str, float]:
+    return {"light": 4.0, "grey": 5.0, "dark": 2.0, "green": 1.0, "brown": 1.0}
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,44 @@ class Ranges:
     """Blots on the floor."""
     wear: tuple[float, float] = (0.3, 1.0)
     """0 = new and polished, 1 = dusty, dull and dirty."""
+    glow: tuple[float, float] = (4.0, 22.0)
+    """How bright the windows are, W/m2/sr."""
+    walls: dict[str, float] = field(default_factory=_walls)
+    """Weight of each colour of the walls: a key of WALLS."""
+    floors: dict[str, float] = field(default_factory=_floors)
+    """Weight of each colour of the floor: a key of FLOORS."""
+    surfaces: tuple[str, ...] = SURFACES
+    """What the walls are of, equally often: some of SURFACES."""
+
+    def __post_init__(self) -> None:
+        ordered(
+            length=self.length,
+            width=self.width,
+            height=self.height,
+            doors=self.doors,
+            notices=self.notices,
+            stains=self.stains,
+            glow=self.glow,
+        )
+        shares(
+            windows=self.windows,
+            columns=self.columns,
+            lanes=self.lanes,
+            hatching=self.hatching,
+            places=self.places,
+            wear=self.wear,
+        )
+        named("walls", self.walls, WALLS)
+        named("floors", self.floors, FLOORS)
+        for name in self.surfaces:
+            if name not in SURFACES:
+                raise ValueError(f"surfaces: unknown '{name}'; known: {', '.join(SURFACES)}")
+        if not self.surfaces:
+            raise ValueError(f"surfaces must name one at least of: {', '.join(SURFACES)}")
+        if self.length[0] < 5 or self.width[0] < 4 or self.height[0] < 2.5:
+            raise ValueError("length, width and height must be at least 5, 4 and 2.5 metres")
+        if min(self.doors[0], self.notices[0], self.stains[0], self.glow[0]) < 0:
+            raise ValueError("doors, notices, stains and glow must not be below 0")
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
@@ -78,9 +122,10 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "hatching": chance(ranges.hatching, rng),
         "places": chance(ranges.places, rng),
         "stains": list(ranges.stains),
-        "wall": pick({"white": 5, "grey": 3, "cream": 1, "dark": 1, "block": 2}, rng),
-        "surface": SURFACES[int(rng.integers(len(SURFACES)))],
-        "floor": pick({"light": 4, "grey": 5, "dark": 2, "green": 1, "brown": 1}, rng),
+        "glow": list(ranges.glow),
+        "wall": pick(ranges.walls, rng),
+        "surface": ranges.surfaces[int(rng.integers(len(ranges.surfaces)))],
+        "floor": pick(ranges.floors, rng),
         "wear": uniform(ranges.wear, rng),
         "seed": integer((0, 2**31 - 1), rng),
     }

@@ -22,12 +22,16 @@ WRAPPED = ("cartons", "goods", "mixed", "drinks", "crates")
 """Loads that stretch wrap may go around."""
 
 
+KINDS = ("none", "stack", *loads.LOADS)
+"""What a pallet carries: nothing, more empty pallets, or one of the loads."""
+
+
 @dataclass(frozen=True)
 class Ranges:
     """What varies from pallet to pallet."""
 
     load: dict[str, float]
-    """Weight of each load: "none", "stack" (of empty pallets), or a key of ``blender.loads.LOADS``."""
+    """Weight of each load: one of KINDS."""
     stack: tuple[int, int] = (2, 15)
     """Empty pallets in a stack."""
     load_height: tuple[float, float] = (0.3, 1.5)
@@ -38,7 +42,7 @@ class Ranges:
     """0 = fresh from the factory, 1 = scratched and dirty."""
 
     def __post_init__(self) -> None:
-        named("load", self.load, ("none", "stack", *loads.LOADS))
+        named("load", self.load, KINDS)
         ordered(stack=self.stack, load_height=self.load_height, wear=self.wear)
 
 

@@ -6,7 +6,7 @@ Usual makes: bays 2.7 m wide for three EUR pallets, frames 1.1 m deep, uprights 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -33,6 +33,13 @@ OVERHANG = 0.07
 """How far loads stand out at the front and the back, metres."""
 
 
+def _load_weights() -> dict[str, float]:
+    return {
+        "cartons": 4.0, "mixed": 5.0, "goods": 2.0, "crate": 4.0, "bundle": 3.0, "drinks": 1.0, "crates": 2.0,
+        "sacks": 0.5, "stack": 1.0, "none": 1.0,
+    }  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Ranges:
     """What varies from rack to rack."""
@@ -54,12 +61,19 @@ class Ranges:
     """Share of bays with nothing on the floor: forks may reach in below the lowest beam."""
     decks: float = 0.35
     """Share of racks whose levels are boarded."""
+    load: dict[str, float] = field(default_factory=_load_weights)
+    """Weight of what stands on the pallets: a key of ``blender.objects.pallet.KINDS``."""
+    wrapped: float = 0.2
+    """Share of cartons and goods in clear stretch wrap."""
 
     def __post_init__(self) -> None:
         named("uprights", self.uprights, STEELS)
         named("beams", self.beams, STEELS)
         ordered(bays=self.bays, levels=self.levels, pitch=self.pitch)
-        shares(fill=self.fill, floor_fill=self.floor_fill, open=self.open, decks=self.decks)
+        named("load", self.load, pallet.KINDS)
+        shares(
+            wrapped=self.wrapped, fill=self.fill, floor_fill=self.floor_fill, open=self.open, decks=self.decks
+        )
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
@@ -75,6 +89,8 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "floor_fill": uniform(ranges.floor_fill, rng),
         "open": [bool(is_open) for is_open in rng.random(ranges.bays[1]) < ranges.open],
         "decks": chance(ranges.decks, rng),
+        "load": dict(ranges.load),
+        "wrapped": ranges.wrapped,
         "seed": integer((0, 2**31 - 1), rng),
     }
 
@@ -192,12 +208,12 @@ def _places(params: dict[str, Any], rng: np.random.Generator, bay: int, level: i
     for place in range(3):
         if rng.random() > share:
             continue
-        kind = pick(_LOADS, rng)
+        kind = pick(params["load"], rng)
         load = _load(
             kind,
             stack=max(1, min(8, int(room / pallet.HEIGHT))) if kind == "stack" else 1,
             decimetres=round(10 * room * rng.uniform(0.35, 1.0)),
-            wrapped=bool(kind in pallet.WRAPPED and rng.random() < 0.2),
+            wrapped=bool(kind in pallet.WRAPPED and rng.random() < params["wrapped"]),
             wear=float(rng.choice([0.3, 0.6])),
             seed=int(rng.integers(STOCK)),
         )
@@ -215,10 +231,5 @@ def _load(kind: str, *, stack: int, decimetres: int, wrapped: bool, wear: float,
     return pallet.build({**params, "wear": wear, "seed": seed}, _NO_ASSETS)
 
 
-_LOADS = {
-    "cartons": 4.0, "mixed": 5.0, "goods": 2.0, "crate": 4.0, "bundle": 3.0, "drinks": 1.0, "crates": 2.0,
-    "sacks": 0.5, "stack": 1.0, "none": 1.0,
-}  # fmt: skip
-"""Weight of what stands in a rack."""
 _NO_ASSETS: Any = None
 """Pallets need no files."""

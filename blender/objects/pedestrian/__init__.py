@@ -6,7 +6,7 @@ out along smoothed normals with folds; patterns use the rest pose, so that they 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,37 @@ import numpy as np
 from blender.mesh import Floats, Part
 from blender.objects import Assets
 from blender.objects.pedestrian.body import REGIONS, load_body, under_cloth
-from blender.objects.pedestrian.clothes import CLOTH, folds, shell, wardrobe
+from blender.objects.pedestrian.clothes import CLOTH, HAIR, HIVIS, folds, shell, wardrobe
 from blender.objects.pedestrian.headgear import HELMETS, headgear
-from blender.ranges import chance, integer, ordered, pick, shares, uniform
+from blender.ranges import chance, integer, named, ordered, pick, shares, uniform
 
 AT_TILLER = ("pushing", "pulling")
 """Poses that hold a pallet truck's tiller."""
+
+
+def _hivis_kinds() -> dict[str, float]:
+    return {"vest": 2.0, "jacket": 1.0}
+
+
+def _hivis_colours() -> dict[str, float]:
+    return {"yellow": 5.0, "orange": 4.0, "pink_red": 1.0}
+
+
+def _tops() -> dict[str, float]:
+    return {
+        "black": 3.0, "anthracite": 3.0, "navy": 3.0, "blue": 2.0, "grey": 3.0, "red": 2.0, "green": 1.0,
+        "white": 1.0,
+    }  # fmt: skip
+
+
+def _trousers() -> dict[str, float]:
+    return {
+        "black": 4.0, "anthracite": 4.0, "navy": 4.0, "grey": 2.0, "khaki": 2.0, "olive": 1.0, "denim": 3.0,
+    }  # fmt: skip
+
+
+def _hair() -> dict[str, float]:
+    return {"black": 3.0, "brown": 4.0, "blond": 2.0, "grey": 2.0}
 
 
 @dataclass(frozen=True)
@@ -37,12 +62,32 @@ class Ranges:
     """Share of bare forearms among those without a hi-vis jacket."""
     folds: tuple[float, float] = (0.003, 0.008)
     """Depth of the cloth's folds, metres."""
+    bands: float = 0.4
+    """Share of people in hi-vis whose trousers have reflective bands."""
+    skin: tuple[float, float] = (0.0, 1.0)
+    """From the darkest skin, 0, to the palest, 1."""
+    hivis_kinds: dict[str, float] = field(default_factory=_hivis_kinds)
+    """Weights of "vest" and "jacket"."""
+    hivis_colours: dict[str, float] = field(default_factory=_hivis_colours)
+    """Weights: keys of HIVIS."""
+    tops: dict[str, float] = field(default_factory=_tops)
+    """Weights: keys of CLOTH."""
+    trousers: dict[str, float] = field(default_factory=_trousers)
+    """Weights: keys of CLOTH."""
+    hair: dict[str, float] = field(default_factory=_hair)
+    """Weights: keys of HAIR."""
 
     def __post_init__(self) -> None:
         shares(hivis=self.hivis, helmet=self.helmet, cap=self.cap, gloves=self.gloves, tshirt=self.tshirt)
         if self.helmet + self.cap > 1:
             raise ValueError("helmet and cap must not exceed 1 together")
         ordered(folds=self.folds)
+        shares(bands=self.bands, skin=self.skin)
+        named("hivis_kinds", self.hivis_kinds, ("vest", "jacket"))
+        named("hivis_colours", self.hivis_colours, HIVIS)
+        named("tops", self.tops, CLOTH)
+        named("trousers", self.trousers, CLOTH)
+        named("hair", self.hair, HAIR)
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
@@ -56,22 +101,17 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
     return {
         "body": body["file"],
         "pose": body["pose"],
-        "hivis": pick({"yellow": 5, "orange": 4, "pink_red": 1}, rng) if hivis else "",
-        "hivis_kind": pick({"vest": 2, "jacket": 1}, rng),
-        "top": pick(
-            {"black": 3, "anthracite": 3, "navy": 3, "blue": 2, "grey": 3, "red": 2, "green": 1, "white": 1},
-            rng,
-        ),
+        "hivis": pick(ranges.hivis_colours, rng) if hivis else "",
+        "hivis_kind": pick(ranges.hivis_kinds, rng),
+        "top": pick(ranges.tops, rng),
         "sleeves": "short" if chance(ranges.tshirt, rng) else "long",
-        "trousers": pick(
-            {"black": 4, "anthracite": 4, "navy": 4, "grey": 2, "khaki": 2, "olive": 1, "denim": 3}, rng
-        ),
-        "trouser_bands": hivis and chance(0.4, rng),
+        "trousers": pick(ranges.trousers, rng),
+        "trouser_bands": hivis and chance(ranges.bands, rng),
         "gloves": chance(ranges.gloves, rng),
         "head": head,
         "head_colour": pick(dict.fromkeys(HELMETS if head == "helmet" else CLOTH, 1.0), rng),
-        "hair": pick({"black": 3, "brown": 4, "blond": 2, "grey": 2}, rng),
-        "skin": uniform((0.0, 1.0), rng),
+        "hair": pick(ranges.hair, rng),
+        "skin": uniform(ranges.skin, rng),
         "folds": uniform(ranges.folds, rng),
         "fold_seed": integer((0, 2**31 - 1), rng),
     }
