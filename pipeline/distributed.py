@@ -21,13 +21,12 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.multiprocessing.spawn import _prctl_pr_set_pdeathsig  # type: ignore[attr-defined]
 
 from blender.contract import UserError
+from pipeline.lifetime import end_with_parent
 from pipeline.threads import core_count
 
 T = TypeVar("T")
-SIGKILL = 9
 
 
 def rank() -> int:
@@ -159,13 +158,6 @@ def _helpers(
         for helper in helpers:
             helper.join(5)
             helper.kill()
-
-
-def end_with_parent(parent: int) -> None:
-    """Have this process killed when the one that started it, ``parent``, ends; later on Linux only."""
-    _prctl_pr_set_pdeathsig(SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _help(

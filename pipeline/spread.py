@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from blender.contract import UserError
 from blender.contract.scheduler import Size, connect
+from pipeline.lifetime import end_with_parent
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -59,8 +60,6 @@ def _share_out(work: Callable[[T], R], items: Sequence[T], processes: int) -> It
 def _begin(parent: int) -> None:
     """In each process of ``_share_out``, once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
-    from pipeline.distributed import end_with_parent
-
     end_with_parent(parent)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import subprocess
 import sys
@@ -10,6 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from blender.config import load_config
+from blender.frame import frame_scene
+from blender.objects import load_assets
+from blender.scene import SceneSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -98,6 +104,13 @@ def made_once(
             assert made.returncode == 0, made.stderr
             done.touch()
     return folder
+
+
+@functools.lru_cache(maxsize=128)
+def default_scene(people: Path, frame: int) -> SceneSpec:
+    """A training frame's scene of the default profile, never to be changed: drawing one takes a while."""
+    config = load_config(ROOT / "assets/profiles/default.toml", "train")
+    return frame_scene(config, load_assets(people), frame)
 
 
 @pytest.fixture(autouse=True)

@@ -137,7 +137,7 @@ def test_mounts_and_lenses_are_drawn_by_weight() -> None:
 @pytest.mark.parametrize("mount", ["vehicle", "hand", "overhead"])
 def test_cameras_hang_in_the_air_under_the_roof(mount: str, default: Config, assets: Assets) -> None:
     low, high = default.scene.camera.mounts[mount].height
-    for spec in scenes(default, assets, mount, 30):
+    for spec in scenes(default, assets, mount, 15):
         x, y, z = spec.camera.position
         hall = spec.objects[0].params
         assert low <= z <= min(high, hall["height"] - 1.0)
@@ -180,7 +180,7 @@ def test_the_check_for_a_camera_inside_can_fail(default: Config, assets: Assets)
 def test_an_overhead_camera_sees_the_floor_before_it(default: Config, assets: Assets) -> None:
     width, height = default.render.width, default.render.height
     shares = []
-    for spec in scenes(default, assets, "overhead", 40):
+    for spec in scenes(default, assets, "overhead", 25):
         x, y, _ = spec.camera.position
         ahead = np.linspace(3.0, min(12.0, spec.objects[0].params["length"] - x), 40)
         yaw = spec.camera.yaw
@@ -200,7 +200,7 @@ def test_what_is_labelled_is_placed_in_view(mount: str, name: str, default: Conf
     config = replace(default, scene=replace(default.scene, camera=only, negatives=0.0))
     width, height = config.render.width, config.render.height
     inside, trucks = [], 0
-    for spec in scenes(config, assets, mount, 25):
+    for spec in scenes(config, assets, mount, 15):
         for item in spec.objects:
             if item.category:
                 middle = np.asarray(item.position) + np.array([0, 0, 1.0])
@@ -208,7 +208,7 @@ def test_what_is_labelled_is_placed_in_view(mount: str, name: str, default: Conf
                 inside.append(depth[0] > 0 and (np.abs(pixels[0] / [width, height] - 0.5) < 0.6).all())
                 trucks += item.category == "pallet_truck"
     assert np.mean(inside) > 0.85, "operators and rows may stand a little out of it"
-    assert trucks >= 15
+    assert trucks >= 9
 
 
 # ------------------------------------------------------------------------------ light

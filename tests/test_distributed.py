@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner, Result
 from training import train_command, write_splits
 
 from pipeline.checkpoint import load_checkpoint
+from pipeline.cli import main
 from pipeline.distributed import processes_for
 from tests.conftest import ROOT, run
 
@@ -39,11 +41,16 @@ def command(splits: Splits, out: Path, processes: int) -> list[str]:
     return train_command(splits, out, f"{KEYS}processes = {processes}\n")
 
 
+def in_this_process(arguments: list[str]) -> Result:
+    """What follows ``-m pipeline``."""
+    return CliRunner().invoke(main, arguments[2:])
+
+
 @pytest.fixture(scope="module")
 def alone(splits: Splits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("alone") / "run"
-    done = run(*command(splits, out, 1))
-    assert done.returncode == 0, done.stderr
+    done = in_this_process(command(splits, out, 1))
+    assert done.exit_code == 0, done.output
     return out
 
 
@@ -72,7 +79,7 @@ def test_two_processes_take_the_steps_of_one(
     for first, second in zip(*lines, strict=True):
         assert first["losses"] == pytest.approx(second["losses"], abs=1e-5)
         assert first["val"] == second["val"]
-    assert run(*arguments).stdout == "train: up to date\n"
+    assert in_this_process(arguments).output == "train: up to date\n"
 
 
 @pytest.mark.slow

@@ -102,7 +102,9 @@ def test_a_second_time_nothing_is_written(split: Path, tmp_path: Path, to: str) 
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == times
 
 
-@pytest.mark.parametrize("to", EXPORTERS)
+@pytest.mark.parametrize(
+    "to", [pytest.param(to, marks=[] if to == "yolo-seg" else [pytest.mark.slow]) for to in EXPORTERS]
+)
 def test_killed_and_repeated_it_ends_the_same(tmp_path: Path, to: str) -> None:
     split = tmp_path / "test"
     write_split(split, frames=40, objects=6)

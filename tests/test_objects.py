@@ -12,11 +12,10 @@ from PIL import Image
 from blender import loads
 from blender.config import load_config
 from blender.contract import UserError, read_record
-from blender.frame import frame_scene
 from blender.mesh import bounds
 from blender.objects import Assets, kind, load_assets, named_beside
 from blender.stage import Placed, build_scene
-from tests.conftest import ROOT, TINY, render, run
+from tests.conftest import ROOT, TINY, default_scene, render, run
 
 BOX = """o box
 v 0 0 0
@@ -246,7 +245,7 @@ def _check_scenes(frames: range, assets: Assets) -> None:
     """Nothing goes through anything else, and the camera is in the open."""
     config = load_config(ROOT / "assets/profiles/default.toml", "train")
     for frame in frames:
-        spec = frame_scene(config, assets, frame)
+        spec = default_scene(assets.people_dir, frame)
         placed = build_scene(spec, config, assets)
         for number, first in enumerate(placed):
             distance = np.abs(first.vertices - spec.camera.position).max(1).min()

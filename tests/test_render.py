@@ -189,9 +189,7 @@ def test_save_blend_writes_a_scene(tiny_profile: Path, tiny_people: Path, tmp_pa
     assert blend.stat().st_size > 100_000
 
 
-def test_people_are_baked_once_and_to_the_same_bytes(
-    tiny_profile: Path, tiny_people: Path, tmp_path: Path
-) -> None:
+def test_people_are_baked_once(tiny_profile: Path, tiny_people: Path) -> None:
     manifest = json.loads((tiny_people / "manifest.json").read_bytes())
     assert {p["pose"] for p in manifest["people"]} == {
         "standing",
@@ -211,9 +209,6 @@ def test_people_are_baked_once_and_to_the_same_bytes(
         assert body["keypoints"].shape == (17, 3)
     done = run("-m", "pipeline", "people", "--profile", tiny_profile, "--out", tiny_people)
     assert "up to date" in done.stdout
-    again = run("-m", "pipeline", "people", "--profile", tiny_profile, "--out", tmp_path)
-    assert again.returncode == 0, again.stderr
-    assert tree_hash(tmp_path) == tree_hash(tiny_people)
 
 
 def test_quiet_leaves_out_words_and_nothing_else(

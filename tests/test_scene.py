@@ -15,7 +15,7 @@ from blender.mesh import Material, Part, bounds, box, boxes, cylinder, prism, ro
 from blender.objects import Assets, kind, load_assets, pallet, pallet_truck, pedestrian
 from blender.png import encode_png
 from blender.scene import ObjectSpec
-from tests.conftest import ROOT
+from tests.conftest import ROOT, default_scene
 
 GREY = Material("paint")
 
@@ -103,10 +103,9 @@ def _ground(item: ObjectSpec, assets: Assets) -> list[np.ndarray]:
 
 def test_nothing_stands_in_anything_else(assets: Assets) -> None:
     """Over 60 scenes: footprints of separate things are apart, and nothing leaves the hall."""
-    config = load_config(ROOT / "assets/profiles/default.toml", "train")
     layouts, counts = set(), 0
     for frame in range(60):
-        spec = frame_scene(config, assets, frame)
+        spec = default_scene(assets.people_dir, frame)
         layouts.add(spec.layout)
         building = spec.objects[0].params
         ground = [(item, corners) for item in spec.objects[1:] for corners in _ground(item, assets)]
@@ -147,10 +146,9 @@ def test_people_who_are_parked_look_at_what_they_stand_at(axis: int, inward: int
 
 def test_forks_reach_below_racks(assets: Assets) -> None:
     """Some parked trucks stand with the forks in an open bay, the tiller in the aisle."""
-    config = load_config(ROOT / "assets/profiles/default.toml", "train")
     found = 0
     for frame in range(60):
-        objects = frame_scene(config, assets, frame).objects
+        objects = default_scene(assets.people_dir, frame).objects
         bays = [
             placement.corners_of(bay, rack.position, rack.yaw)
             for rack in objects
@@ -220,7 +218,6 @@ def test_clear_keeps_the_sight_of_trucks_free(assets: Assets) -> None:
         return float(np.mean(hidden)), len(hidden)
 
     (covered, many), (clear, as_many) = shares(0.0), shares(1.0)
-    print(covered, many, clear, as_many)
     assert clear < 0.3 * covered
     assert as_many > 0.85 * many
 
@@ -251,9 +248,9 @@ def test_png_round_trip() -> None:
 
 def test_people_have_what_their_pose_is_for(assets: Assets) -> None:
     """Nobody pushes air, carries nothing or sits on nothing."""
-    config, found = load_config(ROOT / "assets/profiles/default.toml", "train"), set()
+    found = set()
     for frame in range(60):
-        objects = frame_scene(config, assets, frame).objects
+        objects = default_scene(assets.people_dir, frame).objects
         for before, item, after in zip(objects, objects[1:], (*objects[2:], objects[0]), strict=False):
             if item.builder != "pedestrian":
                 continue

@@ -18,7 +18,7 @@ from blender.contract import UserError, frame_paths
 from blender.frame import frame_scene
 from blender.objects import load_assets
 from pipeline.bench.study import as_toml, laid_over
-from tests.conftest import ROOT, TINY, render
+from tests.conftest import ROOT, TINY, run
 
 FRAMES = 50
 """Frames of which one must differ; some things are rare."""
@@ -41,19 +41,22 @@ RENDER: dict[str, list[dict[str, Any]]] = {
 def test_every_setting_of_render_changes_the_picture(tiny_people: Path, tmp_path: Path) -> None:
     known = {field.name for field in fields(RenderConfig)}
     assert set(RENDER) == known - {"passes"}, "passes write other files: tests/test_passes.py"
-    pictures: dict[str, bytes] = {}
-
-    def picture(table: dict[str, Any]) -> bytes:
-        name = repr(table)
-        if name not in pictures:
-            (tmp_path / "p.toml").write_text(as_toml(laid_over(tomllib.loads(TINY), {"render": table})))
-            out = tmp_path / str(len(pictures))
-            done = render(tmp_path / "p.toml", tiny_people, out, "--frames", "0:1", "--workers", 1)
-            assert done.returncode == 0, done.stderr
-            pictures[name] = frame_paths(out, 0)[0].read_bytes()
-        return pictures[name]
-
-    dead = [name for name, tables in RENDER.items() if len({picture(t) for t in tables}) < len(tables)]
+    tables = {repr(table): table for settings in RENDER.values() for table in settings}
+    profiles = []
+    for number, table in enumerate(tables.values()):
+        profiles.append(tmp_path / f"{number}.toml")
+        profiles[-1].write_text(as_toml(laid_over(tomllib.loads(TINY), {"render": table})))
+    done = run("-m", "tests.render_each", tiny_people, tmp_path / "frames", *profiles)
+    assert done.returncode == 0, done.stderr
+    pictures = {
+        name: frame_paths(tmp_path / "frames" / str(number), 0)[0].read_bytes()
+        for number, name in enumerate(tables)
+    }
+    dead = [
+        name
+        for name, settings in RENDER.items()
+        if len({pictures[repr(table)] for table in settings}) < len(settings)
+    ]
     assert dead == []
 
 

@@ -21,6 +21,7 @@ from pipeline.config import CocoConfig
 from pipeline.spread import spread
 from tests.test_cluster import local_cluster
 from tests.test_render import tree_hash
+from tests.work import shifted
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +32,6 @@ def address() -> Iterator[str]:
 
 def call(*arguments: object) -> Result:
     return CliRunner().invoke(main, [*map(str, arguments)])
-
-
-def shifted(by: int, number: int) -> tuple[int, int]:
-    if number == 99:
-        raise UserError("99: no such number")
-    return number + by, os.getpid()
 
 
 @pytest.mark.parametrize("batch", [1, 7])

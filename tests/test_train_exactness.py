@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import json
+import multiprocessing
 import signal
 import subprocess
 import sys
@@ -19,11 +21,12 @@ import training
 from click.testing import CliRunner
 from PIL import Image
 from shapes import SIZE, rle, write_split, write_table
+from synthetic import write_tiny_model
 from training import write_splits
 
 from blender.contract.files import _host
 from pipeline import fit, state
-from pipeline.checkpoint import load_checkpoint
+from pipeline.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.cli import main
 from pipeline.config import Profile, TrainConfig, UserError
 from pipeline.guards import memory_guard
@@ -169,31 +172,27 @@ def test_killed_at_any_instant_it_goes_on_to_the_same_bytes(
     assert bytes_of(out) == undisturbed[0]
 
 
-SAVE = """
-import dataclasses, itertools, sys, torch
-from pathlib import Path
-from pipeline.checkpoint import load_checkpoint, save_checkpoint
-path = Path(sys.argv[1])
-one = load_checkpoint(path)
-for epoch in itertools.count(one.epoch + 1):
-    state = {"weight": torch.full((2_000_000,), float(epoch))}
-    save_checkpoint(path, dataclasses.replace(one, epoch=epoch, state=state))
-"""
+def save_for_ever(path: Path) -> None:
+    """Write one checkpoint after the other."""
+    one = load_checkpoint(path)
+    for epoch in itertools.count(one.epoch + 1):
+        state = {"weight": torch.full((2_000_000,), float(epoch))}
+        save_checkpoint(path, dataclasses.replace(one, epoch=epoch, state=state))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
 def test_a_kill_while_a_checkpoint_is_written_never_costs_the_one_before(tmp_path: Path) -> None:
     path, rng, epoch = tmp_path / "last.pt", np.random.default_rng(0), 1
-    from synthetic import write_tiny_model
-
     write_tiny_model(path)
     for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", SAVE, str(path)], cwd=ROOT)
+        process = multiprocessing.get_context("fork").Process(target=save_for_ever, args=(path,))
+        process.start()
         deadline = time.monotonic() + 60
         while (written := load_checkpoint(path)).epoch < epoch + 2:  # whole at every look
-            assert process.poll() is None and time.monotonic() < deadline
+            assert process.is_alive() and time.monotonic() < deadline
         time.sleep(rng.uniform(0, 0.05))
         process.kill()
-        process.wait()
+        process.join()
         after = load_checkpoint(path)
         assert after.epoch >= written.epoch
         assert (after.state["weight"] == after.epoch).all()
@@ -249,7 +248,13 @@ ODD: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("case", ODD)
+OFTEN = ("no objects to learn from", "300 objects in an image")
+"""The others are for the nightly tests."""
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(name, marks=[] if name in OFTEN else [pytest.mark.slow]) for name in ODD]
+)
 def test_odd_data_sets_train_and_evaluate(case: str, tmp_path: Path) -> None:
     for name, arguments in zip(("train", "val"), ODD[case], strict=True):
         odd_split(tmp_path / name, *arguments)

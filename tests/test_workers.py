@@ -66,7 +66,11 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="finds child processe
     ("fault", "reason"),
     [
         ("frame == 2 and os.abort()", "frame 2: its process was killed by signal 6"),
-        ("if frame == 2: raise ValueError('no\\nmesh')", "frame 2: ValueError: no mesh"),
+        pytest.param(
+            "if frame == 2: raise ValueError('no\\nmesh')",
+            "frame 2: ValueError: no mesh",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_frame_that_fails_twice_is_named_and_the_rest_goes_on(
@@ -108,7 +112,7 @@ def test_workers_that_die_once_cost_nothing(
     assert tree_hash(out) == tree_hash(tiny_split)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_process_takes_the_frames_of_one_life_and_then_another_takes_over(
     workers: int, tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:
@@ -146,7 +150,12 @@ def test_a_worker_killed_from_outside_is_replaced(
 
 @linux
 @pytest.mark.parametrize(
-    ("how", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, -15), (signal.SIGINT, 130)]
+    ("how", "status"),
+    [
+        (signal.SIGKILL, -9),
+        pytest.param(signal.SIGTERM, -15, marks=pytest.mark.slow),
+        (signal.SIGINT, 130),
+    ],
 )
 def test_no_process_outlives_the_command(
     how: signal.Signals, status: int, tiny_profile: Path, tiny_people: Path, tmp_path: Path

@@ -1,0 +1,172 @@
+"""What varies within each layout: the tables [scene.aisle] to [scene.crossing] as frozen dataclasses. No bpy.
+
+Lengths in metres, from the wall behind the camera (x = 0) unless something else is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from blender.objects import furniture, guard
+from blender.ranges import named, ordered, shares
+
+Span = tuple[float, float]
+Count = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class AisleConfig:
+    """[scene.aisle]: between two rows of racks."""
+
+    width: Span = (2.8, 4.8)
+    """Between the racks' faces."""
+    start: Span = (1.2, 4.0)
+    """Where each row begins."""
+    end: Span = (0.5, 5.0)
+    """From each row's end to the hall's end wall."""
+
+    def __post_init__(self) -> None:
+        ordered(width=self.width, start=self.start, end=self.end)
+        _positive(width=self.width, start=self.start, end=self.end)
+
+
+@dataclass(frozen=True)
+class StagingConfig:
+    """[scene.staging]: rows of loaded pallets on an open floor."""
+
+    far_racks: float = 0.7
+    """Share of halls with racks along the end wall."""
+    side_racks: float = 0.5
+    """Share of halls with racks along a side."""
+    first: Span = (3.0, 7.0)
+    """Where the first row of pallets stands."""
+    aside: Span = (-0.7, 0.2)
+    """Of each row's first pallet, off the hall's middle: a share of its half width."""
+    rows: Count = (1, 3)
+    """Rows of pallets, one behind the other."""
+    places: Count = (1, 4)
+    """Pallet places side by side in a row."""
+    empty: float = 0.25
+    """Share of those places that are empty."""
+
+    def __post_init__(self) -> None:
+        shares(far_racks=self.far_racks, side_racks=self.side_racks, empty=self.empty)
+        ordered(first=self.first, aside=self.aside, rows=self.rows, places=self.places)
+        _positive(first=self.first)
+        _counts(rows=self.rows, places=self.places)
+
+
+@dataclass(frozen=True)
+class WallConfig:
+    """[scene.wall]: facing a wall or a rack a few metres away, where trucks are parked."""
+
+    length: Span = (6.0, 12.0)
+    """Of the hall."""
+    racks: float = 0.6
+    """Share of halls with racks along the end wall."""
+    partial: float = 0.5
+    """Share of those whose racks leave a part of the wall free ..."""
+    free: Span = (0.2, 0.5)
+    """... and that part, a share of the wall."""
+
+    def __post_init__(self) -> None:
+        ordered(length=self.length, free=self.free)
+        shares(racks=self.racks, partial=self.partial, free=self.free)
+        _halls(self.length)
+
+
+@dataclass(frozen=True)
+class DockConfig:
+    """[scene.dock]: doors in a row, pallets waiting in front of them."""
+
+    length: Span = (9.0, 17.0)
+    """Of the hall."""
+    racks: float = 0.4
+    """Share of halls with racks along a side."""
+    idle: float = 0.45
+    """Share of doors with no pallets before them."""
+    turned: float = 0.7
+    """Share of lanes whose pallets stand lengthwise to the door."""
+    places: Count = (1, 4)
+    """Pallets one behind the other in a lane."""
+    double: float = 0.5
+    """Share of those places with two pallets side by side."""
+
+    def __post_init__(self) -> None:
+        ordered(length=self.length, places=self.places)
+        shares(racks=self.racks, idle=self.idle, turned=self.turned, double=self.double)
+        _halls(self.length)
+        _counts(places=self.places)
+
+
+def _furniture() -> dict[str, float]:
+    return {"desk": 2.0, "packing_table": 4.0, "shelving": 3.0, "locker": 1.0, "electrical": 0.5}
+
+
+@dataclass(frozen=True)
+class PackingConfig:
+    """[scene.packing]: a corner with furniture along the end wall."""
+
+    length: Span = (7.0, 12.0)
+    """Of the hall."""
+    racks: float = 0.4
+    """Share of halls with racks along a side."""
+    filled: Span = (0.5, 0.9)
+    """Share of the end wall that furniture stands along."""
+    gap: Span = (0.05, 0.5)
+    """Between two pieces."""
+    seats: float = 0.6
+    """Share of desks and tables with a chair."""
+    furniture: dict[str, float] = field(default_factory=_furniture)
+    """Weights: keys of ``blender.objects.furniture.VARIANTS``."""
+
+    def __post_init__(self) -> None:
+        ordered(length=self.length, filled=self.filled, gap=self.gap)
+        shares(racks=self.racks, filled=self.filled, seats=self.seats)
+        _halls(self.length)
+        named("furniture", self.furniture, furniture.VARIANTS)
+        if self.gap[0] < 0:
+            raise ValueError("gap must not be below 0")
+
+
+def _protectors() -> dict[str, float]:
+    return {"rack_guard": 3.0, "bollard": 2.0, "rail": 1.0}
+
+
+@dataclass(frozen=True)
+class CrossingConfig:
+    """[scene.crossing]: a main aisle along the ends of rack rows, back to back."""
+
+    width: Span = (2.6, 4.8)
+    """Of the main aisle."""
+    beside: Span = (11.0, 17.0)
+    """Left and right of it together: what the rows have."""
+    first: Span = (3.0, 5.0)
+    """Where the first row stands."""
+    side_aisle: Span = (2.4, 3.2)
+    """Width of the aisles between the rows."""
+    guards: dict[str, float] = field(default_factory=_protectors)
+    """Weights of what protects the ends of rows: keys of ``blender.objects.guard.VARIANTS``."""
+
+    def __post_init__(self) -> None:
+        ordered(width=self.width, beside=self.beside, first=self.first, side_aisle=self.side_aisle)
+        _positive(width=self.width, first=self.first, side_aisle=self.side_aisle)
+        _halls(self.beside)
+        named("guards", self.guards, guard.VARIANTS)
+
+
+def _positive(**spans: Span) -> None:
+    for name, (low, _) in spans.items():
+        if low <= 0:
+            raise ValueError(f"{name} must be above 0 metres")
+
+
+def _halls(length: Span) -> None:
+    if length[0] < 5:
+        raise ValueError("a hall needs at least 5 metres")
+
+
+def _counts(**spans: Count) -> None:
+    for name, (low, _) in spans.items():
+        if low < 0:
+            raise ValueError(f"{name} must not be below 0")
