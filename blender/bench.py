@@ -29,6 +29,8 @@ from blender.workers import MOST
 
 SWEEPS = (*VARIANTS, "images", "workers")
 """What the cost is followed along."""
+EARLY = 50
+"""Frames that a process has rendered when its cost is first measured, to be compared with a later one."""
 
 
 def main() -> None:
@@ -50,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--frames", type=int, default=8, help="frames timed by stage and beside Cycles alone")
     parser.add_argument("--sweep-frames", type=int, default=2, help="frames for each value of a sweep")
+    parser.add_argument(
+        "--until", type=int, default=1000, help="frames rendered when the cost is measured again (images)"
+    )
     parser.add_argument("--sweeps", default=",".join(SWEEPS), help="which; empty: none")
     parser.add_argument(
         "--threads", type=int, default=0, help="of the CPU; 0: what `render` gives each of its processes"
@@ -70,6 +75,8 @@ def measure(options: argparse.Namespace, folder: Path) -> Row:
         raise UserError(f"--sweeps {unknown[0]}: unknown; known: {', '.join(SWEEPS)}")
     if options.frames < 2 or options.sweep_frames < 1:
         raise UserError("--frames must be at least 2, and --sweep-frames at least 1")
+    if options.until < 2:
+        raise UserError("--until must be at least 2 frames")
     config = load_config(options.profile)
     assets = load_assets(options.people, config.folder, config.files())
     job = Job(
@@ -98,10 +105,17 @@ def _in_this_process(workshop: Workshop, options: argparse.Namespace, sweeps: li
     few = range(1, 1 + options.sweep_frames)
     variants = {name: VARIANTS[name](workshop.config) for name in sweeps if name in VARIANTS}
     between = REPEATS * (2 * options.frames + sum(map(len, variants.values())) * len(few))
-    total = between + 2 * REPEATS * len(few) * ("images" in sweeps)
+    begin, end = (min(EARLY, options.until // 2), options.until) if "images" in sweeps else (1, 1)
+    again_frames = range(1, 1 + options.frames) if "images" in sweeps else range(0)
+    total = between + begin - 1 + 2 * REPEATS * len(again_frames)
+    total += max(0, end - begin - between - REPEATS * len(again_frames))
     progress = Progress("bench render", total, quiet=options.quiet)
+    small = replace(workshop.config.render, width=64, height=48, samples=1)
+    rendered = 0
 
     def ours(frame: int, config: Config) -> Seconds:
+        nonlocal rendered
+        rendered += 1
         with watch.stage("rest"):  # what no other stage counts
             render_frame(replace(workshop, config=config), frame, device, options.threads, folder)
         if frame:
@@ -112,30 +126,37 @@ def _in_this_process(workshop: Workshop, options: argparse.Namespace, sweeps: li
         return {**taken, "whole": whole, "whole cpu": cpu}
 
     def cycles(frame: int) -> Seconds:
+        nonlocal rendered
+        rendered += 1
         _cycles_alone(workshop, frame, watch, lambda: use_device(device, options.threads))
         progress.advance()
         return watch.take()
 
-    def again() -> list[Seconds]:
-        found = [fastest([("whole", partial(ours, n, workshop.config))])[0] for n in few]
-        return [row | {"resident_mb": resident_megabytes()} for row in found]
+    def again(after: int) -> Row:
+        """The first frames' cost once ``after`` frames are rendered; small ones fill up."""
+        while rendered < after:
+            ours(rendered, replace(workshop.config, render=small))
+        on = rendered
+        rows = []
+        for n in again_frames:
+            runs = [ours(n, workshop.config) for _ in range(REPEATS)]
+            rows.append(min(runs, key=lambda run: run["whole cpu"]) | {"resident_mb": resident_megabytes()})
+        name = f"the first {len(rows)}, {on} frames on"
+        return {"value": name, "after": on, "frames": len(rows), **mean(rows)}
 
     with watch.attached():
         ours(0, workshop.config)  # warms up: nothing is said of the first frame
-        early = again() if "images" in sweeps else []
+        images = [again(begin)] if again_frames else []
         pairs = []
         for frame in range(1, 1 + options.frames):
             ways = [("whole", partial(ours, frame, workshop.config)), ("plain bare", partial(cycles, frame))]
             pairs.append(fastest(ways))
         peak = round(peak_megabytes())
         found = {name: sweep(workshop, configs, few, ours) for name, configs in variants.items()}
-        late = again() if early else []
+        images += [again(end)] if again_frames else []
     progress.close()
-    if early:
-        found["images"] = [
-            {"value": "the first", "frames": len(early), **mean(early)},
-            {"value": f"the same, {between} frames later", "frames": len(late), **mean(late)},
-        ]
+    if images:
+        found["images"] = images
     return {"device": device.note, **_summary(pairs), "peak_mb": peak, "sweeps": found}
 
 

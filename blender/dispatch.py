@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blender.contract import UserError
+from blender.contract.scheduler import LOOK
 
 TRIES = 2
 """How often a frame is tried."""
@@ -40,7 +41,7 @@ def dispatch(team: Team, frames: Iterable[int], on_done: Callable[[int, Reply], 
         The frames that failed twice, each with the reason. The others are done.
 
     Raises:
-        UserError: no frame can succeed.
+        UserError: no frame can succeed, or the team is gone.
         OSError: a frame failed twice on a file: the disk is full, or gone.
     """
     waiting, running = deque(frames), dict[Future[Reply], int]()
@@ -50,7 +51,8 @@ def dispatch(team: Team, frames: Iterable[int], on_done: Callable[[int, Reply], 
         while waiting and len(running) < size:
             frame = waiting.popleft()
             running[team.submit(frame, len(waiting) < size)] = frame
-        finished, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+        # Now and then without a result, so that the size is asked for: it may be that nobody is left.
+        finished, _ = concurrent.futures.wait(running, LOOK, concurrent.futures.FIRST_COMPLETED)
         for future in finished:
             frame = running.pop(future)
             error = _error(future)

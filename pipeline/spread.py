@@ -8,13 +8,13 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
 from typing import TypeVar
 
 from blender.contract import UserError
-from blender.contract.scheduler import Size, connect
+from blender.contract.scheduler import LOOK, Size, connect
 from pipeline.lifetime import end_with_parent
 
 T = TypeVar("T")
@@ -66,22 +66,24 @@ def _begin(parent: int) -> None:
 def _spread(work: Callable[[T], R], items: Sequence[T], address: str, batch: int) -> Iterator[R]:
     with connect(address, versions) as client:
         executor = client.get_executor(pure=False)
-        size, running = Size(client), deque[Future[list[R]]]()
+        size, running = Size(client, address), deque[Future[list[R]]]()
         try:
             for start in range(0, len(items), batch):
                 running.append(executor.submit(_all, work, items[start : start + batch]))
                 if len(running) >= size():
-                    yield from _result(running.popleft(), address)
+                    yield from _result(running.popleft(), address, size)
             while running:
-                yield from _result(running.popleft(), address)
+                yield from _result(running.popleft(), address, size)
         finally:
             executor.shutdown(wait=False)
 
 
-def _result(future: Future[list[R]], address: str) -> list[R]:
+def _result(future: Future[list[R]], address: str, size: Size) -> list[R]:
     from distributed import KilledWorker
 
     try:
+        while not wait([future], LOOK).done:
+            size()  # says if nobody is left to do it
         return future.result()
     except CancelledError:
         raise UserError("the connection to the workers was lost; repeat the command") from None

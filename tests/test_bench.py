@@ -106,6 +106,7 @@ def test_a_tiny_render_is_taken_apart(tiny_profile: Path, tiny_people: Path, tmp
     done = run(
         "-m", "blender.bench", "--profile", tiny_profile, "--people", tiny_people, "--out", out,
         "--frames", 2, "--sweep-frames", 1, "--sweeps", "resolution,objects,images", "--device", "cpu",
+        "--until", 60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_bytes())
@@ -123,6 +124,7 @@ def test_a_tiny_render_is_taken_apart(tiny_profile: Path, tiny_people: Path, tmp
     rows = found["sweeps"]["objects"]
     assert rows[0]["labelled"] == 0 < rows[1]["labelled"] < rows[2]["labelled"]
     early, late = found["sweeps"]["images"]
+    assert (early["after"], late["after"]) == (30, 60)
     assert late["resident_mb"] - early["resident_mb"] < 300
 
 
@@ -131,7 +133,8 @@ def test_a_tiny_run_of_everything(tiny_profile: Path, tiny_people: Path, tmp_pat
     out = tmp_path / "out"
     common = ["-m", "pipeline.bench", "--profile", tiny_profile, "--people", tiny_people, "--out", out]
     done = run(
-        *common, "--frames", 3, "--images", 2, "--rounds", 2, "--masks", "20,40", "--annotations", 100,
+        *common, "--frames", 3, "--until", 60, "--images", 2, "--rounds", 2, "--masks", "20,40",
+        "--annotations", 100,
         "--accuracy", "--seeds", "0", "--accuracy-images", 2, "--accuracy-rounds", 1,
         "--publish", tmp_path / "docs",
     )  # fmt: skip

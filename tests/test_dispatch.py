@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from blender import dispatch as dispatching
 from blender.contract import UserError
 from blender.dispatch import HOPELESS, Reply, Team, dispatch, failures
 
@@ -92,3 +93,17 @@ def test_lost_workers_are_one_line() -> None:
     lost.set_running_or_notify_cancel()
     with pytest.raises(UserError, match="lost"):
         dispatch(Team(lambda *_: lost, lambda: 1, ""), range(3), lambda *_: None)
+
+
+def test_a_team_that_is_gone_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No result comes, and the team says now and then how many it is."""
+    monkeypatch.setattr(dispatching, "LOOK", 0.01)
+    sizes = iter([2, 2, 0])
+
+    def size() -> int:
+        for found in sizes:
+            return found
+        raise UserError("its workers are gone")
+
+    with pytest.raises(UserError, match="gone"):
+        dispatch(Team(lambda *_: Future(), size, ""), range(3), lambda *_: None)

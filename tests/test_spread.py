@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import os
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ import pytest
 from click.testing import CliRunner, Result
 from synthetic import write_split, write_tiny_model
 
-from blender.contract import UserError
+from blender.contract import UserError, scheduler
 from pipeline import people
+from pipeline import spread as spreading
 from pipeline.cli import main
 from pipeline.coco import convert_split
 from pipeline.config import CocoConfig
@@ -66,6 +69,17 @@ def test_people_of_two_processes_are_those_of_one(
 def test_a_mistake_met_at_a_worker_is_the_users(address: str) -> None:
     with pytest.raises(UserError, match="99: no such number"):
         list(spread(functools.partial(shifted, 0), range(200), address))
+
+
+@pytest.mark.slow
+def test_workers_that_go_for_good_are_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "LOST", 1)
+    monkeypatch.setattr(scheduler, "ASK", 0.2)
+    monkeypatch.setattr(spreading, "LOOK", 0.2)
+    with local_cluster(1) as found:
+        threading.Timer(3, found.scale, [0]).start()
+        with pytest.raises(UserError, match="its workers are gone, and no other came for 1 seconds"):
+            list(spread(time.sleep, [600], found.scheduler_address))
 
 
 @pytest.mark.slow

@@ -11,6 +11,12 @@ from blender.contract.errors import UserError
 
 PATIENCE = 60
 """Seconds to wait for a scheduler, and then for its first worker."""
+LOST = 300
+"""Seconds to wait for another worker when all are gone."""
+ASK = 5
+"""Seconds between two questions how many workers there are."""
+LOOK = 10
+"""Seconds between two looks at a cluster whose results are waited for."""
 AHEAD = 2
 """Tasks in flight for each thread of the cluster: one is at work, one waits at its worker."""
 
@@ -70,14 +76,27 @@ def _check_workers(client: Any, address: str, versions: Callable[[], str]) -> No
 class Size:
     """Tasks to have in flight, asked anew every few seconds: workers come and go."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, address: str) -> None:
         """Ask the client's scheduler a first time."""
-        self._client, self._asked = client, float("-inf")
+        self._client, self._address = client, address
+        self._asked, self._manned = float("-inf"), time.monotonic()
         self.threads = 0
         self()
 
     def __call__(self) -> int:
-        """How many, now."""
-        if time.monotonic() - self._asked > 5:
-            self.threads, self._asked = sum(self._client.nthreads().values()), time.monotonic()
+        """How many, now.
+
+        Raises:
+            UserError: for ``LOST`` seconds there was no worker to do any.
+        """
+        now = time.monotonic()
+        if now - self._asked > ASK:
+            self.threads, self._asked = sum(self._client.nthreads().values()), now
+            if self.threads:
+                self._manned = now
+            elif now - self._manned > LOST:
+                raise UserError(
+                    f"--scheduler {self._address}: its workers are gone, and no other came for {LOST} "
+                    "seconds; start some and repeat the command to go on"
+                )
         return AHEAD * self.threads

@@ -48,6 +48,7 @@ FORMAT = 1
 )
 @click.option("--cores", default=2, show_default=True, help="Cores to keep to; 0: all.")
 @click.option("--frames", default=8, show_default=True, help="Frames timed by stage.")
+@click.option("--until", default=1000, show_default=True, help="Frames until their cost is timed again.")
 @click.option("--images", type=int, help="Images trained on and predicted.  [default: 16, or all there are]")
 @click.option("--rounds", default=12, show_default=True, help="Rounds through them, for our recipe.")
 @click.option(
@@ -69,6 +70,7 @@ def main(
     only: str,
     cores: int,
     frames: int,
+    until: int,
     images: int | None,
     rounds: int,
     masks: str,
@@ -90,6 +92,7 @@ def main(
         people=people,
         out=out,
         frames=frames,
+        until=until,
         images=min(16, learn) if images is None else images,
         rounds=rounds,
         masks=_numbers("--masks", masks),

@@ -44,6 +44,21 @@ def _growth(name: str) -> Callable[[Figures], float | None]:
     return growth
 
 
+def _later(figures: Figures) -> float | None:
+    """CPU seconds of the same frames, late over early in a process's life."""
+    early, late = figures["sweeps"].get("images", ({}, {}))
+    if late.get("after", 0) < 1000:
+        return None
+    return float(late["whole cpu"] / early["whole cpu"])
+
+
+def _two_processes(figures: Figures) -> float | None:
+    if "workers" not in figures:
+        return None
+    one, two = figures["workers"]
+    return float(two["images_per_minute"] / one["images_per_minute"])
+
+
 GOALS = (
     Goal(
         "render",
@@ -59,6 +74,8 @@ GOALS = (
         False,
         lambda figures: float(figures["ratio_cpu"]),
     ),
+    Goal("render", "a frame's CPU seconds after 1,000 others over those after 50", 1.05, False, _later),
+    Goal("render", "images a minute of two processes over those of one", 1.0, True, _two_processes),
     Goal(
         "train",
         "our recipe's speed over torchvision's way, per image",

@@ -16,6 +16,8 @@ class Plan:
     out: Path
     frames: int
     """Rendered by stage, beside Cycles alone; and a quarter of them for each value of a sweep."""
+    until: int
+    """Frames rendered in one process when their cost is measured again."""
     images: int
     """Of the training split: learnt from, and predicted."""
     rounds: int

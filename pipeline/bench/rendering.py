@@ -24,6 +24,7 @@ def measure(plan: Plan) -> dict[str, Any]:
         command = [
             sys.executable, "-m", "blender.bench", "--profile", plan.profile, "--people", plan.people,
             "--out", out, "--frames", plan.frames, "--sweep-frames", max(1, plan.frames // 4),
+            "--until", plan.until,
         ]  # fmt: skip
         done = subprocess.run([str(part) for part in command], check=False)
         if done.returncode:
