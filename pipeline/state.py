@@ -23,6 +23,10 @@ from pipeline.recipe import choose_precision, seed_of
 from pipeline.step import whole_state
 from pipeline.weights import StartWeights, resolve
 
+BETAS = (0.9, 0.98)
+"""AdamW's. Its usual memory of squared gradients, 0.999, is as long as a short run: the first steps'
+gradients, many times as large as the last ones', would keep all later steps small."""
+
 
 @dataclass(frozen=True)
 class Learner:
@@ -115,7 +119,7 @@ def restore(
                 parameter.copy_(resume["weights"][name])
     groups = parameter_groups(model, config, checkpoint.start["kind"])
     optimizer: torch.optim.Optimizer = (
-        torch.optim.AdamW(groups, fused=True)
+        torch.optim.AdamW(groups, betas=BETAS, fused=True)
         if config.optimizer == "adamw"
         else torch.optim.SGD(groups, momentum=config.momentum, fused=True)
     )

@@ -18,6 +18,8 @@ from pipeline.mixing import set_hash
 from pipeline.stamp import is_current, write_stamp
 
 OUTPUTS = ("model.pt", "last.pt", "metrics.jsonl")
+TRAINER_VERSION = 1
+"""Raise it whenever the same profile, data and seed give other weights, so that models are made anew."""
 
 
 def train(profile: Profile, train_dir: Path, val_dir: Path, out: Path) -> None:
@@ -66,6 +68,7 @@ def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[st
     recipe["extra"] = [{"set": set_hash(one), "map": one.map} for one in profile.train.extra]
     weights = Path(profile.model.weights)
     return {
+        "trainer": TRAINER_VERSION,
         "model": dataclasses.asdict(profile.model),
         "weights": sha256_file(weights) if weights.is_file() else "",
         "train": recipe,
