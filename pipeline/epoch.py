@@ -23,6 +23,8 @@ from pipeline.views import View, losses, see
 
 LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_dice", "loss_objectness", "loss_rpn_box_reg")
 """What the model gives while it trains; their sum is minimised."""
+PIXEL_LOSSES = ("loss_pixels", "loss_regions")
+"""What light heads give besides."""
 Chunk = tuple[list[int], list[Tensor], list[Target]]
 """Indices of images that go through the model together; the images and targets of those not kept."""
 
@@ -49,7 +51,8 @@ def train_one_epoch(
     config, device, resume = profile.train, next(model.parameters()).device, so_far.resume or {}
     steps = math.ceil(len(train_set) / (config.batch_size * config.accumulate)) * config.passes
     rounds = range(so_far.epoch * config.passes, (so_far.epoch + 1) * config.passes)
-    sums = torch.zeros(len(LOSSES), device=device)
+    names = LOSSES + (PIXEL_LOSSES if hasattr(model.roi_heads, "pixels") else ())
+    sums = torch.zeros(len(names), device=device)
     second = Step(model, learner.average, optimizer)
     model.train()
     for step, (turn, view, batch, chunks) in enumerate(
@@ -57,7 +60,7 @@ def train_one_epoch(
     ):
         for group in optimizer.param_groups:
             group["lr"] = config.lr * group["factor"] * schedule(step, so_far.epochs * steps, config)
-        total = torch.zeros(len(LOSSES), device=device)
+        total = torch.zeros(len(names), device=device)
         second.gradients.zero_()
         for indices, images, targets in chunks:
             # torchvision samples boxes from the global generator.
@@ -70,7 +73,7 @@ def train_one_epoch(
                 parts = losses(model, seen)
             if resume["views"]:
                 kept[view, indices[0]] = seen
-            found = torch.stack([parts[name].float() for name in LOSSES]) * (len(indices) / len(batch))
+            found = torch.stack([parts[name].float() for name in names]) * (len(indices) / len(batch))
             if not torch.isfinite(found).all():
                 raise UserError(not_finite("loss", so_far.epoch, [train_set.name(i) for i in indices]))
             scaler.scale(found.sum()).backward()
@@ -87,7 +90,7 @@ def train_one_epoch(
         scaler.update()
         sums += total / steps
         tick(len(batch), total.sum().item())
-    named = dict(zip(LOSSES, sums.tolist(), strict=True))
+    named = dict(zip(names, sums.tolist(), strict=True))
     return {name: round(value, 6) for name, value in {"loss": sums.sum().item(), **named}.items()}
 
 

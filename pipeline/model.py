@@ -37,6 +37,8 @@ TIMM = "timm/"
 
 CLS_SCORE = "roi_heads.box_predictor.cls_score.weight"
 """The entry of a state dict whose first dimension is the number of classes, background included."""
+PIXELS = "roi_heads.pixels.weight"
+"""One that light heads have."""
 
 
 def _resnet50(name: str, num_classes: int, options: dict[str, Any]) -> MaskRCNN:
@@ -109,7 +111,15 @@ def _light(backbone: TimmFPN, num_classes: int, options: dict[str, Any]) -> Mask
     heads, levels = model.roi_heads, ["0", "1", "2", "3"]
     heads.box_roi_pool = pool(levels, 7, BOX_MARGIN)
     heads.mask_roi_pool = pool(levels, CELLS, MASK_MARGIN, canonical_scale=448)
+    heads.pixels = pixel_layer(width, num_classes)
     return model
+
+
+def pixel_layer(width: int, num_classes: int) -> nn.Conv2d:
+    """Says of each pixel of the finest map how likely each class is; at first: little."""
+    layer = nn.Conv2d(width, num_classes - 1, 1)
+    nn.init.constant_(layer.bias, -4.0)  # type: ignore[arg-type]
+    return layer
 
 
 BOX_MARGIN, MASK_MARGIN = 0.25, 0.15
@@ -185,11 +195,15 @@ def build_model(
             setattr(heads, pools, RoIPool(plain))
     model.mirror = config.mirror
     model.transform.__class__, model.transform.mask_margin = Transform, heads.mask_roi_pool.margin
+    if state and CLS_SCORE in state and PIXELS not in state and hasattr(heads, "pixels"):
+        del heads.pixels  # of a checkpoint from before there were any
     if state is not None:
         part = model if CLS_SCORE in state else model.backbone.body
         part.load_state_dict(dict(state))
     if not keep_predictors and state is not None:
         replace_predictors(model, num_classes)
+        if CLS_SCORE in state and hasattr(heads, "pixels"):  # with a body alone, it is untrained already
+            heads.pixels = pixel_layer(model.backbone.out_channels, num_classes)
     for head in (model.rpn.head, model.roi_heads.box_predictor, model.roi_heads.mask_predictor):
         head.register_forward_hook(_in_float32)
     return model

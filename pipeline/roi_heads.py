@@ -5,6 +5,9 @@ boxes go through the same box head several times, as in Cascade R-CNN (Cai and V
 set of weights, and their scores are the rounds' mean. With one round it finds what torchvision's does.
 
 Given a picture's mirror image too, it looks at each box in both: class, offsets and mask are the means.
+
+Light heads have a layer ``pixels`` besides, which says of each pixel of the finest map what it belongs to.
+It is asked only while the network learns: regions show the pyramid a few objects, pixels the whole picture.
 """
 
 import torch
@@ -25,6 +28,9 @@ from pipeline.targets import Target
 Shapes = list[tuple[int, int]]
 LEARNT_MASKS = 8
 """Regions of an image whose masks are learnt: they are of few objects, and twice as many teach no more."""
+
+FAINT = 20
+"""Pixels of the finest map by which Dice is smoothed: a class that is hardly in a picture hardly counts."""
 
 
 class RefiningRoIHeads(RoIHeads):  # type: ignore[misc]
@@ -149,7 +155,10 @@ class RefiningRoIHeads(RoIHeads):  # type: ignore[misc]
             project_masks_on_boxes(t["masks"], enlarged(b, margin), m, logits.shape[-1])
             for t, b, m in zip(targets, boxes, matched, strict=True)
         ]
-        return [], found | mask_losses(logits, named, torch.cat(truth))
+        found |= mask_losses(logits, named, torch.cat(truth))
+        if hasattr(self, "pixels"):
+            found |= pixel_losses(self.pixels(features["0"]), targets)
+        return [], found
 
     @torch.jit.unused
     def select_training_samples(
@@ -235,3 +244,38 @@ def mask_losses(logits: Tensor, labels: Tensor, truth: Tensor) -> dict[str, Tens
     overlap = 2 * (given * truth).sum((1, 2)) + 1
     dice = (1 - overlap / (given.square().sum((1, 2)) + truth.square().sum((1, 2)) + 1)).mean()
     return {"loss_mask": F.binary_cross_entropy_with_logits(own, truth), "loss_dice": dice}
+
+
+def pixel_losses(logits: Tensor, targets: list[Target]) -> dict[str, Tensor]:
+    """Cross-entropy of each pixel, and 1 - Dice of each class, of images whatever objects they have.
+
+    As in panoptic feature pyramids (Kirillov et al. 2019), where such a branch is trained beside the regions.
+    Nothing is asked of ignore regions, but where a labelled object is before them.
+
+    Args:
+        logits: (B, K, h, w) of K classes, at a quarter of the images' size; what is padding is left out.
+        targets: at the images' size.
+    """
+    losses = []
+    for found, target in zip(logits.float(), targets, strict=True):
+        masks, labels = target["masks"], target["labels"]
+        height, width = masks.shape[-2:]
+        truth = torch.zeros(len(found), height, width, device=found.device)
+        for number in range(len(found)):
+            own = masks[labels == number + 1]
+            if len(own):
+                truth[number] = own.amax(0).float()
+        asked = torch.ones(height, width, device=found.device)
+        for x0, y0, x1, y1 in target["ignore"].round().long().clamp(min=0).tolist():
+            asked[y0:y1, x0:x1] = 0
+        asked = torch.maximum(asked, truth.amax(0))
+        truth = F.avg_pool2d(truth[None], 4, ceil_mode=True)[0]
+        asked = F.avg_pool2d(asked[None, None], 4, ceil_mode=True)[0, 0]
+        own = found[:, : truth.shape[1], : truth.shape[2]]
+        cross = (F.binary_cross_entropy_with_logits(own, truth, reduction="none") * asked).mean()
+        given = own.sigmoid() * asked
+        overlap = 2 * (given * truth).sum((1, 2)) + FAINT
+        squares = given.square().sum((1, 2)) + truth.square().sum((1, 2))
+        losses.append(torch.stack([cross, (1 - overlap / (squares + FAINT)).mean()]))
+    of_pixels, of_classes = torch.stack(losses).mean(0)
+    return {"loss_pixels": of_pixels * 2, "loss_regions": of_classes * 0.5}

@@ -15,7 +15,7 @@ from pipeline.heads import WholeMaskHead
 from pipeline.model import COCO, EMBEDDED, build_model, plain_roi_heads
 from pipeline.pooling import RoIPool, enlarged
 from pipeline.predictions import pasted
-from pipeline.roi_heads import mirrored_boxes
+from pipeline.roi_heads import mirrored_boxes, pixel_losses
 from tests.test_model import SMALL
 
 SHAPES = [(250, 340), (256, 352)]
@@ -145,9 +145,9 @@ def test_losses_of_any_number_of_objects(objects: int, rounds: int) -> None:
     heads = build_model(EMBEDDED, 3, SMALL).train().roi_heads
     heads.rounds = rounds
     x = {name: level.detach().repeat(1, 6, 1, 1) for name, level in levels(1).items()}
-    boxes = regions(objects)[:objects].clamp(0, 250)
+    boxes = regions(objects)[:objects].clamp(0, 220)
     boxes[:, 2:] += 20
-    masks = torch.zeros(objects, 300, 400, dtype=torch.uint8)
+    masks = torch.zeros(objects, 250, 340, dtype=torch.uint8)
     for mask, box in zip(masks, boxes.int().tolist(), strict=True):
         mask[box[1] : box[3], box[0] : box[2]] = 1
     target = {
@@ -157,7 +157,7 @@ def test_losses_of_any_number_of_objects(objects: int, rounds: int) -> None:
         "ignore": torch.tensor([[0.0, 0, 5, 5]]),
     }
     _, losses = heads(
-        x, [regions(30)[:30].clamp(1, 280) + torch.tensor([0.0, 0, 9, 9])], [(300, 400)], [target]
+        x, [regions(30)[:30].clamp(1, 230) + torch.tensor([0.0, 0, 9, 9])], [(250, 340)], [target]
     )
     assert all(torch.isfinite(loss) for loss in losses.values())
     sum(losses.values()).backward()
@@ -181,7 +181,7 @@ def test_an_image_that_is_one_ignore_region(rounds: int) -> None:
     }
     _, losses = heads(x, [torch.tensor([[10.0, 10, 60, 60]])], [(250, 340)], [target])
     sum(losses.values()).backward()
-    assert [loss.item() for loss in losses.values()] == [0.0] * 4
+    assert [loss.item() for loss in losses.values()] == [0.0] * 6
 
 
 def test_a_mask_head_takes_no_regions() -> None:
@@ -207,3 +207,26 @@ def test_a_mask_mends_its_box() -> None:
     unsure = pasted(box, np.array([1]), np.array([0.9], np.float32), grid, (120, 160), margin=0.5)
     assert (unsure.masks == found.masks).mean() > 0.99
     assert unsure.boxes[0].tolist() == pytest.approx([40, 20, 90, 70], abs=1.5)
+
+
+def test_pixels_are_asked_for_what_is_labelled_and_not_where_it_is_ignored() -> None:
+    """The losses of right answers are small, of wrong ones large, and in ignore regions nothing is wrong."""
+    masks = torch.zeros(2, 10, 18, dtype=torch.uint8)
+    masks[0, 4:8, :8] = masks[1, :, 12:] = 1
+    target = {
+        "masks": masks, "labels": torch.tensor([2, 1]), "ignore": torch.tensor([[0.0, 0.0, 8.0, 10.0]]),
+    }  # fmt: skip
+    right = torch.full((1, 2, 4, 8), -9.0)  # as padded
+    right[0, 1, 1, :2] = right[0, 0, :, 3:] = 9.0
+    losses = pixel_losses(right, [target])
+    assert set(losses) == {"loss_pixels", "loss_regions"}
+    assert losses["loss_pixels"] < 0.002 and losses["loss_regions"] < 0.01
+    padding, ignored, wrong = right.clone(), right.clone(), right.clone()
+    padding[0, :, 3:], padding[0, :, :, 5:] = 9.0, 9.0
+    ignored[0, :, 2, :2] = 9.0
+    wrong[0, 0, 1, :2] = 9.0  # before the ignore region, but of another class
+    assert pixel_losses(padding, [target])["loss_pixels"] == losses["loss_pixels"]
+    assert pixel_losses(ignored, [target])["loss_pixels"] == losses["loss_pixels"]
+    assert pixel_losses(wrong, [target])["loss_pixels"] > 0.2
+    empty = {"masks": masks[:0], "labels": torch.zeros(0, dtype=torch.int64), "ignore": torch.zeros(0, 4)}
+    assert pixel_losses(torch.full((1, 2, 4, 8), -9.0), [empty])["loss_regions"] < 0.01

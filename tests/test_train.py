@@ -58,6 +58,8 @@ def test_what_training_leaves_behind(trained: Path, capsys: pytest.CaptureFixtur
         "loss_dice",
         "loss_objectness",
         "loss_rpn_box_reg",
+        "loss_pixels",
+        "loss_regions",
     }
     assert set(lines[0]["losses"]) == {"loss", *parts}
     assert set(lines[0]["val"]["classes"]) == set(CLASSES)
