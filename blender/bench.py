@@ -105,10 +105,10 @@ def _in_this_process(workshop: Workshop, options: argparse.Namespace, sweeps: li
     few = range(1, 1 + options.sweep_frames)
     variants = {name: VARIANTS[name](workshop.config) for name in sweeps if name in VARIANTS}
     between = REPEATS * (2 * options.frames + sum(map(len, variants.values())) * len(few))
-    begin, end = (min(EARLY, options.until // 2), options.until) if "images" in sweeps else (1, 1)
-    again_frames = range(1, 1 + options.frames) if "images" in sweeps else range(0)
-    total = between + begin - 1 + 2 * REPEATS * len(again_frames)
-    total += max(0, end - begin - between - REPEATS * len(again_frames))
+    begin, end, total = min(EARLY, options.until // 2), options.until, between
+    if "images" in sweeps:  # twice the same frames, and small ones up to each time
+        total += begin - 1 + 2 * REPEATS * options.frames
+        total += max(0, end - begin - between - REPEATS * options.frames)
     progress = Progress("bench render", total, quiet=options.quiet)
     small = replace(workshop.config.render, width=64, height=48, samples=1)
     rendered = 0
@@ -138,7 +138,7 @@ def _in_this_process(workshop: Workshop, options: argparse.Namespace, sweeps: li
             ours(rendered, replace(workshop.config, render=small))
         on = rendered
         rows = []
-        for n in again_frames:
+        for n in range(1, 1 + options.frames):
             runs = [ours(n, workshop.config) for _ in range(REPEATS)]
             rows.append(min(runs, key=lambda run: run["whole cpu"]) | {"resident_mb": resident_megabytes()})
         name = f"the first {len(rows)}, {on} frames on"
@@ -146,14 +146,14 @@ def _in_this_process(workshop: Workshop, options: argparse.Namespace, sweeps: li
 
     with watch.attached():
         ours(0, workshop.config)  # warms up: nothing is said of the first frame
-        images = [again(begin)] if again_frames else []
+        images = [again(begin)] if "images" in sweeps else []
         pairs = []
         for frame in range(1, 1 + options.frames):
             ways = [("whole", partial(ours, frame, workshop.config)), ("plain bare", partial(cycles, frame))]
             pairs.append(fastest(ways))
         peak = round(peak_megabytes())
         found = {name: sweep(workshop, configs, few, ours) for name, configs in variants.items()}
-        images += [again(end)] if again_frames else []
+        images += [again(end)] if images else []
     progress.close()
     if images:
         found["images"] = images

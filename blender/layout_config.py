@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from blender.objects import furniture, guard
-from blender.ranges import named, ordered, shares
+from blender.objects.hall import SHORTEST
+from blender.objects.rack import DEPTH
+from blender.ranges import at_least, named, ordered, shares
 
 Span = tuple[float, float]
 Count = tuple[int, int]
@@ -27,7 +29,7 @@ class AisleConfig:
 
     def __post_init__(self) -> None:
         ordered(width=self.width, start=self.start, end=self.end)
-        _positive(width=self.width, start=self.start, end=self.end)
+        at_least(0.1, width=self.width, start=self.start, end=self.end)
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class StagingConfig:
     def __post_init__(self) -> None:
         shares(far_racks=self.far_racks, side_racks=self.side_racks, empty=self.empty)
         ordered(first=self.first, aside=self.aside, rows=self.rows, places=self.places)
-        _positive(first=self.first)
-        _counts(rows=self.rows, places=self.places)
+        at_least(0.1, first=self.first)
+        at_least(0, rows=self.rows, places=self.places)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class WallConfig:
     def __post_init__(self) -> None:
         ordered(length=self.length, free=self.free)
         shares(racks=self.racks, partial=self.partial, free=self.free)
-        _halls(self.length)
+        at_least(SHORTEST, length=self.length)
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ class DockConfig:
     def __post_init__(self) -> None:
         ordered(length=self.length, places=self.places)
         shares(racks=self.racks, idle=self.idle, turned=self.turned, double=self.double)
-        _halls(self.length)
-        _counts(places=self.places)
+        at_least(SHORTEST, length=self.length)
+        at_least(0, places=self.places)
 
 
 def _furniture() -> dict[str, float]:
@@ -123,10 +125,9 @@ class PackingConfig:
     def __post_init__(self) -> None:
         ordered(length=self.length, filled=self.filled, gap=self.gap)
         shares(racks=self.racks, filled=self.filled, seats=self.seats)
-        _halls(self.length)
+        at_least(SHORTEST, length=self.length)
         named("furniture", self.furniture, furniture.VARIANTS)
-        if self.gap[0] < 0:
-            raise ValueError("gap must not be below 0")
+        at_least(0, gap=self.gap)
 
 
 def _protectors() -> dict[str, float]:
@@ -150,23 +151,6 @@ class CrossingConfig:
 
     def __post_init__(self) -> None:
         ordered(width=self.width, beside=self.beside, first=self.first, side_aisle=self.side_aisle)
-        _positive(width=self.width, first=self.first, side_aisle=self.side_aisle)
-        _halls(self.beside)
+        at_least(0.1, width=self.width, first=self.first, side_aisle=self.side_aisle)
+        at_least(2 * DEPTH, beside=self.beside)
         named("guards", self.guards, guard.VARIANTS)
-
-
-def _positive(**spans: Span) -> None:
-    for name, (low, _) in spans.items():
-        if low <= 0:
-            raise ValueError(f"{name} must be above 0 metres")
-
-
-def _halls(length: Span) -> None:
-    if length[0] < 5:
-        raise ValueError("a hall needs at least 5 metres")
-
-
-def _counts(**spans: Count) -> None:
-    for name, (low, _) in spans.items():
-        if low < 0:
-            raise ValueError(f"{name} must not be below 0")

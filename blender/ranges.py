@@ -14,6 +14,13 @@ def ordered(**spans: tuple[float, float]) -> None:
             raise ValueError(f"{name} must be a range [low, high], not [{low}, {high}]")
 
 
+def at_least(limit: float, **spans: tuple[float, float]) -> None:
+    """Check that ranges begin at a limit or above it; ValueError names the first that does not."""
+    for name, (low, _) in spans.items():
+        if low < limit:
+            raise ValueError(f"{name} must be at least {limit:g}")
+
+
 def shares(**values: float | tuple[float, float]) -> None:
     """Check that shares, or ranges of shares, lie in 0..1; ValueError names the first that does not."""
     for name, value in values.items():

@@ -31,6 +31,8 @@ LEARNT_MASKS = 8
 
 FAINT = 20
 """Pixels of the finest map by which Dice is smoothed: a class that is hardly in a picture hardly counts."""
+PIXELS_COUNT = (2.0, 0.5)
+"""Weights of the pixels' cross-entropy, small because most pixels are easy, and of their Dice."""
 
 
 class RefiningRoIHeads(RoIHeads):  # type: ignore[misc]
@@ -241,9 +243,14 @@ def mask_losses(logits: Tensor, labels: Tensor, truth: Tensor) -> dict[str, Tens
         return {"loss_mask": logits.sum() * 0, "loss_dice": logits.sum() * 0}
     own = logits[torch.arange(len(labels), device=labels.device), labels]
     given = own.sigmoid()
-    overlap = 2 * (given * truth).sum((1, 2)) + 1
-    dice = (1 - overlap / (given.square().sum((1, 2)) + truth.square().sum((1, 2)) + 1)).mean()
-    return {"loss_mask": F.binary_cross_entropy_with_logits(own, truth), "loss_dice": dice}
+    cross = F.binary_cross_entropy_with_logits(own, truth)
+    return {"loss_mask": cross, "loss_dice": dice_losses(given, truth, 1).mean()}
+
+
+def dice_losses(given: Tensor, truth: Tensor, faint: float) -> Tensor:
+    """1 - Dice of maps (N, h, w), smoothed by ``faint`` pixels: (N,)."""
+    overlap = 2 * (given * truth).sum((1, 2)) + faint
+    return 1 - overlap / (given.square().sum((1, 2)) + truth.square().sum((1, 2)) + faint)
 
 
 def pixel_losses(logits: Tensor, targets: list[Target]) -> dict[str, Tensor]:
@@ -273,9 +280,7 @@ def pixel_losses(logits: Tensor, targets: list[Target]) -> dict[str, Tensor]:
         asked = F.avg_pool2d(asked[None, None], 4, ceil_mode=True)[0, 0]
         own = found[:, : truth.shape[1], : truth.shape[2]]
         cross = (F.binary_cross_entropy_with_logits(own, truth, reduction="none") * asked).mean()
-        given = own.sigmoid() * asked
-        overlap = 2 * (given * truth).sum((1, 2)) + FAINT
-        squares = given.square().sum((1, 2)) + truth.square().sum((1, 2))
-        losses.append(torch.stack([cross, (1 - overlap / (squares + FAINT)).mean()]))
-    of_pixels, of_classes = torch.stack(losses).mean(0)
-    return {"loss_pixels": of_pixels * 2, "loss_regions": of_classes * 0.5}
+        dice = dice_losses(own.sigmoid() * asked, truth, FAINT).mean()
+        losses.append(torch.stack([cross, dice]))
+    of_pixels, of_classes = torch.stack(losses).mean(0) * torch.tensor(PIXELS_COUNT, device=logits.device)
+    return {"loss_pixels": of_pixels, "loss_regions": of_classes}

@@ -15,7 +15,7 @@ from blender.markings import marks
 from blender.mesh import Colour, Floats, Material, Part, bounds, box, boxes, plates, tube
 from blender.objects import Assets
 from blender.openings import fixtures, windows
-from blender.ranges import chance, integer, named, ordered, pick, shares, uniform
+from blender.ranges import at_least, chance, integer, named, ordered, pick, shares, uniform
 
 WALLS: dict[str, Colour] = {
     "white": (0.62, 0.62, 0.60),
@@ -32,6 +32,8 @@ FLOORS: dict[str, Colour] = {
     "brown": (0.25, 0.23, 0.21),
 }
 SURFACES = ("plaster", "brick", "panel")
+SHORTEST = 5.0
+"""A hall's least length, metres."""
 
 
 def _walls() -> dict[str, float]:
@@ -101,10 +103,10 @@ class Ranges:
                 raise ValueError(f"surfaces: unknown '{name}'; known: {', '.join(SURFACES)}")
         if not self.surfaces:
             raise ValueError(f"surfaces must name one at least of: {', '.join(SURFACES)}")
-        if self.length[0] < 5 or self.width[0] < 4 or self.height[0] < 2.5:
-            raise ValueError("length, width and height must be at least 5, 4 and 2.5 metres")
-        if min(self.doors[0], self.notices[0], self.stains[0], self.glow[0]) < 0:
-            raise ValueError("doors, notices, stains and glow must not be below 0")
+        at_least(SHORTEST, length=self.length)
+        at_least(4.0, width=self.width)
+        at_least(2.5, height=self.height)
+        at_least(0, doors=self.doors, notices=self.notices, stains=self.stains, glow=self.glow)
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
