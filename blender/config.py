@@ -33,7 +33,7 @@ from blender.lens import covers
 from blender.objects import kind
 from blender.ranges import named, ordered
 
-RENDER_VERSION = 8
+RENDER_VERSION = 9
 """Raise it whenever the same profile and seed give other pixels, or records that say more."""
 
 PASSES = (*ARRAYS, "boxes3d")

@@ -126,7 +126,7 @@ def render_frame(workshop: Workshop, frame: int, device: Device, threads: int, s
         height=height,
         camera=intrinsics(spec.camera, width, height),
         lights={
-            "lamps": len(spec.lamps),
+            "lamps": sum(lamp.power > 0 for lamp in spec.lamps),
             "temperature": spec.temperature,
             "ambient": spec.ambient,
             "environment": spec.environment,

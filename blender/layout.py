@@ -38,6 +38,7 @@ def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> Sc
                 place(plan, config, key, table, rng, assets, labelled=not negative)
     roof = plan.objects[0].params["height"]
     lamps, temperature, ambient, environment = sample_lamps(scene.light, plan.room, roof, rng)
+    plan.objects[0] = replace(plan.objects[0], params=hall.with_lamps(plan.objects[0].params, lamps))
     return SceneSpec(
         layout=name,
         objects=tuple(plan.objects),
@@ -99,7 +100,7 @@ def _rack_row(
             add_rack(plan, spec, axis, inward)
         position += length + 0.02
     if first is not None:
-        plan.edges.append(Edge(axis, at + inward * rack.OVERHANG, inward, (first, position)))
+        plan.edges.append(Edge(axis, at + inward * rack.OVERHANG, inward, (first, position), rack=True))
 
 
 def _style(config: Config, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

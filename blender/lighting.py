@@ -15,8 +15,8 @@ def sample_lamps(
     """Lamps in rows along a room, (x from, x to, y from, y to) in metres, under a roof at ``roof`` metres.
 
     Returns:
-        The lamps that are on (at least one), their mean temperature in kelvin, the ambient light in
-        W/m2/sr and the environment that colours it.
+        The lamps, at least one of them on and the others without power; their mean temperature in kelvin,
+        the ambient light in W/m2/sr and the environment that colours it.
     """
     _, length, low, high = room
     step, between = uniform(config.spacing, rng), uniform(config.spacing, rng)
@@ -33,9 +33,9 @@ def sample_lamps(
         kelvin = round(temperature + uniform(config.row_temperature, rng), 1)
         for x in np.arange(step / 2, length, step):
             off = unlit is not None and unlit[0] * x + unlit[1] * y > unlit[2]
-            if (chance(lit, rng) and not off) or not lamps:
-                at = (round(float(x), 3), round(float(y), 3), height)
-                lamps.append(LampSpec(at, size, power * height / 5, kelvin))
+            on = (chance(lit, rng) and not off) or not lamps
+            at = (round(float(x), 3), round(float(y), 3), round(height, 4))
+            lamps.append(LampSpec(at, size, power * height / 5 if on else 0.0, kelvin))
     return tuple(lamps), temperature, round(ambient, 4), pick(config.environments, rng)
 
 

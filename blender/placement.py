@@ -37,6 +37,8 @@ class Edge:
     span: tuple[float, float]
     under: float = 0.0
     """Above 0: an open bay of a rack; forks may reach this far in below its lowest beam, metres."""
+    rack: bool = False
+    """The front of racks: people reach for what lies there."""
 
 
 @dataclass
@@ -146,17 +148,23 @@ def _spots(
     footprint: tuple[float, float, float, float],
     parked: bool,
     rng: np.random.Generator,
+    reaching: bool = False,
 ) -> tuple[tuple[float, float, float], float]:
-    """Draw a position and a heading. Parked people face what they are parked at: they work there."""
+    """Draw a position and a heading. Parked people face what they are parked at: they work there.
+
+    Who is reaching has the fingers at the front of a rack or, where there is none, at another face.
+    """
     near, far = np.log(table.distance[0]), np.log(table.distance[1])
     position = _bearing(plan, float(np.exp(rng.uniform(near, far))), rng)
     if not parked:
         return position, float(rng.uniform(-np.pi, np.pi))
     edges = [edge for edge in plan.edges if not edge.under]
+    if reaching:
+        edges = [edge for edge in edges if edge.rack] or edges
     edge = edges[int(rng.integers(len(edges)))]
     # Headings by rule: square to the face, or along it; a little careless.
     if table.builder == "pedestrian":
-        yaw = _towards(edge) + rng.normal(0, 0.3)
+        yaw = _towards(edge) + rng.normal(0, 0.1 if reaching else 0.3)
     else:
         along = 0.0 if edge.axis == 0 else np.pi / 2
         yaw = along + int(rng.integers(4)) * np.pi / 2 + rng.normal(0, 0.12)
@@ -164,7 +172,9 @@ def _spots(
     across = 1 - edge.axis
     reach = corners[:, across].min() if edge.inward > 0 else corners[:, across].max()
     where = list(position)
-    where[across] = edge.at - float(reach) + edge.inward * (GAP + 0.01 + rng.exponential(0.12))
+    where[across] = (
+        edge.at - float(reach) + edge.inward * (GAP + 0.01 + rng.exponential(0.02 if reaching else 0.12))
+    )
     where[edge.axis] = float(np.clip(where[edge.axis], *edge.span))
     return (where[0], where[1], 0.0), float(yaw)
 
@@ -211,6 +221,7 @@ def place(
     shapes = [kind(s.builder).footprint(s.params, assets) for s in group]
     operated = table.builder != "pedestrian" and group[-1].builder == "pedestrian"
     parked = chance(table.parked, rng) and len(group) < 3 and not operated
+    reaching = params.get("pose") == "reaching"
     if parked and len(group) == 1:
         group = _row(group[0], shapes[0], integer(table.row, rng), config.ranges[key], rng, assets)
         shapes = [module.footprint(s.params, assets) for s in group]
@@ -220,7 +231,10 @@ def place(
     low = slips and chance(config.scene.under_racks, rng)
     clear = table.clear > 0 and chance(table.clear, rng) and plan.camera.position[2] < OVER
     for attempt in range(80):
-        position, yaw = _under_a_rack(plan, hull, rng) if low else _spots(plan, table, hull, parked, rng)
+        if low:
+            position, yaw = _under_a_rack(plan, hull, rng)
+        else:
+            position, yaw = _spots(plan, table, hull, parked or reaching, rng, reaching)
         if not _in_view(plan, config, table, position):
             continue
         placed = [_attached(s, position, yaw) for s in group]

@@ -44,7 +44,7 @@ class LampSpec:
     position: tuple[float, float, float]
     size: tuple[float, float]
     power: float
-    """Watts."""
+    """Watts; 0: it is off."""
     temperature: float
     """Kelvin."""
 

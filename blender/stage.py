@@ -56,7 +56,8 @@ def build_scene(spec: SceneSpec, config: Config, assets: Assets) -> list[Placed]
         scene.collection.objects.link(thing)
         placed.append(Placed(item, thing, to_world(vertices, item), triangles))
     for lamp in spec.lamps:
-        _lamp(scene, lamp)
+        if lamp.power > 0:
+            _lamp(scene, lamp)
     _world(scene, spec.ambient, spec.environment)
     _camera(scene, spec.camera)
     _cycles(scene, config)

@@ -17,9 +17,9 @@ from blender.contract import UserError, read_record
 from blender.frame import frame_scene
 from blender.lighting import sample_lamps
 from blender.mesh import Part
-from blender.objects import Assets, kind, load_assets
+from blender.objects import Assets, hall, kind, load_assets
 from blender.placement import corners_of
-from blender.scene import CameraSpec, ObjectSpec, SceneSpec
+from blender.scene import CameraSpec, LampSpec, ObjectSpec, SceneSpec
 from tests.conftest import ROOT, TINY, run
 
 FOV = {"perspective": (60, 95), "wide": (80, 110), "equisolid": (90, 120), "equidistant": (90, 120)}
@@ -221,8 +221,8 @@ def test_rows_of_lamps_differ_and_one_is_always_on() -> None:
     counts = {}
     for key, config in (("dark", dark), ("light", light)):
         drawn = [sample_lamps(config, room, 6.0, rng) for _ in range(60)]
-        counts[key] = np.mean([len(lamps) for lamps, *_ in drawn])
-        assert min(len(lamps) for lamps, *_ in drawn) >= 1
+        counts[key] = np.mean([len(_lit(lamps)) for lamps, *_ in drawn])
+        assert min(len(_lit(lamps)) for lamps, *_ in drawn) >= 1
         for lamps, temperature, ambient, _ in drawn:
             rows: dict[float, set[float]] = {}
             for lamp in lamps:
@@ -240,8 +240,25 @@ def test_an_unlit_end_has_no_lamp() -> None:
     room = (0.0, 30.0, -6.0, 6.0)
     for seed in range(10):
         lamps, *_ = sample_lamps(config, room, 6.0, np.random.default_rng(seed))
-        assert 1 <= len(lamps) < 30
-        assert min(lamp.position[0] for lamp in lamps) < 3, "it is lit where the camera stands"
+        assert 1 <= len(_lit(lamps)) < len(lamps) == 30
+        assert min(lamp.position[0] for lamp in _lit(lamps)) < 3, "it is lit where the camera stands"
+
+
+def test_lamps_hang_from_the_roof_lit_or_not(assets: Assets) -> None:
+    """A tray over each, and only over: light falls past it. Those that are off show their cover."""
+    params = {**hall.sample(hall.Ranges(), np.random.default_rng(0), assets), "height": 6.0}
+    lamps = [LampSpec((x, 0.0, 5.5), (1.4, 0.18), power, 4000.0) for x, power in ((3.0, 90.0), (6.0, 0.0))]
+    bare = hall.build(params, assets)
+    held = hall.build(hall.with_lamps(params, lamps), assets)[len(bare) :]
+    for x, lowest in ((3.0, 5.505), (6.0, 5.495)):
+        points = np.concatenate([part.vertices for part in held])
+        mine = points[np.abs(points[:, 0] - x) < 1.0]
+        assert mine[:, 2].min() == pytest.approx(lowest) and mine[:, 2].max() == pytest.approx(6.0)
+        assert np.ptp(mine[:, 0]) == pytest.approx(1.44) and np.ptp(mine[:, 1]) == pytest.approx(0.22)
+
+
+def _lit(lamps: tuple[LampSpec, ...]) -> list[LampSpec]:
+    return [lamp for lamp in lamps if lamp.power > 0]
 
 
 # ------------------------------------------------------------------------------ profiles

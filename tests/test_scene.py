@@ -144,6 +144,31 @@ def test_people_who_are_parked_look_at_what_they_stand_at(axis: int, inward: int
         assert 0.3 < abs(apart) < 1.5 and np.sign(apart) == -inward and ahead > 0.5
 
 
+def test_who_reaches_reaches_into_a_rack(assets: Assets) -> None:
+    """Where there are racks, fingers end at what lies in one, and the person faces it."""
+    config = load_config(ROOT / "assets/profiles/default.toml", "train")
+    stretched = ("carrying", "scanning")  # of the tiny people nobody reaches
+    people = tuple(
+        {**body, "pose": "reaching" if body["pose"] in stretched else body["pose"]} for body in assets.people
+    )
+    gaps = []
+    for frame in range(40):
+        objects = frame_scene(config, replace(assets, people=people), frame).objects
+        racks = [
+            placement.corners_of(kind("rack").footprint(o.params, assets), o.position, o.yaw)
+            for o in objects
+            if o.builder == "rack"
+        ]
+        for person in (o for o in objects if racks and o.params.get("pose") == "reaching"):
+            x0, x1, _, _ = pedestrian.footprint(person.params, assets)
+            fingers = placement.corners_of((x1 - 0.02, x1, -0.2, 0.2), person.position, person.yaw)
+            back = placement.corners_of((x0, x0 + 0.02, -0.2, 0.2), person.position, person.yaw)
+            gaps.append(min(-placement.overlap(fingers, rack) for rack in racks))
+            assert gaps[-1] < min(-placement.overlap(back, rack) for rack in racks)
+    assert len(gaps) >= 8
+    assert np.median(gaps) < 0.12 and np.mean(np.array(gaps) < 0.25) > 0.9
+
+
 def test_forks_reach_below_racks(assets: Assets) -> None:
     """Some parked trucks stand with the forks in an open bay, the tiller in the aisle."""
     found = 0

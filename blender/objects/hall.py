@@ -5,6 +5,7 @@ The hall spans x from 0 to length and y from -width/2 to width/2.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from blender.mesh import Colour, Floats, Material, Part, bounds, box, boxes, pla
 from blender.objects import Assets
 from blender.openings import fixtures, windows
 from blender.ranges import at_least, chance, integer, named, ordered, pick, shares, uniform
+from blender.scene import LampSpec
 
 WALLS: dict[str, Colour] = {
     "white": (0.62, 0.62, 0.60),
@@ -129,8 +131,15 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "surface": ranges.surfaces[int(rng.integers(len(ranges.surfaces)))],
         "floor": pick(ranges.floors, rng),
         "wear": uniform(ranges.wear, rng),
+        "lamps": [],
         "seed": integer((0, 2**31 - 1), rng),
     }
+
+
+def with_lamps(params: dict[str, Any], lamps: Iterable[LampSpec]) -> dict[str, Any]:
+    """The hall's parameters with what holds its lamps, lit or not."""
+    held = [{"at": list(lamp.position), "size": list(lamp.size), "on": lamp.power > 0} for lamp in lamps]
+    return {**params, "lamps": held}
 
 
 def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, float, float]:
@@ -147,6 +156,8 @@ def build(params: dict[str, Any], assets: Assets) -> list[Part]:
         parts += windows(params, rng)
     if params["columns"]:
         parts += _columns(params, rng)
+    if params["lamps"]:
+        parts += _lamps(params)
     return parts
 
 
@@ -255,3 +266,17 @@ def _roof(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
         radius = rng.choice([0.03, 0.05, 0.16, 0.25])
         parts.append(tube([(0, y, z), (length, y, z)], radius, ducts[int(rng.integers(3))], 10))
     return parts
+
+
+def _lamps(params: dict[str, Any]) -> list[Part]:
+    """A tray above each lamp on two rods from the roof, and the pale cover of those that are off."""
+    steel, cover = Material("paint", (0.55, 0.55, 0.55), 0.2), Material("paint", (0.7, 0.7, 0.68), 0.1)
+    places = np.array([lamp["at"] for lamp in params["lamps"]])
+    along, across = params["lamps"][0]["size"]  # alike all over a hall
+    deep, above = 0.06, 0.005
+    top = places[0, 2] + above + deep
+    parts = [boxes(places + np.array([0, 0, above + deep / 2]), (along + 0.04, across + 0.04, deep), steel)]
+    rods = [(x + side * along / 3, y, (top + params["height"]) / 2) for x, y, _ in places for side in (-1, 1)]
+    parts.append(boxes(rods, (0.012, 0.012, params["height"] - top), steel))
+    dark = [lamp["at"] for lamp in params["lamps"] if not lamp["on"]]
+    return [*parts, boxes(dark, (along, across, 2 * above), cover)] if dark else parts
