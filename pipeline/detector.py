@@ -56,7 +56,10 @@ class Detector(nn.Module):
             if name != self.skipped:
                 levels[name] = level
         proposals, _ = self.rpn(images, levels, None)
-        found, _ = self.roi_heads(features, proposals, sizes, None, mirrored if self.mirror else None)
+        if self.mirror:
+            found, _ = self.roi_heads(features, proposals, sizes, None, mirrored)
+        else:  # torchvision's own take no mirror image
+            found, _ = self.roi_heads(features, proposals, sizes)
         own = [(image.shape[1], image.shape[2])]
         boxes = self.transform.postprocess([{"boxes": found[0]["boxes"]}], sizes, own)[0]["boxes"]
         return boxes, found[0]["labels"], found[0]["scores"], found[0]["masks"][:, 0]

@@ -229,9 +229,9 @@ def replace_predictors(model: MaskRCNN, num_classes: int) -> None:
 
 
 def plain_roi_heads(model: MaskRCNN) -> MaskRCNN:
-    """Give ``model`` torchvision's own second stage, in place: one round, no margins, its loss and speed."""
+    """Give ``model`` torchvision's own second stage, in place: one round, its loss, no margins, no mirror."""
     heads = model.roi_heads
-    heads.__class__, model.transform.mask_margin = RoIHeads, 0.0
+    heads.__class__, model.transform.mask_margin, model.mirror = RoIHeads, 0.0, False
     for name in ("box_roi_pool", "mask_roi_pool"):
         old = getattr(heads, name).pool
         scale = round(old.canonical_scale / (1 + 2 * getattr(heads, name).margin))

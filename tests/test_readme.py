@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from blender.config import load_config
 from blender.contract import read_record
 from blender.render import _parser
 from pipeline.cli import main
@@ -40,6 +41,16 @@ def test_the_readmes_object_renders_and_is_labelled(tiny_people: Path, tmp_path:
     records = [read_record(path) for path in sorted(out.glob("frames/*.json"))]
     crates = [i for r in records for i in r.instances if i.category == "crate"]
     assert sum(i.visible_pixels > 20 for i in crates) >= 2
+
+
+def test_the_readmes_table_of_a_file_is_right(tmp_path: Path) -> None:
+    table = re.search(r"\n(\[scene\.objects\.robot\].*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert table
+    profile = tmp_path / "mine.toml"
+    text = TINY.replace('"pallet_truck"]', '"pallet_truck", "robot"]', 1)
+    profile.write_text(text.replace("[model]", table.group(1) + "\n[model]"))
+    config = load_config(profile)
+    assert set(config.files()) == {"robot.glb"} and config.scene.objects["robot"].category == "robot"
 
 
 def test_the_readme_names_only_commands_that_exist() -> None:
