@@ -152,7 +152,7 @@ def test_a_frame_that_kills_blender_costs_no_worker(
     assert tree_hash(out) == tree_hash(tiny_split)
 
 
-def nothing(job: Job, frame: int, threads: int) -> dict[str, Any]:
+def nothing(client: str, job: Job, frame: int, threads: int) -> dict[str, Any]:
     """A frame that costs nothing."""
     return {"device": f"{job.split} {frame} {threads}"}
 
