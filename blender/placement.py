@@ -156,7 +156,7 @@ def _spots(
     """
     near, far = np.log(table.distance[0]), np.log(table.distance[1])
     position = _bearing(plan, float(np.exp(rng.uniform(near, far))), rng)
-    if not parked:
+    if not (parked or reaching):
         return position, float(rng.uniform(-np.pi, np.pi))
     edges = [edge for edge in plan.edges if not edge.under]
     if reaching:
@@ -172,9 +172,8 @@ def _spots(
     across = 1 - edge.axis
     reach = corners[:, across].min() if edge.inward > 0 else corners[:, across].max()
     where = list(position)
-    where[across] = (
-        edge.at - float(reach) + edge.inward * (GAP + 0.01 + rng.exponential(0.02 if reaching else 0.12))
-    )
+    apart = GAP + 0.01 + rng.exponential(0.02 if reaching else 0.12)
+    where[across] = edge.at - float(reach) + edge.inward * apart
     where[edge.axis] = float(np.clip(where[edge.axis], *edge.span))
     return (where[0], where[1], 0.0), float(yaw)
 
@@ -234,7 +233,7 @@ def place(
         if low:
             position, yaw = _under_a_rack(plan, hull, rng)
         else:
-            position, yaw = _spots(plan, table, hull, parked or reaching, rng, reaching)
+            position, yaw = _spots(plan, table, hull, parked, rng, reaching)
         if not _in_view(plan, config, table, position):
             continue
         placed = [_attached(s, position, yaw) for s in group]
