@@ -27,13 +27,14 @@ from blender.layout_config import (
     DockConfig,
     PackingConfig,
     StagingConfig,
+    StoresConfig,
     WallConfig,
 )
 from blender.lens import covers
 from blender.objects import kind
 from blender.ranges import named, ordered
 
-RENDER_VERSION = 9
+RENDER_VERSION = 10
 """Raise it whenever the same profile and seed give other pixels, or records that say more."""
 
 PASSES = (*ARRAYS, "boxes3d")
@@ -126,6 +127,7 @@ class SceneConfig:
     dock: DockConfig = field(default_factory=DockConfig)
     packing: PackingConfig = field(default_factory=PackingConfig)
     crossing: CrossingConfig = field(default_factory=CrossingConfig)
+    stores: StoresConfig = field(default_factory=StoresConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     light: LightConfig = field(default_factory=LightConfig)
     sensor: SensorConfig = field(default_factory=SensorConfig)

@@ -1,15 +1,17 @@
-"""Groups of things that layouts put up: racks with open bays, lanes at a dock, packing lines. No bpy."""
+"""Groups of things that halls hold: racks with open bays, lanes at a dock, packing lines, stores. No bpy."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from blender.config import Config
 from blender.layout_config import CrossingConfig, PackingConfig
-from blender.objects import Assets, kind, pallet, rack
+from blender.objects import Assets, hall, kind, pallet, rack
 from blender.openings import dock_spots
-from blender.placement import Edge, Plan, corners_of, try_to_place
-from blender.ranges import chance, integer, pick
+from blender.placement import Edge, Plan, apart, corners_of, in_picture, is_free, try_to_place
+from blender.ranges import chance, integer, pick, uniform
 from blender.scene import ObjectSpec
 
 CLEAR = 0.95
@@ -82,3 +84,79 @@ def rack_end(
     for x, y in spots:
         turn = 0.0 if variant == "rail" else yaw
         try_to_place(plan, ObjectSpec("guard", params, (x, y, 0.0), turn), shape)
+
+
+def stores(plan: Plan, config: Config, rng: np.random.Generator, assets: Assets) -> None:
+    """Goods along the walls, where these are still free: they fill a hall to its end.
+
+    They come last, so that they never take a labelled object's place, and stand between parked trucks.
+    """
+    ranges = config.scene.stores
+    if not chance(ranges.halls, rng):
+        return
+    ways = [corners_of(way, (0.0, 0.0, 0.0), 0.0) for way in hall.entrances(plan.objects[0].params)]
+    for edge in plan.edges:
+        if edge.rack or edge.under:
+            continue
+        filled, (along, end) = uniform(ranges.filled, rng), edge.span
+        while along < end:
+            along = _run(plan, edge, along, chance(filled, rng), ways, config, rng, assets)
+
+
+def _run(
+    plan: Plan,
+    edge: Edge,
+    along: float,
+    there: bool,
+    ways: list[np.ndarray],
+    config: Config,
+    rng: np.random.Generator,
+    assets: Assets,
+) -> float:
+    """Equal stacks side by side at a wall from ``along`` on, or as much free wall; gives where they end."""
+    ranges = config.scene.stores
+    builder, params = _stored(config, rng, assets)
+    shape = kind(builder).footprint(params, assets)
+    yaw = (0.0 if edge.axis == 0 else np.pi / 2) + int(rng.integers(4)) * np.pi / 2
+    corners = corners_of(shape, (0.0, 0.0, 0.0), yaw)
+    low, high = corners.min(0), corners.max(0)
+    size, across = high - low, 1 - edge.axis
+    space, first = uniform(ranges.apart, rng), uniform(ranges.away, rng)
+    count, deep = integer(ranges.run, rng), integer(ranges.deep, rng)
+    for _ in range(count):
+        for row in range(deep if there else 0):
+            at = np.zeros(3)
+            at[edge.axis] = along + space - low[edge.axis]
+            out = first + row * (size[across] + space)
+            at[across] = edge.at + edge.inward * out - (low if edge.inward > 0 else high)[across]
+            at[:2] += rng.normal(0, 0.012, 2)
+            turn = yaw + float(rng.normal(0, 0.012))
+            _store(plan, ObjectSpec(builder, params, tuple(at.tolist()), turn), shape, ways, config)
+        along += float(size[edge.axis]) + space
+    return along + uniform(ranges.apart, rng)
+
+
+def _stored(config: Config, rng: np.random.Generator, assets: Assets) -> tuple[str, dict[str, Any]]:
+    """A kind of object and its parameters."""
+    thing = pick(config.scene.stores.things, rng)
+    if thing == "pallet":
+        return thing, pallet.sample(config.ranges["pallet"], rng, assets)
+    return "cage", {"variant": thing, "seed": integer((0, 2**31 - 1), rng)}
+
+
+def _store(
+    plan: Plan,
+    spec: ObjectSpec,
+    shape: tuple[float, float, float, float],
+    ways: list[np.ndarray],
+    config: Config,
+) -> None:
+    """Add a stack if its place is free, leaves doors and the camera alone, and is near the picture."""
+    x, y, _ = spec.position
+    aside = np.hypot(x - plan.camera.position[0], y - plan.camera.position[1])
+    if aside < config.scene.stores.near or not in_picture(plan, config, (x, y, 0.7), rim=0.3):
+        return
+    corners = corners_of(shape, spec.position, spec.yaw)
+    if apart(corners, ways, 0.0) and is_free(plan, corners):
+        plan.objects.append(spec)
+        plan.taken.append(corners)

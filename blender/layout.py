@@ -14,7 +14,7 @@ import numpy as np
 
 from blender.camera import HEADROOM, sample_camera, sample_mount
 from blender.config import Config
-from blender.furnish import add_rack, dock_lanes, packing_line, rack_end
+from blender.furnish import add_rack, dock_lanes, packing_line, rack_end, stores
 from blender.lighting import sample_lamps
 from blender.objects import Assets, hall, pallet, rack
 from blender.placement import Edge, Plan, corners_of, is_free, place, try_to_place
@@ -36,6 +36,7 @@ def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> Sc
         if not (negative and table.category):
             for _ in range(integer(table.count, rng)):
                 place(plan, config, key, table, rng, assets, labelled=not negative)
+    stores(plan, config, rng, assets)
     roof = plan.objects[0].params["height"]
     lamps, temperature, ambient, environment = sample_lamps(scene.light, plan.room, roof, rng)
     plan.objects[0] = replace(plan.objects[0], params=hall.with_lamps(plan.objects[0].params, lamps))

@@ -1,4 +1,4 @@
-"""What varies within each layout: the tables [scene.aisle] to [scene.crossing] as frozen dataclasses. No bpy.
+"""What varies in halls: the tables [scene.aisle] to [scene.stores] as frozen dataclasses. No bpy.
 
 Lengths in metres, from the wall behind the camera (x = 0) unless something else is said.
 """
@@ -154,3 +154,42 @@ class CrossingConfig:
         at_least(0.1, width=self.width, first=self.first, side_aisle=self.side_aisle)
         at_least(2 * DEPTH, beside=self.beside)
         named("guards", self.guards, guard.VARIANTS)
+
+
+THINGS = ("pallet", "mesh_box", "tub", "crates", "roll_cage")
+"""What stands along walls: pallets, and variants of ``blender.objects.cage``."""
+
+
+def _stored() -> dict[str, float]:
+    return {"pallet": 6.0, "mesh_box": 3.0, "tub": 1.0, "crates": 0.5, "roll_cage": 0.5}
+
+
+@dataclass(frozen=True)
+class StoresConfig:
+    """[scene.stores]: goods along walls that are free, in runs of equal stacks, put there last of all."""
+
+    halls: float = 0.7
+    """Share of halls that have them."""
+    filled: Span = (0.2, 0.9)
+    """Share of a free wall that they take."""
+    run: Count = (1, 4)
+    """Equal stacks side by side."""
+    deep: Count = (1, 2)
+    """Rows, one before the other."""
+    apart: Span = (0.02, 0.15)
+    """Between two stacks of a run, and between its rows."""
+    away: Span = (0.08, 0.4)
+    """From the wall."""
+    near: float = 2.5
+    """They stand at least so far from the camera, metres."""
+    things: dict[str, float] = field(default_factory=_stored)
+    """Weights: some of THINGS."""
+
+    def __post_init__(self) -> None:
+        shares(halls=self.halls, filled=self.filled)
+        ordered(filled=self.filled, run=self.run, deep=self.deep, apart=self.apart, away=self.away)
+        at_least(1, run=self.run, deep=self.deep)
+        at_least(0, apart=self.apart, away=self.away)
+        if self.near < 1.5:
+            raise ValueError("near must be at least 1.5 metres")
+        named("things", self.things, THINGS)

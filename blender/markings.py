@@ -15,6 +15,8 @@ from blender.mesh import Colour, Floats, Material, Part, boxes, plates
 _PAINTS: tuple[Colour, ...] = ((0.72, 0.46, 0.03), (0.72, 0.46, 0.03), (0.62, 0.62, 0.60), (0.45, 0.05, 0.03))
 _STEP = 0.00015
 """Between the heights of two marks, metres."""
+_RIM = 48
+"""Corners of a blot's outline."""
 
 
 def marks(params: dict[str, Any], base: Colour, rng: np.random.Generator) -> list[Part]:
@@ -86,15 +88,17 @@ def _stains(params: dict[str, Any], base: Colour, rng: np.random.Generator) -> l
     )
     parts = []
     for _ in range(int(rng.integers(params["stains"][0], params["stains"][1] + 1))):
-        angle = np.linspace(0, 2 * np.pi, 14, endpoint=False)
-        reach = rng.uniform(0.08, 0.6) * (
-            1 + 0.35 * np.sin(angle * 2 + rng.uniform(0, 6)) + rng.normal(0, 0.08, 14)
+        angle = np.linspace(0, 2 * np.pi, _RIM, endpoint=False)
+        waves = sum(
+            height * np.sin(count * angle + rng.uniform(0, 2 * np.pi))
+            for count, height in ((2, 0.22), (3, 0.13), (5, 0.08), (9, 0.04), (14, 0.03))
         )
+        reach = rng.uniform(0.08, 0.6) * (1 + waves)
         outline = np.stack([np.cos(angle) * rng.uniform(1, 2.5), np.sin(angle)], 1) * reach[:, None]
         points = np.concatenate([[[0, 0]], outline]) + _inside(params, rng)
-        vertices = np.concatenate([points, np.zeros((15, 1))], 1)
-        k = np.arange(14)
-        faces = np.stack([np.zeros(14, int), k + 1, (k + 1) % 14 + 1, np.full(14, -1)], 1)
+        vertices = np.concatenate([points, np.zeros((_RIM + 1, 1))], 1)
+        k = np.arange(_RIM)
+        faces = np.stack([np.zeros(_RIM, int), k + 1, (k + 1) % _RIM + 1, np.full(_RIM, -1)], 1)
         parts.append(Part(vertices, faces.astype(np.int32), looks[int(rng.integers(3))]))
     return [part for part in parts if _fits(part, params)]
 

@@ -183,14 +183,19 @@ def _brick(tree: Any, kind: str) -> None:
 
 
 def _concrete(tree: Any, kind: str) -> None:
-    """A hall's floor: wide clouds of trowelled grey, fine dust, and polished or wet patches that shine.
+    """A hall's floor: wide clouds of trowelled grey, grit, scuffs, and polished or wet patches that shine.
 
-    ``wear`` says how dusty and dull it is.
+    ``wear`` says how dusty, scuffed and dull it is.
     """
-    clouds, dust = noise(tree, 0.35, detail=3), noise(tree, 5.0, (1, 0.6, 1), detail=4)
+    clouds, grit = noise(tree, 0.35, detail=3), noise(tree, 14.0, (1, 0.7, 1), detail=5)
+    scuffs = noise(tree, 1.1, (0.35, 2.2, 1), detail=6)  # along the hall, as traffic goes
     paint = painted(tree)
-    colour = mix(tree, 1.0, paint["Color"], ramp(tree, clouds, 0.3, 0.7, (0.80, 1.14)), "MULTIPLY")
-    colour = mix(tree, 1.0, colour, ramp(tree, dust, 0.3, 0.7, (0.90, 1.08)), "MULTIPLY")
+    colour = mix(tree, 1.0, paint["Color"], ramp(tree, clouds, 0.3, 0.7, (0.78, 1.14)), "MULTIPLY")
+    colour = mix(tree, 1.0, colour, ramp(tree, grit, 0.3, 0.7, (0.80, 1.16)), "MULTIPLY")
+    worn = node(tree, "ShaderNodeMath", operation="MULTIPLY")
+    tree.links.new(ramp(tree, scuffs, 0.5, 0.72, (0.0, 0.6)), worn.inputs[0])
+    tree.links.new(paint["Alpha"], worn.inputs[1])
+    colour = mix(tree, worn.outputs[0], colour, (0.05, 0.048, 0.045, 1.0))
     gloss, out = principled(tree, 0.5), node(tree, "ShaderNodeOutputMaterial")
     rough = node(tree, "ShaderNodeMath", operation="MULTIPLY_ADD", use_clamp=True)
     tree.links.new(paint["Alpha"], rough.inputs[0])

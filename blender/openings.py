@@ -5,6 +5,7 @@ A fixture is made in its wall's own frame: the wall is the plane x = 0, it faces
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,24 @@ _DARK = Material("paint", (0.05, 0.05, 0.055), 0.4)
 Fixture = list[Part]
 
 
+DECIDING = ("seed", "dock", "doors", "notices", "length", "width", "height")
+"""What of a hall's parameters decides its fixtures."""
+
+
 def fixtures(params: dict[str, Any]) -> list[Fixture]:
     """All fixtures of a hall, in the hall's frame; decided by its "seed"."""
+    return list(_made(*(params[name] for name in DECIDING)))
+
+
+@lru_cache(maxsize=1)  # asked for where they stand, for what they leave free, and to be built
+def _made(*deciding: Any) -> tuple[Fixture, ...]:
+    params = dict(zip(DECIDING, deciding, strict=True))
     rng = np.random.default_rng([params["seed"], 1])
     length, half = params["length"], params["width"] / 2
     end = [move(f, (length, 0, 0)) for f in _end_wall(params, rng)]
     left = [move(f, (length / 2, half, 0), np.pi / 2) for f in _side_wall(params, rng)]
     right = [move(f, (length / 2, -half, 0), -np.pi / 2) for f in _side_wall(params, rng)]
-    return [*end, *left, *right]
+    return (*end, *left, *right)
 
 
 def _end_wall(params: dict[str, Any], rng: np.random.Generator) -> list[Fixture]:

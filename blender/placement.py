@@ -100,10 +100,10 @@ def is_free(plan: Plan, corners: np.ndarray, low: bool = False) -> bool:
     inside = (corners >= [x0 + GAP, y0 + GAP]).all() and (corners <= [x1 - GAP, y1 - GAP]).all()
     if not inside:
         return False
-    return _apart(corners, plan.taken + plan.sights + ([] if low else plan.low), GAP)
+    return apart(corners, plan.taken + plan.sights + ([] if low else plan.low), GAP)
 
 
-def _apart(corners: np.ndarray, others: list[np.ndarray], gap: float) -> bool:
+def apart(corners: np.ndarray, others: list[np.ndarray], gap: float) -> bool:
     """Is a footprint, (4, 2) metres, at least so far from all others?"""
     if not others:
         return True
@@ -172,8 +172,8 @@ def _spots(
     across = 1 - edge.axis
     reach = corners[:, across].min() if edge.inward > 0 else corners[:, across].max()
     where = list(position)
-    apart = GAP + 0.01 + rng.exponential(0.02 if reaching else 0.12)
-    where[across] = edge.at - float(reach) + edge.inward * apart
+    space = GAP + 0.01 + rng.exponential(0.02 if reaching else 0.12)
+    where[across] = edge.at - float(reach) + edge.inward * space
     where[edge.axis] = float(np.clip(where[edge.axis], *edge.span))
     return (where[0], where[1], 0.0), float(yaw)
 
@@ -242,7 +242,7 @@ def place(
             continue
         if clear:
             seen = sight(plan.camera, np.concatenate(corners))
-            if _apart(seen, plan.taken[1:], 0.0):  # the first is the camera's own place
+            if apart(seen, plan.taken[1:], 0.0):  # the first is the camera's own place
                 plan.sights.append(seen)
             elif attempt < 60:  # then rather hidden than not at all
                 continue
@@ -276,9 +276,14 @@ def _in_view(plan: Plan, config: Config, table: ObjectConfig, position: tuple[fl
     near, far = table.distance
     if not near <= np.hypot(x - plan.camera.position[0], y - plan.camera.position[1]) <= far:
         return False
+    return in_picture(plan, config, (x, y, 1.0))  # a metre up: its middle
+
+
+def in_picture(plan: Plan, config: Config, point: tuple[float, float, float], rim: float = 0.04) -> bool:
+    """Is a point in the picture, or beside it by ``rim`` of its size at most?"""
     width, height = config.render.width, config.render.height
-    pixels, depth = project(np.array([[x, y, 1.0]]), plan.camera, width, height)  # a metre up: its middle
-    inside = np.abs(pixels[0] / [width, height] - 0.5) < 0.54
+    pixels, depth = project(np.array([point]), plan.camera, width, height)
+    inside = np.abs(pixels[0] / [width, height] - 0.5) < 0.5 + rim
     return bool(depth[0] > 0 and inside.all())
 
 

@@ -13,10 +13,11 @@ from blender import loads
 from blender.config import load_config
 from blender.contract import UserError, read_record
 from blender.mesh import bounds
-from blender.objects import Assets, kind, load_assets, named_beside
+from blender.objects import Assets, kind, load_assets, named_beside, pallet
 from blender.stage import Placed, build_scene
 from tests.conftest import ROOT, TINY, default_scene, render, run
 
+NOBODY = Assets(Path(), (), "")
 BOX = """o box
 v 0 0 0
 v 2 0 0
@@ -203,6 +204,24 @@ def test_loads_keep_to_the_pallet_and_their_height(name: str) -> None:
         low, high = bounds(loads.build(name, np.random.default_rng(seed), 0.9, 0.5, 0.144))
         assert low[0] > -0.64 and low[1] > -0.44 and high[0] < 0.64 and high[1] < 0.44
         assert low[2] > 0.1 and 0.4 < high[2] < 0.144 + 0.9 + 0.35
+
+
+@pytest.mark.parametrize("name", pallet.BEARING)
+def test_loaded_pallets_stand_on_one_another(name: str) -> None:
+    """Each tier on the one below, none through it, all below the height that the profile gives."""
+    ranges = pallet.Ranges(load={name: 1.0}, load_height=(0.3, 1.5), tiers=(3, 3), tallest=2.1)
+    for seed in range(8):
+        params = pallet.sample(ranges, np.random.default_rng(seed), NOBODY)
+        three = bounds(pallet.build(params, NOBODY))[1][2]
+        two, one = (bounds(pallet.build({**params, "tiers": n}, NOBODY))[1][2] for n in (2, 1))
+        assert params["tiers"] == 3 and three < 2.1 + 0.15, "what lies in a collar may rise above it"
+        assert three - two == pytest.approx(two - one) and pallet.HEIGHT + 0.15 < two - one <= one + 1e-9
+    other = pallet.Ranges(load={"sacks": 1.0}, tiers=(3, 3))
+    assert pallet.sample(other, np.random.default_rng(0), NOBODY)["tiers"] == 1
+    with pytest.raises(ValueError, match=r"tallest must be at least 0\.344 metres a tier"):
+        pallet.Ranges(load={name: 1.0}, tiers=(1, 9))
+    with pytest.raises(ValueError, match="tiers must be at least 1"):
+        pallet.Ranges(load={name: 1.0}, tiers=(0, 1))
 
 
 def test_a_wrong_load_is_named(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from blender import layout, placement
 from blender.config import Config, load_config
 from blender.frame import frame_rng, frame_scene
 from blender.mesh import Material, Part, bounds, box, boxes, cylinder, prism, rounded_path, tube
-from blender.objects import Assets, kind, load_assets, pallet, pallet_truck, pedestrian
+from blender.objects import Assets, hall, kind, load_assets, pallet, pallet_truck, pedestrian
 from blender.png import encode_png
-from blender.scene import ObjectSpec
+from blender.scene import ObjectSpec, SceneSpec
 from tests.conftest import ROOT, default_scene
 
 GREY = Material("paint")
@@ -188,6 +188,40 @@ def test_forks_reach_below_racks(assets: Assets) -> None:
                 found += 1
                 assert all(placement.overlap(tiller, bay) < 0.0 for bay in bays)
     assert found >= 3
+
+
+def _with_stores(frame: int, share: float, assets: Assets) -> SceneSpec:
+    config = load_config(ROOT / "assets/profiles/default.toml", "train")
+    table = replace(config.scene.stores, halls=share)
+    return frame_scene(replace(config, scene=replace(config.scene, stores=table)), assets, frame)
+
+
+def test_stores_fill_free_walls_and_nothing_else_changes(assets: Assets) -> None:
+    """They come last: what stands there without them stands there with them, and doors stay free."""
+    near = load_config(ROOT / "assets/profiles/default.toml", "train").scene.stores.near
+    added, equal, doors = 0, 0, 0
+    for frame in range(30):
+        without, spec = _with_stores(frame, 0.0, assets), _with_stores(frame, 1.0, assets)
+        count = len(without.objects)
+        assert spec.objects[1:count] == without.objects[1:], "the hall itself may have other lamps"
+        stores = spec.objects[count:]
+        added += len(stores)
+        equal += len(stores) - len({(item.builder, str(item.params)) for item in stores})
+        building = spec.objects[0].params
+        ways = [placement.corners_of(way, (0, 0, 0), 0.0) for way in hall.entrances(building)]
+        doors += len(ways)
+        for item in stores:
+            assert item.builder in ("pallet", "cage") and not item.category
+            aside = np.subtract(item.position[:2], spec.camera.position[:2])
+            assert np.linalg.norm(aside) >= near
+            shape = kind(item.builder).footprint(item.params, assets)
+            corners = placement.corners_of(shape, item.position, item.yaw)
+            to_end = building["length"] - corners[:, 0].max()
+            to_side = building["width"] / 2 - np.abs(corners[:, 1]).max()
+            wide = max(np.ptp(shape[:2]), np.ptp(shape[2:]))
+            assert min(to_end, to_side) < 0.7 + wide, "in one of two rows before a wall"
+            assert all(placement.overlap(corners, way) <= 0 for way in ways)
+    assert added > 200 and equal > 0.4 * added and doors > 30
 
 
 def _hidden(config: Config, assets: Assets, frames: int) -> list[float]:

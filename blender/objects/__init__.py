@@ -19,6 +19,7 @@ import json
 import pkgutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -120,6 +121,7 @@ def _people(people_dir: Path) -> tuple[tuple[dict[str, Any], ...], str]:
     return people, sha256_file(path)
 
 
+@cache  # asked for hundreds of times a frame, and looking through the folder takes 40 microseconds
 def kind(name: str) -> Any:
     """The module of one kind.
 

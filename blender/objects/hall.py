@@ -36,6 +36,10 @@ FLOORS: dict[str, Colour] = {
 SURFACES = ("plaster", "brick", "panel")
 SHORTEST = 5.0
 """A hall's least length, metres."""
+DOOR = 0.8
+"""What reaches the floor and is wider than this, metres, is a door or a gate ..."""
+WAY = 1.2
+"""... and so much floor before it stays free."""
 
 
 def _walls() -> dict[str, float]:
@@ -232,6 +236,19 @@ def obstacles(params: dict[str, Any]) -> list[tuple[float, float, float, float]]
                 found.append((float(low[0]), float(high[0]), float(low[1]), float(high[1])))
     if params["columns"]:
         found += [(x - 0.2, x + 0.2, y - 0.2, y + 0.2) for x, y, _ in columns(params).tolist()]
+    return found
+
+
+def entrances(params: dict[str, Any]) -> list[tuple[float, float, float, float]]:
+    """The floor before doors and gates, which stays free: x from, x to, y from, y to, metres."""
+    found = []
+    for fixture in fixtures(params):
+        low, high = bounds(fixture)
+        if low[2] < 0.05 and high[2] > 1.8 and (high - low)[:2].max() > DOOR:
+            at_end = high[0] > params["length"] - 0.01
+            before = np.array([WAY, 0.0] if at_end else [0.0, WAY])
+            (x0, y0), (x1, y1) = low[:2] - before, high[:2] + before
+            found.append((float(x0), float(x1), float(y0), float(y1)))
     return found
 
 

@@ -1,4 +1,4 @@
-"""EUR pallet (EN 13698-1: 1200 x 800 x 144 mm), empty, stacked, or with a load of cartons.
+"""EUR pallet (EN 13698-1: 1200 x 800 x 144 mm), empty, stacked, loaded, or loaded ones on one another.
 
 Origin: on the floor below the pallet's middle; its long side lies along x.
 """
@@ -11,15 +11,19 @@ from typing import Any
 import numpy as np
 
 from blender import loads
-from blender.mesh import Material, Part, boxes, move
+from blender.mesh import Material, Part, bounds, boxes, move
 from blender.objects import Assets
-from blender.ranges import chance, integer, named, ordered, pick, uniform
+from blender.ranges import at_least, chance, integer, named, ordered, pick, uniform
 from blender.soft import film
 
 LENGTH, WIDTH, HEIGHT = 1.2, 0.8, 0.144
+LOWEST = 0.2
+"""A load's least height where pallets stand on one another, metres."""
 _BOARD = 0.022
 WRAPPED = ("cartons", "goods", "mixed", "drinks", "crates")
 """Loads that stretch wrap may go around."""
+BEARING = ("crate", "crates", "drinks")
+"""Loads flat and firm enough to put another pallet on."""
 
 
 KINDS = ("none", "stack", *loads.LOADS)
@@ -36,6 +40,10 @@ class Ranges:
     """Empty pallets in a stack."""
     load_height: tuple[float, float] = (0.3, 1.5)
     """Metres above the pallet."""
+    tiers: tuple[int, int] = (1, 1)
+    """Loaded pallets on one another, where the load is one of BEARING ..."""
+    tallest: float = 2.4
+    """... and how high they are together at most, metres."""
     wrapped: float = 0.3
     """Share of the loads in WRAPPED that wear clear stretch wrap."""
     wear: tuple[float, float] = (0.2, 0.9)
@@ -43,16 +51,22 @@ class Ranges:
 
     def __post_init__(self) -> None:
         named("load", self.load, KINDS)
-        ordered(stack=self.stack, load_height=self.load_height, wear=self.wear)
+        ordered(stack=self.stack, load_height=self.load_height, tiers=self.tiers, wear=self.wear)
+        at_least(1, stack=self.stack, tiers=self.tiers)
+        if self.tallest < self.tiers[1] * (HEIGHT + LOWEST):
+            raise ValueError(f"tallest must be at least {HEIGHT + LOWEST:.3f} metres a tier")
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
     """Draw one pallet's parameters (JSON values)."""
     load = pick(ranges.load, rng)
+    tiers = integer(ranges.tiers, rng) if load in BEARING else 1
+    height = uniform(ranges.load_height, rng)
     return {
         "load": load,
         "stack": integer(ranges.stack, rng) if load == "stack" else 1,
-        "load_height": uniform(ranges.load_height, rng),
+        "tiers": tiers,
+        "load_height": height if tiers == 1 else min(height, round(ranges.tallest / tiers - HEIGHT, 4)),
         "wrapped": load in WRAPPED and chance(ranges.wrapped, rng),
         "wear": uniform(ranges.wear, rng),
         "seed": integer((0, 2**31 - 1), rng),
@@ -65,19 +79,30 @@ def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, flo
 
 
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:
-    """The pallet's and its load's meshes."""
-    rng = np.random.default_rng(params["seed"])
+    """The meshes of the pallet and its load, or of several on one another, each the other way round."""
+    one, top = _loaded(params, np.random.default_rng(params["seed"]))
+    parts = list(one)
+    for tier in range(1, params["tiers"]):
+        parts += move(one, (0.003, 0.005, tier * top), np.pi * tier + 0.006 * (-1) ** tier)
+    return parts
+
+
+def _loaded(params: dict[str, Any], rng: np.random.Generator) -> tuple[list[Part], float]:
+    """One pallet, or a stack of empty ones, with its load; and the height that bears the next, metres."""
     parts: list[Part] = []
     for level in range(params["stack"]):
-        shift = rng.normal(0, 0.008, 2) if level else np.zeros(2)
-        parts.append(
-            pallet(rng, params["wear"]).moved((shift[0], shift[1], level * HEIGHT), rng.normal(0, 0.008))
-        )
+        # The lowest lies true: forks have millimetres in its openings.
+        shift, turn = (rng.normal(0, 0.008, 2), rng.normal(0, 0.008)) if level else (np.zeros(2), 0.0)
+        one = pallet(rng, params["wear"])
+        parts.append(one.moved((shift[0], shift[1], level * HEIGHT), turn))
     if params["load"] in loads.LOADS:
         parts += loads.build(params["load"], rng, params["load_height"], params["wear"], HEIGHT)
+    # Of pallet collars it is the rings that bear; what lies in them may rise a little above.
+    bearing = parts[: params["stack"] + 1] if params["load"] == "crate" else parts
+    top = float(bounds(bearing)[1][2])
     if params["wrapped"]:
         parts += move(film(rng, params["load_height"]), (0, 0, HEIGHT))
-    return parts
+    return parts, top
 
 
 def pallet(rng: np.random.Generator, wear: float) -> Part:

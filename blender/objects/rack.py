@@ -227,7 +227,7 @@ def _places(params: dict[str, Any], rng: np.random.Generator, bay: int, level: i
 @lru_cache(maxsize=256)  # 25 kB each: the memory stays flat
 def _load(kind: str, *, stack: int, decimetres: int, wrapped: bool, wear: float, seed: int) -> list[Part]:
     """A loaded pallet, kept: a hall holds dozens, and making them anew was a fifth of a scene's building."""
-    params = {"load": kind, "stack": stack, "load_height": decimetres / 10, "wrapped": wrapped}
+    params = {"load": kind, "stack": stack, "tiers": 1, "load_height": decimetres / 10, "wrapped": wrapped}
     return pallet.build({**params, "wear": wear, "seed": seed}, _NO_ASSETS)
 
 
