@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from typing import Any
 
 from blender.config import Config, load_config
 from blender.contract import UserError, mistakes_in_a_line, write_atomic
-from blender.cores import core_count, one_core_seen
+from blender.cores import ONE_BLAS_THREAD, core_count, one_core_seen
 from blender.frame import Job, Workshop, blender_version, frame_scene, render_frame
 from blender.member import resident_megabytes
 from blender.objects import load_assets
@@ -36,6 +37,9 @@ EARLY = 50
 def main() -> None:
     """Parse, measure, write; a user's mistake is one line and exit status 2."""
     options = _parser().parse_args()
+    if not ONE_BLAS_THREAD.keys() <= os.environ.keys():  # as the processes of `render` are started
+        command = [sys.executable, "-m", "blender.bench", *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, **ONE_BLAS_THREAD})
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Blender's C code talks on standard output
     with mistakes_in_a_line():
         with tempfile.TemporaryDirectory(prefix="transpalette-bench-") as folder:

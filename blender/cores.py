@@ -6,6 +6,10 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""For the environment of a process that renders: numpy's products are small here, and the threads that it
+keeps for them spin while they wait."""
+
 
 def core_count() -> int:
     """Cores that this process may use."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from blender.contract import UserError
-from blender.cores import core_count
+from blender.cores import ONE_BLAS_THREAD, core_count
 from blender.dispatch import Team
 from blender.frame import Job
 
@@ -48,7 +48,7 @@ class Member:
             handle = theirs.fileno()
             self.process = subprocess.Popen(
                 [*_interpreter(), str(handle), str(self._scratch)],
-                env={**os.environ, "TMPDIR": str(self._scratch)},  # Blender's own files too
+                env={**ONE_BLAS_THREAD, **os.environ, "TMPDIR": str(self._scratch)},  # Blender's own files too
                 pass_fds=[handle],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -126,14 +126,22 @@ class FrameRecord:
 
     def to_bytes(self) -> bytes:
         """The record as canonical JSON, without a word on what the profile did not ask for."""
-        table = dataclasses.asdict(self)
-        if not table["arrays_sha256"]:
+        table = _fields(self)
+        table["instances"] = [_fields(instance) for instance in self.instances]
+        if not self.arrays_sha256:
             del table["arrays_sha256"]
         for instance in table["instances"]:
             for key in ("box3d", "amodal"):
                 if instance[key] is None:
                     del instance[key]
+                else:
+                    instance[key] = _fields(instance[key])
         return canonical_json(table)
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    """A dataclass's fields as they are: ``dataclasses.asdict`` would copy every run of every mask."""
+    return {one.name: getattr(record, one.name) for one in dataclasses.fields(record)}
 
 
 @dataclass(frozen=True)
