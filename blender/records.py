@@ -8,7 +8,7 @@ import numpy as np
 
 from blender.contract import Box3d, Instance, RunLengths
 from blender.lens import NEAR, camera_axes, project
-from blender.mesh import Floats, extents
+from blender.mesh import Floats, cross, extents
 from blender.objects import Assets, kind
 from blender.scene import CameraSpec, ObjectSpec
 from blender.silhouette import silhouette
@@ -51,7 +51,7 @@ def describe(
                 amodal_pixels=whole,
                 visible_fraction=round(visible / whole, 4) if whole else 0.0,
                 truncated=bool(whole and outside.any()),
-                keypoints=_keypoints(item, ids, camera, assets),
+                keypoints=_keypoints(item, (pixels, depth), ids, camera, assets),
                 box3d=_box3d(item, camera) if boxes3d else None,
                 amodal=run_lengths(alone) if whole else None,
             )
@@ -96,16 +96,19 @@ def _numbers(array: Floats) -> Any:
 
 
 def _keypoints(
-    item: Placed, ids: np.ndarray, camera: CameraSpec, assets: Assets
+    item: Placed, projected: tuple[Floats, Floats], ids: np.ndarray, camera: CameraSpec, assets: Assets
 ) -> tuple[tuple[float, float, int], ...]:
-    """COCO keypoints of a kind that has them: (x, y, v), v 0 outside the frame, 1 hidden, 2 visible."""
+    """COCO keypoints of a kind that has them: (x, y, v), v 0 outside the frame, 1 hidden, 2 visible.
+
+    ``projected`` is what ``project`` makes of the object's vertices.
+    """
     module = kind(item.spec.builder)
     if not hasattr(module, "keypoints"):
         return ()
     height, width = ids.shape
     points = to_world(module.keypoints(item.spec.params, assets), item.spec)
     pixels, depth = project(points, camera, width, height)
-    skin, away = project(item.vertices, camera, width, height)
+    skin, away = projected
     corners = np.where(away[:, None] > NEAR, skin, np.nan)[item.triangles]  # nan is on no side of anything
     (left, top), (right, bottom) = (ends.T for ends in extents(corners))
     found = []
@@ -131,14 +134,16 @@ def _behind_own_body(item: Placed, triangles: np.ndarray, point: Floats, camera:
     ray = (point - origin) / reach
     a, b, c = (item.vertices[triangles[:, k]] for k in range(3))
     e1, e2 = b - a, c - a
-    p = np.cross(ray, e2)
+    p = cross(ray, e2)
     det = (e1 * p).sum(1)
     with np.errstate(divide="ignore", invalid="ignore"):
         s = origin - a
         u = (s * p).sum(1) / det
-        q = np.cross(s, e1)
+        q = cross(s, e1)
         v = (q @ ray) / det
         t = (e2 * q).sum(1) / det
         hit = (np.abs(det) > 1e-12) & (u >= 0) & (v >= 0) & (u + v <= 1) & (t > 0)
+    if not hit.any():
+        return False
     depth = float(np.sqrt(((item.vertices - point) ** 2).sum(1).min()))
     return bool((hit & (t < reach - min(SKIN + 3 * depth, LIMB))).any())

@@ -36,15 +36,8 @@ def silhouette(vertices: Floats, triangles: np.ndarray, camera: CameraSpec, seen
         return shown
     left, top, right, bottom = _windows(corners, camera, width, height)
     wide, high = np.maximum(right - left, 0), np.maximum(bottom - top, 0)
-    open_above_left = np.zeros((height + 1, width + 1), np.int32)  # how many pixels are not yet shown
-    (~shown).cumsum(0, np.int32).cumsum(1, out=open_above_left[1:, 1:])
-    unseen = (
-        open_above_left[bottom, right]
-        - open_above_left[bottom, left]
-        - open_above_left[top, right]
-        + open_above_left[top, left]
-    )
-    work = wide * high * (unseen > 0)
+    work = wide * high
+    work[work > 0] *= _unseen(~shown, *(edge[work > 0] for edge in (left, top, right, bottom))) > 0
     some = np.flatnonzero(work)
     ends = np.cumsum(work[some])
     columns, rows = centres(camera, width, height)
@@ -63,6 +56,20 @@ def silhouette(vertices: Floats, triangles: np.ndarray, camera: CameraSpec, seen
         shown[y[inside], x[inside]] = True
         start = stop
     return shown
+
+
+def _unseen(
+    unseen: np.ndarray, left: np.ndarray, top: np.ndarray, right: np.ndarray, bottom: np.ndarray
+) -> np.ndarray:
+    """How many pixels of an image (H, W) bool each window holds, (N,), by its summed-area table."""
+    if not len(left):
+        return np.zeros(0, np.int32)
+    x, y, x1, y1 = left.min(), top.min(), right.max(), bottom.max()
+    sums = np.zeros((y1 - y + 1, x1 - x + 1), np.int32)
+    unseen[y:y1, x:x1].cumsum(0, np.int32).cumsum(1, out=sums[1:, 1:])
+    left, top, right, bottom = left - x, top - y, right - x, bottom - y
+    found: np.ndarray = sums[bottom, right] - sums[bottom, left] - sums[top, right] + sums[top, left]
+    return found
 
 
 @lru_cache(maxsize=1)  # one frame's objects share it

@@ -111,11 +111,11 @@ def _mesh(parts: list[Part], name: str) -> tuple[Any, Floats, np.ndarray]:
     """One bpy mesh with a material slot per kind of surface; colour and wear are a face attribute."""
     parts = sorted(parts, key=lambda part: part.material.kind)
     mesh = bpy.data.meshes.new(name)
-    offsets = np.cumsum([0] + [len(p.vertices) for p in parts])
+    each = [len(p.faces) for p in parts]
+    offsets = np.cumsum([0] + [len(p.vertices) for p in parts[:-1]])
     vertices = np.concatenate([p.vertices for p in parts])
-    faces = np.concatenate(
-        [np.where(p.faces >= 0, p.faces + o, -1) for p, o in zip(parts, offsets, strict=False)]
-    )
+    faces = np.concatenate([p.faces for p in parts])
+    faces = np.where(faces >= 0, faces + np.repeat(offsets, each)[:, None], -1)
     counts = np.where(faces[:, 3] < 0, 3, 4).astype(np.int32)
     loops = faces.ravel()[faces.ravel() >= 0].astype(np.int32)
     mesh.vertices.add(len(vertices))
@@ -126,12 +126,12 @@ def _mesh(parts: list[Part], name: str) -> tuple[Any, Floats, np.ndarray]:
     mesh.attributes[".corner_vert"].data.foreach_set("value", loops)
     mesh.polygons.foreach_set("loop_start", np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int32))
     kinds = list(dict.fromkeys(p.material.kind for p in parts))
-    slots = np.repeat([kinds.index(p.material.kind) for p in parts], [len(p.faces) for p in parts])
+    slots = np.repeat([kinds.index(p.material.kind) for p in parts], each)
     _face_values(mesh, "material_index", "INT", slots.astype(np.int32))
     smooth = np.concatenate([np.zeros(len(p.faces), bool) if p.smooth is None else p.smooth for p in parts])
     _face_values(mesh, "sharp_face", "BOOLEAN", ~smooth)
     attribute = mesh.attributes.new("paint", "FLOAT_COLOR", "FACE")
-    attribute.data.foreach_set("color", np.concatenate([_paint(p) for p in parts]).astype(np.float32).ravel())
+    attribute.data.foreach_set("color", _paint(parts).astype(np.float32).ravel())
     for surface in kinds:
         mesh.materials.append(shader(surface))
     mesh.update(calc_edges=True)
@@ -144,11 +144,13 @@ def _face_values(mesh: Any, name: str, kind: str, values: np.ndarray) -> None:
     mesh.attributes.new(name, kind, "FACE").data.foreach_set("value", values)
 
 
-def _paint(part: Part) -> Floats:
+def _paint(parts: list[Part]) -> Floats:
     """Colour and wear of each face, (F, 4)."""
-    rgba = np.empty((len(part.faces), 4))
-    rgba[:, :3] = part.material.colour if part.tint is None else part.tint * part.material.colour
-    rgba[:, 3] = part.material.wear
+    each = [len(p.faces) for p in parts]
+    rgba = np.repeat([(*p.material.colour, p.material.wear) for p in parts], each, axis=0)
+    for part, first in zip(parts, np.cumsum([0, *each[:-1]]), strict=True):
+        if part.tint is not None:
+            rgba[first : first + len(part.faces), :3] *= part.tint
     return rgba
 
 

@@ -34,7 +34,7 @@ def build(makers: Mapping[str, Maker], params: dict[str, Any], assets: Assets) -
     return list(_made(makers[params["variant"]], params["seed"]))
 
 
-@lru_cache(maxsize=16)  # a frame's: made to measure the room they need, then to be shown
+@lru_cache(maxsize=64)  # a frame's: made to measure the room they need, then to be shown
 def _made(maker: Maker, seed: int) -> tuple[Part, ...]:
     return tuple(maker(np.random.default_rng(seed)))
 

@@ -48,7 +48,8 @@ class Member:
             handle = theirs.fileno()
             self.process = subprocess.Popen(
                 [*_interpreter(), str(handle), str(self._scratch)],
-                env={**ONE_BLAS_THREAD, **os.environ, "TMPDIR": str(self._scratch)},  # Blender's own files too
+                # TMPDIR: for Blender's own files too.
+                env={**ONE_BLAS_THREAD, **os.environ, "TMPDIR": str(self._scratch)},
                 pass_fds=[handle],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
