@@ -16,6 +16,7 @@ from blender.lens import LENSES, NEAR, SENSOR, camera_axes, focal_length
 from blender.materials import SHADERS, shader
 from blender.mesh import Floats, Part
 from blender.objects import Assets, kind
+from blender.passes import use_exr
 from blender.scene import CameraSpec, LampSpec, ObjectSpec, SceneSpec
 
 PANORAMAS = Path(bpy.utils.system_resource("DATAFILES", path="studiolights/world"))
@@ -221,9 +222,7 @@ def _cycles(scene: Any, config: Config) -> None:
     scene.render.resolution_percentage = 100
     scene.render.use_persistent_data = True
     scene.render.film_transparent = False
-    scene.render.image_settings.file_format = "OPEN_EXR"
-    scene.render.image_settings.color_depth = "32"
-    scene.render.image_settings.exr_codec = "NONE"
+    use_exr(scene)
     cycles = scene.cycles
     cycles.seed = 0
     cycles.samples = render.samples

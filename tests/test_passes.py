@@ -33,6 +33,33 @@ def with_all(tiny_people: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     return folder / "on.toml", folder / "train"
 
 
+def test_blenders_pictures_are_read_whole_or_not_at_all(tmp_path: Path) -> None:
+    import bpy
+
+    from blender.passes import read_exr, use_exr
+
+    scene, path = bpy.context.scene, tmp_path / "picture.exr"
+    pixels = np.random.default_rng(0).normal(1.0, 30.0, (5, 7, 4)).astype(np.float32)
+    pixels[..., 3] = 1.0
+    picture = bpy.data.images.new("picture", 7, 5, float_buffer=True)
+    picture.colorspace_settings.name = "Non-Color"
+    picture.pixels.foreach_set(pixels.ravel())
+    use_exr(scene)
+    picture.save_render(str(path), scene=scene)
+    data = path.read_bytes()
+    assert (read_exr(data, 7, 5) == pixels[::-1, :, :3]).all(), "Blender's first row is the lowest"
+    for wrong in (data[:-1], data[: len(data) // 2], b"", data + b"\0"):
+        with pytest.raises(ValueError, match=r"short|uncompressed"):
+            read_exr(wrong, 7, 5)
+    with pytest.raises(ValueError, match=r"short|uncompressed"):
+        read_exr(data, 5, 7)
+    scene.render.image_settings.exr_codec = "ZIP"
+    picture.save_render(str(path), scene=scene)
+    bpy.data.images.remove(picture)
+    with pytest.raises(ValueError, match=r"short|uncompressed"):
+        read_exr(path.read_bytes(), 7, 5)
+
+
 def test_arrays_lie_beside_the_frames_and_change_no_pixel(
     with_all: tuple[Path, Path], tiny_split: Path
 ) -> None:
