@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -177,6 +178,17 @@ def tube(
     ring = np.cos(angle)[None, :, None] * normals[:, None] + np.sin(angle)[None, :, None] * binormals[:, None]
     radii = np.broadcast_to(np.asarray(radius, float), (count,))
     vertices = (points[:, None] + ring * radii[:, None, None]).reshape(-1, 3)
+    if not closed:  # caps have vertices of their own, so that their edge stays sharp
+        vertices = np.concatenate(
+            [vertices, vertices[:segments], points[:1], vertices[-segments:], points[-1:]]
+        )
+    faces, smooth = _tube_faces(count, segments, closed)
+    return Part(vertices, faces, material, smooth=smooth)
+
+
+@lru_cache(maxsize=256)  # a truck has dozens of tubes, of a few shapes
+def _tube_faces(count: int, segments: int, closed: bool) -> tuple[Ints, NDArray[np.bool_]]:
+    """Faces (F, 4) of a tube's rings and caps, and which of them are smooth, (F,)."""
     rows = count if closed else count - 1
     i, j = np.meshgrid(np.arange(rows), np.arange(segments), indexing="ij")
     following, beside = (i + 1) % count, (j + 1) % segments
@@ -184,25 +196,17 @@ def tube(
         [i * segments + j, i * segments + beside, following * segments + beside, following * segments + j], -1
     )
     faces, smooth = sides.reshape(-1, 4), np.ones(rows * segments, bool)
-    if not closed:  # caps have vertices of their own, so that their edge stays sharp
-        faces, vertices = _capped(faces, vertices, points, count, segments)
+    if not closed:
+        index, total, nothing = np.arange(segments), count * segments, np.full(segments, -1)
+        around = (index + 1) % segments
+        start = np.stack([np.full(segments, total + segments), total + around, total + index, nothing], 1)
+        base = total + segments + 1
+        end = np.stack([np.full(segments, base + segments), base + index, base + around, nothing], 1)
+        faces = np.concatenate([faces, start, end])
         smooth = np.concatenate([smooth, np.zeros(2 * segments, bool)])
-    return Part(vertices, faces.astype(np.int32), material, smooth=smooth)
-
-
-def _capped(
-    faces: NDArray[np.int_], vertices: Floats, points: Floats, count: int, segments: int
-) -> tuple[NDArray[np.int_], Floats]:
-    total = len(vertices)
-    index = np.arange(segments)
-    beside = (index + 1) % segments
-    first, last = vertices[:segments], vertices[(count - 1) * segments : count * segments]
-    vertices = np.concatenate([vertices, first, points[:1], last, points[-1:]])
-    nothing = np.full(segments, -1)
-    start = np.stack([np.full(segments, total + segments), total + beside, total + index, nothing], 1)
-    base = total + segments + 1
-    end = np.stack([np.full(segments, base + segments), base + index, base + beside, nothing], 1)
-    return np.concatenate([faces, start, end]), vertices
+    found = faces.astype(np.int32)
+    found.flags.writeable = smooth.flags.writeable = False
+    return found, smooth
 
 
 def repeat(part: Part, offsets: ArrayLike) -> Part:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from blender.mesh import Floats, Ints, Material, Part, rounded_path
+from blender.mesh import Floats, Ints, Material, Part, cross, rounded_path
 
 
 def loft(rings: ArrayLike, material: Material, smooth: bool = False) -> Part:
@@ -40,7 +40,8 @@ def loft(rings: ArrayLike, material: Material, smooth: bool = False) -> Part:
 def _volume(vertices: Floats, quads: Ints, triangles: Ints) -> float:
     """Signed volume by the divergence theorem, times six."""
     corners = np.concatenate([quads[:, :3], quads[:, [0, 2, 3]], triangles[:, :3]])
-    return float(np.linalg.det(vertices[corners] - vertices[0]).sum())
+    a, b, c = (vertices[corners[:, k]] - vertices[0] for k in range(3))
+    return float((a * cross(b, c)).sum())
 
 
 def inset(outline: ArrayLike, distance: float) -> Floats:

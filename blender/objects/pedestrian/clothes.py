@@ -148,9 +148,11 @@ def _clip(vertices: Floats, triangles: Ints, field: Floats) -> tuple[Floats, Int
 def folds(rest: Floats, params: dict[str, Any]) -> Floats:
     """Depth of the cloth's folds at each vertex, (V,) metres: a few random waves over the rest pose."""
     rng = np.random.default_rng(params["fold_seed"])
-    waves = np.zeros(len(rest))
+    rest, waves = rest.astype(np.float32), np.zeros(len(rest))  # sines of doubles take three times as long
     for scale in (9.0, 16.0, 28.0, 45.0):
-        direction = rng.normal(size=3) * [1.0, 1.0, 1.6]
-        bent = rest + 0.05 * np.sin(rest[:, [1, 2, 0]] * scale * 0.7 + rng.uniform(0, 6.3, 3))
-        waves += np.sin(bent @ direction * scale + rng.uniform(0, 6.3)) * 9.0 / (scale + 9.0)
+        direction = (rng.normal(size=3) * [1.0, 1.0, 1.6]).astype(np.float32)
+        phases = rng.uniform(0, 6.3, 3).astype(np.float32)
+        bent = rest + np.float32(0.05) * np.sin(rest[:, [1, 2, 0]] * np.float32(scale * 0.7) + phases)
+        phase = np.float32(rng.uniform(0, 6.3))
+        waves += np.sin(bent @ direction * np.float32(scale) + phase) * (9.0 / (scale + 9.0))
     return waves * params["folds"]
