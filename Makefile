@@ -73,10 +73,12 @@ preview: coco ## Contact sheet of the training split with its masks
 	@$(TOOL) preview $(RUN)/train --out $(RUN)/preview.png
 
 check-golden: $(READY) ## Render the golden frames and compare them with those in tests/golden/
+	@rm -rf build/golden/golden # the code may have changed since, without another fingerprint
 	@$(TOOL) people --profile tests/golden/golden.toml --out build/golden/people
 	@$(PY) -m tests.golden.compare --people build/golden/people --out build/golden/golden
 
 golden: $(READY) ## Renew the golden frames, after raising RENDER_VERSION
+	@rm -rf build/golden/golden
 	@$(TOOL) people --profile tests/golden/golden.toml --out build/golden/people
 	@$(PY) -m tests.golden.compare --people build/golden/people --out build/golden/golden --renew
 

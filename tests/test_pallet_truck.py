@@ -27,7 +27,7 @@ HEIGHTS = {
     "hand": (1.0, 1.3), "weighing": (1.0, 1.3), "scissor": (1.0, 1.3), "walkie": (1.1, 1.35),
     "rider": (1.1, 1.35), "stacker": (1.75, 2.7),
 }  # fmt: skip
-EMPTY = {"load": "none", "stack": 1, "load_height": 0.5, "wrapped": False, "wear": 0.5, "seed": 0}
+EMPTY = {"load": "none", "stack": 1, "tiers": 1, "load_height": 0.5, "wrapped": False, "wear": 0.5, "seed": 0}
 HAND = pedestrian.REGIONS.index("hand")
 
 
