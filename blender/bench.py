@@ -38,8 +38,7 @@ def main() -> None:
     """Parse, measure, write; a user's mistake is one line and exit status 2."""
     options = _parser().parse_args()
     if not ONE_BLAS_THREAD.keys() <= os.environ.keys():  # as the processes of `render` are started
-        command = [sys.executable, "-m", "blender.bench", *sys.argv[1:]]
-        os.execve(sys.executable, command, {**os.environ, **ONE_BLAS_THREAD})
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, **ONE_BLAS_THREAD})
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Blender's C code talks on standard output
     with mistakes_in_a_line():
         with tempfile.TemporaryDirectory(prefix="transpalette-bench-") as folder:

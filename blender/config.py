@@ -136,7 +136,8 @@ class SceneConfig:
     rack: dict[str, Any] = field(default_factory=dict)
     """Ranges of ``blender.objects.rack``."""
     pallet: dict[str, Any] = field(default_factory=dict)
-    """Ranges of ``blender.objects.pallet``: what a loaded pallet truck carries."""
+    """Ranges of ``blender.objects.pallet``: in staging areas, docks, along walls, and on pallet trucks, there
+    never in tiers."""
     carried: dict[str, Any] = field(default_factory=dict)
     """Ranges of ``blender.objects.carried``: the cartons in people's hands."""
 

@@ -66,7 +66,8 @@ def _truck(
         params = for_a_pallet(params, ranges, rng)
         loaded = fits_a_pallet(params)
     if loaded:
-        group.append(load(params, pallet.sample(config.ranges["pallet"], rng, assets)))
+        alone = replace(config.ranges["pallet"], tiers=(1, 1))  # nobody drives with one on another
+        group.append(load(params, pallet.sample(alone, rng, assets)))
     operator = _operator(config, rng, assets) if chance(config.scene.operated, rng) else None
     if operator is not None and params["variant"] in OPERATED:
         params, operator = at_the_tiller(params, operator, assets)

@@ -8,6 +8,7 @@ import numpy as np
 
 from blender.config import Config
 from blender.layout_config import CrossingConfig, PackingConfig
+from blender.mesh import bounds
 from blender.objects import Assets, hall, kind, pallet, rack
 from blender.openings import dock_spots
 from blender.placement import Edge, Plan, apart, corners_of, in_picture, is_free, try_to_place
@@ -16,6 +17,8 @@ from blender.scene import ObjectSpec
 
 CLEAR = 0.95
 """A lowest beam this high, metres, lets a pallet truck's forks and apron under it."""
+ROOF = 0.6
+"""Metres below the roof that beams, pipes and lamps hang in."""
 
 
 def add_rack(plan: Plan, spec: ObjectSpec, axis: int, inward: int) -> None:
@@ -123,7 +126,11 @@ def _run(
     size, across = high - low, 1 - edge.axis
     space, first = uniform(ranges.apart, rng), uniform(ranges.away, rng)
     count, deep = integer(ranges.run, rng), integer(ranges.deep, rng)
+    room = plan.objects[0].params["height"] - ROOF
+    there = there and _height(builder, params, assets) < room
     for _ in range(count):
+        if along > edge.span[1]:
+            break
         for row in range(deep if there else 0):
             at = np.zeros(3)
             at[edge.axis] = along + space - low[edge.axis]
@@ -134,6 +141,13 @@ def _run(
             _store(plan, ObjectSpec(builder, params, tuple(at.tolist()), turn), shape, ways, config)
         along += float(size[edge.axis]) + space
     return along + uniform(ranges.apart, rng)
+
+
+def _height(builder: str, params: dict[str, Any], assets: Assets) -> float:
+    """Metres above the floor that a stack doesn't exceed."""
+    if builder == "pallet":
+        return pallet.tallest(params)
+    return float(bounds(kind(builder).build(params, assets))[1][2])
 
 
 def _stored(config: Config, rng: np.random.Generator, assets: Assets) -> tuple[str, dict[str, Any]]:

@@ -36,10 +36,11 @@ def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> Sc
         if not (negative and table.category):
             for _ in range(integer(table.count, rng)):
                 place(plan, config, key, table, rng, assets, labelled=not negative)
-    stores(plan, config, rng, assets)
     roof = plan.objects[0].params["height"]
     lamps, temperature, ambient, environment = sample_lamps(scene.light, plan.room, roof, rng)
     plan.objects[0] = replace(plan.objects[0], params=hall.with_lamps(plan.objects[0].params, lamps))
+    sensor = sample_sensor(scene.sensor, rng)
+    stores(plan, config, rng, assets)  # last: nothing else is drawn otherwise with them
     return SceneSpec(
         layout=name,
         objects=tuple(plan.objects),
@@ -48,7 +49,7 @@ def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> Sc
         temperature=temperature,
         ambient=ambient,
         environment=environment,
-        sensor=sample_sensor(scene.sensor, rng),
+        sensor=sensor,
     )
 
 

@@ -176,7 +176,7 @@ class StoresConfig:
     """Equal stacks side by side."""
     deep: Count = (1, 2)
     """Rows, one before the other."""
-    apart: Span = (0.02, 0.15)
+    apart: Span = (0.06, 0.18)
     """Between two stacks of a run, and between its rows."""
     away: Span = (0.08, 0.4)
     """From the wall."""
@@ -189,7 +189,7 @@ class StoresConfig:
         shares(halls=self.halls, filled=self.filled)
         ordered(filled=self.filled, run=self.run, deep=self.deep, apart=self.apart, away=self.away)
         at_least(1, run=self.run, deep=self.deep)
-        at_least(0, apart=self.apart, away=self.away)
-        if self.near < 1.5:
+        at_least(0.03, apart=self.apart, away=self.away)
+        if not self.near >= 1.5:  # so that nan is caught too
             raise ValueError("near must be at least 1.5 metres")
         named("things", self.things, THINGS)

@@ -176,8 +176,8 @@ def _crates(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
     ]
 
 
-def _collars(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
-    """Wooden pallet collars with hinges, labels, and a lid, cartons or nothing on top."""
+def _collars(rng: np.random.Generator, height: float, wear: float, lid: bool = False) -> list[Part]:
+    """Wooden pallet collars with hinges, labels, and a lid (surely: ``lid``), cartons or nothing on top."""
     rings = max(1, int(height / 0.2))
     middle = 0.2 * np.arange(rings) + 0.1
     long = [(0, y, z) for z in middle for y in (-0.39, 0.39)]
@@ -193,11 +193,11 @@ def _collars(rng: np.random.Generator, height: float, wear: float) -> list[Part]
         spots = [(rng.uniform(-0.4, 0.4), side * 0.4015, z) for z in middle if rng.random() < 0.6]
         if spots:
             parts.append(plates(spots, (0.22, 0.15), 1, side, note))
-    lid = 0.2 * rings
-    if rng.random() < 0.5:
-        parts.append(box((-0.6, -0.4, lid), (0.6, 0.4, lid + 0.015), wood))
+    top = 0.2 * rings
+    if lid or rng.random() < 0.5:
+        parts.append(box((-0.6, -0.4, top), (0.6, 0.4, top + 0.015), wood))
     elif rng.random() < 0.5:
-        parts += mixed_cartons(rng, 0.12 + lid, wear, (1.1, 0.72))
+        parts += mixed_cartons(rng, 0.12 + top, wear, (1.1, 0.72))
     return parts
 
 
@@ -214,6 +214,10 @@ LOADS: dict[str, Callable[[np.random.Generator, float, float], list[Part]]] = {
 """Load -> what makes it, from (rng, height in metres, wear 0..1)."""
 
 
-def build(kind: str, rng: np.random.Generator, height: float, wear: float, at: float) -> list[Part]:
-    """A load by its name, standing at a height of ``at`` metres."""
+def build(
+    kind: str, rng: np.random.Generator, height: float, wear: float, at: float, bearing: bool = False
+) -> list[Part]:
+    """A load by its name, standing at a height of ``at`` metres; ``bearing``: fit to put a pallet on."""
+    if bearing and kind == "crate":
+        return move(_collars(rng, height, wear, lid=True), (0, 0, at))
     return move(LOADS[kind](rng, height, wear), (0, 0, at))

@@ -76,8 +76,12 @@ def render_linear(path: Path) -> np.ndarray:
     bpy.ops.render.render(write_still=True)
     try:
         return read_exr(path.read_bytes(), scene.render.resolution_x, scene.render.resolution_y)
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, EOFError):
         raise OSError(28, "Blender could not write its image whole; is the disk full?", str(path)) from None
+    except ValueError:
+        raise OSError(
+            5, "Blender's image is cut off (is the disk full?) or of another layout", str(path)
+        ) from None
 
 
 def use_exr(scene: Any) -> None:
@@ -94,11 +98,12 @@ def read_exr(data: bytes, width: int, height: int) -> np.ndarray:
     alphabet. To have Blender load the file as one of its images takes ten times as long.
 
     Raises:
-        ValueError: the data is short, or of another layout.
+        EOFError: the data is short.
+        ValueError: it is of another layout, or short by less than a header is long.
     """
     line = 8 + width * 3 * 4
-    if len(data) <= height * line:
-        raise ValueError("the file is short")
+    if len(data) <= height * (line + 8):  # before the lines stands where each begins
+        raise EOFError("the file is short")
     lines = np.frombuffer(data, np.uint8, height * line, len(data) - height * line).reshape(height, line)
     heads = lines[:, :8].copy().view("<i4")
     if (heads[:, 0] != np.arange(height)).any() or (heads[:, 1] != line - 8).any():

@@ -148,7 +148,8 @@ def _face_values(mesh: Any, name: str, kind: str, values: np.ndarray) -> None:
 def _paint(parts: list[Part]) -> Floats:
     """Colour and wear of each face, (F, 4)."""
     each = [len(p.faces) for p in parts]
-    rgba = np.repeat([(*p.material.colour, p.material.wear) for p in parts], each, axis=0)
+    looks = np.array([(*p.material.colour, p.material.wear) for p in parts], float)
+    rgba = np.repeat(looks, each, axis=0)
     for part, first in zip(parts, np.cumsum([0, *each[:-1]]), strict=True):
         if part.tint is not None:
             rgba[first : first + len(part.faces), :3] *= part.tint

@@ -209,17 +209,26 @@ def test_loads_keep_to_the_pallet_and_their_height(name: str) -> None:
 @pytest.mark.parametrize("name", pallet.BEARING)
 def test_loaded_pallets_stand_on_one_another(name: str) -> None:
     """Each tier on the one below, none through it, all below the height that the profile gives."""
-    ranges = pallet.Ranges(load={name: 1.0}, load_height=(0.3, 1.5), tiers=(3, 3), tallest=2.1)
-    for seed in range(8):
+    ranges = pallet.Ranges(load={name: 1.0}, load_height=(0.3, 1.5), tiers=(3, 3), tallest=2.1, wrapped=0.5)
+    for seed in range(16):
         params = pallet.sample(ranges, np.random.default_rng(seed), NOBODY)
-        three = bounds(pallet.build(params, NOBODY))[1][2]
-        two, one = (bounds(pallet.build({**params, "tiers": n}, NOBODY))[1][2] for n in (2, 1))
-        assert params["tiers"] == 3 and three < 2.1 + 0.15, "what lies in a collar may rise above it"
-        assert three - two == pytest.approx(two - one) and pallet.HEIGHT + 0.15 < two - one <= one + 1e-9
+        assert params["tiers"] == 3
+        three, one = (pallet.build({**params, "tiers": n}, NOBODY) for n in (3, 1))
+        each = len(three) // 3
+        for tier in (1, 2):
+            low, high = (
+                bounds(three[tier * each : (tier + 1) * each])[0][2],
+                bounds(three[: tier * each])[1][2],
+            )
+            assert -0.02 < low - high < 0.001, "on what is below, or within its film"
+        assert len(three) == 3 * each and bounds(three)[1][2] < 2.1 + 0.05
+        assert bounds(one)[0][2] == pytest.approx(0.0) and bounds(three)[1][2] < pallet.tallest(params)
     other = pallet.Ranges(load={"sacks": 1.0}, tiers=(3, 3))
     assert pallet.sample(other, np.random.default_rng(0), NOBODY)["tiers"] == 1
-    with pytest.raises(ValueError, match=r"tallest must be at least 0\.344 metres a tier"):
+    with pytest.raises(ValueError, match=r"tallest must be at least 0\.384 metres a tier"):
         pallet.Ranges(load={name: 1.0}, tiers=(1, 9))
+    with pytest.raises(ValueError, match="tallest"):
+        pallet.Ranges(load={name: 1.0}, tallest=float("nan"))
     with pytest.raises(ValueError, match="tiers must be at least 1"):
         pallet.Ranges(load={name: 1.0}, tiers=(0, 1))
 

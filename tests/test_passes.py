@@ -48,15 +48,18 @@ def test_blenders_pictures_are_read_whole_or_not_at_all(tmp_path: Path) -> None:
     picture.save_render(str(path), scene=scene)
     data = path.read_bytes()
     assert (read_exr(data, 7, 5) == pixels[::-1, :, :3]).all(), "Blender's first row is the lowest"
-    for wrong in (data[:-1], data[: len(data) // 2], b"", data + b"\0"):
-        with pytest.raises(ValueError, match=r"short|uncompressed"):
+    for wrong in (data[: len(data) // 4], b""):
+        with pytest.raises(EOFError, match="short"):
             read_exr(wrong, 7, 5)
-    with pytest.raises(ValueError, match=r"short|uncompressed"):
+    for wrong in (data[:-1], data + b"\0"):
+        with pytest.raises(ValueError, match="not an uncompressed"):
+            read_exr(wrong, 7, 5)
+    with pytest.raises(ValueError, match="not an uncompressed"):
         read_exr(data, 5, 7)
     scene.render.image_settings.exr_codec = "ZIP"
     picture.save_render(str(path), scene=scene)
     bpy.data.images.remove(picture)
-    with pytest.raises(ValueError, match=r"short|uncompressed"):
+    with pytest.raises(ValueError, match="not an uncompressed"):
         read_exr(path.read_bytes(), 7, 5)
 
 

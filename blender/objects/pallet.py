@@ -17,7 +17,7 @@ from blender.ranges import at_least, chance, integer, named, ordered, pick, unif
 from blender.soft import film
 
 LENGTH, WIDTH, HEIGHT = 1.2, 0.8, 0.144
-LOWEST = 0.2
+LOWEST = 0.24
 """A load's least height where pallets stand on one another, metres."""
 _BOARD = 0.022
 WRAPPED = ("cartons", "goods", "mixed", "drinks", "crates")
@@ -53,7 +53,8 @@ class Ranges:
         named("load", self.load, KINDS)
         ordered(stack=self.stack, load_height=self.load_height, tiers=self.tiers, wear=self.wear)
         at_least(1, stack=self.stack, tiers=self.tiers)
-        if self.tallest < self.tiers[1] * (HEIGHT + LOWEST):
+        at_least(0.05, load_height=self.load_height)
+        if not self.tallest >= self.tiers[1] * (HEIGHT + LOWEST):
             raise ValueError(f"tallest must be at least {HEIGHT + LOWEST:.3f} metres a tier")
 
 
@@ -96,13 +97,19 @@ def _loaded(params: dict[str, Any], rng: np.random.Generator) -> tuple[list[Part
         one = pallet(rng, params["wear"])
         parts.append(one.moved((shift[0], shift[1], level * HEIGHT), turn))
     if params["load"] in loads.LOADS:
-        parts += loads.build(params["load"], rng, params["load_height"], params["wear"], HEIGHT)
-    # Of pallet collars it is the rings that bear; what lies in them may rise a little above.
-    bearing = parts[: params["stack"] + 1] if params["load"] == "crate" else parts
-    top = float(bounds(bearing)[1][2])
+        bearing = params["tiers"] > 1
+        parts += loads.build(
+            params["load"], rng, params["load_height"], params["wear"], HEIGHT, bearing=bearing
+        )
+    top = float(bounds(parts)[1][2])
     if params["wrapped"]:
-        parts += move(film(rng, params["load_height"]), (0, 0, HEIGHT))
+        parts += move(film(rng, top - HEIGHT), (0, 0, HEIGHT))
     return parts, top
+
+
+def tallest(params: dict[str, Any]) -> float:
+    """Metres above the floor that pallet and load don't exceed."""
+    return float(max(params["stack"] * HEIGHT, params["tiers"] * (HEIGHT + params["load_height"])) + 0.35)
 
 
 def pallet(rng: np.random.Generator, wear: float) -> Part:
