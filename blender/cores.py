@@ -1,4 +1,4 @@
-"""How many cores there are, and how few bpy's thread pool shall know of."""
+"""How many cores there are, and how few the thread pools of bpy and numpy shall know of."""
 
 from __future__ import annotations
 

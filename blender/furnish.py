@@ -11,7 +11,7 @@ from blender.layout_config import CrossingConfig, PackingConfig
 from blender.mesh import bounds
 from blender.objects import Assets, hall, kind, pallet, rack
 from blender.openings import dock_spots
-from blender.placement import Edge, Plan, apart, corners_of, in_picture, is_free, try_to_place
+from blender.placement import Edge, Plan, apart, corners_of, in_picture, try_to_place
 from blender.ranges import chance, integer, pick, uniform
 from blender.scene import ObjectSpec
 
@@ -144,9 +144,9 @@ def _run(
 
 
 def _height(builder: str, params: dict[str, Any], assets: Assets) -> float:
-    """Metres above the floor that a stack doesn't exceed."""
+    """Metres above the floor that a stack doesn't exceed; a pallet need not be built to know."""
     if builder == "pallet":
-        return pallet.tallest(params)
+        return pallet.height_bound(params)
     return float(bounds(kind(builder).build(params, assets))[1][2])
 
 
@@ -170,7 +170,5 @@ def _store(
     aside = np.hypot(x - plan.camera.position[0], y - plan.camera.position[1])
     if aside < config.scene.stores.near or not in_picture(plan, config, (x, y, 0.7), rim=0.3):
         return
-    corners = corners_of(shape, spec.position, spec.yaw)
-    if apart(corners, ways, 0.0) and is_free(plan, corners):
-        plan.objects.append(spec)
-        plan.taken.append(corners)
+    if apart(corners_of(shape, spec.position, spec.yaw), ways, 0.0):
+        try_to_place(plan, spec, shape)

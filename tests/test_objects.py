@@ -222,7 +222,7 @@ def test_loaded_pallets_stand_on_one_another(name: str) -> None:
             )
             assert -0.02 < low - high < 0.001, "on what is below, or within its film"
         assert len(three) == 3 * each and bounds(three)[1][2] < 2.1 + 0.05
-        assert bounds(one)[0][2] == pytest.approx(0.0) and bounds(three)[1][2] < pallet.tallest(params)
+        assert bounds(one)[0][2] == pytest.approx(0.0) and bounds(three)[1][2] < pallet.height_bound(params)
     other = pallet.Ranges(load={"sacks": 1.0}, tiers=(3, 3))
     assert pallet.sample(other, np.random.default_rng(0), NOBODY)["tiers"] == 1
     with pytest.raises(ValueError, match=r"tallest must be at least 0\.384 metres a tier"):

@@ -107,7 +107,7 @@ def _loaded(params: dict[str, Any], rng: np.random.Generator) -> tuple[list[Part
     return parts, top
 
 
-def tallest(params: dict[str, Any]) -> float:
+def height_bound(params: dict[str, Any]) -> float:
     """Metres above the floor that pallet and load don't exceed."""
     return float(max(params["stack"] * HEIGHT, params["tiers"] * (HEIGHT + params["load_height"])) + 0.35)
 
