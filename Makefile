@@ -42,7 +42,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@$(TOOL) doctor
 	@echo "setup: anny's model, which takes a minute once on a machine"
-	@$(PY) -c 'from pipeline.bodies import load_anny; load_anny()'
+	@$(PY) -c 'from pipeline.people.bodies import load_anny; load_anny()'
 	@touch $@
 
 check: $(READY)
@@ -95,10 +95,11 @@ test: $(READY) ## The tests that run within minutes
 test-slow: $(READY) ## The nightly tests
 	@$(PY) -m pytest -m slow
 
-lint: $(READY) ## ruff and mypy
+lint: $(READY) ## ruff, mypy, import contracts
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports --no-logo --quiet
 
 format: $(READY) ## Let ruff fix what it can
 	@$(PY) -m ruff check --fix .

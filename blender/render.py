@@ -17,7 +17,8 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a file, by Blender or by hand: the repository is not on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from blender.config import Config, load_config
+from blender.assets import Assets, load_assets
+from blender.config.run import Config, load_config
 from blender.contract import (
     UserError,
     frame_is_complete,
@@ -25,12 +26,11 @@ from blender.contract import (
     remove_fragments,
     split_folder,
 )
-from blender.dispatch import Reply, Team, dispatch, failures
-from blender.frame import Job, blender_version, frame_scene
-from blender.objects import Assets, load_assets
-from blender.progress import Progress
-from blender.split import check_folder, write_manifest
-from blender.workers import local_team
+from blender.rendering.frame import Job, blender_version, frame_scene
+from blender.workers.dispatch import Reply, Team, dispatch, failures
+from blender.workers.manifest import check_folder, write_manifest
+from blender.workers.pool import local_team
+from blender.workers.progress import Progress
 
 DEVICES = ("auto", "cpu", "cuda", "optix", "hip", "oneapi", "metal")
 
@@ -159,7 +159,7 @@ def _render(
 
 def _team(options: argparse.Namespace, job: Job, frames: int) -> contextlib.AbstractContextManager[Team]:
     if options.scheduler:
-        from blender.cluster import remote_team
+        from blender.workers.dask_backend import remote_team
 
         return remote_team(options.scheduler, job, options.threads)
     return local_team(job, options.workers, options.threads, frames)
@@ -168,7 +168,7 @@ def _team(options: argparse.Namespace, job: Job, frames: int) -> contextlib.Abst
 def _save_blend(options: argparse.Namespace, config: Config, assets: Assets) -> None:
     import bpy
 
-    from blender.stage import build_scene
+    from blender.rendering.builder import build_scene
 
     with _silent():
         build_scene(frame_scene(config, assets, options.frame), config, assets)

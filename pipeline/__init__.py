@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.segmenter import Segmenter
+    from pipeline.inference.segmenter import Segmenter
 
 __all__ = ["load_model"]
 
@@ -23,7 +23,7 @@ __all__ = ["load_model"]
 def load_model(path: str | Path, device: str = "cpu") -> Segmenter:
     """Load a model.pt of ``transpalette train``, or an .onnx or .torchscript file of ``transpalette export``.
 
-    An .onnx file needs no torch. See ``pipeline.segmenter.Segmenter`` for what it can do.
+    An .onnx file needs no torch. See ``pipeline.inference.segmenter.Segmenter`` for what it can do.
 
     Args:
         device: "cpu", "cuda", ... as torch names them; exported files run on the CPU.
@@ -31,6 +31,6 @@ def load_model(path: str | Path, device: str = "cpu") -> Segmenter:
     Raises:
         UserError: missing, damaged, or not a file of ours.
     """
-    from pipeline.segmenter import load  # torch: importing the package alone stays light
+    from pipeline.inference.segmenter import load  # torch: importing the package alone stays light
 
     return load(Path(path), device)

@@ -59,7 +59,7 @@ def doctor(out: Path) -> None:
 @SCHEDULER
 def people(profile: Path, out: Path, scheduler: str | None) -> None:
     """Bake posed adult bodies with anny."""
-    from pipeline.people import bake_people
+    from pipeline.people.bake import bake_people
 
     bake_people(profile, out, scheduler)
 
@@ -70,7 +70,7 @@ def people(profile: Path, out: Path, scheduler: str | None) -> None:
 @click.option("--partial", is_flag=True, help="Merge although frames are missing.")
 def merge(shards: tuple[str, ...], out: str, partial: bool) -> None:
     """Join shards of one split, rendered apart (render --shard i/n), and check every file."""
-    from pipeline.merge import merge_shards
+    from pipeline.data.shards import merge_shards
 
     merge_shards(shards, out, partial)
 
@@ -81,8 +81,8 @@ def merge(shards: tuple[str, ...], out: str, partial: bool) -> None:
 @SCHEDULER
 def coco(profile: Path, split_dir: Path, scheduler: str | None) -> None:
     """Write SPLIT_DIR/annotations.json from a rendered split's masks and records."""
-    from pipeline.coco import convert_split
     from pipeline.config import read_profile
+    from pipeline.data.convert import convert_split
 
     convert_split(split_dir, read_profile(profile).coco, scheduler)
 
@@ -93,7 +93,7 @@ def coco(profile: Path, split_dir: Path, scheduler: str | None) -> None:
 @click.option("--fix", type=FILE, metavar="OUT", help="Write a repaired copy and say what was changed.")
 def validate(file: Path, images: Path | None, fix: Path | None) -> None:
     """Check a COCO instance file, anybody's: name every fault, its place and its cure."""
-    from pipeline.validate import validate_file
+    from pipeline.data.validation.command import validate_file
 
     sys.exit(2 if validate_file(file, images, fix) else 0)
 
@@ -104,7 +104,7 @@ def validate(file: Path, images: Path | None, fix: Path | None) -> None:
 @click.option("--out", type=FOLDER, required=True, help="A folder for the result alone.")
 def convert(split_dir: Path, to: str, out: Path) -> None:
     """Write a split (images/ and annotations.json) in another tool's format."""
-    from pipeline.exporters import convert_set
+    from pipeline.data.formats import convert_set
 
     convert_set(split_dir, to, out)
 
@@ -124,7 +124,7 @@ def convert(split_dir: Path, to: str, out: Path) -> None:
 )
 def preview(split_dir: Path, out: Path, count: int, columns: int, width: int, show: str) -> None:
     """Draw a contact sheet of a split (images/ and annotations.json) with its masks."""
-    from pipeline.preview import write_contact_sheet
+    from pipeline.viz.contact_sheet import write_contact_sheet
 
     parts = [part for part in show.split(",") if part]
     write_contact_sheet(split_dir, out, count, columns, width, parts)
@@ -135,7 +135,7 @@ def preview(split_dir: Path, out: Path, count: int, columns: int, width: int, sh
 @click.option("--out", type=FOLDER, required=True, help="Gets stats.json and stats.png.")
 def stats(sets: tuple[Path, ...], out: Path) -> None:
     """Count classes, sizes, distances, visibility and positions; two SETs (COCO files or splits) compare."""
-    from pipeline.stats import write_stats
+    from pipeline.reporting.dataset_stats import write_stats
 
     write_stats(sets, out)
 
@@ -145,7 +145,7 @@ def stats(sets: tuple[Path, ...], out: Path) -> None:
 @click.option("--out", type=FILE, required=True, help="The Markdown file to write.")
 def card(splits: tuple[Path, ...], out: Path) -> None:
     """Write the data set's card: what is in the splits, and what made them."""
-    from pipeline.card import write_card
+    from pipeline.reporting.dataset_card import write_card
 
     write_card(splits, out)
 
@@ -162,8 +162,8 @@ def train(
 ) -> None:
     """Fine-tune Mask R-CNN on a rendered split, and on any COCO sets beside it."""
     from pipeline.config import read_profile
-    from pipeline.mixing import with_extra
-    from pipeline.train import train as run
+    from pipeline.data.combine import with_extra
+    from pipeline.training.command import train as run
 
     run(with_extra(read_profile(profile), extra, mapping), train_dir, val_dir, out)
 
@@ -201,9 +201,9 @@ def evaluate(
 ) -> None:
     """Print COCO box and mask AP of MODEL, or of predictions, on any COCO file and images, or several."""
     from pipeline.config import EvaluateConfig, read_profile
-    from pipeline.evaluate import evaluate as run
-    from pipeline.evaluate import evaluate_predictions
-    from pipeline.mixing import parse_sets
+    from pipeline.data.combine import parse_sets
+    from pipeline.evaluation.evaluate import evaluate as run
+    from pipeline.evaluation.evaluate import evaluate_predictions
 
     if bootstrap is None:
         bootstrap = (read_profile(profile).evaluate if profile else EvaluateConfig()).bootstrap
@@ -237,7 +237,7 @@ def predict(
 
     MODEL is a model.pt, or an .onnx or .torchscript file of 'export'.
     """
-    from pipeline.predict import predict_images
+    from pipeline.inference.predict import predict_images
 
     predict_images(model, images, out, threshold, camera, frames)
 
@@ -258,7 +258,7 @@ def export(
     model: Path, to: str, out: Path, int8: bool, images: tuple[Path, ...], annotations: Path | None
 ) -> None:
     """Write MODEL, a model.pt, as one file that runs elsewhere, if it finds there what it finds here."""
-    from pipeline.export import export_model
+    from pipeline.export.export import export_model
 
     export_model(model, to, out, images, int8, annotations)
 
@@ -269,6 +269,6 @@ def export(
 def report(profile: Path, run_dir: Path) -> None:
     """Write RUN_DIR/report.html and report.json: one page that says what was made and how good it is."""
     from pipeline.config import read_profile
-    from pipeline.report import write_report
+    from pipeline.reporting.report import write_report
 
     write_report(read_profile(profile), run_dir)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from blender.config import load_config
-from blender.frame import frame_scene
-from blender.objects import load_assets
-from blender.scene import SceneSpec
+from blender.assets import load_assets
+from blender.config.run import load_config
+from blender.rendering.frame import frame_scene
+from blender.spec import SceneSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 

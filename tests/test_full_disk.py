@@ -14,15 +14,16 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from synthetic import write_split, write_tiny_model
 
 from blender.contract import frame_is_complete, read_manifest
 from pipeline import load_model
-from pipeline.checkpoint import load_checkpoint
-from pipeline.coco import convert_split, read_coco
 from pipeline.config import CocoConfig
-from pipeline.video import open_video, read_video
+from pipeline.data.coco_io import read_coco
+from pipeline.data.convert import convert_split
+from pipeline.inference.video import open_video, read_video
+from pipeline.models.checkpoint import load_checkpoint
 from tests.conftest import ROOT, TINY
+from tests.helpers.synthetic import write_split, write_tiny_model
 
 LIMITED = """
 import resource, runpy, signal, sys

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from blender.contract import frame_is_complete, read_manifest
+from tests.blender.test_render import tree_hash
+from tests.blender.workers.test_workers import children
 from tests.conftest import ROOT, TINY, render
-from tests.test_render import tree_hash
-from tests.test_workers import children
 
 KILLS = 20
 

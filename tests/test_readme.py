@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from blender.config import load_config
+from blender.config.run import load_config
 from blender.contract import read_record
 from blender.render import _parser
 from pipeline.cli import main

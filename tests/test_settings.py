@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from blender.config import Config, RenderConfig, load_config
+from blender.assets import load_assets
+from blender.config.run import Config, RenderConfig, load_config
 from blender.contract import UserError, frame_paths
-from blender.frame import frame_scene
-from blender.objects import load_assets
+from blender.rendering.frame import frame_scene
 from pipeline.bench.study import as_toml, laid_over
 from tests.conftest import ROOT, TINY, run
 
@@ -40,13 +40,13 @@ RENDER: dict[str, list[dict[str, Any]]] = {
 
 def test_every_setting_of_render_changes_the_picture(tiny_people: Path, tmp_path: Path) -> None:
     known = {field.name for field in fields(RenderConfig)}
-    assert set(RENDER) == known - {"passes"}, "passes write other files: tests/test_passes.py"
+    assert set(RENDER) == known - {"passes"}, "passes write other files: see test_passes.py"
     tables = {repr(table): table for settings in RENDER.values() for table in settings}
     profiles = []
     for number, table in enumerate(tables.values()):
         profiles.append(tmp_path / f"{number}.toml")
         profiles[-1].write_text(as_toml(laid_over(tomllib.loads(TINY), {"render": table})))
-    done = run("-m", "tests.render_each", tiny_people, tmp_path / "frames", *profiles)
+    done = run("-m", "tests.helpers.render_each", tiny_people, tmp_path / "frames", *profiles)
     assert done.returncode == 0, done.stderr
     pictures = {
         name: frame_paths(tmp_path / "frames" / str(number), 0)[0].read_bytes()

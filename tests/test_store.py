@@ -11,8 +11,8 @@ import fsspec
 import pytest
 
 from blender.contract import UserError, frame_is_complete, read_manifest, split_folder, write_atomic
+from tests.blender.test_render import tree_hash
 from tests.conftest import render
-from tests.test_render import tree_hash
 
 
 @pytest.fixture(params=["memory://bucket/split", "file://{tmp_path}/split"])

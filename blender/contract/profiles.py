@@ -28,7 +28,7 @@ PROFILE_KEYS = (
     "train",
     "evaluate",
 )
-"""Top level of a profile. ``blender.config`` reads the first seven, ``pipeline.config`` the
+"""Top level of a profile. ``blender.config.run`` reads the first seven, ``pipeline.config`` the
 first four and the last four."""
 
 

@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from blender import variants
-from blender.fittings import ZINC, bright, castors, label, wire_walls
-from blender.loads import mixed_cartons
-from blender.mesh import Colour, Material, Part, box, boxes, move, rounded_path, tube
+from blender.geometry.mesh import Colour, Material, Part, box, boxes, move, rounded_path, tube
+from blender.parts import variants
+from blender.parts.fittings import ZINC, bright, castors, label, wire_walls
+from blender.parts.loads import mixed_cartons
 
 sample = variants.sample
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from blender.loads import CARD, printed_carton
-from blender.mesh import Floats, Material, Part, prism
-from blender.objects import Assets
-from blender.ranges import integer, ordered, uniform
+from blender.assets import Assets
+from blender.geometry.mesh import Floats, Material, Part, prism
+from blender.parts.loads import CARD, printed_carton
+from blender.sampling import integer, ordered, uniform
 
 TERMINAL = (0.17, 0.08, 0.03)
 """Metres: of a handheld computer with a scanner in its head."""

@@ -10,11 +10,11 @@ from functools import partial
 
 import numpy as np
 
-from blender import variants
-from blender.fittings import RUBBER, ZINC, bright
-from blender.loads import CARD
-from blender.mesh import Colour, Material, Part, box, boxes, cylinder, plates, rounded_path, tube
-from blender.soft import cushion
+from blender.geometry.mesh import Colour, Material, Part, box, boxes, cylinder, plates, rounded_path, tube
+from blender.parts import variants
+from blender.parts.fittings import RUBBER, ZINC, bright
+from blender.parts.loads import CARD
+from blender.parts.soft import cushion
 
 sample = variants.sample
 _BLACK = Material("plastic", (0.02, 0.02, 0.02), 0.3)

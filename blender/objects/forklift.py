@@ -11,10 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from blender.fittings import PAPER, YELLOW, ZINC, wheel
-from blender.mesh import Colour, Material, Part, bounds, box, boxes, cylinder, prism, rounded_path, tube
-from blender.objects import Assets
-from blender.ranges import named, ordered, pick, shares, uniform
+from blender.assets import Assets
+from blender.geometry.mesh import (
+    Colour,
+    Material,
+    Part,
+    bounds,
+    box,
+    boxes,
+    cylinder,
+    prism,
+    rounded_path,
+    tube,
+)
+from blender.parts.fittings import PAPER, YELLOW, ZINC, wheel
+from blender.sampling import named, ordered, pick, shares, uniform
 
 PAINTS: dict[str, Colour] = {
     "red": (0.45, 0.02, 0.015),

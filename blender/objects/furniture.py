@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from blender import variants
-from blender.fittings import ZINC, bright, castors, label
-from blender.loads import mixed_cartons
-from blender.mesh import Material, Part, box, boxes, cylinder, move, plates, tube
+from blender.geometry.mesh import Material, Part, box, boxes, cylinder, move, plates, tube
+from blender.parts import variants
+from blender.parts.fittings import ZINC, bright, castors, label
+from blender.parts.loads import mixed_cartons
 
 sample = variants.sample
 _DARK = Material("plastic", (0.02, 0.02, 0.022), 0.3)

@@ -10,9 +10,9 @@ from functools import partial
 
 import numpy as np
 
-from blender import variants
-from blender.fittings import BLACK, YELLOW, ZINC, label, striped, wire_walls
-from blender.mesh import Colour, Material, Part, box, boxes, cylinder, rounded_path, tube
+from blender.geometry.mesh import Colour, Material, Part, box, boxes, cylinder, rounded_path, tube
+from blender.parts import variants
+from blender.parts.fittings import BLACK, YELLOW, ZINC, label, striped, wire_walls
 
 sample = variants.sample
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from blender.fittings import BLACK, YELLOW, striped
-from blender.markings import marks
-from blender.mesh import Colour, Floats, Material, Part, bounds, box, boxes, plates, tube
-from blender.objects import Assets
-from blender.openings import fixtures, windows
-from blender.ranges import at_least, chance, integer, named, ordered, pick, shares, uniform
-from blender.scene import LampSpec
+from blender.assets import Assets
+from blender.geometry.mesh import Colour, Floats, Material, Part, bounds, box, boxes, plates, tube
+from blender.parts.fittings import BLACK, YELLOW, striped
+from blender.parts.markings import marks
+from blender.parts.openings import fixtures, windows
+from blender.sampling import at_least, chance, integer, named, ordered, pick, shares, uniform
+from blender.spec import LampSpec
 
 WALLS: dict[str, Colour] = {
     "white": (0.62, 0.62, 0.60),

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from blender.mesh import spin
-from blender.objects import Assets
-from blender.ranges import uniform
+from blender.assets import Assets
+from blender.geometry.mesh import spin
+from blender.sampling import uniform
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def mesh(params: dict[str, Any], assets: Assets) -> Any:
     """The model as one bpy mesh in the object's frame."""
     from mathutils import Matrix, Vector
 
-    from blender.model_file import read_mesh
+    from blender.geometry.model_file import read_mesh
 
     file = assets.files[params["file"]]
     low, high = np.array(file.low), np.array(file.high)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from blender import loads
-from blender.mesh import Material, Part, bounds, boxes, move
-from blender.objects import Assets
-from blender.ranges import at_least, chance, integer, named, ordered, pick, uniform
-from blender.soft import film
+from blender.assets import Assets
+from blender.geometry.mesh import Material, Part, bounds, boxes, move
+from blender.parts import loads
+from blender.parts.soft import film
+from blender.sampling import at_least, chance, integer, named, ordered, pick, uniform
 
 LENGTH, WIDTH, HEIGHT = 1.2, 0.8, 0.144
 LOWEST = 0.24

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from blender.fittings import YELLOW
-from blender.mesh import Colour, Material, Part, boxes, move, plates, repeat, tube
-from blender.objects import Assets, pallet
-from blender.ranges import chance, integer, named, ordered, pick, shares, uniform
+from blender.assets import Assets
+from blender.geometry.mesh import Colour, Material, Part, boxes, move, plates, repeat, tube
+from blender.objects import pallet
+from blender.parts.fittings import YELLOW
+from blender.sampling import chance, integer, named, ordered, pick, shares, uniform
 
 STEELS: dict[str, Colour] = {
     "blue": (0.03, 0.09, 0.30),

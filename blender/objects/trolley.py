@@ -10,10 +10,10 @@ from functools import partial
 
 import numpy as np
 
-from blender import variants
-from blender.fittings import RUBBER, ZINC, bright, castors, wheel
-from blender.loads import mixed_cartons
-from blender.mesh import Material, Part, box, boxes, move, prism, rounded_path, tube
+from blender.geometry.mesh import Material, Part, box, boxes, move, prism, rounded_path, tube
+from blender.parts import variants
+from blender.parts.fittings import RUBBER, ZINC, bright, castors, wheel
+from blender.parts.loads import mixed_cartons
 
 sample = variants.sample
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from blender.contract import UserError
 from pipeline.bench.plan import Plan
-from pipeline.coco import convert_split
 from pipeline.config import read_profile
+from pipeline.data.convert import convert_split
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def timed() -> Iterator[dict[str, Any]]:
 
 def convert(split: Path) -> dict[str, Any]:
     """``transpalette coco``."""
-    from pipeline.coco import convert_split
+    from pipeline.data.convert import convert_split
 
     with timed() as table:
         convert_split(split, CocoConfig())
@@ -91,9 +91,9 @@ def encode(split: Path) -> dict[str, Any]:
 
 def judge(split: Path, bootstrap: int) -> dict[str, Any]:
     """What ``transpalette evaluate`` does with predictions: COCO's figures, intervals, weaknesses."""
-    from pipeline.coco import read_coco
-    from pipeline.judge import judge as run
-    from pipeline.matching import with_rle
+    from pipeline.data.coco_io import read_coco
+    from pipeline.evaluation.matching import with_rle
+    from pipeline.evaluation.summary import judge as run
 
     with timed() as table:
         results = json.loads((split / "results.json").read_bytes())
@@ -119,7 +119,7 @@ def cocoeval(split: Path) -> dict[str, Any]:
 
 def validate(file: Path) -> dict[str, Any]:
     """``transpalette validate``."""
-    from pipeline.validate import validate_file
+    from pipeline.data.validation.command import validate_file
 
     with timed() as table:
         unusable = validate_file(file, None)

@@ -80,8 +80,8 @@ def write_start(profile_path: Path, path: Path) -> dict[str, Any]:
     """Write a checkpoint of the embedded start before its first step."""
     import torch
 
-    from pipeline.checkpoint import save_checkpoint
-    from pipeline.state import fresh
+    from pipeline.models.checkpoint import save_checkpoint
+    from pipeline.training.run_state import fresh
 
     profile = read_profile(profile_path)
     profile = replace(profile, model=replace(profile.model, name="auto", weights="embedded"))
@@ -96,7 +96,7 @@ def export(model: Path, to: str, out: Path) -> dict[str, Any]:
     Raises:
         UserError: a package is missing, or the file does not agree with the model.
     """
-    from pipeline.export import export_model
+    from pipeline.export.export import export_model
 
     export_model(model, to, out)
     return {}

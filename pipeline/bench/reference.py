@@ -18,14 +18,13 @@ from torchvision import tv_tensors
 from torchvision.models.detection import MaskRCNN
 from torchvision.transforms import v2
 
+from pipeline.common.seeds import seed_of
 from pipeline.config import Profile
-from pipeline.dataset import CocoDataset, collate_fn
-from pipeline.freezing import set_trainable, trainable
-from pipeline.model import plain_roi_heads
-from pipeline.recipe import seed_of
-from pipeline.state import untrained
-from pipeline.targets import Sample
-from pipeline.weights import resolve
+from pipeline.models.mask_rcnn import plain_roi_heads
+from pipeline.models.pretrained import resolve, untrained
+from pipeline.models.targets import Sample
+from pipeline.training.dataset import CocoDataset, collate_fn
+from pipeline.training.param_groups import set_trainable, trainable
 
 Spent = tuple[float, float]
 """Seconds on the wall, and of the processor."""

@@ -47,7 +47,7 @@ class Task:
 
     def data(self, split: Split) -> Any:
         """A split as samples."""
-        from pipeline.dataset import CocoDataset
+        from pipeline.training.dataset import CocoDataset
 
         return CocoDataset(split.annotations, split.images, self.read().classes)
 
@@ -91,7 +91,7 @@ def measure(plan: Plan) -> dict[str, Any]:
 
 def ours(task: Task) -> dict[str, Any]:
     """The profile's own recipe, in as many processes as ``train`` starts."""
-    from pipeline.distributed import processes_for, run
+    from pipeline.training.distributed import processes_for, run
 
     recipe = task.read().train
     processes = processes_for(recipe.processes, recipe.batch_size * recipe.accumulate)
@@ -102,14 +102,14 @@ def ours(task: Task) -> dict[str, Any]:
 
 
 def _train_ours(task: Task, answer: Path) -> None:
-    """One process of it; see ``pipeline.fit`` for the whole, which also validates and writes each epoch."""
+    """One process of it; see ``training.fit`` for the whole, which also validates and writes each epoch."""
     import torch
 
     from pipeline.bench.reference import clocks
-    from pipeline.distributed import gather, rank
-    from pipeline.epoch import train_one_epoch
-    from pipeline.state import fresh, restore
-    from pipeline.views import View, affordable_views
+    from pipeline.training.distributed import gather, rank
+    from pipeline.training.feature_cache import View, affordable_views
+    from pipeline.training.loop import train_one_epoch
+    from pipeline.training.run_state import fresh, restore
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     profile, data = task.read(), task.data(task.train)
@@ -189,8 +189,8 @@ def reference(task: Task) -> dict[str, Any]:
 
 def _judged(model: Any, task: Task, precision: str) -> dict[str, Any]:
     """Mask AP on the validation images, by the same prediction and the same judge for both."""
-    from pipeline.distributed import rank
-    from pipeline.fit import judge, predict_split
+    from pipeline.training.distributed import rank
+    from pipeline.training.fit import judge, predict_split
 
     assert task.val is not None
     data = task.data(task.val)

@@ -78,8 +78,8 @@ def complain(golden: Path, rendered: Path) -> str:
         return ""
     if now.render_version == then.render_version:
         cure = (
-            "pixels changed, but RENDER_VERSION in blender/config.py did not: if the change is meant, raise "
-            "it (or existing renders pass for current ones) and run `make golden`"
+            "pixels changed, but RENDER_VERSION in blender/config/run.py did not: if the change is meant, "
+            "raise it (or existing renders pass for current ones) and run `make golden`"
         )
     else:
         cure = "RENDER_VERSION was raised; now renew the goldens with `make golden` and look at them"

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from blender.mesh import Floats, Part
-from blender.objects import Assets
+from blender.assets import Assets
+from blender.geometry.mesh import Floats, Part
 from blender.objects.pallet_truck import manual, powered
 from blender.objects.pallet_truck.chassis import CHASSIS, POWERED, TOP, grip, hold, to_truck
 from blender.objects.pallet_truck.forks import tip
 from blender.objects.pallet_truck.livery import PAINTS, TYRES, Livery, livery, stickers
 from blender.objects.pallet_truck.tiller import LOOPS
-from blender.ranges import chance, integer, named, ordered, pick, uniform
+from blender.sampling import chance, integer, named, ordered, pick, uniform
 
 __all__ = [
     "VARIANTS",

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from blender.mesh import Floats, Part
+from blender.geometry.mesh import Floats, Part
 
 TOP = 0.085
 """Top of the lowered forks, metres above the floor."""

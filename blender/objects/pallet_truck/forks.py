@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from blender.mesh import Floats, Part
+from blender.geometry.mesh import Floats, Part
+from blender.geometry.solids import bar, loft, rod, slab, turned
 from blender.objects.pallet_truck.chassis import CHASSIS, TOP
 from blender.objects.pallet_truck.livery import Livery, scratches
-from blender.solids import bar, loft, rod, slab, turned
 
 ROLLER = 0.037
 """Radius of a load roller, metres: 74 mm is the smaller of the two common sizes."""

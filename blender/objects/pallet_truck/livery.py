@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from blender.mesh import Colour, Floats, Material, Part, boxes
-from blender.solids import decals
+from blender.geometry.mesh import Colour, Floats, Material, Part, boxes
+from blender.geometry.solids import decals
 
 PAINTS: dict[str, Colour] = {
     "red": (0.55, 0.03, 0.02),

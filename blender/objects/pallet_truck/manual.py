@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from blender.mesh import Floats, Material, Part, boxes, move, tube
+from blender.geometry.mesh import Floats, Material, Part, boxes, move, tube
+from blender.geometry.solids import bevelled, decals, level, loft, rectangle, rod, slab, turned
 from blender.objects.pallet_truck.chassis import CHASSIS, TOP
 from blender.objects.pallet_truck.forks import base_frame, centres, forks, rollers
 from blender.objects.pallet_truck.livery import Livery
 from blender.objects.pallet_truck.tiller import hand_tiller
-from blender.solids import bevelled, decals, level, loft, rectangle, rod, slab, turned
 
 HEAD = 0.405
 """Underside of the frame's head above the lowered forks' floor, metres."""

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from blender.mesh import Material, Part, boxes
+from blender.geometry.mesh import Material, Part, boxes
+from blender.geometry.solids import rod, slab
 from blender.objects.pallet_truck.chassis import CHASSIS, TOP
 from blender.objects.pallet_truck.forks import ROLLER, centres, tip, wheel
 from blender.objects.pallet_truck.livery import Livery
-from blender.solids import rod, slab
 
 FREE = 0.1
 """How far the forks rise before the inner rails follow, metres."""

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from blender.mesh import Floats, Part, boxes, rounded_path, tube
+from blender.geometry.mesh import Floats, Part, boxes, rounded_path, tube
+from blender.geometry.solids import bevelled, inset, level, loft, rectangle, rod, rounded, slab
 from blender.objects.pallet_truck.chassis import CHASSIS, TOP
 from blender.objects.pallet_truck.forks import forks, rollers, wheel
 from blender.objects.pallet_truck.livery import Livery
 from blender.objects.pallet_truck.mast import carriage, legs, mast
 from blender.objects.pallet_truck.tiller import powered_tiller
-from blender.solids import bevelled, inset, level, loft, rectangle, rod, rounded, slab
 
 
 def walkie(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floats]]:

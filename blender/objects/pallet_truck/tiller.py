@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from blender.mesh import Floats, Material, Part, rounded_path, tube
+from blender.geometry.mesh import Floats, Material, Part, rounded_path, tube
+from blender.geometry.solids import bevelled, level, loft, rectangle, rod, slab, turned
 from blender.objects.pallet_truck.chassis import tilted, to_truck
 from blender.objects.pallet_truck.livery import Livery
-from blender.solids import bevelled, level, loft, rectangle, rod, slab, turned
 
 LOOPS: dict[str, tuple[tuple[float, float], ...]] = {
     "loop": ((0.022, -0.22), (0.165, -0.105), (0.150, 0.0)),

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from blender.mesh import Floats, Part
-from blender.objects import Assets
+from blender.assets import Assets
+from blender.geometry.mesh import Floats, Part
 from blender.objects.pedestrian.body import REGIONS, load_body, under_cloth
 from blender.objects.pedestrian.clothes import CLOTH, HAIR, HIVIS, folds, shell, wardrobe
 from blender.objects.pedestrian.headgear import HELMETS, headgear
-from blender.ranges import chance, integer, named, ordered, pick, shares, uniform
+from blender.sampling import chance, integer, named, ordered, pick, shares, uniform
 
 AT_TILLER = ("pushing", "pulling")
 """Poses that hold a pallet truck's tiller."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from blender.mesh import Floats
+from blender.geometry.mesh import Floats
 
 REGIONS = ("head", "hair", "neck", "torso", "hips", "upper_arm", "forearm", "hand", "thigh", "shin", "foot")
 """As the people files number them."""
@@ -15,7 +15,7 @@ REGIONS = ("head", "hair", "neck", "torso", "hips", "upper_arm", "forearm", "han
 
 @lru_cache(maxsize=64)
 def load_body(path: Path) -> dict[str, np.ndarray]:
-    """A people file's arrays; see ``pipeline/people.py``."""
+    """A people file's arrays; see ``pipeline/people/bake.py``."""
     with np.load(path) as data:
         return {name: data[name] for name in data.files}
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from blender.mesh import Colour, Floats, Ints, Material, Part
+from blender.geometry.mesh import Colour, Floats, Ints, Material, Part
 from blender.objects.pedestrian.body import REGIONS, border
 
 CLOTH: dict[str, Colour] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from blender.mesh import Colour, Floats, Material, Part, tube
+from blender.geometry.mesh import Colour, Floats, Material, Part, tube
 from blender.objects.pedestrian.body import REGIONS
 from blender.objects.pedestrian.clothes import CLOTH
 

@@ -1,0 +1,1 @@
+"""Rendering speed by stage, beside Cycles alone. ``make bench`` runs it."""

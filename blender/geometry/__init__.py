@@ -1,0 +1,1 @@
+"""Meshes as numpy arrays, lens models, and model files of users."""

@@ -1,0 +1,146 @@
+"""Solids whose edges catch the light: lofts, bevelled slabs, turned parts, and decals on them. No bpy.
+
+Units are metres. Each band of a loft has vertices of its own, so that the edges between bands stay sharp
+where the shading round a band is smooth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from blender.geometry.mesh import Floats, Ints, Material, Part, cross, rounded_path
+
+
+def loft(rings: ArrayLike, material: Material, smooth: bool = False) -> Part:
+    """Skin a solid over rings (R, N, 3), closed at both ends; wound outwards whichever way they run.
+
+    A ring at either end must be seen whole from its first point (convex is enough).
+    """
+    at = np.asarray(rings, float)
+    bands, count = len(at) - 1, at.shape[1]
+    vertices = np.concatenate([np.stack([at[:-1], at[1:]], 1).reshape(-1, 3), at[0], at[-1]])
+    i = np.arange(count, dtype=np.int32)
+    j = np.roll(i, -1)
+    band = np.stack([i, j, j + count, i + count], 1)
+    sides = (band + 2 * count * np.arange(bands, dtype=np.int32)[:, None, None]).reshape(-1, 4)
+    fan = np.stack([np.zeros_like(i[2:]), i[1:-1], i[2:]], 1) + 2 * count * bands
+    nothing = np.full((count - 2, 1), -1, np.int32)
+    caps = np.concatenate([np.hstack([fan[:, ::-1], nothing]), np.hstack([fan + count, nothing])])
+    faces = np.concatenate([sides, caps]).astype(np.int32)
+    if _volume(vertices, sides, caps) < 0:
+        faces[: len(sides)] = faces[: len(sides), ::-1]
+        faces[len(sides) :, :3] = faces[len(sides) :, 2::-1]
+    shading = np.concatenate([np.full(len(sides), smooth), np.zeros(len(caps), bool)])
+    return Part(vertices, faces, material, smooth=shading)
+
+
+def _volume(vertices: Floats, quads: Ints, triangles: Ints) -> float:
+    """Signed volume by the divergence theorem, times six."""
+    corners = np.concatenate([quads[:, :3], quads[:, [0, 2, 3]], triangles[:, :3]])
+    a, b, c = (vertices[corners[:, k]] - vertices[0] for k in range(3))
+    return float((a * cross(b, c)).sum())
+
+
+def inset(outline: ArrayLike, distance: float) -> Floats:
+    """Move the edges of a convex counter-clockwise outline (N, 2) inwards."""
+    points = np.asarray(outline, float)
+    along = np.roll(points, -1, 0) - points
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    inward = np.stack([-along[:, 1], along[:, 0]], 1)
+    both = inward + np.roll(inward, 1, 0)
+    return points + both * (2 * distance / (both**2).sum(1, keepdims=True))
+
+
+def rounded(corners: ArrayLike, radius: float, steps: int = 3) -> Floats:
+    """An outline (N, 2) with rounded corners."""
+    points = np.asarray(corners, float)
+    return rounded_path(np.column_stack([points, np.zeros(len(points))]), radius, steps, closed=True)[:, :2]
+
+
+def rectangle(low: Sequence[float], high: Sequence[float], cut: float) -> Floats:
+    """A rectangle with cut corners, counter-clockwise, (8, 2)."""
+    (a, b), (c, d) = low, high
+    return np.array(
+        [
+            (a + cut, b), (c - cut, b), (c, b + cut), (c, d - cut),
+            (c - cut, d), (a + cut, d), (a, d - cut), (a, b + cut),
+        ]
+    )  # fmt: skip
+
+
+def level(outline: ArrayLike, height: float, axis: int = 2) -> Floats:
+    """Lift an outline (N, 2) into space, (N, 3), at a height along ``axis``; axes as in ``mesh.prism``."""
+    points = np.asarray(outline, float)
+    out = np.empty((len(points), 3))
+    out[:, (axis + 1) % 3], out[:, (axis + 2) % 3], out[:, axis] = points[:, 0], points[:, 1], height
+    return out
+
+
+def bevelled(
+    outline: ArrayLike,
+    low: float,
+    high: float,
+    axis: int,
+    material: Material,
+    bevel: float = 0.004,
+    smooth: bool = False,
+) -> Part:
+    """Extrude a convex counter-clockwise outline (N, 2) along ``axis``, with both rims bevelled."""
+    small = inset(outline, bevel)
+    rings = [(small, low), (outline, low + bevel), (outline, high - bevel), (small, high)]
+    return loft(np.array([level(o, h, axis) for o, h in rings]), material, smooth)
+
+
+def slab(low: Sequence[float], high: Sequence[float], material: Material, bevel: float = 0.004) -> Part:
+    """A box between two corners with all its edges bevelled."""
+    return bevelled(rectangle(low[:2], high[:2], bevel), low[2], high[2], 2, material, bevel)
+
+
+def turned(
+    profile: ArrayLike, start: ArrayLike, towards: ArrayLike, material: Material, segments: int = 24
+) -> Part:
+    """A surface of revolution: profile (P, 2) of (distance from ``start``, radius) along an axis."""
+    along = np.asarray(towards, float) / np.linalg.norm(towards)
+    side = np.cross(along, [0, 0, 1] if abs(along[2]) < 0.9 else [1, 0, 0])
+    side /= np.linalg.norm(side)
+    angle = np.linspace(0, 2 * np.pi, segments, endpoint=False)[:, None]
+    circle = np.cos(angle) * side + np.sin(angle) * np.cross(along, side)
+    at = np.asarray(profile, float)
+    rings = np.asarray(start, float) + at[:, :1, None] * along + at[:, 1:, None] * circle
+    return loft(rings, material, smooth=True)
+
+
+def rod(start: ArrayLike, end: ArrayLike, radius: float, material: Material, segments: int = 16) -> Part:
+    """A round bar between two points with bevelled ends."""
+    a, b = np.asarray(start, float), np.asarray(end, float)
+    length, bevel = float(np.linalg.norm(b - a)), min(0.003, radius / 4)
+    profile = [(0, radius - bevel), (bevel, radius), (length - bevel, radius), (length, radius - bevel)]
+    return turned(profile, a, b - a, material, segments)
+
+
+def bar(start: ArrayLike, end: ArrayLike, height: float, width: float, material: Material) -> Part:
+    """A flat bar between two points of an xz plane; ``width`` lies along y, ``height`` across the bar."""
+    a, b = np.asarray(start, float), np.asarray(end, float)
+    along = (b - a) / np.linalg.norm(b - a)
+    across = np.cross(along, [0, 1, 0])
+    section = rectangle((-height / 2, -width / 2), (height / 2, width / 2), min(height, width) / 6)
+    ring = section[:, :1] * across + section[:, 1:] * np.array([0.0, 1.0, 0.0])
+    return loft(np.array([ring + a, ring + b]), material)
+
+
+def decals(face: ArrayLike, spots: ArrayLike, material: Material, proud: float = 0.0008) -> Part:
+    """Rectangles (K, 4) of (u from, v from, u to, v to), 0..1, just above a planar face (4, 3).
+
+    The face's corners run counter-clockwise seen from outside; u goes from the first to the second.
+    """
+    p = np.asarray(face, float)
+    u0, v0, u1, v1 = np.asarray(spots, float).T
+    u, v = np.stack([u0, u1, u1, u0], 1)[..., None], np.stack([v0, v0, v1, v1], 1)[..., None]
+    normal = np.cross(p[2] - p[0], p[3] - p[1])
+    normal /= np.linalg.norm(normal)
+    corners = (1 - u) * (1 - v) * p[0] + u * (1 - v) * p[1] + u * v * p[2] + (1 - u) * v * p[3]
+    faces = np.arange(4 * len(u), dtype=np.int32).reshape(-1, 4)
+    return Part((corners + proud * normal).reshape(-1, 3), faces, material)

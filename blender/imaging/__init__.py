@@ -1,0 +1,1 @@
+"""From linear light to image files: the sensor model, JPEG and PNG in numpy. No bpy."""

@@ -1,0 +1,1 @@
+"""Parts that several kinds of object share: loads, wheels, labels, floor markings, wall openings, sacks."""

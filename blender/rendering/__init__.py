@@ -1,0 +1,1 @@
+"""A scene description as a frame on disk: Blender scene, render passes, masks, records. Needs bpy."""

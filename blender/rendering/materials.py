@@ -1,0 +1,229 @@
+"""Procedural shaders: one per kind of surface that a ``mesh.Material`` names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+
+from blender.rendering.shader_nodes import (
+    coordinates,
+    diffuse,
+    matte,
+    mix,
+    node,
+    noise,
+    painted,
+    principled,
+    ramp,
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a kind of surface answers light. Scales are cycles per metre, in object space."""
+
+    roughness: float = 0.5
+    metallic: float = 0.0
+    matte: bool = False
+    """Purely diffuse: roughness and metallic don't matter."""
+    grain: float = 8.0
+    """Scale of the brightness variation ..."""
+    variation: float = 0.15
+    """... and its strength, 0..1."""
+    stretch: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """The pattern's scale by axis: wood grain is long."""
+    bump: float = 0.0
+    """Depth of the surface's relief, metres."""
+    dirt: float = 0.3
+    """How much of the material's wear shows as dust and grime."""
+
+
+LOOKS: dict[str, Look] = {
+    "paint": Look(roughness=0.38, grain=9, variation=0.12, dirt=0.7),
+    "steel": Look(roughness=0.42, metallic=0.85, grain=14, variation=0.25, dirt=0.5),
+    "galvanised": Look(roughness=0.45, metallic=0.7, grain=30, variation=0.3, dirt=0.3),
+    "chrome": Look(roughness=0.12, metallic=1.0, variation=0.02, dirt=0.1),
+    "rubber": Look(matte=True, grain=20, variation=0.25, dirt=0.8),
+    "plastic": Look(roughness=0.35, grain=6, variation=0.06, dirt=0.4),
+    "cardboard": Look(matte=True, grain=3, variation=0.07, dirt=0.1),
+    "paper": Look(matte=True, grain=40, variation=0.05, dirt=0.1),
+    "wood": Look(matte=True, grain=16, variation=0.28, stretch=(0.08, 1, 1), dirt=0.35),
+    "fabric": Look(matte=True, grain=10, variation=0.22, bump=0.002, dirt=0.2),
+    "leather": Look(roughness=0.55, grain=25, variation=0.25, dirt=0.4),
+    "reflective": Look(roughness=0.3, metallic=0.35, grain=30, variation=0.08, dirt=0.1),
+    "skin": Look(matte=True, grain=18, variation=0.12, dirt=0.0),
+    "hair": Look(matte=True, grain=60, variation=0.4, stretch=(1, 1, 0.2), dirt=0.0),
+}
+
+
+def shader(kind: str) -> Any:
+    """The bpy material of a kind of surface, made on first use in the current .blend.
+
+    Colour (RGB) and wear (alpha) come from the mesh's face attribute "paint", so that a hall full of
+    differently coloured things needs a dozen shaders, not a hundred.
+    """
+    existing = bpy.data.materials.get(kind)
+    if existing is not None:
+        return existing
+    made = bpy.data.materials.new(kind)
+    made.use_nodes = True
+    made.node_tree.nodes.clear()
+    SHADERS[kind](made.node_tree, kind)
+    return made
+
+
+def _surface(tree: Any, kind: str) -> None:
+    """The common opaque surface: colour x grain, dust on top, optional relief."""
+    look = LOOKS[kind]
+    paint = painted(tree)
+    grain = noise(tree, look.grain, look.stretch)
+    light = ramp(tree, grain, 0.25, 0.75, (1 - look.variation, 1 + look.variation))
+    colour = mix(tree, 1.0, paint["Color"], light, "MULTIPLY")
+    if look.dirt > 0:
+        worn = node(tree, "ShaderNodeMath", operation="MULTIPLY")
+        tree.links.new(ramp(tree, noise(tree, 3.1, detail=3), 0.5, 0.8, (0.0, look.dirt)), worn.inputs[0])
+        tree.links.new(paint["Alpha"], worn.inputs[1])
+        colour = mix(tree, worn.outputs[0], colour, (0.16, 0.14, 0.12, 1.0))
+    bsdf = matte(tree) if look.matte else _glossy(tree, look, grain)
+    tree.links.new(colour, bsdf.inputs[0])
+    if look.bump:
+        bump = node(tree, "ShaderNodeBump", Strength=0.6, Distance=look.bump)
+        tree.links.new(grain, bump.inputs["Height"])
+        tree.links.new(bump.outputs["Normal"], bsdf.inputs["Normal"])
+    out = node(tree, "ShaderNodeOutputMaterial")
+    tree.links.new(bsdf.outputs[0], out.inputs["Surface"])
+
+
+def _glossy(tree: Any, look: Look, grain: Any) -> Any:
+    principled = node(tree, "ShaderNodeBsdfPrincipled", Metallic=look.metallic)
+    rough = ramp(tree, grain, 0.3, 0.7, (max(0.05, look.roughness - 0.12), min(1.0, look.roughness + 0.12)))
+    tree.links.new(rough, principled.inputs["Roughness"])
+    return principled
+
+
+def _emission(tree: Any, kind: str) -> None:
+    """A window pane: ``wear`` is its strength in W/m2/sr."""
+    paint = painted(tree)
+    out = node(tree, "ShaderNodeOutputMaterial")
+    glow = node(tree, "ShaderNodeEmission")
+    tree.links.new(paint["Color"], glow.inputs["Color"])
+    tree.links.new(paint["Alpha"], glow.inputs["Strength"])
+    tree.links.new(glow.outputs[0], out.inputs["Surface"])
+
+
+def _folds(tree: Any) -> tuple[Any, Any]:
+    """Stretch wrap's folds: long streaks that run around the load. Returns their strength and a normal."""
+    folds = noise(tree, 2.2, (1, 1, 9), detail=3)
+    bump = node(tree, "ShaderNodeBump", Strength=0.8, Distance=0.03)
+    tree.links.new(folds, bump.inputs["Height"])
+    return folds, bump.outputs["Normal"]
+
+
+def _film(tree: Any, kind: str) -> None:
+    """Clear stretch wrap: a thin glossy veil, whiter where it lies in folds."""
+    out, mix = node(tree, "ShaderNodeOutputMaterial"), node(tree, "ShaderNodeMixShader")
+    clear, gloss = node(tree, "ShaderNodeBsdfTransparent"), principled(tree, 0.2)
+    folds, normal = _folds(tree)
+    tree.links.new(painted(tree)["Color"], gloss.inputs["Base Color"])
+    tree.links.new(normal, gloss.inputs["Normal"])
+    tree.links.new(ramp(tree, folds, 0.42, 0.68, (0.12, 0.55)), mix.inputs[0])
+    tree.links.new(clear.outputs[0], mix.inputs[1])
+    tree.links.new(gloss.outputs[0], mix.inputs[2])
+    tree.links.new(mix.outputs[0], out.inputs["Surface"])
+
+
+def _clear(tree: Any, kind: str) -> None:
+    """Polycarbonate sheet: seen through, with a smooth gloss and smears in the material's colour."""
+    out = node(tree, "ShaderNodeOutputMaterial")
+    gloss = node(tree, "ShaderNodeBsdfPrincipled", Roughness=0.08)
+    tree.links.new(painted(tree)["Color"], gloss.inputs["Base Color"])
+    mix = node(tree, "ShaderNodeMixShader")
+    tree.links.new(ramp(tree, noise(tree, 2.5), 0.35, 0.75, (0.04, 0.22)), mix.inputs[0])
+    tree.links.new(node(tree, "ShaderNodeBsdfTransparent").outputs[0], mix.inputs[1])
+    tree.links.new(gloss.outputs[0], mix.inputs[2])
+    tree.links.new(mix.outputs[0], out.inputs["Surface"])
+
+
+def _wrap(tree: Any, kind: str) -> None:
+    """Milky stretch wrap and plastic sheet: opaque, glossy, folded."""
+    out, gloss = node(tree, "ShaderNodeOutputMaterial"), principled(tree, 0.22)
+    folds, normal = _folds(tree)
+    colour = mix(tree, 1.0, painted(tree)["Color"], ramp(tree, folds, 0.35, 0.65, (0.72, 1.15)), "MULTIPLY")
+    tree.links.new(colour, gloss.inputs["Base Color"])
+    tree.links.new(normal, gloss.inputs["Normal"])
+    tree.links.new(gloss.outputs[0], out.inputs["Surface"])
+
+
+def _grimy(tree: Any, colour: Any, grain: Any) -> Any:
+    """A wall's foot, splashed and scuffed by traffic; ``wear`` says how much."""
+    foot = node(tree, "ShaderNodeMath", operation="MULTIPLY")
+    tree.links.new(ramp(tree, coordinates(tree)["Z"], 0.0, 0.9, (0.75, 0.0)), foot.inputs[0])
+    tree.links.new(ramp(tree, grain, 0.3, 0.6), foot.inputs[1])
+    worn = node(tree, "ShaderNodeMath", operation="MULTIPLY")
+    tree.links.new(foot.outputs[0], worn.inputs[0])
+    tree.links.new(painted(tree)["Alpha"], worn.inputs[1])
+    return mix(tree, worn.outputs[0], colour, (0.07, 0.06, 0.05, 1.0))
+
+
+def _wall(tree: Any, kind: str) -> None:
+    """Plaster, sheet or concrete: nearly even, dirty at the foot."""
+    grain = noise(tree, 0.9, (1, 1, 0.6), detail=4)
+    colour = mix(tree, 1.0, painted(tree)["Color"], ramp(tree, grain, 0.25, 0.75, (0.93, 1.05)), "MULTIPLY")
+    diffuse(tree, _grimy(tree, colour, grain))
+
+
+def _brick(tree: Any, kind: str) -> None:
+    """Painted blockwork: courses on every wall that stands along x or y."""
+    axes, place = coordinates(tree), node(tree, "ShaderNodeCombineXYZ")
+    along = node(tree, "ShaderNodeMath", operation="ADD")
+    tree.links.new(axes["X"], along.inputs[0])
+    tree.links.new(axes["Y"], along.inputs[1])
+    tree.links.new(along.outputs[0], place.inputs[0])
+    tree.links.new(axes["Z"], place.inputs[1])
+    bricks = node(
+        tree, "ShaderNodeTexBrick", Scale=1.0, Mortar_Size=0.008, Brick_Width=0.4, Row_Height=0.2,
+        Color1=(1.03, 1.03, 1.03, 1.0), Color2=(0.93, 0.93, 0.93, 1.0), Mortar=(0.62, 0.62, 0.62, 1.0),
+    )  # fmt: skip
+    tree.links.new(place.outputs[0], bricks.inputs["Vector"])
+    colour = mix(tree, 1.0, painted(tree)["Color"], bricks.outputs["Color"], "MULTIPLY")
+    diffuse(tree, _grimy(tree, colour, noise(tree, 1.3, detail=3)))
+
+
+def _concrete(tree: Any, kind: str) -> None:
+    """A hall's floor: wide clouds of trowelled grey, grit, scuffs, and polished or wet patches that shine.
+
+    ``wear`` says how dusty, scuffed and dull it is.
+    """
+    clouds, grit = noise(tree, 0.35, detail=3), noise(tree, 14.0, (1, 0.7, 1), detail=5)
+    scuffs = noise(tree, 1.1, (0.35, 2.2, 1), detail=6)  # along the hall, as traffic goes
+    paint = painted(tree)
+    colour = mix(tree, 1.0, paint["Color"], ramp(tree, clouds, 0.3, 0.7, (0.78, 1.14)), "MULTIPLY")
+    colour = mix(tree, 1.0, colour, ramp(tree, grit, 0.3, 0.7, (0.80, 1.16)), "MULTIPLY")
+    worn = node(tree, "ShaderNodeMath", operation="MULTIPLY")
+    tree.links.new(ramp(tree, scuffs, 0.5, 0.72, (0.0, 0.6)), worn.inputs[0])
+    tree.links.new(paint["Alpha"], worn.inputs[1])
+    colour = mix(tree, worn.outputs[0], colour, (0.05, 0.048, 0.045, 1.0))
+    gloss, out = principled(tree, 0.5), node(tree, "ShaderNodeOutputMaterial")
+    rough = node(tree, "ShaderNodeMath", operation="MULTIPLY_ADD", use_clamp=True)
+    tree.links.new(paint["Alpha"], rough.inputs[0])
+    rough.inputs[1].default_value = 0.42
+    tree.links.new(ramp(tree, clouds, 0.35, 0.65, (0.12, 0.42)), rough.inputs[2])
+    tree.links.new(rough.outputs[0], gloss.inputs["Roughness"])
+    tree.links.new(colour, gloss.inputs["Base Color"])
+    tree.links.new(gloss.outputs[0], out.inputs["Surface"])
+
+
+SHADERS: dict[str, Callable[[Any, str], None]] = {
+    **dict.fromkeys(LOOKS, _surface),
+    "emission": _emission,
+    "film": _film,
+    "clear": _clear,
+    "wrap": _wrap,
+    "wall": _wall,
+    "brick": _brick,
+    "concrete": _concrete,
+}
+"""Kind of surface -> what fills its node tree."""

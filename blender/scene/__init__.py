@@ -1,0 +1,1 @@
+"""Draw a scene description: layouts, placement, camera and lamps. No bpy."""

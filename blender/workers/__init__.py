@@ -1,0 +1,1 @@
+"""Render many frames: worker processes, the dispatcher, Dask, the manifest of a split."""

@@ -1,0 +1,1 @@
+"""What all stages share: stamps of finished work, processes, task pools, optional packages, downloads."""

@@ -1,0 +1,1 @@
+"""Images and COCO annotations: read, write, combine, convert to other formats."""

@@ -1,0 +1,46 @@
+"""Read COCO instances files and group their entries."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from blender.contract import UserError
+
+
+def read_coco(path: Path) -> dict[str, Any]:
+    """Read a COCO instances file, anybody's.
+
+    Only its frame is looked at: a JSON object with the lists ``images``, ``annotations`` and
+    ``categories``. ``pipeline.data.validation.check.find_faults`` checks what is in them.
+
+    Raises:
+        UserError: missing, not readable, not JSON, or without one of the lists.
+    """
+    try:
+        dataset = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; give a COCO instances file (JSON)") from None
+    except RecursionError:
+        raise UserError(f"{path}: not a COCO file: nested too deeply") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable as JSON: {error}") from None
+    if not isinstance(dataset, dict):
+        raise UserError(
+            f"{path}: not a COCO instances file: the top level is {type(dataset).__name__}, not an object"
+        )
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(dataset.get(key), list):
+            raise UserError(f"{path}: not a COCO instances file: it has no list '{key}'")
+    return dataset
+
+
+def by_image(entries: list[dict[str, Any]], threshold: float = 0.0) -> dict[int, list[dict[str, Any]]]:
+    """Annotations, or results of at least a score, by their image's id; an image without any has []."""
+    grouped: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+    for entry in entries:
+        if entry.get("score", 1.0) >= threshold:
+            grouped[entry["image_id"]].append(entry)
+    return grouped

@@ -1,0 +1,195 @@
+"""A rendered split to COCO: masks and frame records in, ``annotations.json`` out."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as mask_utils
+
+from blender.contract import (
+    KEYPOINTS,
+    FrameRecord,
+    Instance,
+    Manifest,
+    UserError,
+    array_path,
+    canonical_json,
+    read_manifest,
+    write_atomic,
+)
+from pipeline.common.stages import is_current, write_stamp
+from pipeline.common.task_pool import spread
+from pipeline.config import CocoConfig
+from pipeline.data.frames import CURE, read_frame
+from pipeline.data.rle import compressed, encode_mask
+
+CONVERTER_VERSION = 2
+"""Goes up when the same split would be written differently."""
+
+SUPERCATEGORIES = {"pedestrian": "person", "pallet_truck": "vehicle", "forklift": "vehicle"}
+"""COCO's coarse grouping; a class that is not named here is an "object"."""
+
+SKELETON = [
+    [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7], [6, 8], [7, 9],
+    [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4], [3, 5], [4, 6], [5, 7],
+]  # fmt: skip
+"""COCO's own edges between the 17 body keypoints, counted from 1."""
+
+_FRAMES_A_TASK = 16
+"""On a scheduler's workers."""
+
+
+def convert_split(split_dir: Path, config: CocoConfig, scheduler: str | None = None) -> Path:
+    """Write ``split_dir/annotations.json`` from the split's manifest, records and masks.
+
+    Objects below ``config``'s floors become ignore regions (``iscrowd`` 1), objects without a
+    visible pixel are left out, images without objects stay in. The bytes depend on the split
+    and on ``config`` only; nothing is done when neither has changed.
+
+    Args:
+        scheduler: the address of a Dask scheduler whose workers read the frames, or None.
+
+    Returns:
+        The path of ``annotations.json``.
+
+    Raises:
+        UserError: a file of the split is missing, corrupt, or not the one that was rendered.
+    """
+    manifest = read_manifest(split_dir)
+    out, stamp = split_dir / "annotations.json", split_dir / ".coco.stamp.json"
+    inputs = {
+        "converter": CONVERTER_VERSION,
+        "manifest": manifest.digest(),
+        "config": dataclasses.asdict(config),
+    }
+    if is_current(stamp, inputs, [out]):
+        click.echo(f"coco: up to date ({out})")
+        return out
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image, found in _frames(split_dir, manifest, config, scheduler):
+        images.append({"id": len(images) + 1} | image)
+        for annotation in found:
+            annotations.append({"id": len(annotations) + 1, "image_id": len(images)} | annotation)
+    dataset = {
+        "info": _info(manifest),
+        "licenses": [],
+        "categories": _categories(manifest.categories),
+        "images": images,
+        "annotations": annotations,
+    }
+    write_atomic(out, canonical_json(dataset))
+    write_stamp(stamp, inputs, [out])
+    ignored = sum(a["iscrowd"] for a in annotations)
+    click.echo(
+        f"coco: {len(images)} images, {len(annotations) - ignored} objects, {ignored} ignore regions -> {out}"
+    )
+    return out
+
+
+def _frames(
+    split_dir: Path, manifest: Manifest, config: CocoConfig, scheduler: str | None
+) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Each frame's entry and annotations, without the ids that count them."""
+    work = functools.partial(_convert_frame, split_dir.absolute(), manifest.categories, config)
+    frames = sorted(manifest.frames.items())
+    with click.progressbar(length=len(frames), label=f"coco {manifest.split}", file=sys.stderr) as bar:
+        for converted in spread(work, frames, scheduler, _FRAMES_A_TASK):
+            yield converted
+            bar.update(1)
+
+
+def _convert_frame(
+    split_dir: Path, categories: tuple[str, ...], config: CocoConfig, frame: tuple[str, str]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    name, record_hash = frame
+    if not name.isdecimal():
+        raise UserError(f"{split_dir / 'manifest.json'}: '{name}' is not a frame; {CURE}")
+    record, mask = read_frame(split_dir, int(name), record_hash)
+    return _image(record), list(_annotations(record, mask, categories, config))
+
+
+def _image(record: FrameRecord) -> dict[str, Any]:
+    name = f"{record.frame:06d}"
+    arrays = {key: array_path(Path(), key, record.frame).as_posix() for key in sorted(record.arrays_sha256)}
+    return {
+        "file_name": f"{name}.png",
+        "width": record.width,
+        "height": record.height,
+        "frame": record.frame,
+        "scene": name,
+        "layout": record.layout,
+        "camera": record.camera,
+        "lights": record.lights,
+        **({"arrays": arrays} if arrays else {}),
+    }
+
+
+def _annotations(
+    record: FrameRecord, mask: npt.NDArray[np.uint16], categories: tuple[str, ...], config: CocoConfig
+) -> Iterator[dict[str, Any]]:
+    ids = {name: number for number, name in enumerate(categories, start=1)}
+    for instance in sorted(record.instances, key=lambda i: i.id):
+        if instance.category not in ids:
+            raise UserError(
+                f"frame {record.frame:06d}: no category '{instance.category}' in manifest.json; render again"
+            )
+        rle = encode_mask(mask == instance.id)
+        area = int(mask_utils.area(rle))
+        if area:
+            yield _annotation(instance, rle, area, config) | {"category_id": ids[instance.category]}
+
+
+def _annotation(instance: Instance, rle: dict[str, Any], area: int, config: CocoConfig) -> dict[str, Any]:
+    ignored = area < config.min_pixels or instance.visible_fraction < config.min_visible_fraction
+    annotation: dict[str, Any] = {
+        "iscrowd": int(ignored),
+        "segmentation": rle,
+        "area": area,
+        "bbox": [float(value) for value in mask_utils.toBbox(rle)],
+        "instance": instance.id,
+        "visible_fraction": instance.visible_fraction,
+        "amodal_area": instance.amodal_pixels,
+        **({"amodal_segmentation": compressed(instance.amodal)} if instance.amodal else {}),
+        "truncated": instance.truncated,
+        "distance": instance.distance,
+        "parameters": instance.parameters,
+    }
+    if instance.keypoints:
+        annotation["keypoints"] = [value for keypoint in instance.keypoints for value in keypoint]
+        annotation["num_keypoints"] = sum(v > 0 for _, _, v in instance.keypoints)
+    if instance.box3d is not None:
+        annotation["box3d"] = dataclasses.asdict(instance.box3d)
+    return annotation
+
+
+def _categories(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    categories: list[dict[str, Any]] = [
+        {"id": number, "name": name, "supercategory": SUPERCATEGORIES.get(name, "object")}
+        for number, name in enumerate(names, start=1)
+    ]
+    for category in categories:
+        if category["supercategory"] == "person":
+            category |= {"keypoints": list(KEYPOINTS), "skeleton": SKELETON}
+    return categories
+
+
+def _info(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "description": f"Transpalette renders: profile {manifest.profile}, split {manifest.split}",
+        "version": str(manifest.schema),
+        "profile": manifest.profile,
+        "split": manifest.split,
+        "seed": manifest.seed,
+        "blender": manifest.blender,
+        "render_version": manifest.render_version,
+        "fingerprint": manifest.fingerprint,
+    }

@@ -1,0 +1,1 @@
+"""Predict pictures, videos and cameras with a checkpoint or an exported model."""

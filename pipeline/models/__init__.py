@@ -1,0 +1,1 @@
+"""Mask R-CNN: backbones, heads, pretrained weights, checkpoints."""

@@ -1,0 +1,1 @@
+"""Bake posed human bodies with anny to .npz files."""

@@ -1,0 +1,205 @@
+"""Anny's bodies: drawn from its statistics, posed, their hands brought where a pose wants them."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from blender.contract import KEYPOINTS, UserError
+from pipeline.people.poses import Pose
+
+if TYPE_CHECKING:
+    import torch
+    from anny import Anny
+
+REGIONS = ("head", "hair", "neck", "torso", "hips", "upper_arm", "forearm", "hand", "thigh", "shin", "foot")
+"""Body parts, by index in ``regions``."""
+
+_BONES = {
+    "head": "head",
+    "eye": "head",
+    "neck": "neck",
+    "spine": "torso",
+    "clavicle": "torso",
+    "shoulder": "torso",
+    "root": "hips",
+    "pelvis": "hips",
+    "upperarm": "upper_arm",
+    "lowerarm": "forearm",
+    "wrist": "hand",
+    "finger": "hand",
+    "metacarpal": "hand",
+    "upperleg": "thigh",
+    "lowerleg": "shin",
+    "foot": "foot",
+    "toe": "foot",
+}
+"""Bone name prefix -> region."""
+
+
+@functools.cache
+def load_anny() -> tuple[Anny, np.ndarray]:
+    """Anny's model, and the region of each of its triangles, (F,) uint8; loaded once in a process.
+
+    Raises:
+        UserError: anny is missing.
+    """
+    try:
+        import anny
+    except ImportError:
+        raise UserError("the package 'anny' is missing; run `make setup`") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # "lbs" needs no kernel compiled at first use, unlike the default.
+        model = anny.Anny(skinning_method="lbs")
+    return model, _regions(model)
+
+
+def sample_phenotype(
+    model: Anny, age: tuple[float, float], women: float, rng: np.random.Generator
+) -> dict[str, float]:
+    """Draw age (years, from a range), gender (by the share of women) and build from anny's statistics."""
+    import torch
+    from anny.shape_distribution import SimpleShapeDistribution
+
+    woman = rng.random() < women
+    low, high = (0.8, 1.0) if woman else (0.0, 0.2)
+    kind = {"dtype": model.dtype}
+    distribution = SimpleShapeDistribution(
+        model,
+        torch.distributions.Uniform(torch.tensor(age[0], **kind), torch.tensor(age[1], **kind)),
+        torch.distributions.Uniform(torch.tensor(low, **kind), torch.tensor(high, **kind)),
+    )
+    with torch.random.fork_rng(devices=[]):  # anny draws from torch's global generator
+        torch.manual_seed(int(rng.integers(2**63)))
+        _, values = distribution.sample(1)
+    return {key: float(value) for key, value in values.items()}
+
+
+def bake_body(
+    model: Anny, phenotype: dict[str, float], pose: Pose, regions: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Pose one body; the arrays are those of a file of ``pipeline.people.bake``."""
+    import anny
+    import torch
+
+    joints = _solve_hands(model, phenotype, pose)
+    with torch.no_grad():
+        body = model(
+            pose_parameters=_pose_tensor(model, joints),
+            phenotype_kwargs={k: torch.tensor([v]) for k, v in phenotype.items()},
+        )
+        points = anny.KeypointsRegressor.coco(model, list(KEYPOINTS))(body)[0].numpy()
+    vertices = body["vertices"][0].numpy()
+    floor = vertices[:, 2].min()
+    rest = body["rest_vertices"][0].numpy()
+    wrists = points[9:11] - [0, 0, floor]
+    raised = wrists[wrists[:, 1] > 0.15] if pose.hands[0] and (wrists[:, 1] > 0.15).any() else wrists
+
+    def ours(points: np.ndarray, ground: float) -> np.ndarray:
+        """Anny faces -y; we face +x. Rounded, so as to be the same everywhere."""
+        turned = np.stack([-points[:, 1], points[:, 0], points[:, 2] - ground], 1)
+        return np.round(turned, 5).astype(np.float32)
+
+    return {
+        "vertices": ours(vertices, floor),
+        "rest": ours(rest, rest[:, 2].min()),
+        "faces": model.get_triangular_faces().numpy().astype(np.int32),
+        "regions": regions,
+        "keypoints": ours(points, floor),
+        "grip": ours(raised.mean(0)[None], 0.0)[0],
+    }
+
+
+def _pose_tensor(model: Anny, joints: dict[str, torch.Tensor]) -> torch.Tensor:
+    """(1, bones, 4, 4) from rotation vectors in radians."""
+    import roma
+    import torch
+
+    matrix = torch.eye(4, dtype=model.dtype).repeat(model.bone_count, 1, 1)
+    if joints:
+        index = torch.tensor([model.bone_labels.index(name) for name in joints])
+        rotations = roma.rotvec_to_rotmat(torch.stack(list(joints.values())))
+        top = torch.cat([rotations, torch.zeros(len(joints), 3, 1, dtype=model.dtype)], 2)
+        bottom = torch.tensor([0.0, 0, 0, 1], dtype=model.dtype).expand(len(joints), 1, 4)
+        matrix = matrix.index_copy(0, index, torch.cat([top, bottom], 1))
+    return matrix[None]
+
+
+def _solve_hands(model: Anny, phenotype: dict[str, float], pose: Pose) -> dict[str, torch.Tensor]:
+    """Inverse kinematics: bend shoulders and elbows until the wrists reach their targets.
+
+    A damped least-squares fit by gradient descent over a shoulder rotation vector and one elbow
+    angle an arm, started from the rest pose; the elbow bends about its own hinge only.
+    """
+    import torch
+
+    joints = {k: torch.deg2rad(torch.tensor(v, dtype=model.dtype)) for k, v in pose.joints.items()}
+    sides = [(s, h) for s, h in zip("LR", pose.hands, strict=True) if h is not None]
+    if not sides:
+        return joints
+    coefficients = model._get_phenotype_blendshape_coefficients(
+        *model.get_tensor_inputs(None, {k: torch.tensor([v]) for k, v in phenotype.items()}, None, None)[1:]
+    )
+    rest = model.get_rest_model(coefficients)["rest_bone_poses"].detach()
+    at = {name: rest[0, model.bone_labels.index(name), :3, 3] for name in model.bone_labels}
+    arm = {
+        s: (at[f"lowerarm01.{s}"] - at[f"upperarm01.{s}"], at[f"wrist.{s}"] - at[f"lowerarm01.{s}"])
+        for s, _ in sides
+    }
+    hinge = {s: torch.nn.functional.normalize(torch.linalg.cross(*arm[s]), dim=0) for s in arm}
+    shoulder = {s: torch.zeros(3, dtype=model.dtype, requires_grad=True) for s, _ in sides}
+    elbow = {s: torch.zeros(1, dtype=model.dtype, requires_grad=True) for s, _ in sides}
+    optimizer = torch.optim.Adam([*shoulder.values(), *elbow.values()], lr=0.06)
+
+    def posed() -> dict[str, torch.Tensor]:
+        bend = {s: (torch.sigmoid(elbow[s] - 1.0) - 0.27) * 2.4 for s in elbow}
+        return {
+            **joints,
+            **{f"upperarm01.{s}": shoulder[s] for s in shoulder},
+            **{f"lowerarm01.{s}": hinge[s] * bend[s] for s in bend},
+        }
+
+    for _ in range(150):
+        _, poses = model.get_bone_transforms(_pose_tensor(model, posed()), rest)
+        position = {name: poses[0, model.bone_labels.index(name), :3, 3] for name in _ARM_BONES}
+        middle = (position["upperarm01.L"] + position["upperarm01.R"]) / 2
+        loss = torch.zeros((), dtype=model.dtype)
+        for side, hand in sides:
+            length = arm[side][0].norm() + arm[side][1].norm()
+            target = middle + torch.tensor(hand, dtype=model.dtype) * length
+            loss = loss + ((position[f"wrist.{side}"] - target) / length).square().sum()
+            loss = loss + 2e-4 * shoulder[side].square().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return {name: value.detach() for name, value in posed().items()}
+
+
+_ARM_BONES = ("upperarm01.L", "upperarm01.R", "wrist.L", "wrist.R")
+
+
+def _regions(model: Anny) -> np.ndarray:
+    """Region of each triangle, from the bone that moves it most; the upper back of the head is hair."""
+    strongest = model.vertex_bone_indices[
+        np.arange(len(model.vertex_bone_indices)), model.vertex_bone_weights.argmax(1)
+    ].numpy()
+    by_bone = [
+        next(REGIONS.index(region) for prefix, region in _BONES.items() if label.startswith(prefix))
+        for label in model.bone_labels
+    ]
+    by_vertex = np.array(by_bone)[strongest]
+    faces = model.get_triangular_faces().numpy()
+    votes = np.sort(by_vertex[faces], axis=1)
+    regions = votes[:, 1].astype(np.uint8)  # the median is the majority when two of three agree
+    centre = model.template_vertices.numpy()[faces].mean(1)
+    head = regions == REGIONS.index("head")
+    low, high = centre[head, 2].min(), centre[head, 2].max()
+    front, back = centre[head, 1].min(), centre[head, 1].max()
+    height, depth = (centre[:, 2] - low) / (high - low), (centre[:, 1] - front) / (back - front)
+    scalp = (height > 0.80 - 0.1 * depth) | ((depth > 0.60) & (height > 0.35))
+    regions[head & scalp] = REGIONS.index("hair")
+    return regions

@@ -1,0 +1,116 @@
+"""A data set's card: Markdown about rendered splits, from their manifests and statistics alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from blender.contract import Manifest, UserError, read_manifest, write_atomic
+from pipeline.data.validation.check import read_sound_coco
+from pipeline.reporting.dataset_stats import set_statistics
+from pipeline.viz.overlays import readable
+
+_MEDIANS = {"width": ("width", "{:.1%} of the image's"), "distance": ("distance", "{:.1f} m"),
+            "visible_fraction": ("visible", "{:.0%}")}  # fmt: skip
+
+
+def write_card(splits: tuple[Path, ...], out: Path) -> None:
+    """Write ``out``, the card of the splits (folders with a manifest and annotations.json).
+
+    It depends on the splits only: no clock, no path, no host name.
+
+    Raises:
+        UserError: a split was not rendered or not converted, or the splits have different classes.
+    """
+    manifests = [read_manifest(split) for split in splits]
+    if len({manifest.categories for manifest in manifests}) != 1:
+        raise UserError("the splits have different classes; give splits of one profile")
+    tables = [set_statistics(read_sound_coco(split / "annotations.json")) for split in splits]
+    write_atomic(out, dataset_card(manifests, tables).encode())
+    click.echo(f"card: {out}")
+
+
+def dataset_card(manifests: list[Manifest], tables: list[dict[str, Any]]) -> str:
+    """The Markdown, with the front matter that Hugging Face reads."""
+    first = manifests[0]
+    total = sum(table["images"] for table in tables)
+    return "\n".join(
+        [
+            "---",
+            f'pretty_name: "Transpalette renders: {first.profile}"',
+            "task_categories: [image-segmentation, object-detection]",
+            "tags: [synthetic, instance-segmentation, warehouse, coco]",
+            f"size_categories: [{_size(total)}]",
+            "---",
+            f"# Transpalette renders: {first.profile}",
+            "",
+            f"{total} synthetic images of warehouses, rendered with Blender, with exact instance masks of "
+            f"{', '.join(readable(name) for name in first.categories)}. Nothing was labelled by hand, nobody "
+            "is pictured: bodies and scenes are generated.",
+            "",
+            "## Contents",
+            "",
+            *_contents(manifests, tables),
+            "",
+            "## Objects",
+            "",
+            "Medians over the objects of all that is not an ignore region; "
+            "visible is the share of an object's pixels that nothing hides.",
+            "",
+            *_objects(manifests, tables),
+            "",
+            "## How it was made",
+            "",
+            *_origin(manifests),
+            "",
+            "## What to know before using it",
+            "",
+            "- Masks are exact: a pixel belongs to the object that is nearest at its centre.",
+            "- Objects that are too small or too hidden are ignore regions (`iscrowd` 1): neither objects "
+            "nor background. Leave them out of the negatives.",
+            "- Images without an object are meant: they are negatives.",
+            "- A score on renders is an upper bound. Measure on photographs of your own site.",
+            "",
+        ]
+    )
+
+
+def _contents(manifests: list[Manifest], tables: list[dict[str, Any]]) -> list[str]:
+    classes = manifests[0].categories
+    head = [*(readable(name) for name in classes), "ignore regions"]
+    lines = [f"| split | images | without objects | {' | '.join(head)} |", "| --- " * (len(head) + 3) + "|"]
+    for manifest, table in zip(manifests, tables, strict=True):
+        entries = [table["classes"].get(name, {"objects": 0, "ignored": 0}) for name in classes]
+        numbers = [table["images"], table["empty"], *(entry["objects"] for entry in entries)]
+        numbers.append(sum(entry["ignored"] for entry in entries))
+        lines.append(f"| {manifest.split} | {' | '.join(map(str, numbers))} |")
+    return lines
+
+
+def _objects(manifests: list[Manifest], tables: list[dict[str, Any]]) -> list[str]:
+    head = [title for title, _ in _MEDIANS.values()]
+    lines = [f"| split | class | {' | '.join(head)} |", "| --- " * (len(head) + 2) + "|"]
+    for manifest, table in zip(manifests, tables, strict=True):
+        for name, entry in table["classes"].items():
+            cells = [
+                "n/a" if entry["medians"][key] is None else text.format(entry["medians"][key])
+                for key, (_, text) in _MEDIANS.items()
+            ]
+            lines.append(f"| {manifest.split} | {readable(name)} | {' | '.join(cells)} |")
+    return lines
+
+
+def _origin(manifests: list[Manifest]) -> list[str]:
+    lines = ["| split | seed | Blender | render version | fingerprint |", "| --- " * 5 + "|"]
+    lines += [
+        f"| {m.split} | {m.seed} | {m.blender} | {m.render_version} | `{m.fingerprint[:16]}` |"
+        for m in manifests
+    ]
+    return [*lines, "", "The same profile, seed and Blender give the same bytes."]
+
+
+def _size(images: int) -> str:
+    steps = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
+    return next((name for limit, name in steps.items() if images < limit), "n>1M")

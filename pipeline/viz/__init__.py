@@ -1,0 +1,1 @@
+"""Draw masks, contact sheets, curves and histograms."""

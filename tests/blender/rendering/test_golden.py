@@ -1,0 +1,83 @@
+"""The golden frames: a change of pixels never comes unnoticed, nor without a new RENDER_VERSION."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blender.contract import read_manifest
+from tests.conftest import ROOT
+from tests.golden.compare import FOLDER, complain, differences, goldens_of, render_command, renew
+
+PRESENT = sorted(path.parent for path in FOLDER.glob("*/*/manifest.json"))
+
+
+def test_the_frames_are_the_golden_ones(tiny_people: Path, tmp_path: Path) -> None:
+    out = tmp_path / "golden"
+    done = subprocess.run(
+        render_command(tiny_people, out), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    golden = goldens_of(read_manifest(out))
+    if golden not in PRESENT:
+        for other in (path for path in PRESENT if path.parent == golden.parent):
+            assert not [line for line in differences(other, out) if line.startswith("masks/")]
+        pytest.skip(complain(golden, out))
+    assert complain(golden, out) == ""
+
+
+@pytest.mark.parametrize("version", sorted({path.parent for path in PRESENT}), ids=lambda path: path.name)
+def test_masks_are_the_same_on_every_processor(version: Path) -> None:
+    first, *others = (path for path in PRESENT if path.parent == version)
+    for other in others:
+        assert not [line for line in differences(first, other) if line.startswith("masks/")]
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> tuple[Path, Path]:
+    renew(PRESENT[0], tmp_path / "golden")
+    renew(PRESENT[0], tmp_path / "rendered")
+    return tmp_path / "golden", tmp_path / "rendered"
+
+
+def add(path: Path, amount: int) -> None:
+    pixels = np.asarray(Image.open(path)).copy()
+    pixels[3, 4] = np.where(pixels[3, 4] < 200, pixels[3, 4] + amount, pixels[3, 4] - amount)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.mark.skipif(not PRESENT, reason="no goldens")
+def test_what_counts_as_a_difference(copies: tuple[Path, Path]) -> None:
+    golden, rendered = copies
+    assert differences(golden, rendered) == []
+    add(rendered / "images" / "000001.png", 1)
+    assert differences(golden, rendered) == []
+    add(rendered / "images" / "000001.png", 1)
+    assert differences(golden, rendered) == ["images/000001.png: 1 pixels differ, by up to 2"]
+    add(rendered / "masks" / "000002.png", 1)
+    assert "masks/000002.png: 1 pixels differ, by up to 1" in differences(golden, rendered)
+    (rendered / "masks" / "000003.png").unlink()
+    shutil.copy(rendered / "images" / "000000.png", rendered / "images" / "000009.png")
+    assert differences(golden, rendered)[2:] == [
+        "masks/000003.png: not rendered",
+        "images/000009.png: no golden",
+    ]
+
+
+@pytest.mark.skipif(not PRESENT, reason="no goldens")
+def test_the_complaint_says_what_to_do(copies: tuple[Path, Path]) -> None:
+    golden, rendered = copies
+    assert complain(golden, rendered) == ""
+    assert "make golden" in complain(golden.parent / "9.9", rendered)
+    add(rendered / "masks" / "000002.png", 1)
+    assert "RENDER_VERSION in blender/config/run.py did not" in complain(golden, rendered)
+    manifest = read_manifest(rendered)
+    raised = dataclasses.replace(manifest, render_version=manifest.render_version + 1)
+    (rendered / "manifest.json").write_bytes(raised.to_bytes())
+    assert "RENDER_VERSION was raised" in complain(golden, rendered)

@@ -1,0 +1,31 @@
+"""Render the first frame of each of several profiles, in one process: starting Blender takes longer than a
+tiny frame.
+
+``python -m tests.helpers.render_each PEOPLE OUT PROFILE ...``: the frames go to OUT/0, OUT/1, ...
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from blender.assets import load_assets
+from blender.config.run import load_config
+from blender.rendering.device import Device
+from blender.rendering.frame import Job, Workshop, blender_version, render_frame
+
+
+def main(people: Path, out: Path, profiles: list[Path]) -> None:
+    assets = load_assets(people)
+    for number, profile in enumerate(profiles):
+        config, folder = load_config(profile, "train"), out / str(number)
+        fingerprint = config.fingerprint(blender_version(), assets.digest)
+        job = Job(str(profile), config.split, str(people), str(folder), fingerprint)
+        with tempfile.TemporaryDirectory() as scratch:
+            workshop = Workshop(job, config, assets, folder)
+            render_frame(workshop, 0, Device("CPU"), 1, Path(scratch))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), [Path(name) for name in sys.argv[3:]])

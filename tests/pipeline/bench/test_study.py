@@ -1,0 +1,132 @@
+"""Studies: variants are what they say, and a table comes of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from blender.config.run import load_config
+from blender.contract import UserError
+from pipeline.bench.study import as_toml, laid_over, located, page, read_study
+from pipeline.config import read_profile
+from tests.conftest import ROOT, TINY
+
+STUDIES = sorted((ROOT / "assets" / "studies").glob("*.toml"))
+
+SMALL = """
+title = "Two rates"
+profile = "tiny.toml"
+seeds = [0, 1]
+timed_frames = 2
+[common]
+splits = { train = 2, val = 1, test = 2 }
+[variants.slow]
+train.lr = 1e-4
+[variants.fast]
+train.lr = 1e-3
+"""
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_variant_is_a_profile_of_its_own(path: Path, tmp_path: Path) -> None:
+    study = read_study(path)
+    base = laid_over(tomllib.loads((path.parent / study.profile).read_text()), study.common)
+    texts = set()
+    for changes in study.variants.values():
+        profile = laid_over(base, changes)
+        (tmp_path / "p.toml").write_text(as_toml(profile))
+        assert tomllib.loads((tmp_path / "p.toml").read_text()) == profile
+        load_config(tmp_path / "p.toml")
+        texts.add(repr(read_profile(tmp_path / "p.toml")) + repr(load_config(tmp_path / "p.toml")))
+    assert len(texts) == len(study.variants), "one changes nothing"
+
+
+def test_a_variant_finds_the_model_files_of_its_profile(tmp_path: Path) -> None:
+    """Variants are written elsewhere."""
+    (tmp_path / "robot.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 0 1\nf 1 2 3\n")
+    robot = {"builder": "model", "count": [0, 1], "distance": [2.0, 9.0], "ranges": {"file": "robot.obj"}}
+    profile = tomllib.loads(TINY)
+    profile["scene"].setdefault("objects", {})["robot"] = robot
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "p.toml").write_text(as_toml(located(profile, tmp_path)))
+    objects = load_config(tmp_path / "study" / "p.toml").scene.objects
+    assert Path(objects["robot"].ranges["file"]) == tmp_path / "robot.obj"
+    assert robot["ranges"] == {"file": "robot.obj"}
+    assert located({"name": "bare"}, tmp_path) == {"name": "bare"}
+
+
+def test_changes_are_laid_over_tables() -> None:
+    table = {"a": {"b": 1, "c": [1, 2]}, "d": 3}
+    merged = laid_over(table, {"a": {"c": [5]}, "e": {"f": 1}})
+    assert merged == {
+        "a": {"b": 1, "c": [5]},
+        "d": 3,
+        "e": {"f": 1},
+    }
+    assert table == {"a": {"b": 1, "c": [1, 2]}, "d": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "key 'title' is missing"),
+        (SMALL.replace("title", "titel"), "titel"),
+        ('title = "a"\nprofile = "b"\n[variants]\n', "no [variants]"),
+        ("title =", "cannot be read"),
+    ],
+)
+def test_mistakes(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(text)
+    with pytest.raises(UserError) as error:
+        read_study(tmp_path / "s.toml")
+    assert message in str(error.value)
+
+
+def test_a_missing_profile_is_named(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(SMALL)
+    done = study(tmp_path / "s.toml", tmp_path / "out")
+    assert done.returncode == 2 and "tiny.toml" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_table_has_the_means() -> None:
+    def row(ap: float) -> dict:
+        return {"seconds": 10, "renders": {"truck": {"bbox": ap, "segm": ap / 2}}}
+
+    lines = page(read_study(STUDIES[0]), {"one": [row(0.2), row(0.4)], "two": [row(0.5)]}, ["renders"])
+    assert lines[-2:] == [
+        "| one | 2 | 10 | 0.300 ±0.100 / 0.150 ±0.050 |",
+        "| two | 1 | 10 | 0.500 / 0.250 |",
+    ]
+    costs = {"one": {"seconds": 2.0, "ratio": 1.5}}
+    lines = page(read_study(STUDIES[0]), {"one": [row(0.2)]}, ["renders"], costs)
+    assert lines[2].startswith("|  | seeds | a frame, s | over Cycles alone | training, s |")
+    assert lines[-1] == "| one | 1 | 2.00 | 1.50 | 10 | 0.200 / 0.100 |"
+
+
+def study(path: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipeline.bench.study", path, "--out", out]
+    return subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_a_tiny_study(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY)
+    (tmp_path / "s.toml").write_text(SMALL)
+    done = study(tmp_path / "s.toml", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert [len(rows[name]) for name in ("slow", "fast")] == [2, 2]
+    assert "| fast | 2 | " in (tmp_path / "out" / "study.md").read_text()
+    assert len(list((tmp_path / "out" / "renders").iterdir())) == 2, "one for each seed"
+    assert len(list((tmp_path / "out" / "costs").iterdir())) == 1, "the scenes are the same"
+    assert "| over Cycles alone |" in done.stdout
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")}
+    again = study(tmp_path / "s.toml", tmp_path / "out")
+    assert again.returncode == 0 and again.stdout == done.stdout
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")} == before

@@ -1,0 +1,310 @@
+"""``validate --fix``: every broken file of ``test_validate`` is repaired, or said to be beyond it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pycocotools import mask as mask_utils
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from pipeline.cli import main
+from pipeline.data.rle import encode_mask
+from pipeline.data.validation.check import find_faults
+from pipeline.data.validation.repair import repair
+from tests.conftest import ROOT
+from tests.pipeline.data.validation.test_validate import (
+    BROKEN,
+    FILES,
+    HEIGHT,
+    PLACES,
+    WIDTH,
+    change,
+    json_values,
+    polygon,
+    ring,
+    rle,
+    sound,
+)
+
+BEYOND_REPAIR = {
+    "not-an-object", "list-missing", "no-images", "no-categories", "image-id-duplicate",
+    "category-id-duplicate",
+}  # fmt: skip
+"""What only the file's owner knows."""
+LEFT_AS_IT_IS = {"no-annotations", "over-100-objects"}
+"""Warnings with nothing to correct in the file."""
+
+
+def fix(path: Path, out: Path, *options: object) -> Result:
+    return CliRunner().invoke(main, ["validate", str(path), "--fix", str(out), *map(str, options)])
+
+
+def scores_against_itself(path: Path) -> list[float]:
+    """AP of boxes and masks, by pycocotools alone, of a file taken as its own predictions."""
+    scores = []
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(path))
+        perfect = [
+            {key: copy.deepcopy(a[key]) for key in ("image_id", "category_id", "bbox", "segmentation")}
+            | {"score": 1.0}
+            for a in truth.loadAnns(truth.getAnnIds(iscrowd=False))
+        ]
+        for kind in ("bbox", "segm"):
+            results = [
+                {k: v for k, v in p.items() if kind != "segm" or k != "bbox"}
+                | ({"segmentation": truth.annToRLE(p)} if kind == "segm" else {})
+                for p in perfect
+            ]
+            evaluation = COCOeval(truth, truth.loadRes(results), kind)
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+            scores.append(float(evaluation.stats[0]))
+    return scores
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_file_is_repaired_or_named(name: str, tmp_path: Path) -> None:
+    rule, harm = BROKEN[name]
+    path, out = tmp_path / "broken.json", tmp_path / "fixed.json"
+    path.write_text(json.dumps(harm(sound())))
+    before = path.read_bytes()
+    run = fix(path, out)
+    assert path.read_bytes() == before
+    assert run.exception is None or isinstance(run.exception, SystemExit), run.output
+    if rule in BEYOND_REPAIR:
+        assert run.exit_code == 2 and not out.exists()
+        assert rule in run.output and "not written" in run.output
+        return
+    assert run.exit_code == 0, run.output
+    if rule in LEFT_AS_IT_IS:
+        assert "not repaired: warning: " in run.output and rule in run.output
+        return
+    assert f"fixed: {rule}: " in run.output or (
+        name == "a class of ignore regions" and "fixed: crowd" in run.output
+    )
+    assert list(find_faults(json.loads(out.read_bytes()))) == []
+    assert scores_against_itself(out) == pytest.approx([1.0, 1.0])
+
+
+def test_there_are_enough_kinds_of_repair() -> None:
+    assert (
+        len({name for name, (rule, _) in BROKEN.items() if rule not in BEYOND_REPAIR | LEFT_AS_IT_IS}) >= 40
+    )
+
+
+def test_a_sound_file_is_copied_as_it_is(tmp_path: Path) -> None:
+    assert repair(sound()) == (sound(), [])
+
+
+def test_many_faults_at_once_are_counted(tmp_path: Path) -> None:
+    dataset = sound()
+    template = dataset["annotations"][0]
+    dataset["annotations"] = [
+        {k: v for k, v in template.items() if k != "iscrowd"}
+        | {"id": 0, "image_id": 3 + 4 * (n % 2), "area": n}
+        for n in range(8)
+    ]
+    path, out = tmp_path / "broken.json", tmp_path / "fixed.json"
+    path.write_text(json.dumps(dataset))
+    run = fix(path, out)
+    assert run.exit_code == 0
+    assert "fixed: annotation-id-zero: 8 corrected: annotation 0, now 1, " in run.output
+    assert "fixed: iscrowd-missing: 8 corrected: annotation 1, annotation 2, " in run.output
+    assert "fixed: annotation-copy: 6 removed: " in run.output
+    assert [a["id"] for a in json.loads(out.read_bytes())["annotations"]] == [1, 2]
+
+
+REPAIRED: dict[str, tuple[Any, tuple[Any, ...], Any]] = {
+    "flat polygon": (
+        change("annotations", 2, "segmentation", to=[2, 2, 12, 2, 12, 8]),
+        ("annotations", 2, "segmentation"), [[2, 2, 12, 2, 12, 8]],
+    ),
+    "polygon of points": (
+        polygon([2, 2], [12, 2], [12, 8]), ("annotations", 2, "segmentation"), [[2, 2, 12, 2, 12, 8]],
+    ),
+    "area": (change("annotations", 0, "area", to=600), ("annotations", 0, "area"), 500),
+    "box as corners": (
+        change("annotations", 0, "bbox", to=[10, 5, 40, 25]), ("annotations", 0, "bbox"), [10, 5, 30, 20],
+    ),
+    "size swapped": (rle(size=[WIDTH, HEIGHT]), ("annotations", 0, "segmentation"), encode_mask(ring())),
+    "mask on its side": (
+        change("annotations", 0, "segmentation", to=encode_mask(ring().T)),
+        ("annotations", 0, "segmentation"), encode_mask(ring()),
+    ),
+    "backslashes": (
+        change("images", 0, "file_name", to="sub\\c.png"), ("images", 0, "file_name"), "sub/c.png",
+    ),
+    "absolute": (change("images", 0, "file_name", to="C:\\x\\c.png"), ("images", 0, "file_name"), "c.png"),
+    "width a string": (change("images", 0, "width", to="60"), ("images", 0, "width"), 60),
+    "reference a string": (
+        change("annotations", 0, "category_id", to="1"), ("annotations", 0, "category_id"), 1,
+    ),
+    "true": (change("annotations", 3, "iscrowd", to=True), ("annotations", 3, "iscrowd"), 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REPAIRED)
+def test_the_cure_is_the_right_one(name: str) -> None:
+    harm, place, right = REPAIRED[name]
+    value: Any = repair(harm(sound()))[0]
+    for key in place:
+        value = value[key]
+    assert value == right
+
+
+def test_category_zero_moves_with_its_annotations() -> None:
+    dataset = sound()
+    dataset["categories"][0]["id"] = 0
+    for a in dataset["annotations"]:
+        a["category_id"] = 0 if a["category_id"] == 1 else a["category_id"]
+    fixed, _ = repair(dataset)
+    assert [c["id"] for c in fixed["categories"]] == [91, 90]
+    assert [a["category_id"] for a in fixed["annotations"]] == [91, 91, 90, 91]
+
+
+def test_values_that_json_lacks_become_null(tmp_path: Path) -> None:
+    path, out = tmp_path / "broken.json", tmp_path / "fixed.json"
+    dataset = sound()
+    dataset["annotations"][0]["score"] = float("nan")
+    path.write_text(json.dumps(dataset))
+    assert "json-nan" in fix(path, out).output
+    assert json.loads(out.read_bytes())["annotations"][0]["score"] is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_other_encodings_are_named_and_rewritten(encoding: str, tmp_path: Path) -> None:
+    path, out = tmp_path / "broken.json", tmp_path / "fixed.json"
+    path.write_bytes(json.dumps(sound()).encode(encoding))
+    assert CliRunner().invoke(main, ["validate", str(path)]).exit_code == 2
+    run = fix(path, out)
+    assert run.exit_code == 0 and "json-encoding" in run.output
+    assert json.loads(out.read_bytes()) == sound()
+
+
+def test_it_never_replaces_the_input(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(sound()))
+    (tmp_path / "link.json").symlink_to(path)
+    (tmp_path / "hard.json").hardlink_to(path)
+    for out in (path, tmp_path / "link.json", tmp_path / "hard.json", tmp_path / "a" / ".." / "x.json"):
+        run = fix(path, out)
+        assert run.exit_code == 2 and "would replace the file itself" in run.output
+    assert json.loads(path.read_bytes()) == sound()
+
+
+def test_what_is_no_json_is_not_repaired(tmp_path: Path) -> None:
+    path, out = tmp_path / "x.json", tmp_path / "out.json"
+    path.write_text('{"images": [')
+    run = fix(path, out)
+    assert run.exit_code == 2 and "not-json" in run.output and not out.exists()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_broken_image_files(name: str, tmp_path: Path) -> None:
+    rule, harm = FILES[name]
+    folder, path, out = tmp_path / "images", tmp_path / "x.json", tmp_path / "out.json"
+    (folder / "sub").mkdir(parents=True)
+    for file in ("a.png", "sub/b.png"):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(folder / file)
+    harm(folder / "a.png")
+    path.write_text(json.dumps(sound()))
+    run = fix(path, out, "--images", folder)
+    assert run.exit_code == 0, run.output
+    kept = [image["id"] for image in json.loads(out.read_bytes())["images"]]
+    if rule in ("file-mode", "file-exif-rotated") and name != "turned, the JSON as shown":
+        assert kept == [3, 7] and f"not repaired: warning: image 3, {rule}" in run.output
+    assert kept == [7] or "not repaired: warning" in run.output
+    assert not [f for f in find_faults(json.loads(out.read_bytes()), folder) if f.severity == "error"]
+
+
+def test_a_size_is_read_from_the_file(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for file in ("a.png", "sub/b.png"):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / file)
+    dataset = sound()
+    del dataset["images"][0]["width"]
+    dataset["images"][1]["file_name"] = "/home/somebody/sub/b.png"
+    fixed, changes = repair(dataset, tmp_path)
+    assert fixed["images"] == sound()["images"]
+    assert [c.rule for c in changes] == ["image-size", "file-name-path"]
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.sampled_from(PLACES), json_values), min_size=1, max_size=3))
+def test_no_harm_is_too_strange(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+    dataset: Any = sound()
+    for place, value in changes:
+        with contextlib.suppress(KeyError, IndexError, TypeError):
+            change(*place, to=copy.deepcopy(value))(dataset)
+    before = repr(dataset)
+    fixed, _ = repair(dataset)
+    assert repr(dataset) == before
+    left = {f.rule for f in find_faults(fixed)}
+    assert left <= BEYOND_REPAIR | LEFT_AS_IT_IS, left
+    assert repair(fixed)[1] == []
+
+
+@pytest.mark.slow
+def test_a_large_file_in_a_minute_and_half_a_gigabyte(tmp_path: Path) -> None:
+    """5,000 images with 50,000 annotations: RLE of ragged outlines and polygons of 60 points, by turns."""
+    rng = np.random.default_rng(0)
+    masks = [_ragged(rng) for _ in range(50)]
+    angles = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    annotations = []
+    for number in range(1, 50_001):
+        segmentation: Any = masks[number % 50]
+        if number % 2:
+            radius = rng.uniform(30, 60, 60)
+            points = np.stack([320 + radius * np.cos(angles), 240 + radius * np.sin(angles)], axis=1)
+            segmentation = [points.round(2).ravel().tolist()]
+        drawn = segmentation if number % 2 == 0 else mask_utils.frPyObjects(segmentation, 480, 640)[0]
+        annotations.append(
+            {
+                "id": number, "image_id": 1 + number % 5000, "category_id": 1, "iscrowd": 0,
+                "area": int(mask_utils.area(drawn)), "bbox": mask_utils.toBbox(drawn).tolist(),
+                "segmentation": segmentation,
+            }
+        )  # fmt: skip
+    annotations[7]["area"] = 1
+    path, out = tmp_path / "large.json", tmp_path / "fixed.json"
+    images = [{"id": n, "file_name": f"{n}.jpg", "width": 640, "height": 480} for n in range(1, 5001)]
+    table = {"images": images, "categories": [{"id": 1, "name": "pedestrian"}], "annotations": annotations}
+    path.write_text(json.dumps(table))
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from pipeline.data.validation.command import validate_file\n"
+        "from pipeline.bench.child import own_peak_megabytes\n"
+        "bad = validate_file(Path(sys.argv[1]), None, Path(sys.argv[2]) if len(sys.argv) > 2 else None)\n"
+        "print('used', bad, own_peak_megabytes(), time.process_time())"
+    )
+    for arguments in ([path], [path, out]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        _, bad, megabytes, seconds = done.stdout.splitlines()[-1].split()
+        print(f"{len(arguments) - 1} copies: {float(megabytes):.0f} MB, {float(seconds):.1f} s of CPU")
+        assert bad == "False" and float(megabytes) <= 500 and float(seconds) <= 60
+    assert json.loads(out.read_bytes())["annotations"][7]["area"] > 1
+
+
+def _ragged(rng: np.random.Generator) -> dict[str, Any]:
+    y, x = np.mgrid[:480, :640]
+    cx, cy, size = rng.uniform(100, 540), rng.uniform(100, 380), rng.uniform(20, 90)
+    mask = np.hypot(x - cx, y - cy) < size * (1 + 0.3 * np.sin(7 * np.arctan2(y - cy, x - cx)))
+    return encode_mask(mask & (rng.random(mask.shape) < 0.98))
