@@ -88,7 +88,7 @@ def test_a_second_time_nothing_is_done(done: Path, profile: Path) -> None:
 
 def test_a_comment_changed_in_the_renderer_redoes_nothing(done: Path, profile: Path) -> None:
     before = times(done)
-    source = ROOT / "blender" / "layout.py"
+    source = ROOT / "blender" / "scene" / "layouts.py"
     original = source.read_bytes()
     try:
         write_atomic(source, original + b"\n# a comment\n")  # other tests may be reading it

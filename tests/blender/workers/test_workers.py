@@ -25,7 +25,7 @@ FRAME = "    spec = frame_scene(config, assets, frame)\n"
 def sabotage(folder: Path, fault: str) -> Path:
     """A copy of the renderer that does ``fault`` in each frame."""
     shutil.copytree(ROOT / "blender", folder / "blender", ignore=shutil.ignore_patterns("__pycache__"))
-    path = folder / "blender" / "frame.py"
+    path = folder / "blender" / "rendering" / "frame.py"
     text = path.read_text()
     assert text.count(FRAME) == 1
     path.write_text(text.replace(FRAME, f"{FRAME}    import os\n    {fault}\n"))
@@ -221,7 +221,7 @@ _leave(scratch, 7)
 def devices(code: str, tmp_path: Path) -> object:
     """What ``code`` assigns to ``found``, in a process where one GPU backend is said to have two GPUs."""
     script = (
-        "import json, pathlib\nfrom blender import device\nfrom blender.contract import UserError\n"
+        "import json, pathlib\nfrom blender.rendering import device\nfrom blender.contract import UserError\n"
         "real, scratch = device.try_device, pathlib.Path({scratch!r})\n"
         "device.gpu_names = lambda backend: ['A', 'B'] if backend == 'cuda' else []\n{code}\n"
         "print('found', json.dumps(found))"
@@ -316,4 +316,7 @@ def test_inside_blender_the_workers_are_blenders_too(
     lines = calls.read_text().splitlines()
     assert len(lines) == 2
     flags = "-b --factory-startup --disable-autoexec --python-exit-code 3 -P "
-    assert all(line.startswith(flags + str(ROOT / "blender" / "member.py") + " -- ") for line in lines)
+    assert all(
+        line.startswith(flags + str(ROOT / "blender" / "workers" / "worker_main.py") + " -- ")
+        for line in lines
+    )

@@ -115,7 +115,7 @@ def test_a_killed_helper_is_one_line(splits: Splits, tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="memory without a file")
 def test_processes_of_a_machine_share_memory() -> None:
     code = (
-        "from pipeline import distributed as d\n"
+        "from pipeline.training import distributed as d\n"
         "def work():\n"
         "    rows = d.common_rows(2, 3)\n"
         "    rows[d.rank()] = d.rank() + 1\n"
