@@ -113,7 +113,7 @@ def convert(split_dir: Path, to: str, out: Path) -> None:
 @click.argument("split_dir", type=FOLDER)
 @click.option("--out", type=FILE, required=True, help="The PNG to write.")
 @click.option("--count", default=12, show_default=True, help="Frames on the sheet.")
-@click.option("--columns", default=4, show_default=True)
+@click.option("--columns", default=4, show_default=True, help="Frames in a row of the sheet.")
 @click.option("--width", default=420, show_default=True, help="Of a frame on the sheet, in pixels.")
 @click.option(
     "--show",
