@@ -89,8 +89,8 @@ def commands(group: click.Group | None = None, prefix: str = "transpalette") -> 
     return found
 
 
-def undocumented(texts: str) -> list[str]:
-    """Commands, options and make targets without a description, and those that no page mentions."""
+def command_problems(texts: str) -> list[str]:
+    """What the pages leave out or get wrong: commands, options and make targets."""
     problems = []
     for name, command in commands().items():
         if not command.help:
@@ -100,6 +100,9 @@ def undocumented(texts: str) -> list[str]:
         for parameter in command.params:
             if isinstance(parameter, click.Option) and not parameter.help:
                 problems.append(f"{name} {parameter.opts[0]} has no help")
+    known = {name.split()[1] for name in commands()}
+    for name in sorted(set(re.findall(r"\btranspalette ([a-z]+)\b", texts)) - known):
+        problems.append(f"transpalette {name} is no command")
     for target, text in re.findall(r"^([a-z-]+):(?!=)(.*)$", (ROOT / "Makefile").read_text(), re.M):
         if "##" in text and not re.search(rf"\bmake {target}\b", texts):
             problems.append(f"make {target} is described on no page")
@@ -112,7 +115,7 @@ def problems() -> list[str]:
     found = [f"{name}: `{path}` does not exist" for name in texts for path in missing_paths(texts[name])]
     found += [f"{name}: link {link} is broken" for name in FRONT for link in broken_links(name, texts[name])]
     written = "\n".join(text for name, text in texts.items() if name != "docs/cli.md")
-    return found + undocumented(re.sub(r"\.venv/bin/", "", written))
+    return found + command_problems(re.sub(r"\.venv/bin/", "", written))
 
 
 def _warn(app: Sphinx, env: object) -> None:

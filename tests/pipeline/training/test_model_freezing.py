@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,6 @@ from pipeline.training.param_groups import (
     set_trainable,
     trainable,
 )
-from tests.conftest import ROOT
 from tests.helpers.shapes import CLASSES, write_split
 
 SMALL = ModelConfig(min_size=96, max_size=96)
@@ -219,21 +217,6 @@ def test_parts_thaw_at_their_epoch() -> None:
     ):
         with pytest.raises(ValueError, match=r"unfreeze|lr_factors|cache_features"):
             TrainConfig(**wrong)  # type: ignore[arg-type]
-
-
-def test_the_documented_keys_are_read(tmp_path: Path) -> None:
-    from pipeline.config import read_profile
-
-    text = (ROOT / "docs" / "DESIGN.md").read_text()
-    (example,) = re.findall(r"```toml\n(.*?)```", text, re.S)
-    path = tmp_path / "mine.toml"
-    path.write_text(f'name = "x"\nseed = 0\nclasses = ["a"]\nsplits = {{ train = 1 }}\n{example}')
-    read = read_profile(path)
-    assert (read.model.name, read.train.accumulate, read.train.unfreeze["stage3"]) == (
-        "timm/convnext_atto",
-        4,
-        8,
-    )
 
 
 def test_a_part_of_a_profile_is_read(tmp_path: Path) -> None:
