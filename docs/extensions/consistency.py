@@ -101,7 +101,7 @@ def command_problems(texts: str) -> list[str]:
             if isinstance(parameter, click.Option) and not parameter.help:
                 problems.append(f"{name} {parameter.opts[0]} has no help")
     known = {name.split()[1] for name in commands()}
-    for name in sorted(set(re.findall(r"\btranspalette ([a-z]+)\b", texts)) - known):
+    for name in sorted(set(re.findall(r"(?:^|`)transpalette ([a-z]+)\b", texts, re.M)) - known):
         problems.append(f"transpalette {name} is no command")
     for target, text in re.findall(r"^([a-z-]+):(?!=)(.*)$", (ROOT / "Makefile").read_text(), re.M):
         if "##" in text and not re.search(rf"\bmake {target}\b", texts):
