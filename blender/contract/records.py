@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from blender.contract.errors import UserError
 from blender.contract.files import canonical_json, sha256_bytes
-from blender.contract.profiles import from_table
+from blender.contract.tables import from_table
 
 T = TypeVar("T")
 

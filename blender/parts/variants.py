@@ -14,14 +14,9 @@ import numpy as np
 
 from blender.assets import Assets
 from blender.geometry.mesh import Part, bounds
-from blender.sampling import integer, named, pick
+from blender.sampling import integer, pick
 
 Maker = Callable[[np.random.Generator], list[Part]]
-
-
-def check(weights: Mapping[str, float], makers: Mapping[str, Maker]) -> None:
-    """Raise ValueError unless every weight's key is a thing that can be made, and one can be drawn."""
-    named("variants", weights, makers)
 
 
 def sample(ranges: Any, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import functools
 import importlib.metadata
 import io
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,44 +25,20 @@ import numpy as np
 
 from blender.contract import (
     canonical_json,
-    from_table,
-    load_profile,
     sha256_bytes,
     sha256_file,
     write_atomic,
 )
 from pipeline.common.processes import core_count, one_thread
 from pipeline.common.task_pool import spread
+from pipeline.config import PeopleConfig, read_people
 from pipeline.people.bodies import bake_body, load_anny, sample_phenotype
-from pipeline.people.poses import POSES, sample_pose
+from pipeline.people.poses import sample_pose
 
 PEOPLE_VERSION = 1
 """Raise it when the same settings give other bodies."""
 BODIES_A_PROCESS, MOST = 8, 8
 """A process loads anny for at least so many bodies, which takes the time of four; processes at most."""
-
-
-@dataclass(frozen=True)
-class PeopleConfig:
-    """[people]: who is baked."""
-
-    count: int = 24
-    """Bodies; each keeps its pose, clothes are drawn at render time."""
-    age: tuple[float, float] = (18.0, 66.0)
-    """Years; anny's population statistics give height, weight and build from it."""
-    women: float = 0.3
-    """Share of women."""
-    poses: dict[str, float] = field(
-        default_factory=lambda: {"standing": 3.0, "walking": 3.0, "pushing": 2.0, "pulling": 2.0}
-    )
-    """Weight of each pose: a name of ``pipeline.people.poses.POSES``."""
-
-    def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ValueError("count must be at least 1")
-        unknown = sorted(set(self.poses) - set(POSES))
-        if unknown or not self.poses:
-            raise ValueError(f"unknown pose {unknown}; known: {', '.join(POSES)}")
 
 
 def bake_people(profile: Path, out: Path, scheduler: str | None = None) -> None:
@@ -75,11 +51,11 @@ def bake_people(profile: Path, out: Path, scheduler: str | None = None) -> None:
         UserError: the profile is wrong.
         OSError: ``out`` cannot be written.
     """
-    table = load_profile(profile)
-    config = from_table(PeopleConfig, table.get("people", {}), f"{profile}: [people]")
+    header = read_people(profile)
+    config, seed = header.people, header.seed
     settings = {
         "version": PEOPLE_VERSION,
-        "seed": table["seed"],
+        "seed": seed,
         "anny": importlib.metadata.version("anny"),
         **asdict(config),
     }
@@ -88,7 +64,7 @@ def bake_people(profile: Path, out: Path, scheduler: str | None = None) -> None:
         click.echo("people: up to date")
         return
     click.echo("people: loading anny (about a minute the first time on a machine)", err=True)
-    entries = _bake_all(config, table["seed"], out, scheduler)
+    entries = _bake_all(config, seed, out, scheduler)
     for stale in set(out.glob("*.npz")) - {out / e["file"] for e in entries}:
         stale.unlink()
     manifest = {"schema": 1, "fingerprint": fingerprint, "settings": settings, "people": entries}
