@@ -50,12 +50,10 @@ def make_targets() -> str:
 
 
 def profile_keys() -> str:
-    """Every key of a profile, from the dataclasses of both halves."""
-    try:
-        from pipeline.config.reference import profile_reference
-    except ImportError:
-        return ""
-    return profile_reference()
+    """Every key of a profile, from the dataclasses of both halves, one level below the page's own sections."""
+    from pipeline.config.reference import profile_reference
+
+    return re.sub(r"^#", "##", profile_reference(), flags=re.M)
 
 
 GENERATORS: dict[str, Callable[[], str]] = {

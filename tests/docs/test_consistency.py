@@ -37,7 +37,7 @@ def test_broken_links_are_reported(consistency: ModuleType) -> None:
 
 
 def test_unknown_and_undescribed_commands_are_reported(consistency: ModuleType) -> None:
-    problems = consistency.command_problems("make help, transpalette train, transpalette nothing")
+    problems = consistency.command_problems("make help, transpalette train, `transpalette nothing`")
     assert "transpalette nothing is no command" in problems
     assert "transpalette evaluate is described on no page" in problems
     assert "make lint is described on no page" in problems

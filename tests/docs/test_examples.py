@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from blender.config.run import load_config
-from blender.contract import read_record
+from blender.contract import load_profile, read_record
 from blender.render import _parser
 from pipeline.cli import main
 from pipeline.config import read_profile
@@ -61,6 +61,23 @@ def test_model_file_example_is_a_valid_table(tmp_path: Path) -> None:
     profile.write_text(text.replace("[model]", table + "\n[model]"))
     config = load_config(profile)
     assert set(config.files()) == {"robot.glb"} and config.scene.objects["robot"].category == "robot"
+
+
+def test_crate_profile_extends_the_default(tmp_path: Path) -> None:
+    (text,) = (text for text in blocks("objects.md", "toml") if "crate" in text)
+    profile = tmp_path / "mine.toml"
+    profile.write_text(text.replace("assets/", f"{ROOT}/assets/"))
+    objects = load_profile(profile)["scene"]["objects"]
+    assert objects["crate"]["count"] == [0, 3] and objects["pallet_truck"]["category"]
+
+
+def test_extended_profile_example_is_valid(tmp_path: Path) -> None:
+    (text,) = blocks("profiles.md", "toml")
+    profile = tmp_path / "night.toml"
+    profile.write_text(text.replace("assets/", f"{ROOT}/assets/"))
+    config = load_config(profile)
+    assert (config.frames, config.scene.light.dark) == (1000, 0.8)
+    assert "trolleys" not in config.scene.objects and "cages" in config.scene.objects
 
 
 def test_training_example_is_a_valid_profile(tmp_path: Path) -> None:
