@@ -31,7 +31,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "separated"
 autodoc_preserve_defaults = True
-autodoc_type_aliases = {name: name for name in ("ArrayLike", "Colour", "Floats", "Ints", "Picture")}
+ALIASES = ("AnyImage", "ArrayLike", "Colour", "Floats", "Footprint", "Ints", "Params")
+autodoc_type_aliases = {name: name for name in ALIASES}
 
 # Nitpicky (make docs, make lint): a reference to a name of this project that is not documented is an error.
 # Types of other libraries are not linked: their sites would have to be reached for every build.
