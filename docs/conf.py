@@ -29,7 +29,6 @@ myst_heading_anchors = 4
 autodoc_mock_imports = ["bpy", "bmesh", "mathutils"]  # signatures and docstrings do not need Blender
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_class_signature = "separated"
 autodoc_preserve_defaults = True
 ALIASES = ("AnyImage", "ArrayLike", "Colour", "Floats", "Footprint", "Ints", "Params")
 autodoc_type_aliases = {name: name for name in ALIASES}
