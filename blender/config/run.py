@@ -190,7 +190,7 @@ def load_config(path: Path, split: str | None = None) -> Config:
     """
     table = load_profile(path)
     used = {key: value for key, value in table.items() if key in RendererProfile.__dataclass_fields__}
-    profile = from_table(RendererProfile, {"scene": {}, **used}, str(path))
+    profile = from_table(RendererProfile, used, str(path))
     split = split if split is not None else next(iter(profile.splits))
     if split not in profile.splits:
         raise UserError(f"{path}: no split '{split}'; known: {', '.join(profile.splits)}")

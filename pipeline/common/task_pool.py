@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import TypeVar
 
 from blender.contract import UserError
-from blender.contract.scheduler import LOOK, Size, connect
+from blender.contract.scheduler import POLL_INTERVAL, TaskLimit, connect
 from pipeline.common.processes import end_with_parent
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ def _begin(parent: int) -> None:
 def _spread(work: Callable[[T], R], items: Sequence[T], address: str, batch: int) -> Iterator[R]:
     with connect(address, versions) as client:
         executor = client.get_executor(pure=False)
-        size, running = Size(client, address), deque[Future[list[R]]]()
+        size, running = TaskLimit(client, address), deque[Future[list[R]]]()
         try:
             for start in range(0, len(items), batch):
                 running.append(executor.submit(_all, work, items[start : start + batch]))
@@ -78,11 +78,11 @@ def _spread(work: Callable[[T], R], items: Sequence[T], address: str, batch: int
             executor.shutdown(wait=False)
 
 
-def _result(future: Future[list[R]], address: str, size: Size) -> list[R]:
+def _result(future: Future[list[R]], address: str, size: TaskLimit) -> list[R]:
     from distributed import KilledWorker
 
     try:
-        while not wait([future], LOOK).done:
+        while not wait([future], POLL_INTERVAL).done:
             size()  # says if nobody is left to do it
         return future.result()
     except CancelledError:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from pipeline.config import DETECTING, TrainConfig
+from pipeline.config import DETECTOR_STARTS, TrainConfig
 from pipeline.models.backbones import RESNET_ENDS, stages_of
 
 BODIES = ("embedded", "imagenet", "body")
@@ -50,7 +50,7 @@ def pretrained(name: str, start: str) -> bool:
     """Does a parameter start from learnt weights, given the kind of start ("coco", "embedded", ...)?"""
     if "_predictor." in name:
         return False
-    return start in DETECTING or (start in BODIES and name.startswith("backbone.body."))
+    return start in DETECTOR_STARTS or (start in BODIES and name.startswith("backbone.body."))
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig, start: str) -> list[dict[str, Any]]:

@@ -73,9 +73,9 @@ def test_a_mistake_met_at_a_worker_is_the_users(address: str) -> None:
 
 @pytest.mark.slow
 def test_workers_that_go_for_good_are_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "LOST", 1)
-    monkeypatch.setattr(scheduler, "ASK", 0.2)
-    monkeypatch.setattr(spreading, "LOOK", 0.2)
+    monkeypatch.setattr(scheduler, "NO_WORKERS_TIMEOUT", 1)
+    monkeypatch.setattr(scheduler, "COUNT_INTERVAL", 0.2)
+    monkeypatch.setattr(spreading, "POLL_INTERVAL", 0.2)
     with local_cluster(1) as found:
         threading.Timer(3, found.scale, [0]).start()
         with pytest.raises(UserError, match="its workers are gone, and no other came for 1 seconds"):
