@@ -219,7 +219,8 @@ def test_all_problems_of_a_profile_are_reported(tmp_path: Path) -> None:
     ]
     lines = check_renderer(path, ("bays = [1, 2]", "bays = [2, 1]"), ("paint = { red", "paint = { rde"))
     assert lines == [
-        f"error: {path}: [scene.rack]: bays must be a range [low, high] of integers of at least 1, not [2, 1]",
+        f"error: {path}: [scene.rack]: bays must be a range [low, high] of integers of at least 1, "
+        "not [2, 1]",
         f"error: {path}: [scene.objects.pallet_truck.ranges.paint]: unknown key 'rde'; known: red, orange, "
         "yellow, green, lime, blue, blue_grey, grey, white, black; did you mean 'red'?",
     ]
