@@ -29,7 +29,7 @@ MISTAKES = [
     ("aisle = 1", "aile = 1", "[scene.layouts]: unknown key 'aile'; known: aisle, staging"),
     ("aisle = 1", "aisle = -1", "[scene.layouts]: aisle must be a number of at least 0, not -1"),
     ('builder = "pallet_truck"', 'builder = "palet_truck"', "pallet_truck]: unknown kind of object"),
-    ("paint = { red = 1", "paint = { red = 'x'", f"{TRUCK}.paint]: red must be a number of at least 0, not 'x'"),
+    ("paint = { red = 1", "paint = { red = 'x'", f"{TRUCK}.paint]: red must be a number of at least 0"),
     ("paint = { red = 1", "paint = { rde = 1", f"{TRUCK}.paint]: unknown key 'rde'; known: red"),
     ("handle_paint = { same", "handle_paint = { some", f"{TRUCK}.handle_paint]: unknown key 'some'"),
     ("uprights = { blue = 1 }", "uprights = { bleu = 1 }", "[scene.rack.uprights]: unknown key 'bleu'"),

@@ -194,10 +194,6 @@ def test_every_variant_stands_on_the_floor_and_is_of_a_size(name: str) -> None:
             low, high = bounds(module.build({"variant": variant, "seed": seed}, None))
             assert -0.012 < low[2] < 0.03, (variant, seed)
             assert 0.02 < high[2] < 4.0 and (high - low)[:2].max() < 4.0, (variant, seed)
-    with pytest.raises(ValueError, match="variants: unknown 'boolard'"):
-        module.Ranges(variants={"boolard": 1.0})
-    with pytest.raises(ValueError, match="variants: weights must"):
-        module.Ranges(variants={})
 
 
 @pytest.mark.parametrize("name", list(loads.LOADS))
@@ -229,16 +225,12 @@ def test_loaded_pallets_stand_on_one_another(name: str) -> None:
     assert pallet.sample(other, np.random.default_rng(0), NOBODY)["tiers"] == 1
     with pytest.raises(ValueError, match=r"tallest must be at least 0\.384 metres a tier"):
         pallet.Ranges(load={name: 1.0}, tiers=(1, 9))
-    with pytest.raises(ValueError, match="tallest"):
-        pallet.Ranges(load={name: 1.0}, tallest=float("nan"))
-    with pytest.raises(ValueError, match="tiers must be at least 1"):
-        pallet.Ranges(load={name: 1.0}, tiers=(0, 1))
 
 
 def test_a_wrong_load_is_named(tmp_path: Path) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(TINY.replace("cartons = 1", "cartoons = 1"))
-    with pytest.raises(UserError, match="load: unknown 'cartoons'"):
+    with pytest.raises(UserError, match=r"load\]: unknown key 'cartoons'"):
         load_config(path)
 
 

@@ -205,7 +205,7 @@ EVIL = {
     "a flipped bit": (lambda data: data[:99999] + bytes([data[99999] ^ 1]) + data[100000:], "damaged"),
     "classes of another model": (lambda data: changed(data, classes=["pedestrian"]), "cannot be"),
     "no classes": (lambda data: changed(data, classes=[]), "classes must be named"),
-    "another type": (lambda data: changed(data, score_threshold="high"), "expected float"),
+    "another type": (lambda data: changed(data, score_threshold="high"), "must be a number"),
     "an unknown fact": (lambda data: changed(data, colour="red"), "unknown key 'colour'"),
     "a later format": (lambda data: changed(data, format=3), "export again"),
     "weights elsewhere": (outside, "not a model that onnxruntime can run"),

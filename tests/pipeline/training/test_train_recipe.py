@@ -123,10 +123,6 @@ def test_fp16_wants_a_gpu() -> None:
     with pytest.raises(UserError, match=r"fp16.* needs a GPU"):
         choose_precision("fp16", torch.device("cpu"))
     assert choose_precision("fp16", torch.device("cuda")) == "fp16"
-    for wrong in ({"precision": "fp8"}, {"schedule": "poly"}, {"accumulate": 0}, {"copy_paste": 2.0},
-                  {"patience": -1}, {"clip_grad_norm": -1.0}):  # fmt: skip
-        with pytest.raises(ValueError, match=next(iter(wrong))):
-            TrainConfig(**wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
