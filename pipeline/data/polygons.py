@@ -27,14 +27,14 @@ def mask_to_polygons(mask: npt.NDArray[Any]) -> list[list[float]]:
     outlines, holes = trace_rings(np.asarray(mask) != 0)
     pieces: list[list[Ring]] = [[ring] for ring in outlines]
     for hole in holes:
-        pieces[_owner(outlines, hole)].append(hole)
-    return [_flat(_join(piece)) for piece in pieces]
+        pieces[_outline_around(outlines, hole)].append(hole)
+    return [_flatten(_join(piece)) for piece in pieces]
 
 
 def mask_to_single_polygon(mask: npt.NDArray[Any]) -> list[float]:
     """Convert a mask (H, W) to one polygon, its pieces and holes joined by slits; [] for an empty mask."""
     outlines, holes = trace_rings(np.asarray(mask) != 0)
-    return _flat(_join([*outlines, *holes])) if outlines else []
+    return _flatten(_join([*outlines, *holes])) if outlines else []
 
 
 def count_changed_pixels(mask: npt.NDArray[Any], polygons: list[list[float]]) -> int:
@@ -58,13 +58,13 @@ def trace_rings(inside: npt.NDArray[np.bool_]) -> tuple[list[Ring], list[Ring]]:
     down = _partners(np.lexsort((flipped, corners[:, 1], corners[:, 0])))
     outlines: list[Ring] = []
     holes: list[Ring] = []
-    seen = np.zeros(len(corners), bool)
+    visited = np.zeros(len(corners), bool)
     for start in range(len(corners)):
-        if seen[start]:
+        if visited[start]:
             continue
         path, at = [], start
-        while not seen[at]:
-            seen[at] = seen[across[at]] = True
+        while not visited[at]:
+            visited[at] = visited[across[at]] = True
             path += [at, int(across[at])]
             at = int(down[across[at]])
         # The first corner is the ring's topmost, leftmost one, so the pixel below right of it lies within the
@@ -118,12 +118,8 @@ def _corners(inside: npt.NDArray[np.bool_]) -> tuple[Ring, npt.NDArray[np.int64]
         pairing along vertical lines.
     """
     padded = np.pad(inside, 1).astype(np.int8)
-    a, b, c, d = (
-        padded[:-1, :-1],
-        padded[:-1, 1:],
-        padded[1:, :-1],
-        padded[1:, 1:],
-    )  # the four pixels around each point
+    # The four pixels around each point of the grid between pixels.
+    a, b, c, d = padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
     diagonal = (a == d) & (b == c) & (a != b)
     number = np.where(diagonal, 2, (a + b + c + d) % 2)
     y, x = np.nonzero(number)
@@ -144,7 +140,7 @@ def _partners(order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return partners
 
 
-def _owner(outlines: list[Ring], hole: Ring) -> int:
+def _outline_around(outlines: list[Ring], hole: Ring) -> int:
     """Index of the outline around a hole: the smallest that contains the pixel above its first corner."""
     x, y = hole[0] + (0.5, -0.5)
     sizes = [_area(ring) if _contains(ring, x, y) else np.inf for ring in outlines]
@@ -176,5 +172,5 @@ def _join(rings: list[Ring]) -> Ring:
     return joined
 
 
-def _flat(ring: Ring) -> list[float]:
+def _flatten(ring: Ring) -> list[float]:
     return [float(value) for value in ring.ravel()]

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from pipeline.cli import main
 from pipeline.config import ExtraSet, Profile, UserError, read_profile
 from pipeline.data.combine import combine_sets, describe_extra_sets
+from pipeline.data.validation import check
 from pipeline.data.validation.check import find_faults
 from pipeline.models.checkpoint import load_checkpoint
 from pipeline.training.command import train, training_inputs
@@ -34,6 +35,20 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     table["annotations"][3]["iscrowd"] = 1
     write_table(tmp_path / "photographs", table)
     return tmp_path / "renders", tmp_path / "photographs"
+
+
+@pytest.fixture
+def validated(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Gets the datasets that are validated during the test."""
+    datasets: list[Any] = []
+
+    def find_faults(dataset: Any, images: Path | None = None) -> Any:
+        datasets.append(dataset)
+        return original(dataset, images)
+
+    original = check.find_faults
+    monkeypatch.setattr(check, "find_faults", find_faults)
+    return datasets
 
 
 def as_set(folder: Path, **mapping: str) -> ExtraSet:
@@ -88,11 +103,12 @@ def test_dataset_has_samples_of_all_sets_with_the_profiles_labels(folders: tuple
     assert len(data[5][1]["ignore"]) == 1
 
 
-def test_training_uses_extra_sets(
-    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_training_uses_extra_sets_and_validates_each_file_once(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], validated: list[Any]
 ) -> None:
     profile = with_extra(as_set(folders[1], person="pedestrian"))
     train(profile, folders[0], folders[0], tmp_path / "mixed")
+    assert [len(dataset["images"]) for dataset in validated] == [4, 3, 4]  # train, extra, val
     output = capsys.readouterr().out
     assert "train: 7 images" in output and "dropped: " in output and "1 truck" in output
     assert load_checkpoint(tmp_path / "mixed" / "model.pt").images == 7
@@ -137,12 +153,15 @@ def evaluate(model: Path, folder: Path, *options: str) -> Result:
     return CliRunner().invoke(main, ["evaluate", str(model), *arguments, "--bootstrap", "5", *options])
 
 
-def test_evaluation_on_several_sets(folders: tuple[Path, Path], tmp_path: Path) -> None:
+def test_evaluation_on_several_sets_validates_each_file_once(
+    folders: tuple[Path, Path], tmp_path: Path, validated: list[Any]
+) -> None:
     model, out = tmp_path / "model.pt", tmp_path / "out"
     write_tiny_model(model)
     mapped = ["--map", "person=pedestrian", "--map", "truck=pallet_truck"]
     done = evaluate(model, folders[0], *option(folders[1]), *mapped, "--out", str(out))
     assert done.exit_code == 0, done.output
+    assert [len(dataset["images"]) for dataset in validated] == [4, 3]
     metrics = json.loads((out / "metrics.json").read_bytes())
     assert metrics["images"] == 7
     assert [metrics["classes"][name]["objects"] for name in CLASSES] == [4, 4]
