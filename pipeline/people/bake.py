@@ -8,7 +8,7 @@ standing on z = 0 and facing +x with its left to +y:
     faces (F, 3) int32           triangles
     regions (F,) uint8           body part, as an index into ``pipeline.people.bodies.REGIONS``
     keypoints (17, 3) float32    in COCO's order
-    grip (3,) float32            between the hands (or the raised hand), where a tool is held
+    grip (3,) float32            between the hands, or the hand behind the body: where a handle is held
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ from pipeline.people.poses import POSES, sample_pose
 PEOPLE_VERSION = 1
 """Raise it when the same settings give other bodies."""
 MIN_BODIES_PER_PROCESS = 8
-"""To load anny takes a process as long as to pose four bodies, so fewer than this are not worth a process."""
+"""Loading anny takes as long as posing four bodies, so a process pays off from about this number on."""
 MAX_PROCESSES = 8
+_RNG_STREAM = 0x7E0
+"""Separates the random numbers of the bodies from those of other stages with the same seed."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _bake_body(config: PeopleConfig, seed: int, body: tuple[int, str]) -> tuple[
     """
     index, name = body
     model, regions = load_body_model()
-    rng = np.random.default_rng([seed, 0x7E0, index])
+    rng = np.random.default_rng([seed, _RNG_STREAM, index])
     with single_threaded_torch():
         phenotype = sample_phenotype(model, config.age, config.women, rng)
         pose = sample_pose(name, rng)

@@ -39,6 +39,15 @@ _BONES = {
 }
 """Prefix of a bone's name -> body part."""
 
+_ARM_BONES = ("upperarm01.L", "upperarm01.R", "wrist.L", "wrist.R")
+
+HAND_BEHIND = 0.15
+"""Metres behind the body's axis from which a hand counts as pulling a handle."""
+IK_STEPS, IK_LEARNING_RATE = 150, 0.06
+"""Steps and learning rate of Adam for the arms."""
+IK_DAMPING = 2e-4
+"""Weight of the squared shoulder rotation, so that the arm does not twist."""
+
 
 @functools.cache
 def load_body_model() -> tuple[Anny, np.ndarray]:
@@ -115,7 +124,8 @@ def pose_body(
     floor = vertices[:, 2].min()
     rest = body["rest_vertices"][0].numpy()
     wrists = points[9:11] - [0, 0, floor]
-    raised = wrists[wrists[:, 1] > 0.15] if pose.hands[0] and (wrists[:, 1] > 0.15).any() else wrists
+    behind = wrists[:, 1] > HAND_BEHIND
+    holding = wrists[behind] if pose.hands[0] and behind.any() else wrists
 
     def to_file_axes(points: np.ndarray, ground: float) -> np.ndarray:
         """Turn from anny's axes (facing -y) to the file's (facing +x); round off differences of machines."""
@@ -128,7 +138,7 @@ def pose_body(
         "faces": model.get_triangular_faces().numpy().astype(np.int32),
         "regions": regions,
         "keypoints": to_file_axes(points, floor),
-        "grip": to_file_axes(raised.mean(0)[None], 0.0)[0],
+        "grip": to_file_axes(holding.mean(0)[None], 0.0)[0],
     }
 
 
@@ -174,9 +184,10 @@ def _solve_arms(model: Anny, phenotype: dict[str, float], pose: Pose) -> dict[st
     hinge = {s: torch.nn.functional.normalize(torch.linalg.cross(*arm[s]), dim=0) for s in arm}
     shoulder = {s: torch.zeros(3, dtype=model.dtype, requires_grad=True) for s, _ in sides}
     elbow = {s: torch.zeros(1, dtype=model.dtype, requires_grad=True) for s, _ in sides}
-    optimizer = torch.optim.Adam([*shoulder.values(), *elbow.values()], lr=0.06)
+    optimizer = torch.optim.Adam([*shoulder.values(), *elbow.values()], lr=IK_LEARNING_RATE)
 
-    def posed() -> dict[str, torch.Tensor]:
+    def current_joints() -> dict[str, torch.Tensor]:
+        # A sigmoid limits the elbow to -0.65..1.75 radians; it is nearly 0 at the start.
         bend = {s: (torch.sigmoid(elbow[s] - 1.0) - 0.27) * 2.4 for s in elbow}
         return {
             **joints,
@@ -184,8 +195,8 @@ def _solve_arms(model: Anny, phenotype: dict[str, float], pose: Pose) -> dict[st
             **{f"lowerarm01.{s}": hinge[s] * bend[s] for s in bend},
         }
 
-    for _ in range(150):
-        _, poses = model.get_bone_transforms(_pose_tensor(model, posed()), rest)
+    for _ in range(IK_STEPS):
+        _, poses = model.get_bone_transforms(_pose_tensor(model, current_joints()), rest)
         position = {name: poses[0, model.bone_labels.index(name), :3, 3] for name in _ARM_BONES}
         middle = (position["upperarm01.L"] + position["upperarm01.R"]) / 2
         loss = torch.zeros((), dtype=model.dtype)
@@ -193,14 +204,11 @@ def _solve_arms(model: Anny, phenotype: dict[str, float], pose: Pose) -> dict[st
             length = arm[side][0].norm() + arm[side][1].norm()
             target = middle + torch.tensor(hand, dtype=model.dtype) * length
             loss = loss + ((position[f"wrist.{side}"] - target) / length).square().sum()
-            loss = loss + 2e-4 * shoulder[side].square().sum()
+            loss = loss + IK_DAMPING * shoulder[side].square().sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return {name: value.detach() for name, value in posed().items()}
-
-
-_ARM_BONES = ("upperarm01.L", "upperarm01.R", "wrist.L", "wrist.R")
+    return {name: value.detach() for name, value in current_joints().items()}
 
 
 def _regions(model: Anny) -> np.ndarray:

@@ -53,9 +53,9 @@ def _head(rng: np.random.Generator, down: float = 0.0) -> dict[str, Vector]:
 
 def _stance(rng: np.random.Generator) -> dict[str, Vector]:
     """Legs and trunk of a standing body."""
-    spread = 3 + _jitter(rng, 3)
+    outwards = 3 + _jitter(rng, 3)
     return {
-        **_both("upperleg01", (_jitter(rng, 3), -8 + spread, 0)),
+        **_both("upperleg01", (_jitter(rng, 3), -8 + outwards, 0)),
         "spine03": (_jitter(rng, 4), _jitter(rng, 3), _jitter(rng, 6)),
     }
 

@@ -123,7 +123,15 @@ Check = TypeVar("Check", bound=Callable[[Any, Any], Any])
 
 
 def rule(
-    name: str, scope: str, *, advice: str, severity: str = ERROR, **options: Any
+    name: str,
+    scope: str,
+    *,
+    advice: str,
+    severity: str = ERROR,
+    fix: EntryFix | None = None,
+    fix_stage: int = 0,
+    dataset_fix: DatasetFix | None = None,
+    not_fixable: str = "",
 ) -> Callable[[Check], Check]:
     """Register the decorated function as the check of a rule.
 
@@ -132,17 +140,17 @@ def rule(
         scope: what the rule checks.
         advice: what the user can do, as an imperative.
         severity: ERROR or WARNING.
-        options: ``fix`` (with ``fix_stage``), ``dataset_fix`` or ``not_fixable`` of ``Rule``.
+        fix, fix_stage, dataset_fix, not_fixable: as in ``Rule``. Give exactly one of the fixes, or a reason
+            why there is none.
 
     Raises:
-        ValueError: the name is taken, or not exactly one of the three options is given.
+        ValueError: the name is taken, or the options are not as described.
     """
-    given = [key for key in ("fix", "dataset_fix", "not_fixable") if options.get(key)]
-    if name in RULES or len(given) != 1:
+    if name in RULES or sum(map(bool, (fix, dataset_fix, not_fixable))) != 1:
         raise ValueError(f"rule {name}: give it a new name and one of fix, dataset_fix and not_fixable")
 
     def register(check: Check) -> Check:
-        RULES[name] = Rule(name, scope, check, advice, severity, **options)
+        RULES[name] = Rule(name, scope, check, advice, severity, fix, fix_stage, dataset_fix, not_fixable)
         _BY_SCOPE[scope].append(RULES[name])
         return check
 

@@ -110,7 +110,7 @@ def test_killed_conversion_continues_to_the_same_result(tmp_path: Path, to: str)
     split = tmp_path / "test"
     write_split(split, frames=40, objects=6)
     convert_split(split, CocoConfig())
-    assert convert(split, to, tmp_path / "whole").exit_code == 0
+    assert convert(split, to, tmp_path / "single").exit_code == 0
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "pipeline", "convert", str(split), "--to", to, "--out", str(out)]
     for files in (1, 20, 30):
@@ -121,7 +121,7 @@ def test_killed_conversion_continues_to_the_same_result(tmp_path: Path, to: str)
         process.wait()
     assert not (out / ".convert.stamp.json").exists(), "it was not killed in time"
     assert subprocess.run(command, cwd=ROOT, check=False, capture_output=True).returncode == 0
-    assert tree_hash(out) == tree_hash(tmp_path / "whole")
+    assert tree_hash(out) == tree_hash(tmp_path / "single")
 
 
 def test_output_folder_with_other_files_is_refused(split: Path, tmp_path: Path) -> None:

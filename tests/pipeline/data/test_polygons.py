@@ -24,7 +24,7 @@ def mask_from(*rows: str) -> np.ndarray:
 
 SHAPES = {
     "one pixel": mask_from("...", ".#.", "..."),
-    "the whole image": np.ones((5, 7), bool),
+    "the full image": np.ones((5, 7), bool),
     "a corner pixel": mask_from("#..", "...", "..."),
     "a ring": mask_from("#####", "#...#", "#...#", "#####"),
     "a ring within a ring": mask_from(

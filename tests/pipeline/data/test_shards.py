@@ -33,13 +33,13 @@ def test_merged_shards_equal_a_single_run(
 @pytest.fixture
 def shards(tmp_path: Path) -> list[Path]:
     """Three shards of a split of 5 frames: 0 and 2, 1 and 3, 4."""
-    whole = tmp_path / "whole"
-    manifest = dataclasses.replace(write_split(whole, frames=5), total=5)
+    single = tmp_path / "single"
+    manifest = dataclasses.replace(write_split(single, frames=5), total=5)
     folders = []
     for index, frames in enumerate([(0, 2), (1, 3), (4,)]):
         folder = tmp_path / f"shard{index}"
         for frame in frames:
-            for source, copy in zip(frame_paths(whole, frame), frame_paths(folder, frame), strict=True):
+            for source, copy in zip(frame_paths(single, frame), frame_paths(folder, frame), strict=True):
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, copy)
         own = {f"{frame:06d}": manifest.frames[f"{frame:06d}"] for frame in frames}
@@ -48,7 +48,7 @@ def shards(tmp_path: Path) -> list[Path]:
             folder / "manifest.json", dataclasses.replace(manifest, frames=own, notes=devices).to_bytes()
         )
         folders.append(folder)
-    write_atomic(whole / "manifest.json", manifest.to_bytes())
+    write_atomic(single / "manifest.json", manifest.to_bytes())
     return folders
 
 
@@ -59,11 +59,11 @@ def merge(shards: list[Path], out: Path, partial: bool = False) -> None:
 def test_merged_manifest_lists_all_frames_and_devices(shards: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     merge(shards, out)
-    merged, whole = read_manifest(out), read_manifest(tmp_path / "whole")
-    assert merged.digest() == whole.digest()
+    merged, single = read_manifest(out), read_manifest(tmp_path / "single")
+    assert merged.digest() == single.digest()
     assert merged.notes == {"devices": ["GPU 0", "GPU 1", "GPU 2"]}
-    write_atomic(out / "manifest.json", whole.to_bytes())
-    assert tree_hash(out) == tree_hash(tmp_path / "whole")
+    write_atomic(out / "manifest.json", single.to_bytes())
+    assert tree_hash(out) == tree_hash(tmp_path / "single")
 
 
 def test_killed_merge_continues(shards: list[Path], tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ ERRORS = {
     "another split": (lambda s: rewrite_manifest(s[2], split="val"), "its split is val"),
     "overlap": (lambda s: s.append(s[0]), "shard0: frame 000000 is also in"),
     "missing": (lambda s: s.pop(1), "2 of 5 frames are missing: 1, 3; render them"),
-    "the last one missing": (lambda s: s.pop(2), "1 of 5 frames are missing: 4;"),
+    "the last frame missing": (lambda s: s.pop(2), "1 of 5 frames are missing: 4;"),
     "no manifest": (lambda s: (s[1] / "manifest.json").unlink(), "no such manifest; render the split first"),
     "a damaged image": (
         lambda s: damage(frame_paths(s[1], 3)[0]),
