@@ -28,7 +28,7 @@ from blender.geometry.lens import covers
 from blender.kinds import kind
 
 RENDER_VERSION = 10
-"""Raise it whenever the same profile and seed give other pixels, or records that say more."""
+"""Raise it when the same profile and seed give other pixels, or records with more information."""
 
 RANGES = ("hall", "rack", "pallet", "carried")
 """Tables of [scene] that are the ``Ranges`` of the kind of object with this name."""
