@@ -236,7 +236,7 @@ def test_the_reference_has_every_key() -> None:
     for name, cls in TABLES.items():
         place, _, condition = name.partition(" ")
         keys = [key.name for key in table_keys(cls) if not is_table(field_types(cls)[key.name])]
-        head = f"## [{place}] {condition}".strip() if name else "## Top of a profile"
+        head = f"## `[{place}]` {condition}".strip() if name else "## Top of a profile"
         section = text.partition(f"{head}\n")[2].partition("\n## ")[0]
         assert [key for key in keys if f"| `{key}` |" not in section] == [], name
     assert "| `lr` | a number above 0 | `0.001` | Peak learning rate, reached after the warm-up. |" in text

@@ -75,7 +75,7 @@ def _section(name: str, cls: type) -> str:
     if not rows:
         return ""
     table, _, condition = name.partition(" ")
-    head = f"## [{table}] {condition}".strip() if name else "## Top of a profile"
+    head = f"## `[{table}]` {condition}".strip() if name else "## Top of a profile"
     about = " ".join((inspect.getdoc(cls) or "").split())
     about = about.split(": ", 1)[-1] if about.startswith("[") else about
     lines = ["| key | value | default | meaning |", "| --- | --- | --- | --- |", *rows]
