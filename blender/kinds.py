@@ -1,8 +1,8 @@
-"""The interface of object kinds, and their registry: each module or package in ``blender/objects`` is one kind.
+"""The interface of object kinds, and their registry. Each module or package in ``blender/objects`` is a kind.
 
-A profile's table names the kind of its objects (``builder = "pallet_truck"``). ``find_kind`` returns that kind
-as an ``ObjectKind``. The code that places, builds and labels objects calls these functions only: it never
-compares a kind's name. To add a kind, write one module; see ``ObjectKind``.
+A profile's table names the kind of its objects (``builder = "pallet_truck"``). ``find_kind`` returns that
+kind as an ``ObjectKind``. The code that places, builds and labels objects calls these functions only: it
+never compares a kind's name. To add a kind, write one module; see ``ObjectKind``.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ class ObjectKind(Protocol):
 
     To add the kind "crate", write ``blender/objects/crate.py`` (or a package ``crate/``) with module-level
     functions of these names. Nothing else changes: a profile's table with ``builder = "crate"`` finds it.
-    ``Ranges``, ``sample`` and ``footprint`` are required, and either ``build`` or ``mesh``. All other functions
-    are optional: a kind without them behaves as their bodies here say.
+    ``Ranges``, ``sample`` and ``footprint`` are required, and either ``build`` or ``mesh``. All other
+    functions are optional: a kind without them behaves as their bodies here say.
 
     Lengths are metres, angles radians. In an object's own frame the floor is z = 0, z is up and the object's
     front points to +x. ``params`` is what ``sample`` returned; the frame's record repeats it, so it holds
@@ -129,11 +129,11 @@ class ObjectKind(Protocol):
         return ()
 
     def mesh(self, params: Params, assets: Assets) -> Any:
-        """Return the object as one bpy mesh with its own materials, in place of ``build``; None: use ``build``."""
+        """Return the object as one bpy mesh with its own materials; None: it is made by ``build``."""
         return None
 
     def height(self, params: Params, assets: Assets) -> float:
-        """Return a height above the floor that the object does not exceed. The default measures its meshes."""
+        """Return a height that the object does not exceed. The default measures its meshes."""
         return float(bounds(self.build(params, assets))[1][2])
 
     def keypoints(self, params: Params, assets: Assets) -> Floats | None:
@@ -141,7 +141,7 @@ class ObjectKind(Protocol):
         return None
 
     def attach(self, item: ObjectSpec, context: AttachmentContext) -> ObjectGroup:
-        """Draw the objects that come with ``item``: a load, an operator. May change the item's parameters."""
+        """Draw the objects that come with ``item``: a load, an operator. The item itself may change."""
         return ObjectGroup((item,))
 
     def parking(self, params: Params) -> Parking:
@@ -149,7 +149,7 @@ class ObjectKind(Protocol):
         return Parking()
 
     def rack_insertion(self, params: Params) -> float | None:
-        """Return the x from which the object is low enough to stand below a rack's lowest beam, on to its tip.
+        """Return the x from which on the object is low enough to reach below a rack's lowest beam.
 
         None: no part of it may stand there.
         """
@@ -193,4 +193,5 @@ def find_kind(name: str) -> ObjectKind:
     known = kind_names()
     if name not in known:
         raise UserError(f"unknown kind of object '{name}'; known: {', '.join(known)}")
-    return _ModuleKind(name, importlib.import_module(f"blender.objects.{name}"))
+    module = importlib.import_module(f"blender.objects.{name}")
+    return _ModuleKind(name, module)  # type: ignore[abstract]  # __init__ defines what the protocol leaves open

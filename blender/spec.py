@@ -1,4 +1,4 @@
-"""A frame as a pure description: ``blender.scene`` draws it, ``blender.rendering`` builds and renders it. No bpy.
+"""A frame as a pure description: ``blender.scene`` draws it, ``blender.rendering`` renders it. No bpy.
 
 Lengths are metres, angles radians. The hall starts at x = 0, the camera looks to +x, z is up.
 """

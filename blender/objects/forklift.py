@@ -1,7 +1,8 @@
 """Forklifts and a tow tractor. Unlabelled; their forks and masts make them the hardest look-alikes.
 
 Origin: on the floor below the middle of the chassis; the forks point to +x. Dimensions of common makes:
-counterbalance truck of 1.6 t: 1.15 m wide, wheelbase 1.4 m; reach truck: 1.27 m wide; forks 1150 x 100 x 40 mm.
+counterbalance truck of 1.6 t: 1.15 m wide, wheelbase 1.4 m; reach truck: 1.27 m wide; forks 1150 x 100 x
+40 mm.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ def _electrical(rng: np.random.Generator) -> list[Part]:
     ]
 
 
-VARIANTS: dict[str, variants.Maker] = {
+VARIANTS: dict[str, variants.Builder] = {
     "desk": _desk,
     "packing_table": _packing_table,
     "chair": _chair,

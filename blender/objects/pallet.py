@@ -14,7 +14,7 @@ from blender.assets import Assets
 from blender.geometry.mesh import Material, Part, bounds, boxes, move
 from blender.parts import loads
 from blender.parts.soft import film
-from blender.sampling import at_least, chance, integer, named, ordered, pick, uniform
+from blender.sampling import at_least, chance, draw_seed, integer, named, ordered, pick, uniform
 
 LENGTH, WIDTH, HEIGHT = 1.2, 0.8, 0.144
 LOWEST = 0.24
@@ -73,7 +73,7 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "load_height": height if tiers == 1 else min(height, round(ranges.tallest / tiers - HEIGHT, 4)),
         "wrapped": load in WRAPPED and chance(ranges.wrapped, rng),
         "wear": uniform(ranges.wear, rng),
-        "seed": integer((0, 2**31 - 1), rng),
+        "seed": draw_seed(rng),
     }
 
 

@@ -16,7 +16,7 @@ from blender.assets import Assets
 from blender.geometry.mesh import Colour, Material, Part, boxes, move, plates, repeat, tube
 from blender.objects import pallet
 from blender.parts.fittings import YELLOW
-from blender.sampling import chance, integer, named, ordered, pick, shares, uniform
+from blender.sampling import chance, draw_seed, integer, named, ordered, pick, shares, uniform
 
 STEELS: dict[str, Colour] = {
     "blue": (0.03, 0.09, 0.30),
@@ -99,7 +99,7 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "decks": chance(ranges.decks, rng),
         "load": dict(ranges.load),
         "wrapped": ranges.wrapped,
-        "seed": integer((0, 2**31 - 1), rng),
+        "seed": draw_seed(rng),
     }
 
 
@@ -237,7 +237,7 @@ def _places(params: dict[str, Any], rng: np.random.Generator, bay: int, level: i
 
 @lru_cache(maxsize=256)  # 25 kB each: 6 MB at most
 def _load(kind: str, *, stack: int, decimetres: int, wrapped: bool, wear: float, seed: int) -> list[Part]:
-    """Build a loaded pallet. Cached: a hall has dozens, and building each took a fifth of a scene's build time."""
+    """Build a loaded pallet. Cached: a hall has dozens, and building all took a fifth of a scene's build."""
     params = {"load": kind, "stack": stack, "tiers": 1, "load_height": decimetres / 10, "wrapped": wrapped}
     return pallet.build({**params, "wear": wear, "seed": seed}, _NO_ASSETS)
 

@@ -16,7 +16,7 @@ _NEXT, _TURNED = [1, 2, 3, 0], (-1.0, 1.0)
 
 
 def corners_of(footprint: Footprint, position: Any = (0.0, 0.0, 0.0), yaw: float = 0.0) -> Corners:
-    """Return the corners, (4, 2) metres, of a footprint that is turned by ``yaw`` and moved to ``position``."""
+    """Return the corners, (4, 2) metres, of a footprint turned by ``yaw`` and moved to ``position``."""
     x0, x1, y0, y1 = footprint
     c, s = np.cos(yaw), np.sin(yaw)
     local = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])

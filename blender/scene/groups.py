@@ -6,25 +6,25 @@ import numpy as np
 
 from blender.config.layouts import PackingConfig
 from blender.objects.furniture import SEATED_AT
-from blender.parts.openings import dock_spots
+from blender.parts.openings import dock_door_positions
 from blender.scene.plan import Plan
 from blender.scene.sampler import SceneSampler
 from blender.spec import ObjectSpec
 
 HEADING_DEVIATION = 0.03
-"""Standard deviation of a pallet's heading in rows and lanes, radians: drivers set pallets down nearly square."""
+"""Standard deviation of a pallet's heading in rows and lanes, radians: pallets stand nearly square."""
 POSITION_DEVIATION = 0.03
 """The same of its position in a row, metres."""
 
 STAGING_ROW_STEP, STAGING_COLUMN_STEP = 1.55, 1.35
-"""From one pallet place of a staging area to the next, along x and y, metres: either side of a pallet fits."""
+"""From one pallet place of a staging area to the next, along x and y, metres: pallets fit either way."""
 
 DOCK_CLEARANCE = 3.1
-"""From the doors to the middle of a lane's first pallet, metres: the leveller and a truck's turning circle."""
+"""From the doors to the middle of a lane's first pallet, metres: the leveller and room to turn."""
 LENGTHWISE_STEP, CROSSWISE_STEP = 1.28, 0.9
 """From one pallet of a lane to the next, metres: a pallet's length or width with some play."""
 PAIR_OFFSET, CROSSWISE_PAIR_FACTOR = 0.55, 1.2
-"""Half of the distance between two pallets side by side, metres; the factor for crosswise ones, which are wider."""
+"""Half of the distance between two pallets side by side, metres; the factor on it for crosswise pallets."""
 
 CORNER_GAP = 0.25
 """From the side wall to the first piece of furniture, metres."""
@@ -56,7 +56,7 @@ def add_staged_pallets(sampler: SceneSampler, plan: Plan) -> None:
 def add_dock_lanes(sampler: SceneSampler, plan: Plan) -> None:
     """Add lanes of pallets in front of some of a dock's doors."""
     hall, ranges = plan.hall.params, sampler.scene.dock
-    for door in dock_spots(hall):
+    for door in dock_door_positions(hall):
         if sampler.chance(ranges.idle):
             continue
         lengthwise = sampler.chance(ranges.turned)

@@ -1,4 +1,4 @@
-"""Layouts: each draws a kind of place in a warehouse, that is a hall with a camera, racks and pallets. No bpy.
+"""Layouts: each draws one kind of place in a warehouse: a hall with a camera, racks and pallets. No bpy.
 
 A layout is registered by name (``@layout``) and listed in ``blender.config.layouts.LAYOUTS``, where profiles
 are checked. Axes: x runs from the wall behind the camera to the end wall, y = 0 is the hall's middle.
@@ -22,7 +22,7 @@ from blender.scene.sampler import SceneSampler
 from blender.spec import ObjectSpec
 
 RACK_SPACE = 1.65
-"""From a wall to the front of the racks along it, metres: racks are 1.1 deep, columns and pipes stand behind."""
+"""From a wall to the front of the racks along it, metres: their depth, columns and pipes behind them."""
 RACK_END_GAP = 0.4
 """From a side wall to the end of a row of racks along the end wall, metres."""
 CAMERA_TO_RACK = 0.6

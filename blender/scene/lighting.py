@@ -15,7 +15,7 @@ ROOF_DISTANCE = 0.45
 ROW_DENSITY = 1.5
 """Rows of lamps are this many times as far apart as the drawn spacing: lamps stand closer in a row."""
 RATED_HEIGHT = 5.0
-"""Height, metres, at which a lamp has the drawn power; power grows with the height, so that the floor stays lit."""
+"""Height, metres, at which a lamp has the drawn power. Higher lamps are stronger: the floor stays lit."""
 BORDER_X, BORDER_Y = (0.4, 0.7), (0.3, 0.7)
 """Where the border of an unlit end crosses the hall, as a share of its length and of its width."""
 

@@ -1,4 +1,4 @@
-"""Where objects stand at walls and racks: headings and positions at a face, below a rack's lowest beam. No bpy."""
+"""Where objects stand at walls and racks: at a face, or with the front below a rack's lowest beam. No bpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Place a profile's objects by rules: in the hall, in view, apart from all others, parked or in the open. No bpy."""
+"""Place a profile's objects by rules: in the hall, in view, apart from each other, parked or not. No bpy."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def _keep_view_clear(plan: Plan, corners: list[Corners]) -> bool:
 
 
 def move_to(item: ObjectSpec, position: Position, yaw: float) -> ObjectSpec:
-    """Move an object from its group's frame to the hall's: the group stands at ``position``, turned by ``yaw``."""
+    """Transform an object from a group's frame, at ``position`` and turned by ``yaw``, to the hall's."""
     c, s = np.cos(yaw), np.sin(yaw)
     x, y, z = item.position
     at = (

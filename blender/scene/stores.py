@@ -19,7 +19,7 @@ from blender.spec import Footprint, ObjectSpec
 ROOF_SPACE = 0.6
 """Space below the roof for beams, pipes and lamps, metres."""
 DEVIATION = 0.012
-"""Standard deviation of a stack's position, metres, and of its heading, radians: stacks stand nearly square."""
+"""Standard deviation of a stack's position, metres, and heading, radians: it stands nearly square."""
 VIEW_HEIGHT = 0.7
 """Height of the point, metres, that decides whether a stack is near the picture ..."""
 VIEW_MARGIN = 0.3

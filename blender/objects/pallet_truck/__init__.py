@@ -1,4 +1,4 @@
-"""Pallet trucks (French: transpalettes) with real dimensions: hand, weighing, scissor, walkie, rider, stacker.
+"""Pallet trucks (French: transpalettes) of real dimensions: hand, weighing, scissor, walkie, rider, stacker.
 
 Origin: on the floor below the upright steering axis. The forks point to +x. The tiller stands near the origin
 and is lowered towards -x. Each module of this package names the sources of its figures.
@@ -20,7 +20,7 @@ from blender.objects.pallet_truck.chassis import CHASSIS, POWERED, fork_height, 
 from blender.objects.pallet_truck.forks import tip
 from blender.objects.pallet_truck.livery import PAINTS, TYRES, Livery, livery, stickers
 from blender.objects.pallet_truck.tiller import LOOPS
-from blender.sampling import chance, integer, named, ordered, pick, uniform
+from blender.sampling import chance, draw_seed, integer, named, ordered, pick, uniform
 
 __all__ = [
     "VARIANTS",
@@ -146,7 +146,7 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "wear": uniform(ranges.wear, rng),
         "tyre": pick(ranges.tyres, rng),
         "stickers": integer(ranges.stickers, rng),
-        "seed": integer((0, 2**31 - 1), rng),
+        "seed": draw_seed(rng),
         **_fittings(ranges, variant, rng),
     }
 

@@ -15,7 +15,7 @@ from blender.sampling import chance, uniform
 from blender.spec import ObjectSpec, Params
 
 WALKED_BEHIND = ("hand", "weighing", "scissor", "walkie", "stacker")
-"""Variants whose operator walks. A rider's operator stands, and no posed body stands with both hands raised."""
+"""Variants whose operator walks. A rider's operator stands; no body is posed so with both hands raised."""
 
 PALLET_DECK = 0.100
 """Height of the boards' underside below a EUR pallet's deck, metres: there the forks bear it."""

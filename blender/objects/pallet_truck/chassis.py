@@ -43,7 +43,7 @@ CHASSIS = {
 }
 """Variant -> its dimensions."""
 LEAN_COSINES = (0.35, 0.995)
-"""Cosine of a held tiller's lean from upright, lowest and highest: it stops at 70 degrees and never is upright."""
+"""Least and greatest cosine of a held tiller's lean: it stops at 70 degrees and is never quite upright."""
 POWERED = ("walkie", "rider", "stacker")
 """Variants with a motor: they have a covered chassis and a thick tiller head."""
 

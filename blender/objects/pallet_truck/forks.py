@@ -1,4 +1,7 @@
-"""Forks of every variant: inverted channels with a blunt wedge for a tip, rollers below, scissors between."""
+"""Forks of all variants, their load rollers, and a scissor truck's crossed legs.
+
+A fork is an inverted steel channel with a blunt wedge as its tip.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,22 @@ from blender.objects.pallet_truck.livery import Livery, scratches
 ROLLER = 0.037
 """Radius of a load roller, metres: 74 mm is the smaller of the two common sizes."""
 SHEET = 0.006
-"""Thickness of the forks' steel."""
+"""Thickness of the forks' steel, metres."""
 
 
 def centres(params: dict[str, Any]) -> tuple[float, float]:
-    """y of the two forks."""
+    """Return the y of both forks' middles, metres."""
     offset = (params["overall_width"] - params["fork_width"]) / 2
     return (-offset, offset)
 
 
 def tip(params: dict[str, Any]) -> float:
-    """x of the forks' ends."""
+    """Return the x of the forks' tips, metres."""
     return CHASSIS[params["variant"]].front + float(params["fork_length"])
 
 
 def forks(params: dict[str, Any], look: Livery, heel: float) -> list[Part]:
-    """Both forks at their height, from x = ``heel`` on, with the scrapes of years of pallets."""
+    """Build both forks at their height, from x = ``heel`` on, with scratches on top."""
     top, half = TOP + params["lift"], params["fork_width"] / 2
     parts: list[Part] = []
     for y in centres(params):
@@ -41,7 +44,7 @@ def forks(params: dict[str, Any], look: Livery, heel: float) -> list[Part]:
 
 
 def _channel(heel: float, end: float, y: float, half: float, top: float, look: Livery) -> Part:
-    """One fork: a folded sheet whose sides draw together and whose top dips at the end."""
+    """Build one fork: a folded sheet that becomes narrower and lower at the tip."""
     stations = [  # x, share of the width, how far the top dips, depth of the sides
         (heel, 1.0, 0.0, 0.054), (end - 0.17, 1.0, 0.0, 0.054), (end - 0.10, 0.93, 0.003, 0.050),
         (end - 0.045, 0.80, 0.010, 0.040), (end - 0.012, 0.62, 0.019, 0.026), (end, 0.50, 0.026, 0.014),
@@ -54,7 +57,7 @@ def _channel(heel: float, end: float, y: float, half: float, top: float, look: L
 
 
 def _section(x: float, y: float, half: float, top: float, low: float, sheet: float) -> Floats:
-    """The folded sheet's outline across a fork, (12, 3)."""
+    """Return the outline of the folded sheet across a fork, (12, 3)."""
     t, c = SHEET * sheet, 0.006 * sheet
     side = [
         (half - c, top), (half - 0.3 * c, top - 0.3 * c), (half, top - c), (half, low), (half - t, low),
@@ -65,7 +68,7 @@ def _section(x: float, y: float, half: float, top: float, low: float, sheet: flo
 
 
 def rollers(params: dict[str, Any], look: Livery) -> list[Part]:
-    """Load rollers at the tips, single or in a rocker, on arms that go down as the forks go up."""
+    """Build the load rollers at the tips, one or two per fork, on arms that swing down as the forks rise."""
     parts: list[Part] = []
     axle, hook = tip(params) - 0.21, TOP + params["lift"] - 0.028
     start, half = CHASSIS[params["variant"]].front - 0.06, params["fork_width"] / 2 - 0.038
@@ -83,7 +86,13 @@ def rollers(params: dict[str, Any], look: Livery) -> list[Part]:
 
 
 def wheel(centre: Sequence[float], half: float, look: Livery) -> Part:
-    """A roller or plain wheel across y that stands on the floor; ``half`` of its width, metres."""
+    """Build a wheel that stands on the floor, its axle along y.
+
+    Args:
+        centre: (x, y, radius), metres.
+        half: half of the wheel's width, metres.
+        look: the truck's materials.
+    """
     x, y, radius = centre
     bevel = 0.1 * radius
     rim = [(0, radius - bevel), (bevel, radius), (2 * half - bevel, radius), (2 * half, radius - bevel)]
@@ -91,7 +100,7 @@ def wheel(centre: Sequence[float], half: float, look: Livery) -> Part:
 
 
 def base_frame(params: dict[str, Any], look: Livery) -> list[Part]:
-    """A scissor truck's lower frame near the floor, its crossed legs, their pins, and its rollers."""
+    """Build a scissor truck's lower frame, its crossed legs, their pins and its rollers."""
     start, axle = CHASSIS["scissor"].front - 0.08, tip(params) - 0.21
     side, foot = params["fork_width"] / 2 - 0.024, start + 0.02
     low, high = 0.052, TOP + params["lift"] - 0.032

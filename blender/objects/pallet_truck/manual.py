@@ -1,8 +1,8 @@
 """Hand trucks: wheels, pump and frame of the plain, the weighing and the scissor truck.
 
-Figures of makers' data sheets for 2 to 2.5 t hand trucks (EN ISO 3691-5 class): steering wheels
-200 x 50 mm, 170 mm over both; 82 mm or twice 74 mm load rollers; forks 85 to 200 mm high; scissor trucks
-1 t, 85 to 800 mm; scale heads about 0.25 m wide.
+The figures come from manufacturers' data sheets of 2 to 2.5 t hand trucks (EN ISO 3691-5): steering wheels
+200 x 50 mm, 170 mm over both; load rollers of 82 mm or two of 74 mm; forks 85 to 200 mm high; scissor trucks
+of 1 t, 85 to 800 mm; scale heads about 0.25 m wide.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from blender.objects.pallet_truck.livery import Livery
 from blender.objects.pallet_truck.tiller import hand_tiller
 
 HEAD = 0.405
-"""Underside of the frame's head above the lowered forks' floor, metres."""
+"""Height of the underside of the frame's head while the forks are lowered, metres."""
 
 
 def hand(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floats]]:
-    """The plain hand truck; and its faces that take stickers."""
+    """Build the plain hand truck; also return its flat faces for labels."""
     tiller, back = hand_tiller(params, look)
     frame, faces = _frame(params, look, params["lift"])
     steered = [*_pump(look, HEAD + params["lift"]), *wheels(look)]
@@ -35,7 +35,7 @@ def hand(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floats]
 
 
 def weighing(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floats]]:
-    """A hand truck with a scale: a box on a neck above the frame's head, its display to the operator."""
+    """Build a hand truck with a scale: a box on a neck above the frame's head, with a display."""
     parts, faces = hand(params, look)
     z = HEAD + params["lift"] + 0.04
     neck = [(0.02, 0.11, -0.05, 0.05, 0.0), (0.05, 0.15, -0.075, 0.075, 0.14)]
@@ -59,7 +59,7 @@ def weighing(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Flo
 
 
 def scissor(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floats]]:
-    """A high-lift truck: the frame stays, the forks rise on crossed legs, pushed by two rams."""
+    """Build a scissor truck: the frame stays, two rams raise the forks on crossed legs."""
     tiller, back = hand_tiller(params, look)
     front, half, top = CHASSIS["scissor"].front, params["overall_width"] / 2, TOP + params["lift"]
     frame, faces = _frame(params, look, -0.005)
@@ -82,11 +82,12 @@ def scissor(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floa
 
 
 def _ring(x0: float, x1: float, y0: float, y1: float, z: float, cut: float) -> Floats:
+    """Return a rectangle with cut corners at height z, (8, 3)."""
     return level(rectangle((x0, y0), (x1, y1), cut), z)
 
 
 def _frame(params: dict[str, Any], look: Livery, lift: float) -> tuple[list[Part], list[Floats]]:
-    """Two sloping legs from the head above the pump to the forks' heels; and the legs' faces."""
+    """Build the two sloping legs from the head above the pump to the forks; also return their flat faces."""
     top, high, half = TOP + lift, HEAD + lift, params["overall_width"] / 2
     front = CHASSIS[params["variant"]].front
     legs = [_leg(params, look, top, high, side) for side in (-1, 1)]
@@ -107,7 +108,7 @@ def _frame(params: dict[str, Any], look: Livery, lift: float) -> tuple[list[Part
 def _leg(
     params: dict[str, Any], look: Livery, top: float, high: float, side: int
 ) -> tuple[Part, list[Floats]]:
-    """One leg; and its face to the forks, from foot to head, and its outer flank, (4, 3) each."""
+    """Build one leg; also return its face towards the forks and its outer face, (4, 3) each."""
     front, half = CHASSIS[params["variant"]].front, params["overall_width"] / 2
     y0, y1 = sorted((side * (half - params["fork_width"]), side * half))
     a0, a1 = sorted((side * 0.012, side * 0.098))
@@ -124,7 +125,7 @@ def _leg(
 
 
 def _flank(foot: Floats, head: Floats, side: int) -> Floats:
-    """A leg's outer face between the middles of its ends, as an upright rectangle along the slope, (4, 3)."""
+    """Return a rectangle on a leg's outer face, along the slope between the middles of its ends, (4, 3)."""
     along = (head - foot) / np.linalg.norm(head - foot)
     across = np.array([-side, 0.0, 0.0])
     across -= along * (across @ along)
@@ -133,7 +134,7 @@ def _flank(foot: Floats, head: Floats, side: int) -> Floats:
 
 
 def _pump(look: Livery, high: float) -> list[Part]:
-    """Reservoir, pump cylinder, valve block, the tiller's yoke and the chromed ram up to ``high``."""
+    """Build reservoir, pump, valve block, the tiller's yoke and the chromed ram up to ``high`` metres."""
     return [
         turned([(0, 0.036), (0.008, 0.044), (0.19, 0.044), (0.2, 0.034), (0.215, 0.034), (0.22, 0.028)],
                (0.008, 0, 0.088), (0, 0, 1), look.cast),
@@ -160,11 +161,11 @@ _TYRE = (
 )
 _HUB = ((0, 0.070), (0.050, 0.072), (0.053, 0.068), (0.053, 0.062), (0.046, 0.058))
 _CAP = ((0.046, 0.024), (0.058, 0.024), (0.061, 0.018))
-"""Profiles of a steering wheel: (distance from its inner side, radius), metres."""
+"""Profiles of a steering wheel: pairs of the distance from its inner side and the radius, metres."""
 
 
 def wheels(look: Livery) -> list[Part]:
-    """Two steering wheels on one axle: tyre, hub with holes, cap."""
+    """Build two steering wheels on one axle, each with tyre, hub with holes and cap."""
     parts = [rod((0, -0.05, 0.1), (0, 0.05, 0.1), 0.018, look.steel, 12)]
     angle = np.linspace(0, 2 * np.pi, 5, endpoint=False)
     for side in (-1, 1):

@@ -1,4 +1,4 @@
-"""A stacker's mast: rails, chains and ram, carriage with its load backrest, a guard, legs on the floor."""
+"""A stacker's mast: rails, chains, ram, carriage with load backrest, guard; and its support legs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from blender.objects.pallet_truck.chassis import CHASSIS, TOP
 from blender.objects.pallet_truck.forks import ROLLER, centres, tip, wheel
 from blender.objects.pallet_truck.livery import Livery
 
-FREE = 0.1
+FREE_LIFT = 0.1
 """How far the forks rise before the inner rails follow, metres."""
 
 
 def mast(params: dict[str, Any], look: Livery) -> list[Part]:
-    """Outer rails, inner rails raised by half of the lift, crossbars, ram, chains, guard."""
+    """Build the outer rails, the inner rails raised by half of the lift, crossbars, ram, chains and guard."""
     front, high = CHASSIS["stacker"].front, params["mast"]
     x0, x1 = front - 0.21, front - 0.10
-    rise = max(0.0, params["lift"] - FREE) / 2
+    rise = max(0.0, params["lift"] - FREE_LIFT) / 2
     parts: list[Part] = []
     for side in (-1, 1):
         y = side * 0.255
@@ -50,7 +50,7 @@ def mast(params: dict[str, Any], look: Livery) -> list[Part]:
 def _rail(
     x0: float, x1: float, y: float, low: float, high: float, side: int, material: Material
 ) -> list[Part]:
-    """A channel, open to the middle: web and two flanges."""
+    """Build a channel that is open to the middle: a web and two flanges."""
     t, deep = 0.010, 0.040
     web = slab((x0, y - t / 2, low), (x1, y + t / 2, high), material, 0.002)
     flanges = []
@@ -61,7 +61,7 @@ def _rail(
 
 
 def _guard(params: dict[str, Any], look: Livery, x: float) -> list[Part]:
-    """What keeps hands out of the mast: a clear sheet or a welded mesh, in a frame of straps."""
+    """Build the guard that keeps hands out of the mast: a clear sheet or a wire mesh between two straps."""
     low, high, half = 0.84, params["mast"] - 0.1, 0.245
     straps = [
         slab((x, -half, z - 0.012), (x + 0.008, half, z + 0.012), look.cast, 0.002) for z in (low, high)
@@ -83,7 +83,7 @@ CLEAR = Material("clear", (0.5, 0.52, 0.54), 0.0)
 
 
 def carriage(params: dict[str, Any], look: Livery) -> list[Part]:
-    """The plate that bears the forks, and the backrest above them."""
+    """Build the plate that carries the forks, and the load backrest above them."""
     x, top, half = CHASSIS["stacker"].front, TOP + params["lift"], params["overall_width"] / 2
     high = top + params["backrest"]
     plates = [
@@ -100,7 +100,7 @@ def carriage(params: dict[str, Any], look: Livery) -> list[Part]:
 
 
 def legs(params: dict[str, Any], look: Livery) -> list[Part]:
-    """Support legs inside the lowered forks, on rollers."""
+    """Build the support legs inside the lowered forks, on rollers."""
     front, end = CHASSIS["stacker"].front, tip(params) - 0.12
     parts: list[Part] = []
     for y in centres(params):

@@ -1,8 +1,9 @@
 """Powered trucks: the chassis of walkies, riders and stackers.
 
-Figures of makers' data sheets (VDI 2198) for 1.6 to 2 t walkies and riders and 1.2 t stackers: 0.70 to
-0.80 m wide, 0.55 to 0.65 m from tiller side to fork face, motor cover 0.6 to 0.8 m high, grip 0.8 to 1.3 m
-above the floor, rider's platform 0.40 m long and 0.16 m up, castors 125 to 150 mm.
+The figures come from manufacturers' data sheets (VDI 2198) of 1.6 to 2 t walkies and riders and
+of 1.2 t stackers: 0.70 to 0.80 m wide, 0.55 to 0.65 m from the tiller's side to the forks' face, motor cover
+0.6 to 0.8 m high, grip 0.8 to 1.3 m above the floor, rider's platform 0.40 m long and 0.16 m high, castors
+125 to 150 mm.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from blender.objects.pallet_truck.tiller import powered_tiller
 
 
 def walkie(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floats]]:
-    """A walk-behind truck: motor under a moulded cover, battery box, forks that rise with the box."""
+    """Build a walkie: a motor below a moulded cover, a battery box, forks that rise with the box."""
     front = CHASSIS["walkie"].front
     parts, faces = _chassis(params, look, 0.16, 0.62)
     box, more = _battery(params, look, 0.16, front, 0.70 + params["lift"], params["lift"])
@@ -29,7 +30,7 @@ def walkie(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Float
 
 
 def rider(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floats]]:
-    """A ride-on truck: longer, with a platform behind and guards at its sides."""
+    """Build a rider: longer, with a platform behind; some have side guards."""
     front = CHASSIS["rider"].front
     parts, faces = _chassis(params, look, 0.22, 0.80)
     box, more = _battery(params, look, 0.22, front, 0.76 + params["lift"], params["lift"])
@@ -40,7 +41,7 @@ def rider(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floats
 
 
 def stacker(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floats]]:
-    """A walkie stacker: battery behind a mast, legs on the floor below the forks."""
+    """Build a walkie stacker: a battery behind a mast, support legs below the forks."""
     parts, faces = _chassis(params, look, 0.16, 0.66)
     box, more = _battery(params, look, 0.16, 0.42, 0.82, 0.0)
     front = CHASSIS["stacker"].front
@@ -49,14 +50,14 @@ def stacker(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floa
 
 
 def _forks(params: dict[str, Any], look: Livery) -> list[Part]:
-    """Forks and rollers, and the bridge that hangs them on the battery box."""
+    """Build the forks, the rollers, and the bridge between forks and battery box."""
     front, half, top = CHASSIS[params["variant"]].front, params["overall_width"] / 2, TOP + params["lift"]
     bridge = slab((front - 0.03, -half, top - 0.055), (front, half, top + 0.12), look.frame, 0.006)
     return [*forks(params, look, front - 0.01), *rollers(params, look), bridge]
 
 
 def _plan(half: float, front: float) -> Floats:
-    """The chassis seen from above: bowed towards the operator, counter-clockwise (N, 2)."""
+    """Return the outline of the chassis from above, curved towards the operator, counter-clockwise (N, 2)."""
     back = [(0.06, half), (-0.07, 0.72 * half), (-0.135, 0.3 * half)]
     corners = [(front, -half), (front, half), *back, *[(x, -y) for x, y in reversed(back)]]
     return rounded(corners, 0.05, 2)
@@ -65,7 +66,7 @@ def _plan(half: float, front: float) -> Floats:
 def _chassis(
     params: dict[str, Any], look: Livery, front: float, high: float
 ) -> tuple[list[Part], list[Floats]]:
-    """Steel skirt, moulded cover with a slot for the tiller, wheels, dashboard, tiller."""
+    """Build skirt, cover with a slot for the tiller, wheels, panel and tiller; also return flat faces."""
     half = CHASSIS[params["variant"]].half_width
     plan, tiller = _plan(half, front), powered_tiller(params, look)
     cover = [
@@ -77,7 +78,7 @@ def _chassis(
         (0.085, high),
     ]
     skirt = [(0.012, 0.04), (0.0, 0.052), (0.0, 0.232), (0.008, 0.24)]
-    slot = [(-0.137, 0.10), (-0.136, 0.24), (-0.128, 0.42), (-0.107, high - 0.09)]  # where the tiller moves
+    slot = [(-0.137, 0.10), (-0.136, 0.24), (-0.128, 0.42), (-0.107, high - 0.09)]  # for the tiller
     panel = np.array([(-0.055, 0.12), (-0.055, -0.12), (0.08, -0.16), (0.08, 0.16)])[::-1]
     parts = [
         loft(np.array([level(inset(plan, d), z) for d, z in skirt]), look.frame, smooth=True),
@@ -85,7 +86,7 @@ def _chassis(
         loft([level(rectangle((x, -0.062), (-0.05, 0.062), 0.012), z) for x, z in slot], look.dark),
         bevelled(panel, high - 0.004, high + 0.014, 2, look.dark, 0.006),
         rod((0.03, 0.07, high), (0.03, 0.07, high + 0.028), 0.012, look.steel, 12),  # the key
-        slab((-0.03, -0.10, high + 0.01), (0.03, -0.02, high + 0.018), look.cast, 0.003),  # its meter
+        slab((-0.03, -0.10, high + 0.01), (0.03, -0.02, high + 0.018), look.cast, 0.003),  # the hour meter
         *_drive(half, look), *tiller[0],
     ]  # fmt: skip
     low, up, rear = half - 0.0044, half - 0.0115, 0.07  # the cover's flanks lean in
@@ -97,7 +98,7 @@ def _chassis(
 
 
 def _drive(half: float, look: Livery) -> list[Part]:
-    """The drive wheel under the motor and two castors beside it, most of which the skirt hides."""
+    """Build the drive wheel and two castors beside it; the skirt hides most of them."""
     castors = [wheel((0.05, y, 0.0625), 0.02, look) for y in (0.09 - half, half - 0.09)]
     return [wheel((0, 0, 0.115), 0.035, look), *castors]
 
@@ -105,7 +106,7 @@ def _drive(half: float, look: Livery) -> list[Part]:
 def _battery(
     params: dict[str, Any], look: Livery, back: float, front: float, high: float, lift: float
 ) -> tuple[list[Part], list[Floats]]:
-    """The battery's box and lid, a gap away from the cover; and the box's sides."""
+    """Build the battery's box and lid; also return the box's flat sides."""
     half = CHASSIS[params["variant"]].half_width
     low = (back + 0.012, -half + 0.012, 0.06 + lift)
     parts = [
@@ -124,7 +125,7 @@ def _battery(
 
 
 def _platform(look: Livery) -> list[Part]:
-    """A ribbed mat on a sheet of steel that folds down behind the cover."""
+    """Build a rider's platform: a ribbed mat on a steel sheet behind the cover."""
     ribs = [(x, 0.0, 0.184) for x in np.linspace(-0.62, -0.24, 14)]
     plan = rounded([(-0.70, -0.27), (-0.18, -0.30), (-0.18, 0.30), (-0.70, 0.27)], 0.07)
     return [
@@ -136,7 +137,7 @@ def _platform(look: Livery) -> list[Part]:
 
 
 def _guards(look: Livery) -> list[Part]:
-    """Padded side arms beside the platform."""
+    """Build the padded side arms beside a rider's platform."""
     parts: list[Part] = []
     for side in (-1, 1):
         y = side * 0.335

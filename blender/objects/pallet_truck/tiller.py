@@ -1,6 +1,7 @@
-"""Tillers: a hand truck's pole with a loop, and a powered truck's thick one with switches.
+"""Tillers: a hand truck's pole with a loop, a powered truck's tiller with a control head.
 
-Made in the tiller's own frame (z along it from the hinge, x to the truck, y across), then leaned and turned.
+They are built in the tiller's own frame (z along it from the hinge, x to the truck, y across), then leaned
+and turned.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ LOOPS: dict[str, tuple[tuple[float, float], ...]] = {
     "square": ((0.100, -0.20), (0.135, -0.17), (0.140, 0.0)),
     "shield": ((0.080, -0.22), (0.185, -0.11), (0.175, 0.0)),
 }
-"""Handle -> right half of the loop's corners, (y, z) from the grip, upwards."""
+"""Shape of the handle -> right half of the loop's corners, (y, z) from the grip, from below upwards."""
 
 
 def hand_tiller(params: dict[str, Any], look: Livery) -> tuple[list[Part], Floats]:
-    """Hinge casting, pole, loop and lever; and the pole's back (4, 3), where a label fits."""
+    """Build hinge, pole, loop and lever; also return the pole's back (4, 3) for a label."""
     length, shape = params["tiller_length"], params["handle_shape"]
     right = [(0.0, y, length + z) for y, z in LOOPS[shape]]
     corners = right + [(x, -y, z) for x, y, z in reversed(right)]
@@ -39,7 +40,7 @@ def hand_tiller(params: dict[str, Any], look: Livery) -> tuple[list[Part], Float
         slab((-0.024, -0.03, foot - 0.06), (0.026, 0.03, foot + 0.035), look.dark, 0.006),
         *_lever(length, foot, look.dark),
     ]
-    if shape in ("square", "shield"):  # a plate fills the lower part of the loop
+    if shape in ("square", "shield"):  # these have a plate in the lower part of the loop
         outline = np.array([(y, z) for _, y, z in (*corners[:2], *corners[-2:])])
         parts.append(bevelled(outline, -0.006, 0.006, 0, look.handle, 0.003))
     back = np.array(
@@ -52,13 +53,13 @@ def hand_tiller(params: dict[str, Any], look: Livery) -> tuple[list[Part], Float
 
 
 def _taper(stations: Sequence[tuple[float, float, float]], material: Material, cut: float = 0.3) -> Part:
-    """A bar along z of cut-cornered section; a station is (z, half depth, half width)."""
+    """Build a bar along z whose section has cut corners; a station is (z, half depth, half width)."""
     rings = [level(rectangle((-a, -b), (a, b), cut * min(a, b)), z) for z, a, b in stations]
     return loft(np.array(rings), material)
 
 
 def _lever(length: float, foot: float, dark: Material) -> list[Part]:
-    """The three-way lever: up the middle of the loop, then aside below the fingers."""
+    """Build the control lever: up the middle of the loop, then sideways below the fingers."""
     path = [
         (0.018, 0.0, foot), (0.024, 0.0, length - 0.09), (0.012, 0.02, length - 0.045),
         (0.008, 0.07, length - 0.038),
@@ -67,7 +68,7 @@ def _lever(length: float, foot: float, dark: Material) -> list[Part]:
 
 
 def powered_tiller(params: dict[str, Any], look: Livery) -> tuple[list[Part], Floats]:
-    """Moulded pole with a thick head; and the pole's back (4, 3), where a label fits."""
+    """Build a moulded pole with a control head; also return the pole's back (4, 3) for a label."""
     end = params["tiller_length"]
     parts = [
         _taper([(-0.05, 0.045, 0.055), (0.05, 0.045, 0.055), (0.12, 0.033, 0.042)], look.cast),
@@ -79,7 +80,7 @@ def powered_tiller(params: dict[str, Any], look: Livery) -> tuple[list[Part], Fl
 
 
 def _head(end: float, look: Livery) -> list[Part]:
-    """Two closed grips round a block with butterfly switches, belly switch, emergency button and meter."""
+    """Build the control head: two grips around a block with switches, an emergency button and a meter."""
     right = [(0.0, y, end + z) for y, z in ((0.04, -0.15), (0.155, -0.12), (0.165, -0.01), (0.12, 0.0))]
     loop = right + [(x, -y, z) for x, y, z in reversed(right)]
     block = [

@@ -19,7 +19,7 @@ from blender.objects.pedestrian.attachments import attach
 from blender.objects.pedestrian.body import REGIONS, load_body, palms, region, under_cloth
 from blender.objects.pedestrian.clothes import CLOTH, HAIR, HIVIS, folds, shell, wardrobe
 from blender.objects.pedestrian.headgear import HELMETS, headgear
-from blender.sampling import chance, integer, named, ordered, pick, shares, uniform
+from blender.sampling import chance, draw_seed, named, ordered, pick, shares, uniform
 from blender.spec import ObjectSpec
 
 __all__ = [
@@ -141,7 +141,7 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "hair": pick(ranges.hair, rng),
         "skin": uniform(ranges.skin, rng),
         "folds": uniform(ranges.folds, rng),
-        "fold_seed": integer((0, 2**31 - 1), rng),
+        "fold_seed": draw_seed(rng),
     }
 
 

@@ -1,4 +1,4 @@
-"""Posed body meshes from the people files: loading, regions, hands, and the smoothed surface below clothes."""
+"""Posed body meshes from the people files: loading, regions, hands, the smoothed surface below clothes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def load_body(path: Path) -> dict[str, np.ndarray]:
 
 @lru_cache(maxsize=32)
 def under_cloth(path: Path) -> tuple[Floats, Floats]:
-    """Return the smoothed body that clothes lie on, and its normals, (V, 3) each. Cached: every frame has the same."""
+    """Return the smoothed body that clothes lie on, and its normals, (V, 3) each. Cached across frames."""
     body = load_body(path)
     vertices, faces = body["vertices"].astype(float), body["faces"].astype(np.int32)
     smoothed = _smooth(vertices, faces, CLOTH_SMOOTHING)
