@@ -1,7 +1,8 @@
 """An independent z-buffer renderer in plain numpy: the reference for masks of small scenes.
 
 The camera stands at (0, 0, EYE), is level and looks to +x through a straight lens of FOCAL pixels. A point
-(x, y, z)  nor ``blender.geometry.lens``.
+(x, y, z) lies at column WIDTH / 2 - FOCAL * y / x and row HEIGHT / 2 - FOCAL * (z - EYE) / x. This module
+uses neither Blender nor ``blender.geometry.lens``.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from blender.objects.pallet_truck import manual, powered
 from blender.objects.pallet_truck.attachments import attach
 from blender.objects.pallet_truck.chassis import CHASSIS, POWERED, fork_height, front, grip, hold, to_truck
 from blender.objects.pallet_truck.forks import tip
-from blender.objects.pallet_truck.livery import PAINTS, TYRES, Livery, livery, stickers
+from blender.objects.pallet_truck.livery import PAINTS, TYRES, Livery, livery_of, stickers
 from blender.objects.pallet_truck.tiller import LOOPS
 from blender.sampling import chance, draw_seed, integer, named, ordered, pick, uniform
 
@@ -191,5 +191,5 @@ def rack_insertion(params: dict[str, Any]) -> float | None:
 
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:
     """Build the truck's meshes."""
-    parts, faces = VARIANTS[params["variant"]](params, livery(params))
+    parts, faces = VARIANTS[params["variant"]](params, livery_of(params))
     return [*parts, *stickers(params, faces)]

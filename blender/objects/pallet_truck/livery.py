@@ -49,7 +49,7 @@ class Livery:
     chrome: Material
 
 
-def livery(params: dict[str, Any]) -> Livery:
+def livery_of(params: dict[str, Any]) -> Livery:
     """Return the materials that a truck's parameters name."""
     wear = params["wear"]
 

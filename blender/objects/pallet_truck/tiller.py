@@ -25,7 +25,7 @@ LOOPS: dict[str, tuple[tuple[float, float], ...]] = {
 """Shape of the handle -> right half of the loop's corners, (y, z) from the grip, from below upwards."""
 
 
-def hand_tiller(params: dict[str, Any], look: Livery) -> tuple[list[Part], Floats]:
+def hand_tiller(params: dict[str, Any], livery: Livery) -> tuple[list[Part], Floats]:
     """Build hinge, pole, loop and lever; also return the pole's back (4, 3) for a label."""
     length, shape = params["tiller_length"], params["handle_shape"]
     right = [(0.0, y, length + z) for y, z in LOOPS[shape]]
@@ -33,16 +33,16 @@ def hand_tiller(params: dict[str, Any], look: Livery) -> tuple[list[Part], Float
     foot = length + LOOPS[shape][0][1]
     pole = foot + 0.03 if shape in ("square", "shield") else length
     parts = [
-        _taper([(-0.03, 0.032, 0.038), (0.05, 0.029, 0.038), (0.13, 0.023, 0.026)], look.cast),
-        _taper([(0.10, 0.018, 0.023), (pole, 0.016, 0.021)], look.handle),
-        tube(rounded_path(corners, 0.05, closed=True), 0.0135, look.handle, 12, closed=True),
-        rod((0, -0.075, length), (0, 0.075, length), 0.0165, look.dark, 14),
-        slab((-0.024, -0.03, foot - 0.06), (0.026, 0.03, foot + 0.035), look.dark, 0.006),
-        *_lever(length, foot, look.dark),
+        _taper([(-0.03, 0.032, 0.038), (0.05, 0.029, 0.038), (0.13, 0.023, 0.026)], livery.cast),
+        _taper([(0.10, 0.018, 0.023), (pole, 0.016, 0.021)], livery.handle),
+        tube(rounded_path(corners, 0.05, closed=True), 0.0135, livery.handle, 12, closed=True),
+        rod((0, -0.075, length), (0, 0.075, length), 0.0165, livery.dark, 14),
+        slab((-0.024, -0.03, foot - 0.06), (0.026, 0.03, foot + 0.035), livery.dark, 0.006),
+        *_lever(length, foot, livery.dark),
     ]
     if shape in ("square", "shield"):  # these have a plate in the lower part of the loop
         outline = np.array([(y, z) for _, y, z in (*corners[:2], *corners[-2:])])
-        parts.append(bevelled(outline, -0.006, 0.006, 0, look.handle, 0.003))
+        parts.append(bevelled(outline, -0.006, 0.006, 0, livery.handle, 0.003))
     back = np.array(
         [
             (-0.019, y, z)
@@ -67,19 +67,19 @@ def _lever(length: float, foot: float, dark: Material) -> list[Part]:
     return [tube(rounded_path(path, 0.03), [0.008] * 11 + [0.006], dark, 8)]
 
 
-def powered_tiller(params: dict[str, Any], look: Livery) -> tuple[list[Part], Floats]:
+def powered_tiller(params: dict[str, Any], livery: Livery) -> tuple[list[Part], Floats]:
     """Build a moulded pole with a control head; also return the pole's back (4, 3) for a label."""
     end = params["tiller_length"]
     parts = [
-        _taper([(-0.05, 0.045, 0.055), (0.05, 0.045, 0.055), (0.12, 0.033, 0.042)], look.cast),
-        _taper([(0.10, 0.030, 0.040), (end - 0.28, 0.024, 0.032), (end - 0.14, 0.028, 0.045)], look.handle),
-        *_head(end, look),
+        _taper([(-0.05, 0.045, 0.055), (0.05, 0.045, 0.055), (0.12, 0.033, 0.042)], livery.cast),
+        _taper([(0.10, 0.030, 0.040), (end - 0.28, 0.024, 0.032), (end - 0.14, 0.028, 0.045)], livery.handle),
+        *_head(end, livery),
     ]
     corners = ((0.028, 0.2), (-0.028, 0.2), (-0.022, end - 0.3), (0.022, end - 0.3))
     return tilted(params, parts), to_truck(params, np.array([(-0.0315, y, z) for y, z in corners]))
 
 
-def _head(end: float, look: Livery) -> list[Part]:
+def _head(end: float, livery: Livery) -> list[Part]:
     """Build the control head: two grips around a block with switches, an emergency button and a meter."""
     right = [(0.0, y, end + z) for y, z in ((0.04, -0.15), (0.155, -0.12), (0.165, -0.01), (0.12, 0.0))]
     loop = right + [(x, -y, z) for x, y, z in reversed(right)]
@@ -90,10 +90,13 @@ def _head(end: float, look: Livery) -> list[Part]:
     button = [(0, 0.012), (0.012, 0.012), (0.013, 0.02), (0.022, 0.019), (0.028, 0.012)]
     red, wings = Material("plastic", (0.55, 0.01, 0.01), 0.1), (-0.086, 0.086)
     return [
-        tube(rounded_path(loop, 0.05, closed=True), 0.0165, look.dark, 12, closed=True),
-        _taper(block, look.dark),
-        *[rod((0, y - 0.016, end - 0.055), (0, y + 0.016, end - 0.055), 0.026, look.cast, 14) for y in wings],
+        tube(rounded_path(loop, 0.05, closed=True), 0.0165, livery.dark, 12, closed=True),
+        _taper(block, livery.dark),
+        *[
+            rod((0, y - 0.016, end - 0.055), (0, y + 0.016, end - 0.055), 0.026, livery.cast, 14)
+            for y in wings
+        ],
         rod((-0.01, 0, end), (-0.01, 0, end + 0.034), 0.024, red, 16),
         turned(button, (0.040, 0, end - 0.13), (1, 0, 0), red, 16),
-        slab((-0.050, -0.02, end - 0.14), (-0.042, 0.02, end - 0.08), look.steel, 0.002),
+        slab((-0.050, -0.02, end - 0.14), (-0.042, 0.02, end - 0.08), livery.steel, 0.002),
     ]

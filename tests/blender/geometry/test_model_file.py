@@ -55,7 +55,7 @@ if sys.argv[1].endswith(".glb"):
 else:
     bpy.ops.wm.save_as_mainfile(filepath=sys.argv[1])
 """
-"""Write a model with two instances and a script that must not run; arguments: the file, the script's trace."""
+"""Write a model with two instances and a script that must not run. Arguments: file, the script's trace."""
 READ = """
 import sys, json, bpy
 from pathlib import Path

@@ -18,7 +18,7 @@ from blender.geometry.lens import LENSES, intrinsics
 from blender.geometry.mesh import Part, bounds
 from blender.imaging.png import encode_png
 from blender.kinds import find_kind
-from blender.objects.pallet_truck.livery import livery
+from blender.objects.pallet_truck.livery import livery_of
 from blender.objects.pallet_truck.tiller import hand_tiller
 from blender.render import frame_scene
 from blender.rendering import annotations as records
@@ -255,7 +255,7 @@ def test_a_truck_seen_only_by_its_tiller(people: Assets, config: Config, trucks:
     assert np.array_equal(ids == 1, seen)
     assert instance.visible_pixels == seen.sum() > 60
     assert instance.visible_fraction == round(float(seen.sum() / amodal[1].sum()), 4) < 0.3
-    tiller = {part.vertices.tobytes() for part in hand_tiller(item.params, livery(item.params))[0]}
+    tiller = {part.vertices.tobytes() for part in hand_tiller(item.params, livery_of(item.params))[0]}
     parts: list[Part] = find_kind("pallet_truck").build(item.params, people)
     rest = [part for part in parts if part.vertices.tobytes() not in tiller]
     assert len(parts) - len(rest) == len(tiller)
