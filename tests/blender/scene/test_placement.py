@@ -94,7 +94,8 @@ def hidden_shares(config: Config, assets: Assets, frames: int) -> list[float]:
                 eye + np.linspace(0.0, 0.97, 200)[:, None] * (0.9 * corner + 0.1 * middle - eye)
                 for corner in corners
             ]
-            shares.append(np.mean([any(inside(line, other).any() for other in others) for line in lines]))
+            hidden = [any(inside(line, other).any() for other in others) for line in lines]
+            shares.append(float(np.mean(hidden)))
     return shares
 
 
