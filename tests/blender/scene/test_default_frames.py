@@ -1,4 +1,4 @@
-"""Statistics of 200 frames of the default profile: sizes, visibility, mounts, lenses, layouts; without light."""
+"""Statistics of 200 default frames: sizes, visibility, mounts, lenses, layouts; rendered without light."""
 
 from __future__ import annotations
 
