@@ -19,7 +19,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as T  # noqa: N812 (the field's own name)
 
 from blender.contract import KEYPOINTS
-from pipeline.common.processes import one_thread
+from pipeline.common.processes import single_threaded_torch
 from pipeline.config import TrainConfig
 from pipeline.models.targets import Sample, boxes_of, drop_lost, within
 from pipeline.training.copy_paste import paste_some
@@ -46,7 +46,7 @@ def augmentation(
 def _augment_indexed(
     config: TrainConfig, seed: int, epoch: int, sample: Sample, index: int, other: Callable[[Rng], Sample]
 ) -> Sample:
-    with one_thread():
+    with single_threaded_torch():
         return augment(sample, config, np.random.default_rng([seed, epoch, index]), other)
 
 

@@ -23,7 +23,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from blender.contract import UserError
-from pipeline.common.processes import core_count, end_with_parent
+from pipeline.common.processes import core_count, exit_with_parent
 
 T = TypeVar("T")
 
@@ -163,7 +163,7 @@ def _help(
     number: int, processes: int, folder: str, end: Any, leader: int, work: Callable[..., None], arguments: Any
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the leader ends it
-    end_with_parent(leader)  # where this does nothing, the lost connection ends it
+    exit_with_parent(leader)  # where this does nothing, the lost connection ends it
     try:
         _member(number, processes, folder, work, arguments)
     except UserError as error:

@@ -12,7 +12,7 @@ import torch
 from torchvision.models.detection import MaskRCNN
 
 from pipeline.config import Profile
-from pipeline.data.combine import only
+from pipeline.data.combine import select_categories
 from pipeline.evaluation.diagnosis import best_threshold
 from pipeline.evaluation.metrics import coco_metrics
 from pipeline.inference.predictor import predict_coco
@@ -139,5 +139,5 @@ def predict_split(model: MaskRCNN, val_set: CocoDataset, precision: str, tick: T
 
 def judge(val_set: CocoDataset, results: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
     """Give ``coco_metrics`` of the results, and the score threshold best for them (F1)."""
-    truth = only(val_set.coco, val_set.labels)
+    truth = select_categories(val_set.coco, val_set.labels)
     return coco_metrics(truth, results), best_threshold(truth, results)

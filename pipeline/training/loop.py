@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.common.seeds import seed_of
+from pipeline.common.seeds import derive_seed
 from pipeline.config import Profile, UserError
 from pipeline.models.checkpoint import Checkpoint
 from pipeline.models.targets import Target
@@ -65,7 +65,7 @@ def train_one_epoch(
         second.gradients.zero_()
         for indices, images, targets in chunks:
             # torchvision samples boxes from the global generator.
-            seed = seed_of(profile.seed, turn + 1, indices[0])
+            seed = derive_seed(profile.seed, turn + 1, indices[0])
             torch.manual_seed(seed)
             with autocast(resume["precision"], device):
                 seen = see(model, images, targets) if images else kept[view, indices[0]]

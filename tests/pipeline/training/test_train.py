@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.common.seeds import seed_of
+from pipeline.common.seeds import derive_seed
 from pipeline.config import Profile, TrainConfig, UserError
 from pipeline.inference.predictor import predict_array, predict_coco
 from pipeline.models.checkpoint import Checkpoint, load_checkpoint, load_model
@@ -274,6 +274,6 @@ def test_a_start_that_detects_has_a_recipe_of_its_own(
 
 
 def test_seeds_and_precision() -> None:
-    assert len({seed_of(a, b) for a in range(5) for b in range(5)}) == 25
+    assert len({derive_seed(a, b) for a in range(5) for b in range(5)}) == 25
     assert choose_precision("fp32", torch.device("cpu")) == "fp32"
     assert choose_precision("auto", torch.device("cpu")) in ("fp32", "bf16")
