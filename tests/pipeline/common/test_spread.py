@@ -105,7 +105,7 @@ def test_annotations_are_the_bytes_of_one_process(address: str, tiny_profile: Pa
 
 @pytest.mark.slow
 def test_predictions_are_the_bytes_of_one_process(address: str, tmp_path: Path) -> None:
-    split, model = tmp_path / "test", tmp_path / "model.pt"
+    split, model = tmp_path / "test", tmp_path / "model.safetensors"
     write_split(split)
     convert_split(split, CocoConfig())
     write_tiny_model(model, start={"kind": "none", "source": "nothing", "fallback": ""})

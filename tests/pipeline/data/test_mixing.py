@@ -93,7 +93,7 @@ def test_training_takes_them_in(
     train(profile, folders[0], folders[0], tmp_path / "mixed")
     said = capsys.readouterr().out
     assert "train: 7 images" in said and "dropped: " in said and "1 truck" in said
-    assert load_checkpoint(tmp_path / "mixed" / "model.pt").images == 7
+    assert load_checkpoint(tmp_path / "mixed" / "model.safetensors").images == 7
     train(profile, folders[0], folders[0], tmp_path / "mixed")
     assert capsys.readouterr().out == "train: up to date\n"
 
@@ -134,7 +134,7 @@ def evaluate(model: Path, folder: Path, *options: str) -> Result:
 
 
 def test_evaluation_over_several_sets(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    model, out = tmp_path / "model.pt", tmp_path / "out"
+    model, out = tmp_path / "model.safetensors", tmp_path / "out"
     write_tiny_model(model)
     mapped = ["--map", "person=pedestrian", "--map", "truck=pallet_truck"]
     done = evaluate(model, folders[0], *option(folders[1]), *mapped, "--out", str(out))
@@ -163,7 +163,7 @@ def test_evaluation_over_several_sets(folders: tuple[Path, Path], tmp_path: Path
 def test_mistakes_are_named(
     folders: tuple[Path, Path], tmp_path: Path, options: list[str], message: str
 ) -> None:
-    model = tmp_path / "model.pt"
+    model = tmp_path / "model.safetensors"
     write_tiny_model(model)
     done = evaluate(model, folders[1], *options)
     assert done.exit_code == 2 and message in done.output

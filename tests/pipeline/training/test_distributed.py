@@ -73,7 +73,7 @@ def test_two_processes_take_the_steps_of_one(
     arguments = command(splits, out, 2)
     done = run(*LAUNCHERS[launcher], *(arguments[2:] if "-c" in LAUNCHERS[launcher] else arguments))
     assert done.returncode == 0, done.stderr
-    one, two = load_checkpoint(alone / "last.pt"), load_checkpoint(out / "last.pt")
+    one, two = load_checkpoint(alone / "last.safetensors"), load_checkpoint(out / "last.safetensors")
     assert all(torch.equal(one.state[k], two.state[k]) for k in one.state)
     lines = [[json.loads(x) for x in (f / "metrics.jsonl").read_text().splitlines()] for f in (alone, out)]
     for first, second in zip(*lines, strict=True):

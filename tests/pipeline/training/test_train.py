@@ -64,8 +64,8 @@ def test_what_training_leaves_behind(trained: Path, capsys: pytest.CaptureFixtur
     }
     assert set(lines[0]["losses"]) == {"loss", *parts}
     assert set(lines[0]["val"]["classes"]) == set(CLASSES)
-    model, best = load_model(trained / "model.pt")
-    last = load_checkpoint(trained / "last.pt")
+    model, best = load_model(trained / "model.safetensors")
+    last = load_checkpoint(trained / "last.safetensors")
     assert best.resume is None and last.resume is not None and last.epoch == 2
     assert (best.classes, best.images, best.seed) == (CLASSES, 5, 0)
     assert best.start["kind"] == "embedded" and best.start["fallback"] == ""
@@ -93,7 +93,7 @@ def test_kept_features_change_no_step(splits: tuple[Path, Path], tmp_path: Path)
     plain, kept, one = (tmp_path / name for name in ("plain", "kept", "one"))
     train(with_train(), *splits, plain)
     train(with_train(cache_features=2), *splits, kept)
-    assert same_weights(load_checkpoint(plain / "last.pt"), load_checkpoint(kept / "last.pt"))
+    assert same_weights(load_checkpoint(plain / "last.safetensors"), load_checkpoint(kept / "last.safetensors"))
     train(with_train(cache_features=1), *splits, one)
     first, second = ((f / "metrics.jsonl").read_text().splitlines() for f in (plain, one))
     assert json.loads(first[0])["losses"] == json.loads(second[0])["losses"]
@@ -105,7 +105,7 @@ def test_two_passes_are_two_epochs_validated_once(splits: tuple[Path, Path], tmp
     plain, double = tmp_path / "plain", tmp_path / "double"
     train(with_train(), *splits, plain)
     train(with_train(epochs=1, passes=2), *splits, double)
-    assert same_weights(load_checkpoint(plain / "last.pt"), load_checkpoint(double / "last.pt"))
+    assert same_weights(load_checkpoint(plain / "last.safetensors"), load_checkpoint(double / "last.safetensors"))
     assert len((double / "metrics.jsonl").read_text().splitlines()) == 1
 
 
@@ -153,9 +153,9 @@ def test_each_place_in_a_batch_has_images_of_its_own() -> None:
 
 def test_another_input_starts_over(splits: tuple[Path, Path], tmp_path: Path) -> None:
     train(with_train(epochs=1), *splits, tmp_path)
-    first = load_checkpoint(tmp_path / "last.pt")
+    first = load_checkpoint(tmp_path / "last.safetensors")
     train(with_train(epochs=1, lr=1e-4), *splits, tmp_path)
-    second = load_checkpoint(tmp_path / "last.pt")
+    second = load_checkpoint(tmp_path / "last.safetensors")
     assert second.epoch == 1 and not same_weights(first, second)
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
 
@@ -165,9 +165,9 @@ def test_a_damaged_last_checkpoint_starts_over(
 ) -> None:
     for name in OUTPUTS:
         (tmp_path / name).write_bytes((trained / name).read_bytes())
-    (tmp_path / "last.pt").write_bytes(b"damaged")
+    (tmp_path / "last.safetensors").write_bytes(b"damaged")
     train(PROFILE, *splits, tmp_path)
-    assert same_weights(load_checkpoint(tmp_path / "last.pt"), load_checkpoint(trained / "last.pt"))
+    assert same_weights(load_checkpoint(tmp_path / "last.safetensors"), load_checkpoint(trained / "last.safetensors"))
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
 
 
@@ -194,7 +194,7 @@ def test_a_loss_that_is_not_finite_names_the_images(splits: tuple[Path, Path], t
 def test_images_without_objects_train(tmp_path: Path) -> None:
     write_split(tmp_path / "train", 2, empty=2)
     train(with_train(epochs=1), tmp_path / "train", tmp_path / "train", tmp_path / "out")
-    checkpoint = load_checkpoint(tmp_path / "out" / "model.pt")
+    checkpoint = load_checkpoint(tmp_path / "out" / "model.safetensors")
     assert checkpoint.metrics["overall"]["segm"]["AP"] is None
 
 
@@ -221,7 +221,7 @@ def test_fallback_is_recorded_in_the_checkpoint(
     model = dataclasses.replace(PROFILE.model, weights="auto")
     profile = dataclasses.replace(with_train(epochs=1), model=model)
     train(profile, *splits, tmp_path / "out")
-    start = load_checkpoint(tmp_path / "out" / "model.pt").start
+    start = load_checkpoint(tmp_path / "out" / "model.safetensors").start
     assert start["kind"] == "embedded" and "maskrcnn_resnet50_fpn_coco" in start["fallback"]
 
 
@@ -229,7 +229,7 @@ def test_fallback_is_recorded_in_the_checkpoint(
 
 
 def test_predictions_come_under_the_files_own_ids(trained: Path, splits: tuple[Path, Path]) -> None:
-    model, _ = load_model(trained / "model.pt")
+    model, _ = load_model(trained / "model.safetensors")
     model.roi_heads.score_thresh = 0.0
     data = CocoDataset(splits[1] / "annotations.json", splits[1] / "images", CLASSES)
     results = predict_coco(model, [(10, data[0][0]), (11, data[1][0])], {1: 7, 2: 3})
@@ -257,16 +257,16 @@ def test_a_start_that_detects_has_a_recipe_of_its_own(
     trained: Path, splits: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """A checkpoint of the same classes goes on with its predictors: fewer epochs, fewer parts."""
-    model = dataclasses.replace(PROFILE.model, weights=str(trained / "model.pt"))
+    model = dataclasses.replace(PROFILE.model, weights=str(trained / "model.safetensors"))
     profile = dataclasses.replace(
         with_train(epochs=5, pretrained_epochs=1, pretrained_trainable=("heads",), lr=1e-12), model=model
     )
     train(profile, *splits, tmp_path)
-    first, second = load_checkpoint(trained / "model.pt"), load_checkpoint(tmp_path / "last.pt")
+    first, second = load_checkpoint(trained / "model.safetensors"), load_checkpoint(tmp_path / "last.safetensors")
     assert (second.epoch, second.epochs, second.start["kind"]) == (1, 1, "checkpoint")
     key = "roi_heads.box_predictor.cls_score.weight"
     assert torch.allclose(first.state[key], second.state[key], atol=1e-6)
-    learnt = load_checkpoint(trained / "last.pt").resume, second.resume
+    learnt = load_checkpoint(trained / "last.safetensors").resume, second.resume
     assert [any(n.startswith("backbone.fpn.") for n in one["weights"]) for one in learnt if one] == [
         True,
         False,

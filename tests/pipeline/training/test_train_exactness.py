@@ -112,13 +112,13 @@ def test_a_run_in_two_parts_is_the_run(
         stop_after(last - 1, patch, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             train(profile, *splits, tmp_path / "parts")
-    assert load_checkpoint(tmp_path / "parts" / "last.pt").epoch == last - 1
+    assert load_checkpoint(tmp_path / "parts" / "last.safetensors").epoch == last - 1
     train(profile, *splits, tmp_path / "parts")
     whole, parts = bytes_of(tmp_path / "whole"), bytes_of(tmp_path / "parts")
-    assert {"model.pt", "last.pt", "metrics.jsonl", f"training/epoch-00{last}-batch.jpg"} <= set(whole)
+    assert {"model.safetensors", "last.safetensors", "metrics.jsonl", f"training/epoch-00{last}-batch.jpg"} <= set(whole)
     assert [name for name in whole if whole[name] != parts.get(name)] == []
     assert set(whole) == set(parts)
-    scaler = load_checkpoint(tmp_path / "whole" / "last.pt").resume["scaler"]
+    scaler = load_checkpoint(tmp_path / "whole" / "last.safetensors").resume["scaler"]
     assert bool(scaler) == (recipe == "fp16")
 
 
@@ -146,15 +146,15 @@ def undisturbed(
 def test_killed_between_two_files_it_goes_on_to_the_same_bytes(
     splits: tuple[Path, Path], undisturbed: tuple[dict[str, bytes], float], tmp_path: Path
 ) -> None:
-    """As soon as an epoch's first file is there: the others, and last.pt, are not, or are being written."""
+    """As soon as an epoch's first file is there: the others, and last.safetensors, are not, or are being written."""
     out = tmp_path / "run"
     process, deadline = start(splits, out), time.monotonic() + 120
-    while not (out / "model.pt").is_file():
+    while not (out / "model.safetensors").is_file():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    (out / f".last.pt.{_host()}.{process.pid}.tmp").write_bytes(b"half")  # as a kill amid a file leaves it
+    (out / f".last.safetensors.{_host()}.{process.pid}.tmp").write_bytes(b"half")  # as a kill amid a file leaves it
     assert start(splits, out).wait() == 0
     assert bytes_of(out) == undisturbed[0]
 
@@ -183,7 +183,7 @@ def save_for_ever(path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
 def test_a_kill_while_a_checkpoint_is_written_never_costs_the_one_before(tmp_path: Path) -> None:
-    path, rng, epoch = tmp_path / "last.pt", np.random.default_rng(0), 1
+    path, rng, epoch = tmp_path / "last.safetensors", np.random.default_rng(0), 1
     write_tiny_model(path)
     for _ in range(3):
         process = multiprocessing.get_context("fork").Process(target=save_for_ever, args=(path,))
@@ -264,9 +264,9 @@ def test_odd_data_sets_train_and_evaluate(case: str, tmp_path: Path) -> None:
     assert all(np.isfinite(v) for v in losses.values())
     assert (tmp_path / "out" / "training" / "epoch-001-validation.jpg").is_file()
     files = ["--annotations", tmp_path / "val" / "annotations.json", "--images", tmp_path / "val" / "images"]
-    done = CliRunner().invoke(main, [*map(str, ["evaluate", tmp_path / "out" / "model.pt", *files])])
+    done = CliRunner().invoke(main, [*map(str, ["evaluate", tmp_path / "out" / "model.safetensors", *files])])
     assert done.exit_code == 0, done.output
-    ap = load_checkpoint(tmp_path / "out" / "model.pt").metrics["classes"]["pallet_truck"]["segm"]["AP"]
+    ap = load_checkpoint(tmp_path / "out" / "model.safetensors").metrics["classes"]["pallet_truck"]["segm"]["AP"]
     assert (ap is None) == (case == "a class absent from validation")
 
 
@@ -287,12 +287,12 @@ def test_what_is_not_finite_costs_no_good_state(
     monkeypatch.setattr(fit, "train_one_epoch", poisoned)
     with pytest.raises(UserError, match=r"the loss is not finite in epoch 2 on 00000\d\.png") as error:
         train(with_train(), *splits, tmp_path)
-    assert "last.pt" in str(error.value) and "\n" not in str(error.value)
-    last = load_checkpoint(tmp_path / "last.pt")
+    assert "last.safetensors" in str(error.value) and "\n" not in str(error.value)
+    last = load_checkpoint(tmp_path / "last.safetensors")
     assert last.epoch == 1 and all(v.isfinite().all() for v in last.state.values())
     monkeypatch.undo()
     train(with_train(), *splits, tmp_path)
-    assert load_checkpoint(tmp_path / "last.pt").epoch == 2
+    assert load_checkpoint(tmp_path / "last.safetensors").epoch == 2
 
 
 def test_a_gradient_that_is_not_finite_names_its_batch(
@@ -318,7 +318,7 @@ def test_short_memory_names_what_to_lower(
     stop_after(1, monkeypatch, torch.OutOfMemoryError("CUDA out of memory"))
     with pytest.raises(UserError, match=r"out of memory .*cache_features \(now 2\).*box_batch.* \(now 16\)"):
         train(with_train(cache_features=2), *splits, tmp_path)
-    assert load_checkpoint(tmp_path / "last.pt").epoch == 1
+    assert load_checkpoint(tmp_path / "last.safetensors").epoch == 1
     config = TrainConfig(batch_size=8)
     with (
         pytest.raises(UserError, match=r"lower \[train\] batch_size \(now 8\).*; accumulate") as error,

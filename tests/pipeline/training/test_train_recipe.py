@@ -39,7 +39,7 @@ def run(
     splits: tuple[Path, Path], out: Path, model: ModelConfig = PROFILE.model, **changes: Any
 ) -> Checkpoint:
     train(dataclasses.replace(with_train(PROFILE, **changes), model=model), *splits, out)
-    return load_checkpoint(out / "last.pt")
+    return load_checkpoint(out / "last.safetensors")
 
 
 def same(first: Checkpoint, second: Checkpoint) -> bool:
@@ -71,7 +71,7 @@ def test_parts_thaw_while_training_and_not_before(splits: tuple[Path, Path], tmp
 def run_model(checkpoint: Checkpoint) -> torch.nn.Module:
     from pipeline.models.checkpoint import model_of
 
-    return model_of(checkpoint, Path("last.pt"))
+    return model_of(checkpoint, Path("last.safetensors"))
 
 
 def test_a_part_with_rate_nothing_stays(splits: tuple[Path, Path], tmp_path: Path) -> None:
