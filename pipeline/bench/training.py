@@ -104,9 +104,9 @@ def ours(task: Task) -> dict[str, Any]:
 def _train_ours(task: Task, answer: Path) -> None:
     """One process of it; see ``training.fit`` for the whole, which also validates and writes each epoch."""
     from pipeline.bench.reference import clocks
+    from pipeline.training.data_loader import TrainLoader
     from pipeline.training.device import choose_device, choose_precision
     from pipeline.training.distributed import gather, rank
-    from pipeline.training.data_loader import TrainLoader
     from pipeline.training.feature_cache import FeatureCache, choose_cached_views
     from pipeline.training.loop import train_one_epoch
     from pipeline.training.param_groups import set_trainable, trainable_parts

@@ -26,8 +26,8 @@ class Segmenter:
 
     model: Any
     """Of a model.safetensors: torchvision's MaskRCNN in eval mode, what its own tools expect; what ``find``
-    adds, such as the mirror image, it does not. Of an exported file: onnxruntime's InferenceSession, or torch's
-    ScriptModule."""
+    adds, such as the mirror image, it does not. Of an exported file: onnxruntime's InferenceSession, or
+    torch's ScriptModule."""
     classes: tuple[str, ...]
     """Label 1 is the first: ``classes[label - 1]``."""
     threshold: float

@@ -1,4 +1,4 @@
-"""Work for other processes to do: importing it takes no time."""
+"""A task for worker processes, in a module that imports nothing slow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from blender.contract import UserError
 
 
 def shifted(by: int, number: int) -> tuple[int, int]:
-    """``number + by``, and the process that found out; 99 is a user's mistake."""
+    """Return ``number + by`` and the id of this process; 99 raises a UserError."""
     if number == 99:
         raise UserError("99: no such number")
     return number + by, os.getpid()

@@ -49,7 +49,9 @@ def split(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    write_tiny_model(tmp_path / "model.safetensors", start={"kind": "embedded", "source": "Lite2", "fallback": ""})
+    write_tiny_model(
+        tmp_path / "model.safetensors", start={"kind": "embedded", "source": "Lite2", "fallback": ""}
+    )
     return tmp_path / "model.safetensors"
 
 
@@ -128,7 +130,9 @@ def test_the_start_is_the_one_that_training_began_with(weights: str) -> None:
 
 def test_a_start_that_is_gone(model: Path, split: Path, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(model)
-    gone = dataclasses.replace(checkpoint, start={"kind": "checkpoint", "source": "x.safetensors", "fallback": ""})
+    gone = dataclasses.replace(
+        checkpoint, start={"kind": "checkpoint", "source": "x.safetensors", "fallback": ""}
+    )
     save_checkpoint(model, gone)
     run = evaluate(model, split, tmp_path / "e", "--baseline", "start")
     assert run.exit_code == 2 and "leave --baseline out" in run.output

@@ -53,7 +53,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model, checkpoint = load_checkpoint_model(path / "model.safetensors")
     with torch.no_grad():
         model.roi_heads.box_predictor.cls_score.bias += torch.tensor([0.0, 0.0, 1.0])  # pallet trucks
-    write_tiny_model(path / "model.safetensors", state=model.state_dict(), config=checkpoint.config | {"mirror": True})
+    write_tiny_model(
+        path / "model.safetensors", state=model.state_dict(), config=checkpoint.config | {"mirror": True}
+    )
     for kind in ("onnx", "torchscript"):
         done = export(path / "model.safetensors", path / f"model.{kind}")
         assert done.exit_code == 0, done.output

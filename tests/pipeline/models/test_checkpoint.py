@@ -101,9 +101,7 @@ def test_resume_state_round_trip(checkpoint: Checkpoint, path: Path) -> None:
     assert same_tensors(loaded.optimizer["state"][3], saved.optimizer["state"][3])
 
 
-def test_a_checkpoint_without_resume_state_has_none_after_loading(
-    checkpoint: Checkpoint, path: Path
-) -> None:
+def test_a_checkpoint_without_resume_state_has_none_after_loading(checkpoint: Checkpoint, path: Path) -> None:
     save_checkpoint(path, dataclasses.replace(checkpoint, resume=None))
     assert load_checkpoint(path).resume is None
 

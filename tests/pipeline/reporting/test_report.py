@@ -51,7 +51,11 @@ def run_dir(tmp_path: Path) -> Path:
     lines = [json.dumps(epoch(n, 0.3 * n, n < 3)) for n in (1, 2, 3)]
     (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
     evaluate(
-        run / "model.safetensors", run / "test" / "annotations.json", run / "test" / "images", run / "evaluation", 10
+        run / "model.safetensors",
+        run / "test" / "annotations.json",
+        run / "test" / "images",
+        run / "evaluation",
+        10,
     )
     return run
 
@@ -167,7 +171,9 @@ def test_an_evaluation_of_something_else_is_named(run_dir: Path) -> None:
         write_report(PROFILE, run_dir)
     evaluate(run_dir / "model.safetensors", test, images, out, 0)
     write_report(PROFILE, run_dir)
-    write_tiny_model(run_dir / "model.safetensors", start={"kind": "none", "source": "nothing", "fallback": ""})
+    write_tiny_model(
+        run_dir / "model.safetensors", start={"kind": "none", "source": "nothing", "fallback": ""}
+    )
     with pytest.raises(UserError, match="measures another model"):
         write_report(PROFILE, run_dir)
 
