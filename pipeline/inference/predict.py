@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from blender.contract import UserError, write_atomic
-from pipeline.common.stages import claim_out_dir
+from pipeline.common.stages import prepare_output_dir
 from pipeline.data.images import read_rgb
 from pipeline.inference.predictions import rounded, to_coco
 from pipeline.inference.segmenter import Segmenter, load
@@ -88,7 +88,7 @@ def predict_images(
         SystemExit: 1, at the end, if an image could not be read.
     """
     sources = find_sources(images) if images or camera is None else []
-    claim_out_dir(out)
+    prepare_output_dir(out)
     names = drawn_names(sources, out)
     lengths = [min(frames_of(path), frames or sys.maxsize) if is_video(path) else 1 for path in sources]
     live = _started(read_camera(camera)) if camera is not None else None

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 
 from blender.contract import sha256_bytes
-from pipeline.common.seeds import seed_of
+from pipeline.common.seeds import derive_seed
 from pipeline.config import ModelConfig, UserError
 from pipeline.models import weight_files
 from pipeline.models.checkpoint import is_checkpoint, load_checkpoint
@@ -181,6 +181,6 @@ def _fits(model: str, state: dict[str, Tensor]) -> bool:
 
 def untrained(start: StartWeights, classes: tuple[str, ...], config: ModelConfig, seed: int) -> MaskRCNN:
     """The network before its first step: the start weights, and predictors drawn from ``seed``."""
-    torch.manual_seed(seed_of(seed, 0))
+    torch.manual_seed(derive_seed(seed, 0))
     keep = start.classes == classes
     return build_model(start.model, len(classes) + 1, config, start.state, keep_predictors=keep)

@@ -13,7 +13,7 @@ import click
 import jinja2
 
 from blender.contract import UserError, canonical_json, read_manifest, sha256_file, write_atomic
-from pipeline.common.stages import is_current, write_stamp
+from pipeline.common.stages import is_up_to_date, write_stamp
 from pipeline.config import Profile
 from pipeline.data.coco_io import read_coco
 from pipeline.evaluation.tables import number
@@ -57,7 +57,7 @@ def write_report(profile: Profile, run_dir: Path) -> None:
             f"{run_dir / 'test'}; make it again (make evaluate)"
         )
     stamp, outputs = run_dir / ".report.stamp.json", [run_dir / name for name in OUTPUTS]
-    current = is_current(stamp, inputs, outputs)
+    current = is_up_to_date(stamp, inputs, outputs)
     if not current:
         facts = gather(profile, run_dir, metrics)
         page = _render("report.html.j2", facts | _pictures(profile, run_dir, facts))

@@ -13,9 +13,9 @@ from typing import Any
 import click
 
 from blender.contract import UserError, canonical_json, remove_fragments, sha256_bytes, sha256_file
-from pipeline.common.stages import is_current, write_stamp
+from pipeline.common.stages import is_up_to_date, write_stamp
 from pipeline.config import Profile
-from pipeline.data.combine import set_hash
+from pipeline.data.combine import hash_coco_set
 
 OUTPUTS = ("model.safetensors", "last.safetensors", "metrics.jsonl")
 TRAINER_VERSION = 1
@@ -35,7 +35,7 @@ def train(profile: Profile, train_dir: Path, val_dir: Path, out: Path) -> None:
     """
     inputs = training_inputs(profile, train_dir, val_dir)
     stamp, outputs = out / ".train.stamp", [out / name for name in OUTPUTS]
-    if is_current(stamp, inputs, outputs):
+    if is_up_to_date(stamp, inputs, outputs):
         click.echo("train: up to date")
         return
     from pipeline.training.launch import launch, process_count  # imports torch
@@ -65,7 +65,7 @@ def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[st
     config = dataclasses.asdict(profile.train)
     for name in ("workers", "processes", "pictures"):  # do not change the weights, but for rounding
         config.pop(name)
-    config["extra"] = [{"set": set_hash(extra), "map": extra.map} for extra in profile.train.extra]
+    config["extra"] = [{"set": hash_coco_set(extra), "map": extra.map} for extra in profile.train.extra]
     weights = Path(profile.model.weights)
     return {
         "trainer": TRAINER_VERSION,

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from pipeline.config import ExtraSet, UserError
-from pipeline.data.combine import check_targets, describe_extra, mix
+from pipeline.data.combine import check_class_mapping, combine_sets, describe_extra_sets
 from pipeline.data.images import check_image, find_image, read_rgb
 from pipeline.data.rle import as_rle
 from pipeline.models.targets import KEYPOINT_NUMBERS, Sample, Target, boxes_of, check_sample, keypoints_of
@@ -49,10 +49,10 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         """
         self.path, self.classes, self.transform = annotations, tuple(classes), transform
         sets = [ExtraSet(str(annotations), str(images)), *extra]
-        check_targets(sets, self.classes)
-        mixed = mix(sets)
+        check_class_mapping(sets, self.classes)
+        mixed = combine_sets(sets)
         self.coco, self.folders = mixed.dataset, mixed.folders
-        self.notes = describe_extra(mixed, sets, self.classes)
+        self.notes = describe_extra_sets(mixed, sets, self.classes)
         self.labels = self._labels_of_categories()
         self.records: list[dict[str, Any]] = self.coco["images"]
         self.annotations: dict[int, list[dict[str, Any]]] = {r["id"]: [] for r in self.records}

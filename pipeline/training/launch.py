@@ -31,7 +31,7 @@ import torch
 import torch.distributed as dist
 
 from blender.contract import UserError
-from pipeline.common.processes import core_count, end_with_parent
+from pipeline.common.processes import core_count, exit_with_parent
 from pipeline.training.distributed import rank
 
 ERROR_SECONDS = 5
@@ -136,7 +136,9 @@ def _worker_main(
     arguments: tuple[Any, ...],
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 handles Ctrl-C and ends this process
-    end_with_parent(leader)  # where the system can't do that, the lost connection to rank 0 ends this process
+    exit_with_parent(
+        leader
+    )  # where the system can't do that, the lost connection to rank 0 ends this process
     try:
         _run_rank(worker_rank, processes, folder, function, arguments)
     except UserError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torchvision.models.detection import MaskRCNN
 
-from pipeline.common.seeds import seed_of
+from pipeline.common.seeds import derive_seed
 from pipeline.config import Profile, UserError
 from pipeline.training.data_loader import TrainLoader
 from pipeline.training.device import autocast
@@ -63,7 +63,7 @@ def train_one_epoch(
         batch_losses = torch.zeros(len(names), device=device)
         for chunk in batch.chunks:
             # The model samples anchors and boxes, and scales images, by the global generator.
-            seed = seed_of(profile.seed, batch.data_pass + 1, chunk.indices[0])
+            seed = derive_seed(profile.seed, batch.data_pass + 1, chunk.indices[0])
             torch.manual_seed(seed)
             with autocast(precision, device):
                 key = (batch.view, chunk.indices[0])

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torchvision.models.detection import MaskRCNN
 
-from pipeline.data.combine import only
+from pipeline.data.combine import select_categories
 from pipeline.evaluation.diagnosis import best_threshold
 from pipeline.evaluation.metrics import coco_metrics
 from pipeline.inference.predictor import predict_coco
@@ -40,5 +40,5 @@ def predict_dataset(
 
 def compute_metrics(dataset: CocoDataset, results: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
     """Return the COCO metrics of results on a data set, and the score threshold with the best F1."""
-    ground_truth = only(dataset.coco, dataset.labels)
+    ground_truth = select_categories(dataset.coco, dataset.labels)
     return coco_metrics(ground_truth, results), best_threshold(ground_truth, results)

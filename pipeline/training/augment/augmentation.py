@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from pipeline.common.processes import one_thread
+from pipeline.common.processes import single_threaded_torch
 from pipeline.config import TrainConfig
 from pipeline.models.targets import Sample
 from pipeline.training.augment.camera import blur, jpeg, noise, photometric
@@ -38,7 +38,7 @@ def augmentation(config: TrainConfig, seed: int, view: int) -> Callable[[Sample,
 def _augment_image(
     config: TrainConfig, seed: int, view: int, sample: Sample, index: int, draw_other: DrawSample
 ) -> Sample:
-    with one_thread():
+    with single_threaded_torch():
         return augment(sample, config, np.random.default_rng([seed, view, index]), draw_other)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.common.seeds import seed_of
+from pipeline.common.seeds import derive_seed
 from pipeline.config import Profile, UserError
 from pipeline.inference.predictor import predict_array, predict_coco
 from pipeline.models.checkpoint import load_checkpoint, load_model
@@ -186,4 +186,4 @@ def test_predictions_have_the_ids_of_the_file(trained: Path, splits: tuple[Path,
 
 
 def test_seeds_differ() -> None:
-    assert len({seed_of(a, b) for a in range(5) for b in range(5)}) == 25
+    assert len({derive_seed(a, b) for a in range(5) for b in range(5)}) == 25

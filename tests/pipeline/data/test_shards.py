@@ -1,4 +1,4 @@
-"""Shards rendered apart, merged: the bytes of one run, or one line that says why not."""
+"""Merge shards: the same bytes as a single run, or an error in one line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import render, run
 from tests.helpers.synthetic import write_split
 
 
-def test_three_shards_merged_are_the_single_run(
+def test_merged_shards_equal_a_single_run(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:
     shards = [tmp_path / f"shard{index}" for index in range(3)]
@@ -32,14 +32,14 @@ def test_three_shards_merged_are_the_single_run(
 
 @pytest.fixture
 def shards(tmp_path: Path) -> list[Path]:
-    """Frames 0 and 2, 1 and 3, 4 of one split of 5."""
-    whole = tmp_path / "whole"
-    manifest = dataclasses.replace(write_split(whole, frames=5), total=5)
+    """Three shards of a split of 5 frames: 0 and 2, 1 and 3, 4."""
+    single = tmp_path / "single"
+    manifest = dataclasses.replace(write_split(single, frames=5), total=5)
     folders = []
     for index, frames in enumerate([(0, 2), (1, 3), (4,)]):
         folder = tmp_path / f"shard{index}"
         for frame in frames:
-            for source, copy in zip(frame_paths(whole, frame), frame_paths(folder, frame), strict=True):
+            for source, copy in zip(frame_paths(single, frame), frame_paths(folder, frame), strict=True):
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, copy)
         own = {f"{frame:06d}": manifest.frames[f"{frame:06d}"] for frame in frames}
@@ -48,7 +48,7 @@ def shards(tmp_path: Path) -> list[Path]:
             folder / "manifest.json", dataclasses.replace(manifest, frames=own, notes=devices).to_bytes()
         )
         folders.append(folder)
-    write_atomic(whole / "manifest.json", manifest.to_bytes())
+    write_atomic(single / "manifest.json", manifest.to_bytes())
     return folders
 
 
@@ -56,39 +56,39 @@ def merge(shards: list[Path], out: Path, partial: bool = False) -> None:
     merge_shards([str(shard) for shard in shards], str(out), partial)
 
 
-def test_the_merged_split_is_whole_and_notes_every_device(shards: list[Path], tmp_path: Path) -> None:
+def test_merged_manifest_lists_all_frames_and_devices(shards: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     merge(shards, out)
-    merged, whole = read_manifest(out), read_manifest(tmp_path / "whole")
-    assert merged.digest() == whole.digest()
+    merged, single = read_manifest(out), read_manifest(tmp_path / "single")
+    assert merged.digest() == single.digest()
     assert merged.notes == {"devices": ["GPU 0", "GPU 1", "GPU 2"]}
-    write_atomic(out / "manifest.json", whole.to_bytes())
-    assert tree_hash(out) == tree_hash(tmp_path / "whole")
+    write_atomic(out / "manifest.json", single.to_bytes())
+    assert tree_hash(out) == tree_hash(tmp_path / "single")
 
 
-def test_a_killed_merge_goes_on(shards: list[Path], tmp_path: Path) -> None:
+def test_killed_merge_continues(shards: list[Path], tmp_path: Path) -> None:
     out, again = tmp_path / "out", tmp_path / "again"
     merge(shards, out)
     shutil.copytree(out, again)
     (again / "manifest.json").unlink()
     frame_paths(again, 3)[2].unlink()
     frame_paths(again, 3)[0].write_bytes(b"half")
-    kept = frame_paths(again, 0)[0].stat().st_mtime_ns
+    unchanged = frame_paths(again, 0)[0].stat().st_mtime_ns
     merge(shards, again)
     assert tree_hash(again) == tree_hash(out)
-    assert frame_paths(again, 0)[0].stat().st_mtime_ns == kept
+    assert frame_paths(again, 0)[0].stat().st_mtime_ns == unchanged
 
 
-def test_urls_are_folders_too(shards: list[Path], tmp_path: Path) -> None:
+def test_shards_may_be_urls(shards: list[Path], tmp_path: Path) -> None:
     merge(shards, tmp_path / "out")
-    there = [f"file://{shard}" for shard in shards]
-    merge_shards(there, f"file://{tmp_path}/url")
+    urls = [f"file://{shard}" for shard in shards]
+    merge_shards(urls, f"file://{tmp_path}/url")
     assert tree_hash(tmp_path / "url") == tree_hash(tmp_path / "out")
-    merge_shards(there, "memory://merged/train")
+    merge_shards(urls, "memory://merged/train")
     assert read_manifest(split_folder("memory://merged/train")) == read_manifest(tmp_path / "out")
 
 
-def rewrite(folder: Path, **changes: object) -> None:
+def rewrite_manifest(folder: Path, **changes: object) -> None:
     manifest = dataclasses.replace(read_manifest(folder), **changes)  # type: ignore[arg-type]
     (folder / "manifest.json").write_bytes(manifest.to_bytes())
 
@@ -97,25 +97,28 @@ def damage(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
-MISTAKES = {
-    "another fingerprint": (lambda s: rewrite(s[1], fingerprint="other"), "shard1: not a shard of the split"),
-    "another split": (lambda s: rewrite(s[2], split="val"), "its split is val"),
-    "overlap": (lambda s: s.append(s[0]), "shard0: frame 000000 is in"),
+ERRORS = {
+    "another fingerprint": (
+        lambda s: rewrite_manifest(s[1], fingerprint="other"),
+        "shard1: not a shard of the split",
+    ),
+    "another split": (lambda s: rewrite_manifest(s[2], split="val"), "its split is val"),
+    "overlap": (lambda s: s.append(s[0]), "shard0: frame 000000 is also in"),
     "missing": (lambda s: s.pop(1), "2 of 5 frames are missing: 1, 3; render them"),
-    "the last one missing": (lambda s: s.pop(2), "1 of 5 frames are missing: 4;"),
+    "the last frame missing": (lambda s: s.pop(2), "1 of 5 frames are missing: 4;"),
     "no manifest": (lambda s: (s[1] / "manifest.json").unlink(), "no such manifest; render the split first"),
     "a damaged image": (
         lambda s: damage(frame_paths(s[1], 3)[0]),
         "images/000003.png: corrupt or altered since it was rendered",
     ),
     "a lost mask": (lambda s: frame_paths(s[0], 2)[1].unlink(), "masks/000002.png: missing"),
-    "a strange name": (lambda s: rewrite(s[2], frames={"../x": "0"}), "'../x' is not a frame"),
+    "a strange name": (lambda s: rewrite_manifest(s[2], frames={"../x": "0"}), "'../x' is not a frame"),
 }
 
 
-@pytest.mark.parametrize("name", MISTAKES)
-def test_mistakes_are_one_line_and_no_manifest(name: str, shards: list[Path], tmp_path: Path) -> None:
-    change, message = MISTAKES[name]
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_are_one_line_and_leave_no_manifest(name: str, shards: list[Path], tmp_path: Path) -> None:
+    change, message = ERRORS[name]
     change(shards)
     with pytest.raises(UserError) as caught:
         merge(shards, tmp_path / "out")
@@ -123,12 +126,12 @@ def test_mistakes_are_one_line_and_no_manifest(name: str, shards: list[Path], tm
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_missing_frames_may_be_allowed(shards: list[Path], tmp_path: Path) -> None:
+def test_partial_merge_allows_missing_frames(shards: list[Path], tmp_path: Path) -> None:
     merge(shards[:2], tmp_path / "out", partial=True)
     assert list(read_manifest(tmp_path / "out").frames) == ["000000", "000001", "000002", "000003"]
 
 
-def test_other_frames_in_the_target_are_refused(shards: list[Path], tmp_path: Path) -> None:
+def test_output_folder_with_other_frames_is_refused(shards: list[Path], tmp_path: Path) -> None:
     write_split(tmp_path / "out", seed=9, frames=2)
     before = tree_hash(tmp_path / "out")
     with pytest.raises(UserError, match="holds another frame 000000"):

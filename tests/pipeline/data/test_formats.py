@@ -1,4 +1,4 @@
-"""A split in other tools' formats: every pixel comes back, and a kill is made good by repeating."""
+"""Convert a split to other tools' formats: no pixel is lost, and an interrupted conversion continues."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.helpers.synthetic import write_split
 
 @pytest.fixture
 def split(tmp_path: Path) -> Path:
-    """Forks in two pieces, squares with holes, and an ignore region or two."""
+    """Objects in two pieces, objects with holes, and ignore regions."""
     write_split(tmp_path / "test", categories=("pedestrian", "pallet_truck", "crate"), objects=4)
     convert_split(tmp_path / "test", CocoConfig(min_pixels=700))
     return tmp_path / "test"
@@ -37,7 +37,7 @@ def convert(split: Path, to: str, out: Path) -> Result:
     return CliRunner().invoke(main, ["convert", str(split), "--to", to, "--out", str(out)])
 
 
-def test_polygons_give_the_pixels_back(split: Path, tmp_path: Path) -> None:
+def test_coco_polygons_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
     run = convert(split, "coco-polygons", tmp_path / "out")
     assert run.exit_code == 0, run.output
     assert "polygons lose 0 of " in run.output
@@ -52,19 +52,19 @@ def test_polygons_give_the_pixels_back(split: Path, tmp_path: Path) -> None:
     assert kinds == {(0, list), (1, dict)}
 
 
-def test_yolo_lines_give_the_pixels_back(split: Path, tmp_path: Path) -> None:
+def test_yolo_outlines_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
     run = convert(split, "yolo-seg", tmp_path / "out")
     assert run.exit_code == 0, run.output
     table = read_coco(split / "annotations.json")
     ignored = sum(a["iscrowd"] for a in table["annotations"])
     assert ignored and f"lose 0 pixels; {ignored} ignore regions left out" in run.output
     assert 'names:\n  0: "pedestrian"\n  1: "pallet_truck"' in (tmp_path / "out" / "data.yaml").read_text()
-    seen = 0
+    objects = 0
     for image in table["images"]:
         assert (tmp_path / "out" / "images" / image["file_name"]).is_file()
         text = (tmp_path / "out" / "labels" / f"{Path(image['file_name']).stem}.txt").read_text()
-        wanted = [a for a in table["annotations"] if a["image_id"] == image["id"] and not a["iscrowd"]]
-        for line, a in zip(text.splitlines(), wanted, strict=True):
+        expected = [a for a in table["annotations"] if a["image_id"] == image["id"] and not a["iscrowd"]]
+        for line, a in zip(text.splitlines(), expected, strict=True):
             number, *values = line.split()
             assert int(number) == a["category_id"] - 1
             points = np.array(values, float).reshape(-1, 2)
@@ -72,11 +72,11 @@ def test_yolo_lines_give_the_pixels_back(split: Path, tmp_path: Path) -> None:
             polygon = (points * (image["width"], image["height"])).ravel().tolist()
             rle = mask_utils.merge(mask_utils.frPyObjects([polygon], image["height"], image["width"]))
             assert np.array_equal(mask_utils.decode(rle), mask_utils.decode(a["segmentation"]))
-            seen += 1
-    assert seen >= 5
+            objects += 1
+    assert objects >= 5
 
 
-def test_the_imagefolder_names_every_picture_and_object(split: Path, tmp_path: Path) -> None:
+def test_imagefolder_lists_every_image_and_object(split: Path, tmp_path: Path) -> None:
     run = convert(split, "imagefolder", tmp_path / "out")
     assert run.exit_code == 0, run.output
     table = read_coco(split / "annotations.json")
@@ -94,7 +94,7 @@ def test_the_imagefolder_names_every_picture_and_object(split: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("to", EXPORTERS)
-def test_a_second_time_nothing_is_written(split: Path, tmp_path: Path, to: str) -> None:
+def test_repeated_conversion_writes_nothing(split: Path, tmp_path: Path, to: str) -> None:
     out = tmp_path / "out"
     convert(split, to, out)
     times = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
@@ -106,11 +106,11 @@ def test_a_second_time_nothing_is_written(split: Path, tmp_path: Path, to: str) 
 @pytest.mark.parametrize(
     "to", [pytest.param(to, marks=[] if to == "yolo-seg" else [pytest.mark.slow]) for to in EXPORTERS]
 )
-def test_killed_and_repeated_it_ends_the_same(tmp_path: Path, to: str) -> None:
+def test_killed_conversion_continues_to_the_same_result(tmp_path: Path, to: str) -> None:
     split = tmp_path / "test"
     write_split(split, frames=40, objects=6)
     convert_split(split, CocoConfig())
-    assert convert(split, to, tmp_path / "whole").exit_code == 0
+    assert convert(split, to, tmp_path / "single").exit_code == 0
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "pipeline", "convert", str(split), "--to", to, "--out", str(out)]
     for files in (1, 20, 30):
@@ -121,10 +121,10 @@ def test_killed_and_repeated_it_ends_the_same(tmp_path: Path, to: str) -> None:
         process.wait()
     assert not (out / ".convert.stamp.json").exists(), "it was not killed in time"
     assert subprocess.run(command, cwd=ROOT, check=False, capture_output=True).returncode == 0
-    assert tree_hash(out) == tree_hash(tmp_path / "whole")
+    assert tree_hash(out) == tree_hash(tmp_path / "single")
 
 
-def test_a_folder_with_something_else_is_refused(split: Path, tmp_path: Path) -> None:
+def test_output_folder_with_other_files_is_refused(split: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert convert(split, "yolo-seg", out).exit_code == 0
     before = tree_hash(out)
@@ -137,7 +137,7 @@ def test_a_folder_with_something_else_is_refused(split: Path, tmp_path: Path) ->
     assert run.exit_code == 2 and "coco-polygons, yolo-seg, imagefolder" in run.output
 
 
-def test_two_images_never_share_a_label_file(split: Path, tmp_path: Path) -> None:
+def test_images_that_would_share_a_label_file_are_refused(split: Path, tmp_path: Path) -> None:
     path = split / "annotations.json"
     table = read_coco(path)
     (split / "images" / "000001.png").rename(split / "images" / "000000.jpg")

@@ -1,4 +1,4 @@
-"""Masks and records to COCO: exact, complete, in the same bytes every time."""
+"""Convert rendered splits to COCO: exact masks, all fields, the same bytes every time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def split(tmp_path: Path) -> Path:
     return tmp_path / "test"
 
 
-def converted(split_dir: Path, config: CocoConfig | None = None) -> dict[str, Any]:
+def convert(split_dir: Path, config: CocoConfig | None = None) -> dict[str, Any]:
     return read_coco(convert_split(split_dir, config or CocoConfig()))
 
 
@@ -38,8 +38,8 @@ def masks_of(split_dir: Path, frame: int) -> np.ndarray:
     return np.asarray(Image.open(frame_paths(split_dir, frame)[1]))
 
 
-def rewrite(split_dir: Path, manifest: Manifest, frame: int, **changes: Any) -> None:
-    """Change a frame's record as the renderer might have written it, manifest included."""
+def rewrite_record(split_dir: Path, manifest: Manifest, frame: int, **changes: Any) -> None:
+    """Change fields of a frame's record, and its hash in the manifest."""
     path = frame_paths(split_dir, frame)[2]
     data = dataclasses.replace(read_record(path), **changes).to_bytes()
     write_atomic(path, data)
@@ -47,16 +47,16 @@ def rewrite(split_dir: Path, manifest: Manifest, frame: int, **changes: Any) -> 
     write_atomic(split_dir / "manifest.json", dataclasses.replace(manifest, frames=frames).to_bytes())
 
 
-def test_perfect_predictions_are_worth_one(split: Path) -> None:
-    dataset = converted(split)
+def test_perfect_predictions_score_an_ap_of_one(split: Path) -> None:
+    dataset = convert(split)
     scores = coco_metrics(dataset, perfect_results(dataset))
     for table in [*scores["classes"].values(), scores["overall"]]:
         for iou_type in ("bbox", "segm"):
             assert [table[iou_type][m] for m in ("AP", "AP50", "AP75", "AR")] == [1.0] * 4
 
 
-def test_ids_start_at_one_and_nothing_is_wrong(split: Path) -> None:
-    dataset = converted(split)
+def test_ids_start_at_one_and_the_file_is_valid(split: Path) -> None:
+    dataset = convert(split)
     assert [c["id"] for c in dataset["categories"]] == [1, 2]
     assert [c["name"] for c in dataset["categories"]] == list(CATEGORIES)
     assert [i["id"] for i in dataset["images"]] == [1, 2, 3, 4]
@@ -64,8 +64,8 @@ def test_ids_start_at_one_and_nothing_is_wrong(split: Path) -> None:
     assert list(find_faults(dataset, split / "images")) == []
 
 
-def test_mask_area_and_box_are_the_pixels(split: Path) -> None:
-    dataset = converted(split)
+def test_mask_area_and_box_match_the_pixels(split: Path) -> None:
+    dataset = convert(split)
     frames = {i["id"]: i["frame"] for i in dataset["images"]}
     for a in dataset["annotations"]:
         inside = masks_of(split, frames[a["image_id"]]) == a["instance"]
@@ -77,8 +77,8 @@ def test_mask_area_and_box_are_the_pixels(split: Path) -> None:
         assert (x, y, x + w - 1, y + h - 1) == (columns.min(), rows.min(), columns.max(), rows.max())
 
 
-def test_extra_fields_stay(split: Path) -> None:
-    dataset = converted(split)
+def test_fields_of_the_record_are_written(split: Path) -> None:
+    dataset = convert(split)
     image = dataset["images"][1]
     assert (image["file_name"], image["frame"], image["scene"]) == ("000001.png", 1, "000001")
     assert image["camera"] == {"height": 1.2, "focal": 144.0}
@@ -89,69 +89,71 @@ def test_extra_fields_stay(split: Path) -> None:
     assert truck["parameters"] == {"colour": "red"} and truck["distance"] > 0
     assert 0 < truck["visible_fraction"] <= 1 and truck["amodal_area"] >= truck["area"]
     for annotation in dataset["annotations"]:
-        amodal, seen = annotation["amodal_segmentation"], annotation["segmentation"]
+        amodal, visible = annotation["amodal_segmentation"], annotation["segmentation"]
         assert mask_utils.area(amodal) == annotation["amodal_area"]
-        assert mask_utils.area(mask_utils.merge([amodal, seen], intersect=True)) == annotation["area"]
+        assert mask_utils.area(mask_utils.merge([amodal, visible], intersect=True)) == annotation["area"]
     assert len(dataset["categories"][0]["skeleton"]) == 19
     assert not {"date_created", "contributor", "url"} & set(dataset["info"])
 
 
-def test_empty_images_stay_and_hidden_objects_do_not(tmp_path: Path) -> None:
+def test_images_without_objects_are_kept_and_hidden_objects_are_left_out(tmp_path: Path) -> None:
     split = tmp_path / "val"
     manifest = write_split(split, frames=3)
     record = read_record(frame_paths(split, 1)[2])
     hidden = dataclasses.replace(record.instances[0], id=99, visible_pixels=0, visible_fraction=0.0)
-    rewrite(split, manifest, 1, instances=(*record.instances, hidden))
-    dataset = converted(split)
+    rewrite_record(split, manifest, 1, instances=(*record.instances, hidden))
+    dataset = convert(split)
     assert len(dataset["images"]) == 3
     assert {a["image_id"] for a in dataset["annotations"]} == {2, 3}
     assert 99 not in {a["instance"] for a in dataset["annotations"]}
 
 
-def test_objects_below_a_floor_become_ignore_regions(split: Path) -> None:
-    everything = converted(split)
-    assert sum(a["iscrowd"] for a in everything["annotations"]) == 0
-    areas = sorted(a["area"] for a in everything["annotations"])
-    floored = converted(split, CocoConfig(min_pixels=areas[3]))
-    assert [a["area"] < areas[3] for a in floored["annotations"]] == [
-        a["iscrowd"] == 1 for a in floored["annotations"]
+def test_objects_below_a_limit_become_ignore_regions(split: Path) -> None:
+    without_limit = convert(split)
+    assert sum(a["iscrowd"] for a in without_limit["annotations"]) == 0
+    areas = sorted(a["area"] for a in without_limit["annotations"])
+    with_limit = convert(split, CocoConfig(min_pixels=areas[3]))
+    assert [a["area"] < areas[3] for a in with_limit["annotations"]] == [
+        a["iscrowd"] == 1 for a in with_limit["annotations"]
     ]
-    assert len(floored["annotations"]) == len(everything["annotations"])
-    least = min(a["visible_fraction"] for a in everything["annotations"])
+    assert len(with_limit["annotations"]) == len(without_limit["annotations"])
+    least = min(a["visible_fraction"] for a in without_limit["annotations"])
     assert least < 1, "the shapes should overlap somewhere"
-    shy = converted(split, CocoConfig(min_visible_fraction=least + 1e-6))
-    assert sum(a["iscrowd"] for a in shy["annotations"]) >= 1
-    scores = coco_metrics(shy, perfect_results(shy))
+    by_visibility = convert(split, CocoConfig(min_visible_fraction=least + 1e-6))
+    assert sum(a["iscrowd"] for a in by_visibility["annotations"]) >= 1
+    scores = coco_metrics(by_visibility, perfect_results(by_visibility))
     assert scores["overall"]["segm"]["AP"] == 1.0
 
 
 @pytest.mark.parametrize("ids", [(255, 256, 300), (1, 4097, 65535)])
-def test_ids_beyond_eight_bits(tmp_path: Path, ids: tuple[int, ...]) -> None:
+def test_instance_ids_may_exceed_eight_bits(tmp_path: Path, ids: tuple[int, ...]) -> None:
     split = tmp_path / "test"
     write_split(split, frames=1, ids=ids)
-    dataset = converted(split)
+    dataset = convert(split)
     assert [a["instance"] for a in dataset["annotations"]] == list(ids)
     for a in dataset["annotations"]:
         assert a["area"] == (masks_of(split, 0) == a["instance"]).sum()
 
 
-def test_many_objects_in_one_image(tmp_path: Path) -> None:
+def test_an_image_may_have_hundreds_of_objects(tmp_path: Path) -> None:
     split = tmp_path / "test"
     manifest = write_split(split, frames=1, size=(480, 640), objects=1)
     record = read_record(frame_paths(split, 0)[2])
     mask = (np.arange(480)[:, None] // 24 * 16 + np.arange(640)[None, :] // 40 + 1).astype(np.uint16)
-    one = record.instances[0]
-    instances = tuple(dataclasses.replace(one, id=i, visible_fraction=1.0) for i in range(1, 321))
+    template = record.instances[0]
+    instances = tuple(dataclasses.replace(template, id=i, visible_fraction=1.0) for i in range(1, 321))
     record = commit_frame(
         split, dataclasses.replace(record, instances=instances), np.zeros((480, 640, 3), np.uint8), mask
     )
-    rewrite(split, manifest, 0)
-    dataset = converted(split)
+    rewrite_record(split, manifest, 0)
+    dataset = convert(split)
     assert len(dataset["annotations"]) == 320
     assert coco_metrics(dataset, perfect_results(dataset))["overall"]["segm"]["AP"] == 1.0
 
 
-def test_same_split_same_bytes_and_up_to_date(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_conversion_is_deterministic_and_skipped_if_up_to_date(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     outs = []
     for name in ("a", "b"):
         write_split(tmp_path / name / "test")
@@ -176,13 +178,13 @@ def damage_mask(split: Path) -> Path:
     return path
 
 
-def cut_image(split: Path) -> Path:
+def truncate_image(split: Path) -> Path:
     path = frame_paths(split, 2)[0]
     path.write_bytes(path.read_bytes()[:100])
     return path
 
 
-def drop_mask(split: Path) -> Path:
+def delete_mask(split: Path) -> Path:
     path = frame_paths(split, 2)[1]
     path.unlink()
     return path
@@ -200,9 +202,9 @@ def break_record(split: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("harm", [damage_mask, cut_image, drop_mask, alter_record, break_record])
-def test_a_corrupt_split_is_named_in_one_line(split: Path, harm: Any) -> None:
-    path = harm(split)
+@pytest.mark.parametrize("damage", [damage_mask, truncate_image, delete_mask, alter_record, break_record])
+def test_corrupt_file_of_a_split_is_named_in_one_line(split: Path, damage: Any) -> None:
+    path = damage(split)
     with pytest.raises(UserError) as caught:
         convert_split(split, CocoConfig())
     message = str(caught.value)
@@ -210,18 +212,18 @@ def test_a_corrupt_split_is_named_in_one_line(split: Path, harm: Any) -> None:
     assert not (split / "annotations.json").exists()
 
 
-def test_masks_that_contradict_their_record(tmp_path: Path) -> None:
+def test_mask_that_contradicts_its_record_is_refused(tmp_path: Path) -> None:
     split = tmp_path / "test"
     manifest = write_split(split, frames=1)
     record = read_record(frame_paths(split, 0)[2])
-    rewrite(split, manifest, 0, instances=record.instances[:1])
+    rewrite_record(split, manifest, 0, instances=record.instances[:1])
     with pytest.raises(UserError, match=r"instance ids \[2, 3\] are not in 000000.json"):
         convert_split(split, CocoConfig())
-    rewrite(split, manifest, 0, width=161)
+    rewrite_record(split, manifest, 0, width=161)
     with pytest.raises(UserError, match="160x120, but its record says 161x120"):
         convert_split(split, CocoConfig())
-    stranger = dataclasses.replace(record.instances[0], category="forklift")
-    rewrite(split, manifest, 0, width=160, instances=(stranger, *record.instances[1:]))
+    unknown = dataclasses.replace(record.instances[0], category="forklift")
+    rewrite_record(split, manifest, 0, width=160, instances=(unknown, *record.instances[1:]))
     with pytest.raises(UserError, match="forklift"):
         convert_split(split, CocoConfig())
 
@@ -233,12 +235,12 @@ def test_eight_bit_masks_are_refused(tmp_path: Path) -> None:
     from PIL import Image
 
     Image.open(path).point(lambda v: v, "I").convert("L").save(path)
-    rewrite(split, manifest, 0, mask_sha256=sha256_bytes(path.read_bytes()))
+    rewrite_record(split, manifest, 0, mask_sha256=sha256_bytes(path.read_bytes()))
     with pytest.raises(UserError, match="16-bit"):
         convert_split(split, CocoConfig())
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_commands_coco_and_preview(tmp_path: Path) -> None:
     split = tmp_path / "test"
     profile = tmp_path / "p.toml"
     profile.write_text('name="p"\nseed=0\nclasses=["pedestrian"]\nsplits={test=1}\n')
@@ -254,7 +256,7 @@ def test_the_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[1, 2]", '"x"', "{}", '{"images": 3}', "[" * 100_000])
-def test_read_coco_refuses_what_is_none(tmp_path: Path, content: str) -> None:
+def test_read_coco_refuses_other_files(tmp_path: Path, content: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(content)
     with pytest.raises(UserError, match=r"x\.json"):
@@ -263,7 +265,7 @@ def test_read_coco_refuses_what_is_none(tmp_path: Path, content: str) -> None:
         read_coco(tmp_path / "y.json")
 
 
-def test_frames_are_written_as_the_contract_says(tmp_path: Path) -> None:
+def test_written_frame_record_is_read_back(tmp_path: Path) -> None:
     record = write_frame(tmp_path, 7, (60, 80), 2, np.random.default_rng(0))
     assert read_record(frame_paths(tmp_path, 7)[2]) == record
     assert json.loads(frame_paths(tmp_path, 7)[2].read_bytes())["frame"] == 7
