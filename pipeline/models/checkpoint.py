@@ -26,7 +26,7 @@ from pipeline.models.mask_rcnn import CLS_SCORE, build_model
 FORMAT = 2
 """Format 1 was a pickle of ``torch.save``, and is no longer read."""
 _FORMAT_KEY = "transpalette_format"
-"""The metadata entry that marks a checkpoint of ours."""
+"""The metadata entry that only Transpalette's checkpoints have."""
 _WEIGHTS, _OPTIMIZER = "train/weights/", "train/optimizer/"
 """Prefixes of the tensors of ``ResumeState``."""
 _SEAL_LENGTH = 20 + 64
@@ -121,7 +121,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def is_checkpoint(data: bytes) -> bool:
-    """Is ``data`` a checkpoint of ours, of any format, as far as its header or its end tells?"""
+    """Return whether the header, or the end, of a file's bytes is that of a Transpalette checkpoint."""
     return _is_format_1(data) or _FORMAT_KEY in (safetensors_file.read_metadata(data) or {})
 
 
@@ -133,7 +133,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint, after a check of its SHA-256.
 
     Raises:
-        UserError: the file is missing, not a checkpoint of ours, damaged, truncated, or of another format.
+        UserError: the file is missing, not a Transpalette checkpoint, damaged, or of another format.
     """
     try:
         data = path.read_bytes()

@@ -40,7 +40,7 @@ def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
 
 
 def read_metadata(data: bytes) -> dict[str, str] | None:
-    """Read the metadata of a safetensors file; None if ``data`` is not one, as far as its header tells."""
+    """Read the metadata of a safetensors file without checks; None if the header cannot be read."""
     try:
         header, _ = _split(data)
     except ValueError:

@@ -1,6 +1,6 @@
 """A training run over its epochs: train, validate, save a checkpoint, stop early.
 
-last.safetensors holds the whole state between epochs, and every random draw follows from the seed and the
+last.safetensors holds the complete state between epochs, and every random draw follows from the seed and the
 epoch: an interrupted run resumes to the same bytes.
 """
 

@@ -1,4 +1,4 @@
-"""Interrupted and killed runs resume to the same bytes; unusual data train; errors keep the checkpoint."""
+"""Interrupted and killed runs resume to the same bytes, and errors keep the last checkpoint."""
 
 from __future__ import annotations
 
@@ -16,11 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
-from PIL import Image
 
 from blender.contract.files import _host
-from pipeline.cli import main
 from pipeline.config import Profile, UserError
 from pipeline.models import safetensors_file
 from pipeline.models.checkpoint import load_checkpoint, save_checkpoint
@@ -28,7 +25,7 @@ from pipeline.training import fit, train_state
 from pipeline.training.command import train
 from tests.conftest import ROOT
 from tests.helpers import training
-from tests.helpers.shapes import SIZE, rle, write_split, write_table
+from tests.helpers.shapes import SIZE, write_split, write_table
 from tests.helpers.synthetic import write_tiny_model
 from tests.helpers.training import write_splits
 
@@ -204,77 +201,6 @@ def test_a_kill_while_a_checkpoint_is_written_keeps_the_one_before(tmp_path: Pat
         assert after.epoch >= written.epoch
         assert (after.state["weight"] == after.epoch).all()
         epoch = after.epoch
-
-
-# ------------------------------------------------------------------------------ unusual data
-
-
-def write_masks(
-    folder: Path, masks: list[np.ndarray], images: int = 1, classes: tuple[int, ...] = (7, 3)
-) -> None:
-    """Write a split of ``images`` images with the same masks each; category ids of the masks: in turn."""
-    (folder / "images").mkdir(parents=True)
-    table: dict[str, Any] = {
-        "images": [], "annotations": [],
-        "categories": [{"id": 3, "name": "pallet_truck"}, {"id": 7, "name": "pedestrian"}],
-    }  # fmt: skip
-    rng = np.random.default_rng(0)
-    for number in range(1, images + 1):
-        pixels = rng.integers(90, 130, (SIZE, SIZE, 3), dtype=np.uint8)
-        for i, mask in enumerate(masks):
-            pixels[mask] = (220, 60, 40)
-            rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
-            box = [columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]
-            table["annotations"].append(
-                {
-                    "id": len(table["annotations"]) + 1, "image_id": number, "iscrowd": 0,
-                    "category_id": classes[i % len(classes)], "area": int(mask.sum()),
-                    "bbox": [int(v) for v in box], "segmentation": rle(mask),
-                }
-            )  # fmt: skip
-        Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
-        table["images"].append({"id": number, "file_name": f"{number}.png", "width": SIZE, "height": SIZE})
-    write_table(folder, table)
-
-
-def squares(count: int, side: int) -> list[np.ndarray]:
-    masks = np.zeros((count, SIZE, SIZE), bool)
-    step = side + 1
-    for i, mask in enumerate(masks):
-        row, column = divmod(i, SIZE // step)
-        mask[row * step : row * step + side, column * step : column * step + side] = True
-    return list(masks)
-
-
-DATA_SETS: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
-    "no training objects": (([], 2), (squares(2, 20), 2)),
-    "objects of one pixel": ((squares(5, 1), 2), (squares(5, 1), 2)),
-    "300 objects in an image": ((squares(300, 4), 1), (squares(300, 4), 1)),
-    "a class absent from validation": ((squares(4, 20), 2), (squares(2, 20), 2, (7,))),
-    "a single image": ((squares(2, 30), 1), (squares(2, 30), 1)),
-}
-
-
-FAST = ("no training objects", "300 objects in an image")
-"""The others are slow tests."""
-
-
-@pytest.mark.parametrize(
-    "case", [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in DATA_SETS]
-)
-def test_unusual_data_sets_train_and_evaluate(case: str, tmp_path: Path) -> None:
-    for name, arguments in zip(("train", "val"), DATA_SETS[case], strict=True):
-        write_masks(tmp_path / name, *arguments)
-    train(with_train(epochs=1, copy_paste=1.0), tmp_path / "train", tmp_path / "val", tmp_path / "out")
-    losses = json.loads((tmp_path / "out" / "metrics.jsonl").read_text())["losses"]
-    assert all(np.isfinite(v) for v in losses.values())
-    assert (tmp_path / "out" / "training" / "epoch-001-validation.jpg").is_file()
-    files = ["--annotations", tmp_path / "val" / "annotations.json", "--images", tmp_path / "val" / "images"]
-    done = CliRunner().invoke(main, [*map(str, ["evaluate", tmp_path / "out" / "model.safetensors", *files])])
-    assert done.exit_code == 0, done.output
-    metrics = load_checkpoint(tmp_path / "out" / "model.safetensors").metrics
-    ap = metrics["classes"]["pallet_truck"]["segm"]["AP"]
-    assert (ap is None) == (case == "a class absent from validation")
 
 
 # ------------------------------------------------------------------------------ errors
