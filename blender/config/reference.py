@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pkgutil
-
-from blender import objects
 from blender.config.run import RANGES, RendererProfile
 from blender.contract.reference import nested_tables, table_reference
-from blender.kinds import kind
+from blender.kinds import find_kind, kind_names
 
 FIXED = ("hall", "rack", "carried")
 """Kinds of object that a scene has without a table in [scene.objects]."""
@@ -18,12 +15,10 @@ def renderer_tables() -> dict[str, type]:
     tables = nested_tables(RendererProfile)
     del tables[""]
     tables = {"render": tables.pop("render")} | tables
-    tables |= {f"scene.{name}": kind(name).Ranges for name in RANGES}
-    movable = sorted(
-        module.name for module in pkgutil.iter_modules(objects.__path__) if module.name not in FIXED
-    )
+    tables |= {f"scene.{name}": find_kind(name).Ranges for name in RANGES}
+    movable = [name for name in kind_names() if name not in FIXED]
     return tables | {
-        f'scene.objects.NAME.ranges with builder = "{name}"': kind(name).Ranges for name in movable
+        f'scene.objects.NAME.ranges with builder = "{name}"': find_kind(name).Ranges for name in movable
     }
 
 

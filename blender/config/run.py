@@ -25,10 +25,10 @@ from blender.config.layouts import (
 from blender.contract import ProfileHeader, UserError, canonical_json, from_table, load_profile, sha256_bytes
 from blender.contract.limits import Ge, Gt, Le, MinLen, Ordered, Share, Weights
 from blender.geometry.lens import covers
-from blender.kinds import kind
+from blender.kinds import find_kind
 
 RENDER_VERSION = 10
-"""Raise it whenever the same profile and seed give other pixels, or records that say more."""
+"""Raise it when the same profile and seed give other pixels, or records with more information."""
 
 RANGES = ("hall", "rack", "pallet", "carried")
 """Tables of [scene] that are the ``Ranges`` of the kind of object with this name."""
@@ -157,9 +157,8 @@ class Config:
 
     def files(self) -> list[str]:
         """Names of the model files that the profile's objects are read from."""
-        modules = {key: kind(table.builder) for key, table in self.scene.objects.items()}
-        readers = {key: module.files for key, module in modules.items() if hasattr(module, "files")}
-        return [name for key, files in readers.items() for name in files(self.ranges[key])]
+        tables = self.scene.objects.items()
+        return [name for key, t in tables for name in find_kind(t.builder).files(self.ranges[key])]
 
     def fingerprint(self, blender_version: str, assets_digest: str) -> str:
         """Hash of everything that determines the files of this split's frames."""
@@ -190,7 +189,7 @@ def load_config(path: Path, split: str | None = None) -> Config:
     """
     table = load_profile(path)
     used = {key: value for key, value in table.items() if key in RendererProfile.__dataclass_fields__}
-    profile = from_table(RendererProfile, {"scene": {}, **used}, str(path))
+    profile = from_table(RendererProfile, used, str(path))
     split = split if split is not None else next(iter(profile.splits))
     if split not in profile.splits:
         raise UserError(f"{path}: no split '{split}'; known: {', '.join(profile.splits)}")
@@ -238,7 +237,7 @@ def _read_ranges(scene: SceneConfig, file: str) -> tuple[dict[str, Any], list[st
     ranges, problems = {}, []
     for key, builder, place, table in tables:
         try:
-            cls = kind(builder).Ranges
+            cls = find_kind(builder).Ranges
         except UserError as error:
             problems.append(f"{file}: [{place.removesuffix('.ranges')}]: {error}")
             continue

@@ -75,7 +75,7 @@ def _section(name: str, cls: type) -> str:
     if not rows:
         return ""
     table, _, condition = name.partition(" ")
-    head = f"## [{table}] {condition}".strip() if name else "## Top of a profile"
+    head = f"## `[{table}]` {condition}".strip() if name else "## Top of a profile"
     about = " ".join((inspect.getdoc(cls) or "").split())
     about = about.split(": ", 1)[-1] if about.startswith("[") else about
     lines = ["| key | value | default | meaning |", "| --- | --- | --- | --- |", *rows]
@@ -105,11 +105,8 @@ def _toml(value: Any) -> str:
         case float():
             return f"{value:g}" if value != int(value) else f"{value:.1f}"
         case dict():
-            return (
-                "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
-                if value
-                else "{}"
-            )
+            items = ", ".join(f"{key} = {_toml(item)}" for key, item in value.items())
+            return f"{{ {items} }}" if items else "{}"
         case tuple():
             return f"[{', '.join(map(_toml, value))}]"
     return str(value)
@@ -117,7 +114,7 @@ def _toml(value: Any) -> str:
 
 def _field_docstrings(cls: type) -> dict[str, str]:
     """The string literal below each field, in one line; from the base classes too."""
-    found: dict[str, str] = {}
+    docstrings: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if not dataclasses.is_dataclass(base):
             continue
@@ -126,5 +123,5 @@ def _field_docstrings(cls: type) -> dict[str, str]:
         for statement, below in itertools.pairwise(body):
             match statement, below:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                    found[name] = " ".join(text.split())
-    return found
+                    docstrings[name] = " ".join(text.split())
+    return docstrings

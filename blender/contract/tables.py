@@ -1,7 +1,8 @@
 """Read tables into dataclasses: the one place where keys, types and limits of values are checked.
 
 A field's annotation says what is allowed: ``lr: Annotated[float, Gt(0)]``. Every problem of a table is
-reported, each in one line that names the file, the table, the key, what is allowed and the value."""
+reported, each in one line that names the file, the table, the key, what is allowed and the value.
+"""
 
 from __future__ import annotations
 

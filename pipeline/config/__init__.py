@@ -6,10 +6,10 @@ A field's annotation gives its limits, its docstring the meaning; ``read_profile
 from blender.contract import UserError
 from pipeline.config.profile import Profile, read_people, read_profile
 from pipeline.config.tables import CocoConfig, EvaluateConfig, ModelConfig, PeopleConfig
-from pipeline.config.train import DETECTING, PARTS, ExtraSet, TrainConfig
+from pipeline.config.train import DETECTOR_STARTS, PARTS, ExtraSet, TrainConfig
 
 __all__ = [
-    "DETECTING",
+    "DETECTOR_STARTS",
     "PARTS",
     "CocoConfig",
     "EvaluateConfig",

@@ -12,7 +12,7 @@ Part = Literal["heads", "fpn", "stage4", "stage3", "stage2", "stage1"]
 """A part of the network."""
 PARTS: tuple[Part, ...] = typing.get_args(Part)
 """The parts of the network, from its outputs to its inputs."""
-DETECTING = ("coco", "checkpoint")
+DETECTOR_STARTS = ("coco", "checkpoint")
 """Kinds of start whose weights are those of a whole detector."""
 
 
@@ -123,7 +123,7 @@ class TrainConfig:
 
     def of_start(self, kind: str) -> TrainConfig:
         """The recipe for a kind of start ("coco", "embedded", ...), with its trainable parts and epochs."""
-        if kind not in DETECTING:
+        if kind not in DETECTOR_STARTS:
             return self
         parts = self.pretrained_trainable or self.trainable
         unfreeze = {} if self.pretrained_trainable else self.unfreeze

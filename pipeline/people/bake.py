@@ -1,13 +1,14 @@
-"""Bake posed adult bodies with anny into .npz files for the renderer.
+"""Bake posed body meshes into .npz files for the renderer (command ``people``).
 
-Each file holds, in metres, the body standing on z = 0 and facing +x with its left to +y:
+To bake means to apply the pose to the mesh once and store the result. Each file holds the body in metres,
+standing on z = 0 and facing +x with its left to +y:
 
-    vertices (V, 3) float32      posed
-    rest (V, 3) float32          the same vertices before posing, for patterns that move with the cloth
+    vertices (V, 3) float32      of the posed mesh
+    rest (V, 3) float32          the same vertices before posing, for textures that move with the clothes
     faces (F, 3) int32           triangles
-    regions (F,) uint8           index into ``pipeline.people.bodies.REGIONS``
-    keypoints (17, 3) float32    COCO order
-    grip (3,) float32            between the hands (or the hand that is off the body), for tools
+    regions (F,) uint8           body part, as an index into ``pipeline.people.bodies.REGIONS``
+    keypoints (17, 3) float32    in COCO's order
+    grip (3,) float32            between the hands, or the hand behind the body: where a handle is held
 """
 
 from __future__ import annotations
@@ -29,27 +30,32 @@ from blender.contract import (
     sha256_file,
     write_atomic,
 )
-from pipeline.common.processes import core_count, one_thread
-from pipeline.common.task_pool import spread
+from pipeline.common.processes import core_count, single_threaded_torch
+from pipeline.common.task_pool import map_tasks
 from pipeline.config import PeopleConfig, read_people
-from pipeline.people.bodies import bake_body, load_anny, sample_phenotype
+from pipeline.people.bodies import load_body_model, pose_body, sample_phenotype
 from pipeline.people.poses import sample_pose
 
 PEOPLE_VERSION = 1
 """Raise it when the same settings give other bodies."""
-BODIES_A_PROCESS, MOST = 8, 8
-"""A process loads anny for at least so many bodies, which takes the time of four; processes at most."""
+MIN_BODIES_PER_PROCESS = 8
+"""Loading anny takes as long as posing four bodies, so a process pays off from about this number on."""
+MAX_PROCESSES = 8
+_RNG_STREAM = 0x7E0
+"""Separates the random numbers of the bodies from those of other stages with the same seed."""
 
 
 def bake_people(profile: Path, out: Path, scheduler: str | None = None) -> None:
-    """Bake the profile's bodies into ``out``; does nothing when they are there already.
+    """Bake the profile's bodies into ``out``. If they are up to date there, do nothing.
 
     Args:
-        scheduler: the address of a Dask scheduler whose workers bake them, or None.
+        profile: TOML file with the table [people].
+        out: gets an .npz file per body, and manifest.json.
+        scheduler: address of a Dask scheduler whose workers bake the bodies, or None.
 
     Raises:
-        UserError: the profile is wrong.
-        OSError: ``out`` cannot be written.
+        UserError: the profile is invalid.
+        OSError: ``out`` cannot be written to.
     """
     header = read_people(profile)
     config, seed = header.people, header.seed
@@ -60,7 +66,7 @@ def bake_people(profile: Path, out: Path, scheduler: str | None = None) -> None:
         **asdict(config),
     }
     fingerprint = sha256_bytes(canonical_json(settings))
-    if _is_current(out, fingerprint):
+    if _is_up_to_date(out, fingerprint):
         click.echo("people: up to date")
         return
     click.echo("people: loading anny (about a minute the first time on a machine)", err=True)
@@ -71,7 +77,7 @@ def bake_people(profile: Path, out: Path, scheduler: str | None = None) -> None:
     write_atomic(out / "manifest.json", canonical_json(manifest))
 
 
-def _is_current(out: Path, fingerprint: str) -> bool:
+def _is_up_to_date(out: Path, fingerprint: str) -> bool:
     try:
         manifest = json.loads((out / "manifest.json").read_bytes())
         return bool(manifest["fingerprint"] == fingerprint) and all(
@@ -82,27 +88,35 @@ def _is_current(out: Path, fingerprint: str) -> bool:
 
 
 def _bake_all(config: PeopleConfig, seed: int, out: Path, scheduler: str | None) -> list[dict[str, Any]]:
+    """Write all bodies; return their entries in the manifest."""
     entries = []
-    bodies = list(enumerate(_pose_plan(config)))
+    bodies = list(enumerate(assign_poses(config)))
     with click.progressbar(length=config.count, label="people", show_pos=True) as bar:
-        processes = min(core_count(), MOST, config.count // BODIES_A_PROCESS)
-        work = functools.partial(_bake_one, config, seed)
-        for data, entry in spread(work, bodies, scheduler, processes=processes):
+        processes = min(core_count(), MAX_PROCESSES, config.count // MIN_BODIES_PER_PROCESS)
+        bake = functools.partial(_bake_body, config, seed)
+        for data, entry in map_tasks(bake, bodies, scheduler, processes=processes):
             write_atomic(out / entry["file"], data)
             entries.append(entry)
             bar.update(1)
     return entries
 
 
-def _bake_one(config: PeopleConfig, seed: int, body: tuple[int, str]) -> tuple[bytes, dict[str, Any]]:
-    """The file of one body, of a number and a pose, and its entry in the manifest."""
+def _bake_body(config: PeopleConfig, seed: int, body: tuple[int, str]) -> tuple[bytes, dict[str, Any]]:
+    """Bake a body.
+
+    Args:
+        body: its index and the name of its pose.
+
+    Returns:
+        The bytes of its .npz file, and its entry in the manifest.
+    """
     index, name = body
-    model, regions = load_anny()
-    rng = np.random.default_rng([seed, 0x7E0, index])
-    with one_thread():
+    model, regions = load_body_model()
+    rng = np.random.default_rng([seed, _RNG_STREAM, index])
+    with single_threaded_torch():
         phenotype = sample_phenotype(model, config.age, config.women, rng)
         pose = sample_pose(name, rng)
-        arrays = bake_body(model, phenotype, pose, regions)
+        arrays = pose_body(model, phenotype, pose, regions)
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)
     return file.getvalue(), {
@@ -115,8 +129,12 @@ def _bake_one(config: PeopleConfig, seed: int, body: tuple[int, str]) -> tuple[b
     }
 
 
-def _pose_plan(config: PeopleConfig) -> list[str]:
-    """Spread the poses over the bodies by weight, largest remainder first, so that each occurs."""
+def assign_poses(config: PeopleConfig) -> list[str]:
+    """Assign a pose to each body in proportion to the poses' weights (largest remainder method).
+
+    Returns:
+        ``config.count`` names of poses, equal ones together.
+    """
     names, weights = list(config.poses), np.array(list(config.poses.values()), float)
     exact = weights / weights.sum() * config.count
     counts = np.floor(exact).astype(int)
