@@ -19,7 +19,7 @@ from pipeline.config import ModelConfig
 from pipeline.evaluation.matching import IOU_TYPES, class_names
 from pipeline.evaluation.metrics import METRICS, bootstrap_draws, coco_metrics, intervals, scene_weights
 from pipeline.models.checkpoint import Checkpoint
-from pipeline.models.mask_rcnn import COCO, build_model
+from pipeline.models.registry import COCO, build_model
 from pipeline.models.pretrained import StartWeights, coco, resolve, untrained
 from pipeline.models.weight_files import WeightsError
 

@@ -22,7 +22,7 @@ from torchvision.models.detection import MaskRCNN
 
 from blender.contract import from_table, sha256_bytes, write_atomic
 from pipeline.config import ModelConfig, UserError
-from pipeline.models.mask_rcnn import CLS_SCORE, build_model
+from pipeline.models.registry import CLS_SCORE, build_model
 
 FORMAT = 1
 _SEAL = b"transpalette sha256:"

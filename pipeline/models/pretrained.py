@@ -15,7 +15,7 @@ from pipeline.common.seeds import seed_of
 from pipeline.config import ModelConfig, UserError
 from pipeline.models import weight_files
 from pipeline.models.checkpoint import load_checkpoint
-from pipeline.models.mask_rcnn import CLS_SCORE, COCO, COCO_V2, EMBEDDED, TIMM, build_model, builder_of
+from pipeline.models.registry import CLS_SCORE, COCO, COCO_V2, EMBEDDED, TIMM, build_model, builder_of
 from pipeline.models.weight_files import WeightsError, body_state, load_state
 
 

@@ -18,8 +18,9 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_V2_Weights, MaskR
 from blender.contract import sha256_bytes, write_atomic
 from pipeline.common.download import fetch, reach
 from pipeline.config import UserError
-from pipeline.models.backbones import fold_batch_norm, timm_body
-from pipeline.models.mask_rcnn import COCO, COCO_V2, TIMM, builder_of
+from pipeline.models.backbones import timm_body
+from pipeline.models.efficientnet import fold_batch_norm
+from pipeline.models.registry import COCO, COCO_V2, TIMM, builder_of
 
 COCO_URLS: dict[str, str] = {
     COCO: MaskRCNN_ResNet50_FPN_Weights.DEFAULT.url,

@@ -15,7 +15,6 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.image_list import ImageList
 
 from pipeline.config import TrainConfig
-from pipeline.models.backbones import chains, deeper, frozen_stages, pyramid, taps
 from pipeline.models.targets import Target
 from pipeline.training.augment import augmentation
 from pipeline.training.dataset import CocoDataset
@@ -43,20 +42,20 @@ class View:
 def see(model: MaskRCNN, images: list[Tensor], targets: list[Target]) -> View:
     """Resize and pad images (3, H, W) with their targets, and send them through the frozen stages."""
     padded, resized = model.transform(images, targets)
-    frozen = frozen_stages(model.backbone)
+    frozen = model.backbone.count_frozen_stages()
     if not frozen:
         return View(padded.tensors, {}, padded.image_sizes, resized)
     with torch.no_grad():
-        features = taps(model.backbone, padded.tensors, frozen)
+        features = model.backbone.forward_body(padded.tensors, frozen)
     return View(padded.tensors.to("meta"), features, padded.image_sizes, resized)
 
 
 def losses(model: MaskRCNN, view: View) -> dict[str, Tensor]:
     """What ``model(images, targets)`` gives in training, from the view on."""
-    frozen = frozen_stages(model.backbone)  # fewer than when the view was seen, if some thawed since
+    frozen = model.backbone.count_frozen_stages()  # fewer than when the view was seen, if some thawed since
     found = {name: tap for name, tap in view.features.items() if int(name) < frozen}
     images = ImageList(view.images, view.sizes)
-    levels = pyramid(model.backbone, deeper(model.backbone, view.images, found))
+    levels = model.backbone.forward_fpn(model.backbone.finish_body(view.images, found))
     targets = [dict(target) for target in view.targets]
     proposals, found = model.rpn(images, levels, targets)
     _, more = model.roi_heads(levels, proposals, view.sizes, targets)
@@ -74,7 +73,7 @@ def affordable_views(
     if not config.cache_features or device.type != "cpu" or not len(train_set):
         return 0
     thaws = any(part.startswith("stage") for part in (*config.trainable, *config.unfreeze))
-    if thaws and not chains(model.backbone):
+    if thaws and not model.backbone.stages():
         return 0
     image, target = train_set.transformed(augmentation(config, 0, 0))[0]
     each = see(model.train(), [image], [target]).bytes() * len(train_set)

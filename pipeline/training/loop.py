@@ -52,7 +52,7 @@ def train_one_epoch(
     config, device, resume = profile.train, next(model.parameters()).device, so_far.resume or {}
     steps = math.ceil(len(train_set) / (config.batch_size * config.accumulate)) * config.passes
     rounds = range(so_far.epoch * config.passes, (so_far.epoch + 1) * config.passes)
-    names = LOSSES + (PIXEL_LOSSES if hasattr(model.roi_heads, "pixels") else ())
+    names = model.loss_names
     sums = torch.zeros(len(names), device=device)
     second = Step(model, learner.average, optimizer)
     model.train()

@@ -8,7 +8,6 @@ from typing import Any
 from torch import nn
 
 from pipeline.config import DETECTING, TrainConfig
-from pipeline.models.backbones import RESNET_ENDS, stages_of
 
 BODIES = ("embedded", "imagenet", "body")
 """Kinds of start that know a network's body alone."""
@@ -17,7 +16,7 @@ BODIES = ("embedded", "imagenet", "body")
 def parts_of(model: Any) -> dict[str, str]:
     """Name the part ("heads", "fpn", "stage4" ... "stage1") of every entry of a model's state dict."""
     backbone = model.backbone
-    stages = stages_of(backbone.body, getattr(backbone, "ends", RESNET_ENDS))
+    stages = backbone.stage_names()
     outside = {name: "heads" for name in model.state_dict() if name.startswith(("rpn.", "roi_heads."))}
     levels = {f"backbone.fpn.{name}": "fpn" for name in backbone.fpn.state_dict()}
     return {f"backbone.body.{name}": stage for name, stage in stages.items()} | levels | outside
@@ -33,7 +32,7 @@ def set_trainable(model: Any, parts: tuple[str, ...]) -> None:
 
     The biases of a folded body never learn: they are what is left of its frozen BatchNorm.
     """
-    part_of, folded = parts_of(model), getattr(model.backbone, "folded", False)
+    part_of, folded = parts_of(model), model.backbone.has_folded_batch_norm
     for name, parameter in model.named_parameters():
         frozen = folded and name.startswith("backbone.body.") and name.endswith(".bias")
         parameter.requires_grad_(part_of[name] in parts and not frozen)

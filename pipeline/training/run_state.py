@@ -15,9 +15,8 @@ from torchvision.models.detection import MaskRCNN
 
 from pipeline.config import Profile, TrainConfig, UserError
 from pipeline.models.checkpoint import Checkpoint, load_checkpoint, model_of
-from pipeline.models.mask_rcnn import training_options
+from pipeline.models.registry import training_options
 from pipeline.models.pretrained import resolve, untrained
-from pipeline.models.rpn import respect_ignore_regions
 from pipeline.training.distributed import rank
 from pipeline.training.param_groups import parameter_groups, set_trainable, trainable
 from pipeline.training.schedule import choose_precision
@@ -103,7 +102,7 @@ def restore(
     average = model_of(checkpoint, Path("last.pt"), **training_options(config))
     average = average.to(device, memory_format=torch.channels_last).eval()
     set_trainable(average, (*config.trainable, *config.unfreeze))  # all that ever learns
-    model = respect_ignore_regions(copy.deepcopy(average))
+    model = copy.deepcopy(average)
     whole = config.min_size or model.transform.min_size[0]
     model.transform.min_size = (max(32, round(whole * config.crop)),)
     with torch.no_grad():

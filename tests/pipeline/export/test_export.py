@@ -30,7 +30,7 @@ from pipeline.inference.predictions import Prediction
 from pipeline.inference.segmenter import Segmenter
 from pipeline.models.checkpoint import load_model as load_checkpoint_model
 from pipeline.models.checkpoint import seal
-from pipeline.models.mask_rcnn import COCO, COCO_V2, EMBEDDED, TIMM, build_model
+from pipeline.models.registry import COCO, COCO_V2, EMBEDDED, TIMM, build_model
 from tests.conftest import run
 from tests.helpers.synthetic import write_tiny_model
 

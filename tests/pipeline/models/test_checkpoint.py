@@ -13,7 +13,7 @@ import torch
 
 from pipeline.config import ModelConfig, UserError
 from pipeline.models.checkpoint import Checkpoint, load_checkpoint, load_model, save_checkpoint, seal
-from pipeline.models.mask_rcnn import EMBEDDED, build_model
+from pipeline.models.registry import EMBEDDED, build_model
 from tests.helpers.shapes import CLASSES
 
 CONFIG = ModelConfig(min_size=96, max_size=96)

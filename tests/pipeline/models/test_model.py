@@ -16,7 +16,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from pipeline.config import ModelConfig, TrainConfig, UserError
 from pipeline.models.backbones import FrozenBatchNorm, lite_convolutions
 from pipeline.models.checkpoint import Checkpoint, load_model, save_checkpoint
-from pipeline.models.mask_rcnn import COCO, EMBEDDED, build_model, training_options
+from pipeline.models.registry import COCO, EMBEDDED, build_model, training_options
 from pipeline.models.pretrained import coco_path, resolve
 from pipeline.models.rpn import covered, respect_ignore_regions
 from pipeline.training.dataset import CocoDataset, collate_fn

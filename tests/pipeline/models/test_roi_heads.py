@@ -15,7 +15,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from pipeline.inference.predictions import pasted
 from pipeline.models.detector import plain_detector
 from pipeline.models.heads import WholeMaskHead
-from pipeline.models.mask_rcnn import COCO, EMBEDDED, build_model, plain_roi_heads
+from pipeline.models.registry import COCO, EMBEDDED, build_model, plain_roi_heads
 from pipeline.models.roi_align import RoIPool, enlarged
 from pipeline.models.roi_heads import mirrored_boxes, pixel_losses
 from tests.pipeline.models.test_model import SMALL

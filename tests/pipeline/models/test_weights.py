@@ -20,7 +20,7 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 from pipeline.config import ModelConfig, Profile, UserError
 from pipeline.models import weight_files
 from pipeline.models.checkpoint import load_checkpoint
-from pipeline.models.mask_rcnn import COCO, COCO_V2, EMBEDDED, build_model
+from pipeline.models.registry import COCO, COCO_V2, EMBEDDED, build_model
 from pipeline.models.pretrained import coco, from_file, resolve
 from pipeline.training import run_state as state
 from tests.helpers.shapes import CLASSES

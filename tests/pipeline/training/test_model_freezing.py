@@ -14,7 +14,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from pipeline.config import PARTS, ModelConfig, TrainConfig, UserError
 from pipeline.models.backbones import chains, deeper, frozen_stages, stages_of, taps, timm_body
-from pipeline.models.mask_rcnn import COCO, COCO_V2, EMBEDDED, MODELS, build_model, training_options
+from pipeline.models.registry import COCO, COCO_V2, EMBEDDED, MODELS, build_model, training_options
 from pipeline.models.rpn import respect_ignore_regions
 from pipeline.training.dataset import CocoDataset, collate_fn
 from pipeline.training.param_groups import (
