@@ -47,7 +47,7 @@ class Checkpoint:
     """A trained model and everything needed to say what it is."""
 
     model: str
-    """A key of ``pipeline.models.mask_rcnn.MODELS``."""
+    """A key of ``pipeline.models.registry.MODELS``."""
     config: dict[str, Any]
     """The fields of ``ModelConfig``."""
     classes: tuple[str, ...]

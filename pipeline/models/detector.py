@@ -1,4 +1,4 @@
-"""Mask R-CNN as a function of one image, whose masks are not yet pasted: for prediction and for the export."""
+"""Mask R-CNN as a function of one image, for prediction and export. Its masks are not pasted yet."""
 
 from __future__ import annotations
 

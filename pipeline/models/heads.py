@@ -12,7 +12,7 @@ from pipeline.models.norms import group_norm
 MASK_CELLS = 14
 """Cells of a region, down and across, that a mask is computed from (as in torchvision)."""
 POOLED_CELLS = MASK_CELLS // 2
-"""Cells, down and across, that the fully connected branch gets: half as many, for a quarter of its weights."""
+"""Cells, down and across, that the fully connected branch gets: half, for a quarter of its weights."""
 SQUEEZED_CHANNELS = 32
 """Channels of the region that the fully connected branch gets."""
 HIDDEN_FEATURES = 256

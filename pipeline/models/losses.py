@@ -21,7 +21,9 @@ FINEST_STRIDE = 4
 """Pixels of the image, down and across, per pixel of the finest level."""
 
 
-def box_losses(logits: Tensor, offsets: Tensor, labels: list[Tensor], regression_targets: list[Tensor]) -> Tensor:
+def box_losses(
+    logits: Tensor, offsets: Tensor, labels: list[Tensor], regression_targets: list[Tensor]
+) -> Tensor:
     """torchvision's classification and box regression losses; 0 if there are no boxes, where it gives NaN.
 
     Args:

@@ -11,14 +11,14 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 
+from pipeline.models.backbones.staged import StagedBackbone
 from pipeline.models.roi_align import RoIAlign
 from pipeline.models.roi_heads import CascadeRoIHeads
 from pipeline.models.rpn import IgnoringRPN
-from pipeline.models.staged_backbone import StagedBackbone
 from pipeline.models.transform import DetectionTransform
 
 INITIAL_PIXEL_LOGIT = -4.0
-"""Bias of the untrained segmentation branch: a probability of 0.02 for each class, as most pixels have none."""
+"""Bias of the untrained segmentation branch: probability 0.02 of each class, as most pixels have none."""
 LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_dice", "loss_objectness", "loss_rpn_box_reg")
 """The losses that every model returns in training; their sum is minimised."""
 SEGMENTATION_LOSSES = ("loss_pixels", "loss_regions")
@@ -148,7 +148,7 @@ class TranspaletteMaskRCNN(MaskRCNN):  # type: ignore[misc]
     def to_torchvision(self) -> MaskRCNN:
         """Build torchvision's own MaskRCNN on the same backbone and heads, which it shares with this model.
 
-        It has one box stage, no margins, no mirrored images, no segmentation branch, and torchvision's losses.
+        It has one box stage, no margins, no mirror image, no segmentation branch, and torchvision's losses.
         """
         options, heads = self.options, self.roi_heads
         plain = MaskRCNN(

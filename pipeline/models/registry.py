@@ -14,8 +14,9 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.rpn import RPNHead
 
 from pipeline.config import ModelConfig, TrainConfig, UserError
-from pipeline.models.backbones import ResNetFPN, TimmFPN, timm_body
-from pipeline.models.efficientnet import lite2_body
+from pipeline.models.backbones.efficientnet import lite2_body
+from pipeline.models.backbones.resnet import ResNetFPN
+from pipeline.models.backbones.timm_fpn import TimmFPN, timm_body
 from pipeline.models.heads import MASK_CELLS, FusedMaskHead
 from pipeline.models.mask_rcnn import Heads, MaskRCNNOptions, TranspaletteMaskRCNN, segmentation_branch
 from pipeline.models.norms import FrozenBatchNorm

@@ -21,7 +21,7 @@ from torchvision.transforms.v2 import functional as T  # noqa: N812 (the field's
 from blender.contract import KEYPOINTS
 from pipeline.common.processes import one_thread
 from pipeline.config import TrainConfig
-from pipeline.models.targets import Sample, boxes_of, drop_lost, within
+from pipeline.models.targets import Sample, boxes_from_masks, clear_outside_keypoints, drop_small_objects
 from pipeline.training.copy_paste import paste_some
 
 Rng = np.random.Generator
@@ -92,7 +92,7 @@ def flip(sample: Sample) -> Sample:
     masks = target["masks"].flip(2)
     left, top, right, bottom = target["ignore"].unbind(1)
     ignore = torch.stack([width - right, top, width - left, bottom], 1)
-    mirrored = {**target, "masks": masks, "boxes": boxes_of(masks), "ignore": ignore}
+    mirrored = {**target, "masks": masks, "boxes": boxes_from_masks(masks), "ignore": ignore}
     if "keypoints" in target:
         x, y, mark = target["keypoints"][:, list(MIRRORED)].unbind(2)
         mirrored["keypoints"] = torch.stack([torch.where(mark > 0, width - x, x), y, mark], 2)
@@ -144,8 +144,8 @@ def zoom(
     if "keypoints" in target:
         x, y, mark = target["keypoints"].unbind(2)
         points = torch.stack([(x - left) * ratio[0], (y - top) * ratio[1], mark], 2)
-        moved["keypoints"] = within(points, (height, width))
-    return image, drop_lost(moved)
+        moved["keypoints"] = clear_outside_keypoints(points, (height, width))
+    return image, drop_small_objects(moved)
 
 
 def _near(wanted: float, slack: int) -> int:

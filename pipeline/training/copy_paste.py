@@ -7,7 +7,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the field's own name)
 from torch import Tensor
 
-from pipeline.models.targets import LEAST_PIXELS, PER_OBJECT, Sample, Target, boxes_of, drop_lost, within
+from pipeline.models.targets import (
+    MIN_OBJECT_PIXELS,
+    OBJECT_FIELDS,
+    Sample,
+    Target,
+    boxes_from_masks,
+    clear_outside_keypoints,
+    drop_small_objects,
+)
 
 HIDDEN, VISIBLE = 1, 2
 """COCO's marks of a keypoint."""
@@ -30,15 +38,15 @@ def paste(sample: Sample, donor: Sample, chosen: Tensor) -> Sample:
     the rest becomes an ignore region. Of a donor of another size the upper left part is taken.
     """
     image, target = sample
-    pasted = _fitted({k: v[chosen] for k, v in donor[1].items() if k in PER_OBJECT}, image.shape[1:])
+    pasted = _fitted({k: v[chosen] for k, v in donor[1].items() if k in OBJECT_FIELDS}, image.shape[1:])
     over = (pasted["masks"] > 0).any(0)  # any() of uint8 is uint8
     picture = _fit(donor[0], image.shape[1:])
     before = target["masks"].sum((1, 2), dtype=torch.int64)
     below = {**target, "masks": target["masks"] * ~over}
     if "keypoints" in target:
         below["keypoints"] = _cover(target["keypoints"], over)
-    below = drop_lost(below, before)
-    together = {k: torch.cat([below[k], pasted[k]]) for k in PER_OBJECT if k in below and k in pasted}
+    below = drop_small_objects(below, before)
+    together = {k: torch.cat([below[k], pasted[k]]) for k in OBJECT_FIELDS if k in below and k in pasted}
     return torch.where(over, picture, image), {**below, **together}
 
 
@@ -51,11 +59,11 @@ def _fit(maps: Tensor, size: tuple[int, ...]) -> Tensor:
 def _fitted(objects: Target, size: tuple[int, ...]) -> Target:
     """The objects as an image of another size shows them."""
     objects = {**objects, "masks": _fit(objects["masks"], size)}
-    kept = objects["masks"].sum((1, 2), dtype=torch.int64) >= LEAST_PIXELS
+    kept = objects["masks"].sum((1, 2), dtype=torch.int64) >= MIN_OBJECT_PIXELS
     objects = {k: v[kept] for k, v in objects.items()}
     if "keypoints" in objects:
-        objects["keypoints"] = within(objects["keypoints"], size)
-    return objects | {"boxes": boxes_of(objects["masks"])}
+        objects["keypoints"] = clear_outside_keypoints(objects["keypoints"], size)
+    return objects | {"boxes": boxes_from_masks(objects["masks"])}
 
 
 def _cover(keypoints: Tensor, over: Tensor) -> Tensor:

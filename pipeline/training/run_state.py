@@ -15,8 +15,8 @@ from torchvision.models.detection import MaskRCNN
 
 from pipeline.config import Profile, TrainConfig, UserError
 from pipeline.models.checkpoint import Checkpoint, load_checkpoint, model_of
+from pipeline.models.pretrained import initial_model, resolve
 from pipeline.models.registry import training_options
-from pipeline.models.pretrained import resolve, untrained
 from pipeline.training.distributed import rank
 from pipeline.training.param_groups import parameter_groups, set_trainable, trainable
 from pipeline.training.schedule import choose_precision
@@ -53,7 +53,7 @@ def fresh(profile: Profile, images: int, key: str, device: torch.device) -> Chec
     source, same = start.describe(), start.classes == profile.classes
     if start.classes and not same:
         source["source"] += f", which knew {', '.join(start.classes)}: new predictors"
-    model = untrained(start, profile.classes, profile.model, profile.seed)
+    model = initial_model(start, profile.classes, profile.model, profile.seed)
     return Checkpoint(
         model=start.model,
         config=dataclasses.asdict(profile.model),

@@ -17,7 +17,7 @@ from pipeline.config import ModelConfig, TrainConfig, UserError
 from pipeline.models.backbones import FrozenBatchNorm, lite_convolutions
 from pipeline.models.checkpoint import Checkpoint, load_model, save_checkpoint
 from pipeline.models.registry import COCO, EMBEDDED, build_model, training_options
-from pipeline.models.pretrained import coco_path, resolve
+from pipeline.models.pretrained import coco_weights_path, resolve
 from pipeline.models.rpn import covered, respect_ignore_regions
 from pipeline.training.dataset import CocoDataset, collate_fn
 from pipeline.training.param_groups import parameter_groups, parts_of, set_trainable
@@ -52,14 +52,14 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def put_into_cache(stand_in: Path) -> Path:
-    path = coco_path()
+    path = coco_weights_path()
     path.parent.mkdir(parents=True)
     path.symlink_to(stand_in)
     return path
 
 
 def test_the_cache_is_where_torchvision_looks(tmp_path: Path) -> None:
-    assert coco_path() == tmp_path / "torch" / "hub" / "checkpoints" / FILE_NAME
+    assert coco_weights_path() == tmp_path / "torch" / "hub" / "checkpoints" / FILE_NAME
     assert MaskRCNN_ResNet50_FPN_Weights.DEFAULT.url.endswith(f"/{FILE_NAME}")
 
 

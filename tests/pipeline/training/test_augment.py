@@ -13,7 +13,7 @@ from torch import Tensor
 
 from blender.contract import KEYPOINTS
 from pipeline.config import TrainConfig
-from pipeline.models.targets import LEAST_PIXELS, Sample, boxes_of, check_sample
+from pipeline.models.targets import MIN_OBJECT_PIXELS, Sample, boxes_from_masks, check_sample
 from pipeline.training.augment import MIRRORED, augment, augmentation, flip
 from pipeline.training.copy_paste import paste, paste_some
 from pipeline.training.dataset import CocoDataset
@@ -42,7 +42,7 @@ def paint(rng: np.random.Generator, size: tuple[int, int], first: int, count: in
             y, x = places[int(rng.integers(len(places)))].tolist()
             row[int(rng.integers(len(KEYPOINTS)))] = torch.tensor([x + rng.random(), y + rng.random(), 2])
     target = {
-        "boxes": boxes_of(masks), "labels": labels, "masks": masks, "ignore": torch.zeros(0, 4),
+        "boxes": boxes_from_masks(masks), "labels": labels, "masks": masks, "ignore": torch.zeros(0, 4),
         "keypoints": keypoints, "image_id": torch.tensor(1),
     }  # fmt: skip
     return image, target
@@ -61,7 +61,7 @@ def check_truth(sample: Sample) -> None:
     check_sample(sample, MOST, "augmented")
     masks, labels = target["masks"], target["labels"]
     assert len(target["keypoints"]) == len(masks) and len(set(labels.tolist())) == len(labels)
-    assert torch.equal(target["boxes"], boxes_of(masks))
+    assert torch.equal(target["boxes"], boxes_from_masks(masks))
     assert int(masks.sum(0).max() if len(masks) else 0) <= 1, "a pixel belongs to one object"
     for mask, label in zip(eroded(masks, 3), labels.tolist(), strict=True):
         assert ((image[0] - label / MOST).abs()[mask] < 0.01).all(), "a mask lies on its object"
@@ -138,7 +138,7 @@ def boxes(*places: tuple[int, int, int, int], first: int = 1, size: int = 64) ->
         keypoints[i, 0] = torch.tensor([x + 0.5, y + 0.5, 2])
     labels = torch.arange(first, first + len(places))
     image = (masks * (labels / MOST)[:, None, None]).sum(0).expand(3, -1, -1)
-    target = {"boxes": boxes_of(masks), "labels": labels, "masks": masks, "keypoints": keypoints}
+    target = {"boxes": boxes_from_masks(masks), "labels": labels, "masks": masks, "keypoints": keypoints}
     return image, target | {"ignore": torch.zeros(0, 4), "image_id": torch.tensor(0)}
 
 
@@ -181,7 +181,7 @@ def test_a_donor_of_another_size_is_cut_or_padded() -> None:
 def test_a_sliver_of_a_donor_is_not_pasted() -> None:
     sliver = boxes((62, 0, 30, 7), first=11, size=100)  # 2 x 7 pixels within 64
     image, target = paste(boxes((0, 0, 20, 20)), sliver, torch.ones(1) > 0)
-    assert LEAST_PIXELS > 14 and target["labels"].tolist() == [1] and float(image[0, 3, 63]) == 0
+    assert MIN_OBJECT_PIXELS > 14 and target["labels"].tolist() == [1] and float(image[0, 3, 63]) == 0
 
 
 def test_pasting_is_a_function_of_seed_epoch_and_image(tmp_path: Path) -> None:

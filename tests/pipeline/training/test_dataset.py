@@ -11,7 +11,7 @@ import torch
 from pycocotools import mask as coco_mask
 
 from pipeline.config import TrainConfig, UserError
-from pipeline.models.targets import Sample, boxes_of, check_sample
+from pipeline.models.targets import Sample, boxes_from_masks, check_sample
 from pipeline.training.augment import augment, augmentation, object_to_show, zoom
 from pipeline.training.dataset import CocoDataset
 from tests.helpers.shapes import CLASSES, SIZE, rle, write_split, write_table
@@ -150,7 +150,7 @@ def test_a_class_the_file_lacks_is_refused(split: tuple[Path, dict[str, Any]]) -
 def good() -> Sample:
     masks = torch.zeros(1, 8, 8, dtype=torch.uint8)
     masks[0, 2:5, 2:6] = 1
-    return torch.rand(3, 8, 8), {"boxes": boxes_of(masks), "labels": torch.tensor([1]), "masks": masks}
+    return torch.rand(3, 8, 8), {"boxes": boxes_from_masks(masks), "labels": torch.tensor([1]), "masks": masks}
 
 
 SILENT = {
@@ -224,7 +224,7 @@ def test_what_all_but_leaves_the_picture_is_ignored_not_background() -> None:
     masks[0, 40:43, 40:43] = 1
     masks[1, 10:80, 10:80] = 1
     ignore = torch.tensor([[0.0, 0, 48, 48]])
-    target = {"boxes": boxes_of(masks), "labels": torch.tensor([1, 2]), "masks": masks, "ignore": ignore}
+    target = {"boxes": boxes_from_masks(masks), "labels": torch.tensor([1, 2]), "masks": masks, "ignore": ignore}
     _, small = zoom((torch.rand(3, 96, 96), target), 0.5, np.random.default_rng(0))
     assert small["labels"].tolist() == [2] and len(small["ignore"]) == 2
     assert (small["ignore"][0, 2:] - small["ignore"][0, :2]).tolist() == [24, 24]
@@ -238,7 +238,7 @@ def test_a_crop_shows_the_object_it_is_aimed_at(split: tuple[Path, dict[str, Any
         whole, truth = dataset[0]
         assert image.shape[1:] == (whole.shape[1] // 2, whole.shape[2] // 2)
         assert not len(truth["labels"]) or len(target["labels"])
-        assert torch.equal(target["boxes"], boxes_of(target["masks"]))
+        assert torch.equal(target["boxes"], boxes_from_masks(target["masks"]))
 
 
 def test_the_object_to_show_is_drawn_by_class_first() -> None:
@@ -246,7 +246,7 @@ def test_the_object_to_show_is_drawn_by_class_first() -> None:
     for i in range(10):
         masks[i, i : i + 3, 2 * i : 2 * i + 2] = 1
     labels = torch.tensor([1] * 9 + [2])
-    sample = (torch.zeros(3, 20, 20), {"boxes": boxes_of(masks), "labels": labels, "masks": masks})
+    sample = (torch.zeros(3, 20, 20), {"boxes": boxes_from_masks(masks), "labels": labels, "masks": masks})
     rng = np.random.default_rng(0)
     shown = [object_to_show(sample, rng) for _ in range(200)]
     assert 70 < shown.count((19.0, 10.5)) < 130, "half of the draws, though one object of ten"

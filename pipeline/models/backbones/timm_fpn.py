@@ -1,50 +1,24 @@
-"""Backbones: torchvision's ResNet-50 and timm's networks, each with a feature pyramid."""
+"""timm's networks as backbones, with a feature pyramid."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import timm
 import torch
 from timm.layers import freeze_batch_norm_2d
 from torch import Tensor, nn
-from torchvision.models import resnet50
-from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from pipeline.config import UserError
+from pipeline.models.backbones.staged import STRIDES, FeatureMaps, StagedBackbone
 from pipeline.models.norms import GROUPS, FrozenBatchNorm, group_norm, replace_modules
-from pipeline.models.staged_backbone import STRIDES, FeatureMaps, StagedBackbone
 
-RESNET_STAGE_ENDS = ("layer1", "layer2", "layer3", "layer4")
-RESNET_CHANNELS = (256, 512, 1024, 2048)
-"""Channels of ResNet-50's four feature maps."""
-RESNET_FPN_CHANNELS = 256
-"""Channels of the pyramid's levels in torchvision's COCO models."""
 TEST_IMAGE_SIZE = (64, 96)
 """Height and width of the image on which an unknown timm network is tried: multiples of 32, not square."""
-
-
-class ResNetFPN(StagedBackbone):
-    """torchvision's ResNet-50 with frozen batch norm, and its pyramid."""
-
-    def __init__(self, fpn_norm: Callable[[int], nn.Module] | None = None) -> None:
-        """Build it with random weights.
-
-        Args:
-            fpn_norm: the normalisation layer of the pyramid; None: the pyramid has none.
-        """
-        parts = BackboneWithFPN(
-            resnet50(weights=None, norm_layer=FrozenBatchNorm),
-            {layer: str(i) for i, layer in enumerate(RESNET_STAGE_ENDS)},
-            list(RESNET_CHANNELS),
-            RESNET_FPN_CHANNELS,
-            norm_layer=fpn_norm,
-        )
-        super().__init__(parts.body, parts.fpn, RESNET_FPN_CHANNELS, RESNET_STAGE_ENDS)
 
 
 class TimmFPN(StagedBackbone):

@@ -45,12 +45,12 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
 
 
 def use_lite_convs(module: nn.Module) -> nn.Module:
-    """Replace every convolution of a timm EfficientNet-Lite by ``LiteConv``, in place."""
+    """Replace every convolution of a timm EfficientNet-Lite, all of them square, by ``LiteConv``, in place."""
     return replace_modules(module, lambda m: LiteConv.from_conv(m) if isinstance(m, nn.Conv2d) else None)
 
 
 def use_plain_convs(module: nn.Module) -> nn.Module:
-    """Replace every ``LiteConv`` by a plain convolution with the same result, in place: for the ONNX export."""
+    """Replace every ``LiteConv`` by a plain convolution with the same result, in place, for the export."""
     return replace_modules(module, lambda m: m.to_conv2d() if isinstance(m, LiteConv) else None)
 
 
@@ -70,7 +70,7 @@ class LiteConv(nn.Conv2d):
     def from_conv(cls, conv: nn.Conv2d) -> LiteConv:
         """Build one that shares the parameters of ``conv``, without drawing random numbers."""
         made = cls(
-            conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride,
+            conv.in_channels, conv.out_channels, conv.kernel_size[0], conv.stride[0],
             groups=conv.groups, bias=conv.bias is not None, device="meta",
         )  # fmt: skip
         made.weight, made.bias = conv.weight, conv.bias
@@ -80,7 +80,7 @@ class LiteConv(nn.Conv2d):
         """Build a plain convolution with the same result; at stride 2 its kernel is one cell larger."""
         kernel, padding = self._padded_kernel()
         made = nn.Conv2d(
-            self.in_channels, self.out_channels, kernel.shape[2:], self.stride, padding,
+            self.in_channels, self.out_channels, kernel.shape[-1], self.stride[0], padding,
             groups=self.groups, bias=self.bias is not None, device="meta",
         )  # fmt: skip
         made.weight, made.bias = nn.Parameter(kernel.detach()), self.bias

@@ -27,7 +27,7 @@ class StagedBackbone(nn.Module):
     has_folded_batch_norm = False
     """Whether the body's biases are what remains of its batch norm, and so must never be trained."""
 
-    def __init__(self, body: Any, fpn: nn.Module, out_channels: int, stage_ends: Sequence[str]) -> None:
+    def __init__(self, body: Any, fpn: Any, out_channels: int, stage_ends: Sequence[str]) -> None:
         """Join a body and a pyramid.
 
         Args:
@@ -37,7 +37,9 @@ class StagedBackbone(nn.Module):
             stage_ends: names of the modules of the body that give the four maps, in order.
         """
         super().__init__()
-        self.body, self.fpn, self.out_channels = body, fpn, out_channels
+        self.body: Any = body
+        self.fpn: Any = fpn
+        self.out_channels = out_channels
         self.stage_ends = tuple(stage_ends)
 
     def forward(self, x: Tensor) -> FeatureMaps:
@@ -73,7 +75,7 @@ class StagedBackbone(nn.Module):
 
         Empty if the body is not a plain sequence of modules, or was compiled: then it runs as a whole only.
         """
-        body: Any = self.body
+        body = self.body
         if isinstance(body, EfficientNetFeatures):
             blocks = [(f"blocks.{name}", block) for name, block in body.blocks.named_children()]
             modules, ends = [("conv_stem", body.conv_stem), ("bn1", body.bn1), *blocks], self.stage_ends
@@ -105,9 +107,7 @@ class StagedBackbone(nn.Module):
         return dict(self.body(x))
 
 
-def _run_stages(
-    stages: list[list[nn.Module]], x: Tensor, features: Mapping[str, Tensor]
-) -> FeatureMaps:
+def _run_stages(stages: list[list[nn.Module]], x: Tensor, features: Mapping[str, Tensor]) -> FeatureMaps:
     """Send ``x`` through ``stages``, and return their maps after those in ``features``."""
     maps = dict(features)
     for stage in stages:
