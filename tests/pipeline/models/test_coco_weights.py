@@ -88,7 +88,7 @@ def test_training_the_heads_of_coco_moves_only_them_and_reload_is_bit_identical(
     assert {"roi_heads.box_predictor.cls_score.weight", "rpn.head.cls_logits.weight"} <= changed
     # Fails also if the reloaded batch norm has another eps, or is not frozen: the outputs would differ.
     model.roi_heads.score_thresh = 0.0
-    check_reload(model, COCO, tmp_path / "model.pt")
+    check_reload(model, COCO, tmp_path / "model.safetensors")
 
 
 def test_explicit_coco_without_network_names_file_and_folder(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_training_moves_only_trainable_parts_and_reload_is_bit_identical(tmp_pat
     changed = {k for k, v in model.state_dict().items() if not torch.equal(before[k], v)}
     assert {parts_of(model)[k] for k in changed} == {"heads", "fpn", "stage4"}
     assert not any(k.endswith(".bias") for k in changed if k.startswith("backbone.body."))
-    check_reload(model, EMBEDDED, tmp_path / "model.pt")
+    check_reload(model, EMBEDDED, tmp_path / "model.safetensors")
 
 
 @pytest.mark.parametrize(

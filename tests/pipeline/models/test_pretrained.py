@@ -64,9 +64,7 @@ def test_classifier_file_of_timm_gives_its_body(name: str, suffix: str, tmp_path
         actual = list(model.backbone.body(image))
         expected = network.forward_intermediates(image, intermediates_only=True)
     for a, b in zip(actual, expected[-4:], strict=True):
-        assert torch.allclose(a, b, atol=1e-4), (
-            "frozen batch norm equals batch norm in eval mode"
-        )
+        assert torch.allclose(a, b, atol=1e-4), "frozen batch norm equals batch norm in eval mode"
 
 
 def test_file_of_another_network_is_refused(tmp_path: Path) -> None:
@@ -155,7 +153,7 @@ def initial_checkpoint(profile: Profile) -> Any:
 
 
 def test_checkpoint_of_the_same_classes_keeps_its_predictors(tmp_path: Path) -> None:
-    path = tmp_path / "model.pt"
+    path = tmp_path / "model.safetensors"
     write_tiny_model(path, CLASSES)
     before, start = load_checkpoint(path), initial_checkpoint(make_profile(path, CLASSES))
     assert start.start["kind"] == "checkpoint" and "new predictors" not in start.start["source"]
@@ -164,7 +162,7 @@ def test_checkpoint_of_the_same_classes_keeps_its_predictors(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("classes", [("forklift",), CLASSES[::-1], (*CLASSES, "forklift")])
 def test_checkpoint_of_other_classes_gets_new_predictors(classes: tuple[str, ...], tmp_path: Path) -> None:
-    path = tmp_path / "model.pt"
+    path = tmp_path / "model.safetensors"
     write_tiny_model(path, CLASSES)
     before, start = load_checkpoint(path), initial_checkpoint(make_profile(path, classes))
     assert start.start["source"].endswith("which knew pedestrian, pallet_truck: new predictors")
@@ -174,12 +172,12 @@ def test_checkpoint_of_other_classes_gets_new_predictors(classes: tuple[str, ...
 
 
 def test_checkpoint_with_other_heads_gives_its_body(tmp_path: Path) -> None:
-    path = tmp_path / "model.pt"
+    path = tmp_path / "model.safetensors"
     torch.manual_seed(0)
     state_dict = build_model(COCO_V2, 3, SMALL).state_dict()
     write_tiny_model(path, CLASSES, model=COCO_V2, config=dataclasses.asdict(SMALL), state=state_dict)
     start = initial_checkpoint(make_profile(path, CLASSES, COCO))
-    assert start.start["kind"] == "body" and start.start["source"].startswith("the body of model.pt")
+    assert start.start["kind"] == "body" and start.start["source"].startswith("the body of model.safetensors")
     body = {k: v for k, v in start.state.items() if k.startswith("backbone.body.")}
     assert all(torch.equal(v, state_dict[k]) for k, v in body.items() if not k.endswith("running_var"))
     with pytest.raises(UserError, match="not the weights of timm/resnet18, nor of its body"):
@@ -213,7 +211,7 @@ def test_weights_that_do_not_fit_the_model_are_refused(tmp_path: Path) -> None:
     for config, message in [
         (ModelConfig(name=COCO, weights="embedded"), "are for"),
         (ModelConfig(name="yolo"), "unknown"),
-        (ModelConfig(weights=str(tmp_path / "absent.pt")), "no such weights"),
+        (ModelConfig(weights=str(tmp_path / "absent.safetensors")), "no such weights"),
         (ModelConfig(weights=str(foreign)), "not the weights of"),
     ]:
         with pytest.raises(UserError, match=message):

@@ -13,9 +13,9 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 from torchvision.ops import FrozenBatchNorm2d
 
 from pipeline.config import PARTS, ModelConfig, TrainConfig, UserError
-from pipeline.models.backbones import chains, deeper, frozen_stages, stages_of, taps, timm_body
+from pipeline.models.backbones.staged import stage_names
+from pipeline.models.backbones.timm_fpn import timm_body
 from pipeline.models.registry import COCO, COCO_V2, EMBEDDED, MODELS, build_model, training_options
-from pipeline.models.rpn import respect_ignore_regions
 from pipeline.training.dataset import CocoDataset, collate_fn
 from pipeline.training.param_groups import (
     learning_parts,
@@ -44,7 +44,7 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> tuple[list, list]:
 def step(model: nn.Module, batch: tuple[list, list], rate: float = 1e-3) -> None:
     optimizer = torch.optim.SGD([p for _, p in trainable(model)], rate, momentum=0.9, weight_decay=0.1)
     images, targets = batch
-    losses = respect_ignore_regions(model).train()(images, [dict(t) for t in targets])
+    losses = model.train()(images, [dict(t) for t in targets])
     torch.stack(list(losses.values())).sum().backward()
     optimizer.step()
 
@@ -79,7 +79,7 @@ def test_what_is_frozen_again_stays_where_it_is(batch: tuple[list, list]) -> Non
     for parts in (("heads", "fpn"), ("heads",)):
         set_trainable(model, parts)
         before = copy.deepcopy(model.backbone.fpn.state_dict())
-        torch.stack(list(respect_ignore_regions(model).train()(*map(list, batch)).values())).sum().backward()
+        torch.stack(list(model.train()(*map(list, batch)).values())).sum().backward()
         optimizer.step()
         after = model.backbone.fpn.state_dict()
         same = all(torch.equal(before[k], after[k]) for k in before)
@@ -88,7 +88,7 @@ def test_what_is_frozen_again_stays_where_it_is(batch: tuple[list, list]) -> Non
 
 def test_stages_end_where_their_maps_do() -> None:
     lite2 = build_model(EMBEDDED, 3, SMALL).backbone
-    stage = stages_of(lite2.body, lite2.ends)
+    stage = lite2.stage_names()
     found = {k.split(".")[0] if "." in k and not k.startswith("blocks") else ".".join(k.split(".")[:2]): v
              for k, v in stage.items()}  # fmt: skip
     blocks = {f"blocks.{i}": f"stage{s}" for i, s in enumerate((1, 1, 2, 3, 3, 4, 4))}
@@ -102,7 +102,7 @@ def test_stages_end_where_their_maps_do() -> None:
     assert convnext["backbone.body.stages_1.downsample.0.weight"] == "stage2"
     # A network without modules named after its maps: what is before stage2's end is stage2.
     body = timm_body("hrnet_w18_small")
-    found = stages_of(body, ["nowhere", "stage2", "stage3", "stage4"])
+    found = stage_names(body, ["nowhere", "stage2", "stage3", "stage4"])
     assert found["conv1.weight"] == "stage2" and set(found.values()) == {"stage2", "stage3", "stage4"}
 
 
@@ -176,12 +176,12 @@ def test_a_body_goes_on_from_its_frozen_stages(name: str) -> None:
     backbone, image = model.backbone, torch.rand(1, 3, 96, 96)
     for parts, count in ((("fpn",), 4), (("stage4",), 3), (("stage4", "stage3"), 2), (("stage1",), 0)):
         set_trainable(model, parts)
-        frozen = count if chains(backbone) or count == 4 else 0
-        assert frozen_stages(backbone) == frozen
+        frozen = count if backbone.stages() or count == 4 else 0
+        assert backbone.count_frozen_stages() == frozen
         with torch.no_grad():
-            found = taps(backbone, image, frozen) if frozen else {}
+            found = backbone.forward_body(image, frozen) if frozen else {}
         assert len(found) == frozen
-        maps, whole = deeper(backbone, image, found), taps(backbone, image)
+        maps, whole = backbone.finish_body(image, found), backbone.forward_body(image)
         assert maps.keys() == whole.keys()
         learning = [p for n, p in trainable(model) if n.startswith("backbone.body.")]
         for key, wanted in whole.items():
@@ -198,11 +198,11 @@ def test_a_body_goes_on_from_its_frozen_stages(name: str) -> None:
 
 
 def test_which_bodies_are_chains() -> None:
-    cut = {name for name in NAMES if chains(build_model(name, 3, SMALL).backbone)}
+    cut = {name for name in NAMES if build_model(name, 3, SMALL).backbone.stages()}
     assert cut == set(NAMES) - {"timm/mobilenetv3_small_050"}, "which gives its maps through hooks"
     backbone = build_model(COCO, 3, SMALL).backbone
     backbone.body.compile()
-    assert not chains(backbone), "a compiled body is called as a whole"
+    assert not backbone.stages(), "a compiled body is called as a whole"
 
 
 def test_parts_thaw_at_their_epoch() -> None:
