@@ -141,7 +141,7 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
     def _run_stages(
         self, features: Levels, mirrored: Levels | None, boxes: list[Tensor], image_shapes: Shapes
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Run the box stages; return mean logits (P, K), the last offsets (P, 4 K) and the boxes before them."""
+        """Run the box stages; return mean logits (P, K), the last offsets (P, 4 K) and their boxes."""
         probabilities: list[Tensor] = []
         logits, offsets = self._mean_box_outputs(features, mirrored, boxes, image_shapes)
         for _ in range(1, self.stages):

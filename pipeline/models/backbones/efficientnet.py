@@ -45,7 +45,7 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
 
 
 def use_lite_convs(module: nn.Module) -> nn.Module:
-    """Replace every convolution of a timm EfficientNet-Lite, all of them square, by ``LiteConv``, in place."""
+    """Replace every convolution of a timm EfficientNet-Lite, which are square, by ``LiteConv``, in place."""
     return replace_modules(module, lambda m: LiteConv.from_conv(m) if isinstance(m, nn.Conv2d) else None)
 
 

@@ -150,7 +150,11 @@ def test_a_class_the_file_lacks_is_refused(split: tuple[Path, dict[str, Any]]) -
 def good() -> Sample:
     masks = torch.zeros(1, 8, 8, dtype=torch.uint8)
     masks[0, 2:5, 2:6] = 1
-    return torch.rand(3, 8, 8), {"boxes": boxes_from_masks(masks), "labels": torch.tensor([1]), "masks": masks}
+    return torch.rand(3, 8, 8), {
+        "boxes": boxes_from_masks(masks),
+        "labels": torch.tensor([1]),
+        "masks": masks,
+    }
 
 
 SILENT = {
@@ -224,7 +228,12 @@ def test_what_all_but_leaves_the_picture_is_ignored_not_background() -> None:
     masks[0, 40:43, 40:43] = 1
     masks[1, 10:80, 10:80] = 1
     ignore = torch.tensor([[0.0, 0, 48, 48]])
-    target = {"boxes": boxes_from_masks(masks), "labels": torch.tensor([1, 2]), "masks": masks, "ignore": ignore}
+    target = {
+        "boxes": boxes_from_masks(masks),
+        "labels": torch.tensor([1, 2]),
+        "masks": masks,
+        "ignore": ignore,
+    }
     _, small = zoom((torch.rand(3, 96, 96), target), 0.5, np.random.default_rng(0))
     assert small["labels"].tolist() == [2] and len(small["ignore"]) == 2
     assert (small["ignore"][0, 2:] - small["ignore"][0, :2]).tolist() == [24, 24]
