@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from blender.contract import UserError, write_atomic
-from pipeline.common.stages import claim_out_dir
+from pipeline.common.stages import prepare_output_dir
 from pipeline.export.int8_accuracy import check_int8, read_evaluation_set
 from pipeline.export.onnx_model import trace
 from pipeline.export.quantize import quantize_file
@@ -46,7 +46,7 @@ def export_model(
             "--int8 needs --annotations FILE and --images DIR: the photographs or held-out renders on which "
             "the loss of AP50 is measured"
         )
-    claim_out_dir(out.parent)
+    prepare_output_dir(out.parent)
     model, checkpoint = load_model(model_path)
     evaluation_set = (
         read_evaluation_set(annotations, images[0], checkpoint.classes) if int8 and annotations else None

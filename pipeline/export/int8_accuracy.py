@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from blender.contract import UserError
-from pipeline.data.combine import only
+from pipeline.data.combine import select_categories
 from pipeline.data.images import find_image
-from pipeline.data.validation.check import read_sound_coco
+from pipeline.data.validation.check import load_validated_coco
 from pipeline.evaluation.evaluate import label_ids, shared_classes
 from pipeline.evaluation.matching import with_rle
 from pipeline.evaluation.metrics import coco_metrics
@@ -43,9 +43,9 @@ def read_evaluation_set(annotations: Path, images: Path, classes: tuple[str, ...
     Raises:
         UserError: the file is missing or invalid, shares no class with the model, or has no object of one.
     """
-    dataset = read_sound_coco(annotations)
+    dataset = load_validated_coco(annotations)
     shared, _ = shared_classes(classes, dataset["categories"], str(annotations))
-    dataset = with_rle(only(dataset, shared.values()))
+    dataset = with_rle(select_categories(dataset, shared.values()))
     if not any(not a["iscrowd"] for a in dataset["annotations"]):
         raise UserError(f"{annotations}: no object of the model's classes, so AP50 cannot be measured")
     paths = {i["id"]: find_image(images, i["file_name"]) for i in dataset["images"]}

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from blender.contract import UserError
-from pipeline.common.optional import need
+from pipeline.common.optional import import_optional
 from pipeline.export.traceable import traceable_detector
 from pipeline.inference.exported import INPUT, METADATA_KEY, OUTPUTS, ExportMetadata, append_checksum
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
@@ -50,7 +50,7 @@ class OnnxModel:
 
     def serialize(self, metadata: ExportMetadata) -> bytes:
         """Return the content of an .onnx file with this metadata and its least box score."""
-        onnx = need("onnx", "export", "export")
+        onnx = import_optional("onnx", "export", "export")
         constants = self.proto.graph.initializer
         others = [constant for constant in constants if constant.name != MIN_BOX_SCORE]
         min_score = np.array(metadata.min_box_score, np.float32)
@@ -70,8 +70,8 @@ def trace(model: TranspaletteMaskRCNN, name: str, min_box_score: float) -> OnnxM
     Raises:
         UserError: a package is missing, or the network has an operator that ONNX lacks.
     """
-    onnx = need("onnx", "export", "export")
-    need("onnxruntime", "export", "export")
+    onnx = import_optional("onnx", "export", "export")
+    import_optional("onnxruntime", "export", "export")
     detector, stream = traceable_detector(model), io.BytesIO()
     image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (*EXAMPLE_SIZE, 3), np.uint8))
     # If it fails, the tracer would print the complete network.
@@ -101,7 +101,7 @@ def trace(model: TranspaletteMaskRCNN, name: str, min_box_score: float) -> OnnxM
 
 def serialize(proto: Any, metadata: ExportMetadata) -> bytes:
     """Return the content of an .onnx file: a model with metadata and a checksum."""
-    onnx = need("onnx", "export", "export")
+    onnx = import_optional("onnx", "export", "export")
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, {METADATA_KEY: metadata.to_json()})
     proto.producer_name, proto.producer_version = "transpalette", metadata.version

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.common.optional import need
+from pipeline.common.optional import import_optional
 from pipeline.export.onnx_model import serialize, without_warnings
 from pipeline.inference.exported import ExportMetadata
 
@@ -27,7 +27,7 @@ def quantize_file(data: bytes, metadata: ExportMetadata) -> bytes:
         data: the content of a file in 32 bits.
         metadata: of that file.
     """
-    onnx = need("onnx", "export", "--int8")
+    onnx = import_optional("onnx", "export", "--int8")
     with without_warnings():
         proto = quantize_weights(onnx.load_from_string(data))
     return serialize(proto, dataclasses.replace(metadata, precision="int8"))
@@ -40,8 +40,8 @@ def quantize_weights(proto: Any) -> Any:
     weights with a scale for each channel, and are computed in float32: onnxruntime's 8-bit convolutions take
     four times as long as float32 on a CPU, and lose more accuracy.
     """
-    onnx = need("onnx", "export", "--int8")
-    quantization = need("onnxruntime.quantization", "export", "--int8")
+    onnx = import_optional("onnx", "export", "--int8")
+    quantization = import_optional("onnxruntime.quantization", "export", "--int8")
     with tempfile.TemporaryDirectory(prefix="transpalette-") as folder:
         path = Path(folder) / "int8.onnx"
         quantization.quantize_dynamic(proto, path, op_types_to_quantize=["MatMul", "Gemm"])

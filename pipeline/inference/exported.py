@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blender.contract import UserError, from_table, sha256_bytes
-from pipeline.common.optional import need
+from pipeline.common.optional import import_optional
 from pipeline.inference.detections import Detections
 from pipeline.inference.mask_pasting import paste_masks
 
@@ -166,7 +166,7 @@ def parse_onnx(data: bytes, name: str) -> ExportedModel:
     Raises:
         UserError: the file is damaged or foreign, or onnxruntime is not installed.
     """
-    runtime = need("onnxruntime", "export", f"{name}: to run an .onnx file")
+    runtime = import_optional("onnxruntime", "export", f"{name}: to run an .onnx file")
     _check_checksum(data, name)
     options = runtime.SessionOptions()
     options.log_severity_level = ONNXRUNTIME_LOG_FATAL

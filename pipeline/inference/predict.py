@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from blender.contract import UserError, write_atomic
-from pipeline.common.stages import claim_out_dir
+from pipeline.common.stages import prepare_output_dir
 from pipeline.data.images import read_rgb
 from pipeline.inference.detections import round_result, to_coco_results
 from pipeline.inference.segmenter import Segmenter, load
@@ -103,7 +103,7 @@ def predict_images(
         SystemExit: 1, at the end, if a source could not be read.
     """
     sources = find_sources(images) if images or camera is None else []
-    claim_out_dir(out)
+    prepare_output_dir(out)
     names = name_drawings(sources, out)
     lengths = [min(count_frames(path), frames or sys.maxsize) if is_video(path) else 1 for path in sources]
     live = _read_first(read_camera(camera)) if camera is not None else None

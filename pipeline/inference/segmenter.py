@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from blender.contract import UserError
-from pipeline.data.images import read_rgb, rgb_of
+from pipeline.data.images import read_rgb, to_rgb
 from pipeline.inference.detections import Detections
 from pipeline.inference.exported import check_suffix, is_exported, read_exported
 
@@ -76,7 +76,7 @@ def _to_pixels(image: AnyImage) -> npt.NDArray[np.uint8]:
     if isinstance(image, (str, Path)):
         return read_rgb(Path(image), upright=True)
     if isinstance(image, Image.Image):
-        return rgb_of(image)
+        return to_rgb(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise UserError(f"pixels must be (H, W, 3) uint8, RGB; these are {image.shape} {image.dtype}")
     return np.ascontiguousarray(image)

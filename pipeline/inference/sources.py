@@ -6,7 +6,7 @@ import glob
 from pathlib import Path
 
 from blender.contract import UserError
-from pipeline.data.images import SUFFIXES
+from pipeline.data.images import IMAGE_SUFFIXES
 from pipeline.inference.video import VIDEO_SUFFIXES, is_video
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -25,9 +25,9 @@ def find_sources(paths: tuple[Path, ...]) -> list[Path]:
     sources: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES and p.is_file()]
+            inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
             if not inside:
-                raise UserError(f"{path}: no image in this folder ({', '.join(SUFFIXES)})")
+                raise UserError(f"{path}: no image in this folder ({', '.join(IMAGE_SUFFIXES)})")
             sources += inside
         elif path.is_file():
             sources.append(path)
@@ -54,7 +54,7 @@ def find_images(paths: tuple[Path, ...]) -> list[Path]:
 
 
 def _match_pattern(pattern: Path) -> list[Path]:
-    suffixes = (*SUFFIXES, *VIDEO_SUFFIXES)
+    suffixes = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
     paths = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]  # noqa: PTH207
     sources = [path for path in paths if path.suffix.lower() in suffixes and path.is_file()]
     if not sources:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from blender.contract import sha256_bytes
-from pipeline.common.seeds import seed_of
+from pipeline.common.seeds import derive_seed
 from pipeline.config import ModelConfig, UserError
 from pipeline.models import weight_files
-from pipeline.models.checkpoint import load_checkpoint
+from pipeline.models.checkpoint import is_checkpoint, load_checkpoint
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
 from pipeline.models.registry import CLS_SCORE, COCO, COCO_V2, EMBEDDED, TIMM, build_model, builder_of
 from pipeline.models.weight_files import WeightsError, extract_body, parse_state_dict
@@ -152,7 +152,7 @@ def weights_from_file(path: Path, name: str = "auto") -> StartWeights:
         )
     data = path.read_bytes()
     source = f"{path.name}, sha256 {sha256_bytes(data)[:16]}"
-    if b"transpalette" in data[-128:]:
+    if is_checkpoint(data):
         checkpoint = load_checkpoint(path)
         state = checkpoint.state
         if name in ("auto", checkpoint.model):
@@ -195,6 +195,6 @@ def initial_model(
         config: the profile's [model] table.
         seed: of the random weights; sets torch's global generator.
     """
-    torch.manual_seed(seed_of(seed, 0))
+    torch.manual_seed(derive_seed(seed, 0))
     keep = start.classes == classes
     return build_model(start.model, len(classes) + 1, config, start.state, keep_predictors=keep)

@@ -18,7 +18,7 @@ from torchvision.models import ResNet50_Weights
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_V2_Weights, MaskRCNN_ResNet50_FPN_Weights
 
 from blender.contract import sha256_bytes, write_atomic
-from pipeline.common.download import fetch, reach
+from pipeline.common.download import check_reachable, download
 from pipeline.config import UserError
 from pipeline.models.backbones.efficientnet import fold_batch_norm
 from pipeline.models.backbones.timm_fpn import timm_body
@@ -85,7 +85,7 @@ def _is_intact_zip(data: bytes) -> bool:
 def _download(url: str, path: Path) -> bytes:
     """Download ``url`` to ``path``, and return its content."""
     try:
-        data = fetch(url, path.stem.rpartition("-")[2])
+        data = download(url, path.stem.rpartition("-")[2])
         write_atomic(path, data)
     except OSError as error:
         reason = getattr(error, "reason", error)
@@ -118,7 +118,7 @@ def load_timm(name: str) -> tuple[dict[str, Tensor], str]:
         return timm_body(name, state).state_dict(), source
     try:
         # Without this check timm would retry for a minute if there is no network.
-        reach(huggingface_hub.constants.ENDPOINT if hub else pretrained.url)
+        check_reachable(huggingface_hub.constants.ENDPOINT if hub else pretrained.url)
         return timm_body(name, pretrained=True).state_dict(), source
     except UserError:
         raise

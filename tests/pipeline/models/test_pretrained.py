@@ -22,7 +22,7 @@ from pipeline.models import weight_files
 from pipeline.models.checkpoint import load_checkpoint
 from pipeline.models.pretrained import coco_weights, resolve, weights_from_file
 from pipeline.models.registry import COCO, COCO_V2, EMBEDDED, build_model
-from pipeline.training import run_state as state
+from pipeline.training.train_state import initial_checkpoint
 from tests.helpers.shapes import CLASSES
 from tests.helpers.synthetic import write_tiny_model
 
@@ -148,14 +148,14 @@ def make_profile(path: Path, classes: tuple[str, ...], name: str = "auto") -> Pr
     return Profile(name="x", seed=0, classes=classes, splits={}, model=model)
 
 
-def initial_checkpoint(profile: Profile) -> Any:
-    return state.fresh(profile, 4, "key", torch.device("cpu"))
+def start_training(profile: Profile) -> Any:
+    return initial_checkpoint(profile, 4, "key", torch.device("cpu"))
 
 
 def test_checkpoint_of_the_same_classes_keeps_its_predictors(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     write_tiny_model(path, CLASSES)
-    before, start = load_checkpoint(path), initial_checkpoint(make_profile(path, CLASSES))
+    before, start = load_checkpoint(path), start_training(make_profile(path, CLASSES))
     assert start.start["kind"] == "checkpoint" and "new predictors" not in start.start["source"]
     assert all(torch.equal(start.state[k], v) for k, v in before.state.items())
 
@@ -164,8 +164,8 @@ def test_checkpoint_of_the_same_classes_keeps_its_predictors(tmp_path: Path) -> 
 def test_checkpoint_of_other_classes_gets_new_predictors(classes: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     write_tiny_model(path, CLASSES)
-    before, start = load_checkpoint(path), initial_checkpoint(make_profile(path, classes))
-    assert start.start["source"].endswith("which knew pedestrian, pallet_truck: new predictors")
+    before, start = load_checkpoint(path), start_training(make_profile(path, classes))
+    assert start.start["source"].endswith("trained on pedestrian, pallet_truck: new predictors")
     changed = {k for k, v in before.state.items() if not torch.equal(start.state[k], v)}
     assert changed and all("_predictor." in k or ".pixels." in k for k in changed)
     assert len(start.state["roi_heads.box_predictor.cls_score.weight"]) == len(classes) + 1
@@ -176,12 +176,12 @@ def test_checkpoint_with_other_heads_gives_its_body(tmp_path: Path) -> None:
     torch.manual_seed(0)
     state_dict = build_model(COCO_V2, 3, SMALL).state_dict()
     write_tiny_model(path, CLASSES, model=COCO_V2, config=dataclasses.asdict(SMALL), state=state_dict)
-    start = initial_checkpoint(make_profile(path, CLASSES, COCO))
+    start = start_training(make_profile(path, CLASSES, COCO))
     assert start.start["kind"] == "body" and start.start["source"].startswith("the body of model.safetensors")
     body = {k: v for k, v in start.state.items() if k.startswith("backbone.body.")}
     assert all(torch.equal(v, state_dict[k]) for k, v in body.items() if not k.endswith("running_var"))
     with pytest.raises(UserError, match="not the weights of timm/resnet18, nor of its body"):
-        initial_checkpoint(make_profile(path, CLASSES, "timm/resnet18"))
+        start_training(make_profile(path, CLASSES, "timm/resnet18"))
 
 
 def test_pickled_code_in_a_weights_file_is_not_run(tmp_path: Path) -> None:
