@@ -34,7 +34,7 @@ from pipeline.inference.exported import INPUT, METADATA_KEY, OUTPUTS, ExportMeta
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
 
 OPSET = 17
-"""Version of the ONNX operators; the oldest that has all that the network needs."""
+"""Version of the ONNX operators (2022): not the newest, so that older runtimes can run the file."""
 EXAMPLE_SIZE = (96, 128)
 """Height and width of the image that is traced; the exported model takes images of any size."""
 MIN_BOX_SCORE = "min_box_score"

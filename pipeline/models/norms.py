@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 GROUPS = 16
-"""Groups of every GroupNorm: 6 to 8 channels each at the pyramid's widths of 96 and 128."""
+"""Groups of every GroupNorm: each has 6 or 8 channels at the pyramid's widths of 96 and 128."""
 
 
 class FrozenBatchNorm(FrozenBatchNorm2d):  # type: ignore[misc]
@@ -42,7 +42,7 @@ def replace_modules(root: nn.Module, build: Callable[[nn.Module], nn.Module | No
     """Replace modules inside ``root``, in place, and return it. The order of the state dict stays.
 
     Args:
-        build: maps a module to its replacement, or to None to keep it and look at its children.
+        build: maps a module to its replacement, or to None to keep it and continue with its children.
     """
     for name, child in list(root.named_children()):
         replacement = build(child)

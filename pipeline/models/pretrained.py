@@ -32,7 +32,7 @@ class StartWeights:
     fallback: str = ""
     """Why "auto" could not use COCO's weights, or ""."""
     classes: tuple[str, ...] = ()
-    """Classes of a checkpoint of ours, whose predictors can be kept for the same classes."""
+    """Classes of a checkpoint, whose predictors can be kept for the same classes; () for other weights."""
     state: dict[str, Tensor] | None = field(default=None, repr=False)
     """The weights, of the complete model or of its body; None: random."""
 
@@ -134,7 +134,7 @@ def embedded_weights() -> StartWeights:
 
 
 def weights_from_file(path: Path, name: str = "auto") -> StartWeights:
-    """Load a checkpoint of ours, a Mask R-CNN of torchvision's, or a classifier for its body.
+    """Load a checkpoint, a Mask R-CNN of torchvision, or a classifier for its body.
 
     If a Mask R-CNN has other heads than the model ``name``, only its body is used.
 

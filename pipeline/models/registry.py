@@ -52,6 +52,9 @@ LITE2_STD = (10.0, 8.5, 7.0, 2.4)
 the first mask loss is 9, not 2."""
 LITE2_MEAN_STD = {"image_mean": (127 / 255,) * 3, "image_std": (128 / 255,) * 3}
 """EfficientNet-Lite2 was trained on (255 x - 127) / 128."""
+TRAINING_PROPOSALS = 500
+"""Proposals of a level and of an image in training: fewer than torchvision's 2000, because only
+``box_batch_size_per_image`` of them are sampled."""
 LIGHT_PROPOSALS = {"rpn_pre_nms_top_n_test": 500, "rpn_post_nms_top_n_test": 300}
 """torchvision's 1000 proposals take half of an image's time on a CPU, and lead to no more detections."""
 BOX_MARGIN = 0.25
@@ -212,6 +215,6 @@ def training_options(config: TrainConfig) -> dict[str, Any]:
     """The fields of ``MaskRCNNOptions`` that matter only in training."""
     return {
         "box_batch_size_per_image": config.box_batch_size_per_image,
-        "rpn_pre_nms_top_n_train": 500,
-        "rpn_post_nms_top_n_train": 500,
+        "rpn_pre_nms_top_n_train": TRAINING_PROPOSALS,
+        "rpn_post_nms_top_n_train": TRAINING_PROPOSALS,
     }

@@ -121,7 +121,7 @@ def _check_body(name: str, body: Any) -> None:
     live = [n for n, m in body.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if live:
         raise UserError(f"timm's '{name}' has a BatchNorm that cannot be frozen: {live[0]}")
-    # Building this pyramid draws random numbers: without it, untrained models would get other weights.
+    # The narrowest pyramid. It draws random numbers: without it, untrained models would get other weights.
     backbone, (height, width) = TimmFPN(body, GROUPS), TEST_IMAGE_SIZE
     try:
         with torch.no_grad():
