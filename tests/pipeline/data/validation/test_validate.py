@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -330,6 +331,10 @@ def rotated(path: Path, size: tuple[int, int], orientation: int) -> None:
     Image.new("RGB", size).save(path, format="JPEG", exif=exif)
 
 
+def write_mode(path: Path, mode: str) -> None:
+    Image.new(mode, (WIDTH, HEIGHT)).save(path)
+
+
 def truncate(path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
     Image.fromarray(noise).save(path, format="JPEG")
@@ -358,10 +363,7 @@ FILES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "turned, the JSON as stored": ("file-exif-rotated", lambda p: rotated(p, (WIDTH, HEIGHT), 6)),
     "turned, the JSON as shown": ("file-exif-rotated", lambda p: rotated(p, (HEIGHT, WIDTH), 6)),
     "upside down": ("file-exif-rotated", lambda p: rotated(p, (WIDTH, HEIGHT), 3)),
-    **{
-        mode: ("file-mode", lambda p, mode=mode: Image.new(mode, (WIDTH, HEIGHT)).save(p))
-        for mode in ("L", "P", "RGBA", "I;16", "1")
-    },
+    **{mode: ("file-mode", partial(write_mode, mode=mode)) for mode in ("L", "P", "RGBA", "I;16", "1")},
     "CMYK": ("file-mode", lambda p: Image.new("CMYK", (WIDTH, HEIGHT)).save(p, format="JPEG")),
 }
 
