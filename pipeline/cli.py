@@ -154,7 +154,9 @@ def card(splits: tuple[Path, ...], out: Path) -> None:
 @PROFILE
 @click.option("--train", "train_dir", type=FOLDER, required=True, help="Split folder to learn from.")
 @click.option("--val", "val_dir", type=FOLDER, required=True, help="Split folder that picks the best epoch.")
-@click.option("--out", type=FOLDER, required=True, help="Gets model.pt, last.pt, metrics.jsonl.")
+@click.option(
+    "--out", type=FOLDER, required=True, help="Gets model.safetensors, last.safetensors, metrics.jsonl."
+)
 @EXTRA
 @MAP
 def train(
@@ -235,7 +237,7 @@ def predict(
 ) -> None:
     """Find the objects in IMAGE... (files, folders, 'patterns*', videos); draw the masks, write COCO results.
 
-    MODEL is a model.pt, or an .onnx or .torchscript file of 'export'.
+    MODEL is a model.safetensors, or an .onnx or .torchscript file of 'export'.
     """
     from pipeline.inference.predict import predict_images
 
@@ -257,7 +259,7 @@ def predict(
 def export(
     model: Path, to: str, out: Path, int8: bool, images: tuple[Path, ...], annotations: Path | None
 ) -> None:
-    """Write MODEL, a model.pt, as one file that runs elsewhere, if it finds there what it finds here."""
+    """Export MODEL, a model.safetensors, as one file, if its detections are the same."""
     from pipeline.export.export import export_model
 
     export_model(model, to, out, images, int8, annotations)

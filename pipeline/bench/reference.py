@@ -24,7 +24,7 @@ from pipeline.models.mask_rcnn import plain_roi_heads
 from pipeline.models.pretrained import resolve, untrained
 from pipeline.models.targets import Sample
 from pipeline.training.dataset import CocoDataset, collate_fn
-from pipeline.training.param_groups import set_trainable, trainable
+from pipeline.training.param_groups import set_trainable, trainable_parameters
 
 Spent = tuple[float, float]
 """Seconds on the wall, and of the processor."""
@@ -51,7 +51,7 @@ def train(
         train_set.transformed(flipped), batch_size=batch_size, shuffle=True, collate_fn=collate_fn
     )
     optimizer = torch.optim.SGD(
-        [p for _, p in trainable(model)],
+        [p for _, p in trainable_parameters(model)],
         lr=LR * batch_size / LR_IMAGES,
         momentum=MOMENTUM,
         weight_decay=WEIGHT_DECAY,

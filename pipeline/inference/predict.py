@@ -78,7 +78,7 @@ def predict_images(
     without masks. A source that can't be read is named and left out.
 
     Args:
-        model_path: a model.pt, or an exported .onnx or .torchscript.
+        model_path: a model.safetensors, or an exported .onnx or .torchscript.
         threshold: the least score kept; None: the model's own, best on its validation split.
         camera: the number of a camera to look through, until it is interrupted or ``frames`` are done.
         frames: of each video or camera at most so many.

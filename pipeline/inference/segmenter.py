@@ -25,9 +25,9 @@ class Segmenter:
     """A model and what it takes to read its answers."""
 
     model: Any
-    """Of a model.pt: torchvision's MaskRCNN in eval mode, what its own tools expect; what ``find`` adds, such
-    as the mirror image, it does not. Of an exported file: onnxruntime's InferenceSession, or torch's
-    ScriptModule."""
+    """Of a model.safetensors: torchvision's MaskRCNN in eval mode, what its own tools expect; what ``find``
+    adds, such as the mirror image, it does not. Of an exported file: onnxruntime's InferenceSession, or
+    torch's ScriptModule."""
     classes: tuple[str, ...]
     """Label 1 is the first: ``classes[label - 1]``."""
     threshold: float
@@ -58,7 +58,9 @@ def load(path: Path, device: str = "cpu") -> Segmenter:
     """Load a checkpoint or an exported file; what ``pipeline.load_model`` calls."""
     if path.suffix.lower() in PARSERS:
         if device != "cpu":
-            raise UserError(f"{path}: exported files run on the CPU; give device 'cpu', or a model.pt")
+            raise UserError(
+                f"{path}: exported files run on the CPU; give device 'cpu', or a model.safetensors"
+            )
         exported = read_exported(path)
         facts = exported.facts
         return Segmenter(exported.network, facts.classes, facts.score_threshold, exported.find)

@@ -94,7 +94,7 @@ def test_cluster_writes_the_same_annotations(address: str, tiny_profile: Path, t
 
 @pytest.mark.slow
 def test_cluster_writes_the_same_predictions(address: str, tmp_path: Path) -> None:
-    split, model = tmp_path / "test", tmp_path / "model.pt"
+    split, model = tmp_path / "test", tmp_path / "model.safetensors"
     write_split(split)
     convert_split(split, CocoConfig())
     write_tiny_model(model, start={"kind": "none", "source": "nothing", "fallback": ""})

@@ -110,8 +110,8 @@ def test_training_uses_extra_sets_and_validates_each_file_once(
     train(profile, folders[0], folders[0], tmp_path / "mixed")
     assert [len(dataset["images"]) for dataset in validated] == [4, 3, 4]  # train, extra, val
     output = capsys.readouterr().out
-    assert "train: 7 images" in output and "dropped: " in output and "1 truck" in output
-    assert load_checkpoint(tmp_path / "mixed" / "model.pt").images == 7
+    assert "train: 7 training images" in output and "dropped: " in output and "1 truck" in output
+    assert load_checkpoint(tmp_path / "mixed" / "model.safetensors").images == 7
     train(profile, folders[0], folders[0], tmp_path / "mixed")
     assert capsys.readouterr().out == "train: up to date\n"
 
@@ -156,7 +156,7 @@ def evaluate(model: Path, folder: Path, *options: str) -> Result:
 def test_evaluation_on_several_sets_validates_each_file_once(
     folders: tuple[Path, Path], tmp_path: Path, validated: list[Any]
 ) -> None:
-    model, out = tmp_path / "model.pt", tmp_path / "out"
+    model, out = tmp_path / "model.safetensors", tmp_path / "out"
     write_tiny_model(model)
     mapped = ["--map", "person=pedestrian", "--map", "truck=pallet_truck"]
     done = evaluate(model, folders[0], *option(folders[1]), *mapped, "--out", str(out))
@@ -186,7 +186,7 @@ def test_evaluation_on_several_sets_validates_each_file_once(
 def test_invalid_options_are_named_in_one_line(
     folders: tuple[Path, Path], tmp_path: Path, options: list[str], message: str
 ) -> None:
-    model = tmp_path / "model.pt"
+    model = tmp_path / "model.safetensors"
     write_tiny_model(model)
     done = evaluate(model, folders[1], *options)
     assert done.exit_code == 2 and message in done.output
