@@ -156,7 +156,8 @@ def load_embedded() -> tuple[dict[str, Tensor], str]:
         raise UserError(f"{path}: not the EfficientNet-Lite2 expected; install version 0.1.0 of its package")
     network.load_state_dict(dict(zip(entries, packaged.values(), strict=True)))
     body = timm.create_model("tf_efficientnet_lite2", features_only=True, out_indices=(1, 2, 3, 4))
-    body.load_state_dict({k: v for k, v in network.state_dict().items() if k in body.state_dict()})
+    names = body.state_dict().keys()
+    body.load_state_dict({k: v for k, v in network.state_dict().items() if k in names})
     source = f"ImageNet EfficientNet-Lite2, {path.name}, sha256 {sha256_bytes(data)[:16]}"
     return fold_batch_norm(body).state_dict(), source
 
