@@ -1,4 +1,4 @@
-"""Results that were found before, by any model: a COCO results file, read without trust."""
+"""Read a COCO results file of any model, and check each result before it is used."""
 
 from __future__ import annotations
 
@@ -15,41 +15,46 @@ from pipeline.data.validation.rules import ERROR, broken
 from pipeline.data.values import is_int, is_number, short
 
 
-def read_results(path: Path, dataset: dict[str, Any]) -> list[dict[str, Any]]:
-    """Results for a COCO dataset's images: masks as compressed RLE, boxes as given or around them.
+def load_results(path: Path, dataset: dict[str, Any]) -> list[dict[str, Any]]:
+    """Read the results for a COCO dataset. Masks become compressed RLE; a missing box is taken from the mask.
+
+    Args:
+        path: a JSON list of COCO results.
+        dataset: the COCO dataset whose image and category ids the results use.
 
     Raises:
-        UserError: no such file, not a list of results, or one is faulty; names it.
+        UserError: the file is missing, is no list of results, or one result is faulty; names it.
     """
     try:
         table = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file of results") from None
+        raise UserError(f"{path}: no such file; give a COCO results file (JSON)") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not readable JSON: {short(error)}") from None
+        raise UserError(f"{path}: not readable as JSON: {short(error)}") from None
     if not isinstance(table, list):
-        raise UserError(f"{path}: not a COCO results file, which is a list")
+        raise UserError(f"{path}: not a COCO results file: the top level must be a list")
     images = {image["id"]: image for image in dataset["images"]}
     categories = {category["id"] for category in dataset["categories"]}
-    found = []
-    for number, one in enumerate(table):
-        if fault := _fault(one, images, categories):
+    detections = []
+    for number, result in enumerate(table):
+        if fault := _first_fault(result, images, categories):
             raise UserError(f"{path}: result {number}: {fault}")
-        image = images[one["image_id"]]
-        rle = as_rle(one["segmentation"], image["width"], image["height"])
-        box = read_box(one) or mask_utils.toBbox(rle).tolist()
-        kept = {key: one[key] for key in ("image_id", "category_id", "score")}
-        found.append({**kept, "bbox": box, "segmentation": rle})
-    return found
+        image = images[result["image_id"]]
+        rle = as_rle(result["segmentation"], image["width"], image["height"])
+        box = read_box(result) or mask_utils.toBbox(rle).tolist()
+        fields = {key: result[key] for key in ("image_id", "category_id", "score")}
+        detections.append({**fields, "bbox": box, "segmentation": rle})
+    return detections
 
 
-def _fault(one: Any, images: dict[int, dict[str, Any]], categories: set[int]) -> str | None:
-    if not isinstance(one, dict):
-        return f"{short(one)} is no object"
+def _first_fault(result: Any, images: dict[int, dict[str, Any]], categories: set[int]) -> str | None:
+    """The first error of one result, as a message; None if there is none."""
+    if not isinstance(result, dict):
+        return f"{short(result)} is not an object"
     for key, known in (("image_id", images), ("category_id", categories)):
-        if not is_int(one.get(key)) or one[key] not in known:
-            return f"{key} {short(one.get(key))} is none of the annotation file"
-    if not is_number(one.get("score")):
-        return f"score {short(one.get('score'))} is no number"
-    faults = broken(SEGMENTATION_RULES, one, images[one["image_id"]])
+        if not is_int(result.get(key)) or result[key] not in known:
+            return f"{key} {short(result.get(key))} is not in the annotation file"
+    if not is_number(result.get("score")):
+        return f"score {short(result.get('score'))} is not a number"
+    faults = broken(SEGMENTATION_RULES, result, images[result["image_id"]])
     return next((fault.message for fault in faults if fault.severity == ERROR), None)

@@ -15,10 +15,9 @@ from pipeline.common.optional import need
 from pipeline.data.combine import only
 from pipeline.data.images import find_image
 from pipeline.data.validation.check import read_sound_coco
-from pipeline.evaluation.evaluate import label_ids, shared_classes
-from pipeline.evaluation.matching import with_rle
-from pipeline.evaluation.metrics import coco_metrics
-from pipeline.evaluation.run_model import find_in_all
+from pipeline.evaluation.matching import evaluate_detections, with_rle
+from pipeline.evaluation.metrics import compute_metrics
+from pipeline.evaluation.run_model import label_ids, run_model, shared_classes
 from pipeline.inference.exported import Exported
 from pipeline.inference.predictions import Floats
 
@@ -118,8 +117,8 @@ def check_int8(plain: Exported, int8: Exported, truth: Truth) -> str:
 
 
 def _ap50(exported: Exported, truth: Truth) -> dict[str, float]:
-    results, _ = find_in_all(
+    results, _ = run_model(
         exported.find, truth.dataset["images"], truth.paths, truth.labels, title=exported.facts.precision
     )
-    overall = coco_metrics(truth.dataset, results)["overall"]
+    overall = compute_metrics(evaluate_detections(truth.dataset, results))["overall"]
     return {"boxes": overall["bbox"]["AP50"], "masks": overall["segm"]["AP50"]}

@@ -27,7 +27,7 @@ from pipeline.inference.segmenter import Segmenter, load
 from pipeline.inference.sources import JPEG, drawn_names, find_sources
 from pipeline.inference.video import Frame, frames_of, is_video, open_video, read_camera, read_video
 from pipeline.inference.writers import Add, open_results
-from pipeline.viz.overlays import draw_overlays, readable, result_overlays
+from pipeline.viz.overlays import detection_overlays, draw_overlays, readable
 
 
 @dataclass
@@ -59,7 +59,7 @@ class _Run:
         self.done += 1
         self.step()
         categories = [{"id": label, "name": name} for label, name in enumerate(classes, start=1)]
-        return draw_overlays(Image.fromarray(pixels), result_overlays(results, categories))
+        return draw_overlays(Image.fromarray(pixels), detection_overlays(results, categories))
 
 
 def predict_images(

@@ -55,7 +55,7 @@ class Checkpoint:
     start: dict[str, str]
     """What training started from: ``kind``, ``source``, ``fallback`` (why not COCO, or "")."""
     metrics: dict[str, Any]
-    """Validation figures of this epoch, as ``pipeline.evaluation.metrics.coco_metrics`` gives them."""
+    """Validation figures of this epoch, as ``pipeline.evaluation.metrics.compute_metrics`` gives them."""
     epoch: int
     """Epochs done."""
     epochs: int

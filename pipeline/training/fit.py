@@ -14,7 +14,8 @@ from torchvision.models.detection import MaskRCNN
 from pipeline.config import Profile
 from pipeline.data.combine import only
 from pipeline.evaluation.diagnosis import best_threshold
-from pipeline.evaluation.metrics import coco_metrics
+from pipeline.evaluation.matching import evaluate_detections
+from pipeline.evaluation.metrics import compute_metrics
 from pipeline.inference.predictor import predict_coco
 from pipeline.models.checkpoint import Checkpoint, save_checkpoint
 from pipeline.training.dataset import CocoDataset
@@ -138,6 +139,6 @@ def predict_split(model: MaskRCNN, val_set: CocoDataset, precision: str, tick: T
 
 
 def judge(val_set: CocoDataset, results: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
-    """Give ``coco_metrics`` of the results, and the score threshold best for them (F1)."""
-    truth = only(val_set.coco, val_set.labels)
-    return coco_metrics(truth, results), best_threshold(truth, results)
+    """Compute COCO's figures of the results, and the score threshold with the best F1."""
+    evaluation = evaluate_detections(only(val_set.coco, val_set.labels), results)
+    return compute_metrics(evaluation), best_threshold(evaluation)
