@@ -60,12 +60,12 @@ MEASURES: dict[str, Measure] = {
     "distance": Measure("distance (m)", _read_field("distance"), (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20)),
     "visible_fraction": Measure("visible fraction", _read_field("visible_fraction"), _TENTHS),
     "x": Measure(
-        "box centre from left (share of image width)",
+        "box centre from left (share of width)",
         lambda a, image: (a["bbox"][0] + a["bbox"][2] / 2) / image["width"],
         _TENTHS,
     ),
     "y": Measure(
-        "box centre from top (share of image height)",
+        "box centre from top (share of height)",
         lambda a, image: (a["bbox"][1] + a["bbox"][3] / 2) / image["height"],
         _TENTHS,
     ),

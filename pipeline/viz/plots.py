@@ -48,6 +48,8 @@ _PNG_DPI = 110
 _PANEL_COLUMNS = 4
 _PANEL_SIZE = (3.5, 2.5)
 """Width and height of a panel of the statistics, in inches."""
+_LONGEST_FLAT_LABEL = 3
+"""Characters of a bin's edge up to which labels are not turned."""
 _MARKER_LIMIT = 40
 """Epochs up to which each one gets a marker."""
 
@@ -130,7 +132,7 @@ def plot_training(epochs: list[dict[str, Any]], class_names: Sequence[str]) -> F
             best[-1], color=_INK, linestyle=":", linewidth=1.2, label=f"best epoch ({best[-1]})"
         )
     loss_axes.set(xlabel="epoch", ylabel="training loss")
-    loss_axes.set_ylim(bottom=0)
+    loss_axes.set_ylim(0, 1.05 * max(*loss, 1e-9))
     loss_axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
     ap_axes.set(ylabel="validation mask AP50", ylim=(0, 1.02))
     ap_axes.grid(False)
@@ -215,12 +217,15 @@ def _draw_histogram(axes: Axes, panel: Histogram) -> None:
     if not any(map(sum, panel.counts)):
         axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", va="center")
     axes.set_xlim(0, bins)
-    axes.set_xticks(range(bins + 1), [f"{edge:g}" for edge in panel.edges], fontsize=7)
+    labels = [f"{edge:g}" for edge in panel.edges]
+    crowded = max(map(len, labels)) > _LONGEST_FLAT_LABEL
+    axes.set_xticks(range(bins + 1), labels, fontsize=7, rotation=45 if crowded else 0)
     axes.tick_params(axis="y", labelsize=7)
+    axes.margins(y=0.08)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(False, axis="x")
-    axes.set(xlabel=panel.label, ylabel="objects")
+    axes.set(xlabel=panel.label, ylabel="share of objects")
     _hide_spines(axes)
 
 
