@@ -45,7 +45,7 @@ def load_baseline_if_available(kind: str, checkpoint: Checkpoint, notes: list[st
     """Call ``load_baseline``, or return None and add a note if no baseline is available.
 
     Raises:
-        UserError: "start" was asked for and is not available.
+        UserError: ``kind`` is "start", and the start is not available.
     """
     try:
         return load_baseline(kind, checkpoint)

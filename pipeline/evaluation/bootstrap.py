@@ -32,7 +32,7 @@ class Bootstrap:
 
     evaluation: EvaluationResult
     resamples: int
-    """Number of resamples that were asked for."""
+    """Number of resamples; 0: no intervals are wanted."""
     draws: dict[str, Floats]
     """IoU type to (resamples, classes and overall last, ``METRICS``); no rows with fewer than two scenes."""
 

@@ -37,7 +37,7 @@ class EvaluationSet:
 
     sets: tuple[ExtraSet, ...]
     """The COCO files, each with its image folder and its mapping of categories."""
-    mixed: Mix
+    combined: Mix
     """All of them as one dataset."""
     paths: dict[int, Path]
     """Image id to image file."""
@@ -45,7 +45,7 @@ class EvaluationSet:
     @property
     def dataset(self) -> dict[str, Any]:
         """The joined COCO dataset."""
-        return self.mixed.dataset
+        return self.combined.dataset
 
 
 def evaluate(
@@ -64,7 +64,7 @@ def evaluate(
 
     Args:
         model_path: the checkpoint.
-        sets: COCO files with their image folders and mappings; the first one leads.
+        sets: COCO files with their image folders and mappings of categories to classes.
         out: folder of the results; None: only print.
         bootstrap: number of resamples of the scenes for the 95 % intervals; 0: no intervals.
         baseline: compare with "coco", the general model (or the start, with a note), or with "start".
@@ -118,7 +118,7 @@ def evaluate_results(
     Raises:
         UserError: a file is missing or faulty.
     """
-    dataset = with_rle(_mix(sets).dataset)
+    dataset = with_rle(_combine(sets).dataset)
     detections = load_results(results_path, dataset)
     if out is not None:
         claim_out_dir(out)
@@ -151,7 +151,7 @@ def _evaluate_model(
     check_targets(data.sets, checkpoint.classes)
     images = data.dataset["images"]
     shared, notes = shared_classes(checkpoint.classes, data.dataset["categories"], data.sets[0].annotations)
-    notes = describe_extra(data.mixed, data.sets, checkpoint.classes) + notes
+    notes = describe_extra(data.combined, data.sets, checkpoint.classes) + notes
     kind = inputs["baseline"]
     baseline = load_baseline_if_available(kind, checkpoint, notes) if kind else None
     source = ModelSource(model_path.absolute(), inputs["model"])
@@ -191,21 +191,23 @@ def _outputs(out: Path) -> list[Path]:
     return [out / "metrics.json", out / "predictions.json"]
 
 
-def _mix(sets: tuple[ExtraSet, ...]) -> Mix:
+def _combine(sets: tuple[ExtraSet, ...]) -> Mix:
     """Read one COCO file, or several as one."""
-    mixed = mix(sets)
-    if not mixed.dataset["annotations"]:
+    combined = mix(sets)
+    if not combined.dataset["annotations"]:
         raise UserError(
             f"{sets[0].annotations}: no annotations, so there is nothing to measure; annotate objects first"
         )
-    return mixed
+    return combined
 
 
 def _read_sets(sets: tuple[ExtraSet, ...]) -> EvaluationSet:
     """Read the COCO files and find their image files."""
-    mixed = _mix(sets)
-    paths = {i["id"]: find_image(mixed.folders[i["id"]], i["file_name"]) for i in mixed.dataset["images"]}
-    return EvaluationSet(sets, mixed, paths)
+    combined = _combine(sets)
+    paths = {
+        i["id"]: find_image(combined.folders[i["id"]], i["file_name"]) for i in combined.dataset["images"]
+    }
+    return EvaluationSet(sets, combined, paths)
 
 
 def _inputs(model_path: Path, data: EvaluationSet, bootstrap: int, baseline: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Recall and precision by scene factor (slices), those that are certainly weaker than the rest first.
+"""Recall and precision by scene factor (slices), those that are significantly weaker than the rest first.
 
 Each slice holds the objects or detections of one class in one bin of one factor. It is compared with the rest
 of its class. Slices are ordered by the lower bound of the gap between the two. The interval of the gap holds
@@ -66,11 +66,11 @@ def metrics_by_factor(evaluation: EvaluationResult, threshold: float) -> list[di
         threshold: the score threshold of detections.
 
     Returns:
-        One row for each slice, those that are certainly weaker than the rest of their class first:
+        One row for each slice, those that are significantly weaker than the rest of their class first:
         ``factor``, ``bin``, ``place`` (position of the bin along its factor), ``class``, and for ``recall``
         and ``precision`` ``{"count", "hits", "value", "interval", "rest", "gap", "gap_interval"}``, or None
         where the factor is not known (false positives have no distance). ``gap_lower_bound`` is the greater
-        of the two lower bounds of the gaps: above 0, the slice is certainly weaker.
+        of the two lower bounds of the gaps: above 0, the slice is significantly weaker.
     """
     matches = evaluation.matches.at_threshold(threshold)
     objects = _object_samples(evaluation, matches)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.evaluation.metrics import HEADLINE
 
-_VERDICTS = {"yes": "better", "no": "worse", "undecided": "no certain difference"}
+_VERDICTS = {"yes": "better", "no": "worse", "undecided": "no significant difference"}
 
 
 def format_evaluation(metrics: dict[str, Any]) -> str:
@@ -58,7 +58,7 @@ def format_table(metrics: dict[str, Any]) -> str:
 
 
 def format_weakest_slices(metrics: dict[str, Any], count: int = 3) -> str:
-    """Format at most ``count`` slices that are certainly weaker than the rest of their class, a line each."""
+    """Format at most ``count`` slices that are significantly weaker than the rest, a line each."""
     lines = []
     for row in [row for row in metrics["factors"] if row["gap_lower_bound"] > 0][:count]:
         sides = [(name, row[name]) for name in ("recall", "precision") if row[name] is not None]

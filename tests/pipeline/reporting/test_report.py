@@ -5,54 +5,15 @@ from __future__ import annotations
 import html.parser
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from blender.contract import UserError
-from pipeline.config import CocoConfig, ExtraSet, Profile
-from pipeline.data.convert import convert_split
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.reporting.report import MODEL_FILE, format_duration, write_report
-from tests.helpers.synthetic import CATEGORIES, write_split, write_tiny_model
-
-FALLBACK = "no network: put <maskrcnn> & co. there"
-PROFILE = Profile(name="tiny & small", seed=5, classes=CATEGORIES, splits={"train": 4, "val": 3, "test": 4})
-
-
-def epoch(number: int, ap: float | None, best: bool) -> dict[str, Any]:
-    table = {
-        "bbox": dict.fromkeys(("AP", "AP50", "AP75"), ap),
-        "segm": dict.fromkeys(("AP", "AP50", "AP75"), ap),
-    }
-    return {
-        "epoch": number,
-        "losses": {"loss": 3.0 / number},
-        "val": {"classes": dict.fromkeys(CATEGORIES, table), "overall": table},
-        "best": best,
-        "seconds": 30.0 * number,
-    }
-
-
-@pytest.fixture
-def run_dir(tmp_path: Path) -> Path:
-    run = tmp_path / "tiny"
-    for seed, (name, frames) in enumerate(PROFILE.splits.items()):
-        write_split(run / name, frames=frames, seed=seed)
-        convert_split(run / name, CocoConfig())
-    start = {"kind": "embedded", "source": "EfficientNet <b>", "fallback": FALLBACK}
-    write_tiny_model(run / MODEL_FILE, start=start)
-    lines = [json.dumps(epoch(n, 0.3 * n, n < 3)) for n in (1, 2, 3)]
-    (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
-    evaluate(run / MODEL_FILE, sets_of(run, "test"), run / "evaluation", 10)
-    return run
-
-
-def sets_of(run: Path, *splits: str) -> tuple[ExtraSet, ...]:
-    return tuple(ExtraSet(str(run / s / "annotations.json"), str(run / s / "images")) for s in splits)
+from tests.helpers.synthetic import CATEGORIES, write_tiny_model
+from tests.pipeline.reporting.conftest import FALLBACK, PROFILE, add_baseline, epoch, sets_of
 
 
 class Page(html.parser.HTMLParser):
@@ -175,28 +136,6 @@ def test_an_evaluation_of_another_model_or_of_other_images_is_refused(run_dir: P
         write_report(PROFILE, run_dir)
 
 
-def with_baseline(run_dir: Path, kind: str, fallback: str) -> dict[str, Any]:
-    """Add a comparison to the evaluation: better for pedestrians, undecided for trucks."""
-    path = run_dir / "evaluation" / "metrics.json"
-    metrics: dict[str, Any] = json.loads(path.read_bytes())
-
-    def table(verdict: str) -> dict[str, Any]:
-        values = dict.fromkeys(("AP", "AP50"), 0.25)
-        sides = values | {"gain": values, "gain_interval": {"AP": [0.1, 0.4], "AP50": None}}
-        return {"verdict": verdict, "bbox": sides, "segm": sides}
-
-    metrics["baseline"] = {
-        "kind": kind,
-        "source": "weights.pth <1>",
-        "fallback": fallback,
-        "known_classes": ["pedestrian"],
-        "classes": {"pedestrian": table("yes"), "pallet_truck": table("undecided")},
-        "overall": table("no"),
-    }
-    path.write_text(json.dumps(metrics))
-    return metrics
-
-
 @pytest.mark.parametrize(
     ("kind", "fallback", "expected", "unexpected"),
     [
@@ -215,7 +154,7 @@ def test_the_page_compares_the_model_with_its_baseline(
 ) -> None:
     write_report(PROFILE, run_dir)
     assert "evaluate --baseline coco" in (run_dir / "report.html").read_text()
-    with_baseline(run_dir, kind, fallback)
+    add_baseline(run_dir, kind, fallback)
     write_report(PROFILE, run_dir)
     text = (run_dir / "report.html").read_text()
     section = text[text.index("<h2>Comparison with a baseline") : text.index("<h2>Dataset")]
@@ -232,7 +171,7 @@ def test_the_page_compares_the_model_with_its_baseline(
 
 
 def test_the_model_card_has_the_same_figures(run_dir: Path) -> None:
-    metrics = with_baseline(run_dir, "coco", "")
+    metrics = add_baseline(run_dir, "coco", "")
     write_report(PROFILE, run_dir)
     card = (run_dir / "model_card.md").read_text()
     assert card.startswith("---\nlicense: apache-2.0\n") and "{{" not in card and "{%" not in card
@@ -248,67 +187,6 @@ def test_the_model_card_has_the_same_figures(run_dir: Path) -> None:
         assert word in card.replace("| training | ", "| "), word
     assert "pedestrian: **yes**" in card and "pallet truck: **undecided**" in card
     assert FALLBACK not in card and str(run_dir.parent) not in card
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PROBE = """<script>
-const errors = [];
-addEventListener("error", (event) => errors.push(event.message || event.target.tagName), true);
-addEventListener("load", () => {
-  const images = [...document.images];
-  for (const details of document.querySelectorAll("details")) details.open = true;
-  const head = document.querySelector("table.sortable th:last-child button");
-  const table = head.closest("table");
-  const column = [...head.closest("tr").cells].indexOf(head.closest("th"));
-  const values = () => [...table.tBodies[0].rows].map((row) => row.cells[column].textContent.trim());
-  head.click();
-  const up = values();
-  head.click();
-  parent.postMessage(JSON.stringify({
-    errors, up, down: values(),
-    broken: images.filter((image) => !image.complete || !image.naturalWidth).length,
-    silent: images.filter((image) => !image.alt).length,
-    images: images.length,
-    width: innerWidth,
-    beyond: document.documentElement.scrollWidth - innerWidth,
-  }), "*");
-});
-</script>"""
-
-# The browser's window cannot be as narrow as a phone, but a frame in it can.
-FRAME = """<!doctype html><title></title>
-<script>addEventListener("message", (event) => { document.title = event.data; });</script>
-<iframe src="probe.html" style="border: 0; width: %dpx; height: 800px"></iframe>"""
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
-@pytest.mark.parametrize("width", [1280, 390])
-def test_a_browser_shows_the_page_without_errors_or_overflow(
-    run_dir: Path, tmp_path: Path, width: int
-) -> None:
-    """All images load, the page fits a phone, tables can be sorted, and the console stays empty."""
-    with_baseline(run_dir, "start", "no network")
-    write_report(PROFILE, run_dir)
-    page = tmp_path / "frame.html"
-    page.write_text(FRAME % width)
-    text = (run_dir / "report.html").read_text().replace("<head>", f"<head>{PROBE}", 1)
-    (tmp_path / "probe.html").write_text(text)
-    command = [
-        str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'u'}",
-        "--window-size=1400,900", "--virtual-time-budget=20000", "--enable-logging=stderr",
-        "--dump-dom", page.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    title = re.search(r"<title>(.*?)</title>", done.stdout)
-    assert title, done.stdout[:500]
-    page_state = json.loads(html.unescape(title[1]))
-    assert page_state["errors"] == [] and "CONSOLE" not in done.stderr
-    assert page_state["broken"] == page_state["silent"] == 0 and page_state["images"] >= 5
-    assert page_state["width"] == width and page_state["beyond"] <= 0
-    assert (
-        sorted(page_state["up"]) == sorted(page_state["down"])
-        and page_state["up"] == page_state["down"][::-1]
-    )
 
 
 def test_durations_are_formatted_for_readers() -> None:
