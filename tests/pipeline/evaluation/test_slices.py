@@ -25,7 +25,8 @@ VARIANTS = ("hand", "stacker", "scissor", "rider")
 def dataset() -> dict[str, Any]:
     """Two hundred images of a pedestrian and two trucks, with the fields that the converter writes."""
     rng = np.random.default_rng(0)
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number in range(1, 201):
         images.append(
             {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,10 @@ def epoch(number: int, ap: float | None, best: bool) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def run_dir(tmp_path: Path) -> Path:
-    run = tmp_path / "tiny"
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with three splits, a model and its evaluation, made once: copy it."""
+    run = tmp_path_factory.mktemp("finished") / "tiny"
     for seed, (name, frames) in enumerate(PROFILE.splits.items()):
         write_split(run / name, frames=frames, seed=seed)
         convert_split(run / name, CocoConfig())
@@ -44,6 +46,12 @@ def run_dir(tmp_path: Path) -> Path:
     (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
     evaluate(run / MODEL_FILE, sets_of(run, "test"), run / "evaluation", 10)
     return run
+
+
+@pytest.fixture
+def run_dir(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run."""
+    return shutil.copytree(finished_run, tmp_path / "tiny")
 
 
 def sets_of(run: Path, *splits: str) -> tuple[ExtraSet, ...]:
