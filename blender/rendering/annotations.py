@@ -10,7 +10,7 @@ from blender.assets import Assets
 from blender.contract import Box3d, Instance, RunLengths
 from blender.geometry.lens import NEAR, camera_axes, project
 from blender.geometry.mesh import Floats, cross, extents
-from blender.kinds import kind
+from blender.kinds import find_kind
 from blender.rendering.amodal import silhouette
 from blender.rendering.builder import Placed, to_world
 from blender.spec import CameraSpec, ObjectSpec
@@ -103,11 +103,11 @@ def _keypoints(
 
     ``projected`` is what ``project`` makes of the object's vertices.
     """
-    module = kind(item.spec.builder)
-    if not hasattr(module, "keypoints"):
+    keypoints = find_kind(item.spec.builder).keypoints(item.spec.params, assets)
+    if keypoints is None:
         return ()
     height, width = ids.shape
-    points = to_world(module.keypoints(item.spec.params, assets), item.spec)
+    points = to_world(keypoints, item.spec)
     pixels, depth = project(points, camera, width, height)
     skin, away = projected
     corners = np.where(away[:, None] > NEAR, skin, np.nan)[item.triangles]  # nan is on no side of anything

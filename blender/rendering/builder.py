@@ -15,7 +15,7 @@ from blender.config.run import Config
 from blender.contract import canonical_json
 from blender.geometry.lens import LENSES, NEAR, SENSOR, camera_axes, focal_length
 from blender.geometry.mesh import Floats, Part
-from blender.kinds import kind
+from blender.kinds import find_kind
 from blender.rendering.materials import SHADERS, shader
 from blender.rendering.passes import use_exr
 from blender.spec import CameraSpec, LampSpec, ObjectSpec, SceneSpec
@@ -97,10 +97,10 @@ def to_world(points: Floats, item: ObjectSpec) -> Floats:
 
 def _of_kind(item: ObjectSpec, assets: Assets) -> tuple[Any, Floats, np.ndarray]:
     """An object's bpy mesh, vertices (V, 3) and triangles (T, 3): built from parts, or read from a file."""
-    module = kind(item.builder)
-    if not hasattr(module, "mesh"):
-        return _mesh(module.build(item.params, assets), item.builder)
-    mesh = module.mesh(item.params, assets)
+    kind = find_kind(item.builder)
+    mesh = kind.mesh(item.params, assets)
+    if mesh is None:
+        return _mesh(kind.build(item.params, assets), item.builder)
     mesh.calc_loop_triangles()
     vertices = np.empty(3 * len(mesh.vertices), np.float32)
     triangles = np.empty(3 * len(mesh.loop_triangles), np.int32)

@@ -121,7 +121,7 @@ def cocoeval(split: Path) -> dict[str, Any]:
 
 def validate(file: Path) -> dict[str, Any]:
     """``transpalette validate``."""
-    from pipeline.data.validation.command import validate_file
+    from pipeline.data.validation.check import validate_file
 
     with timed() as table:
         unusable = validate_file(file, None)

@@ -28,7 +28,7 @@ def measure(plan: Plan) -> dict[str, Any]:
     """Time all ways on the same pictures; a format that can't be had is named with the reason."""
     pictures = split(plan, "train", plan.images).pictures()
     with tempfile.TemporaryDirectory(prefix="transpalette-bench-") as name:
-        model = plan.model or Path(name) / "model.pt"
+        model = plan.model or Path(name) / "model.safetensors"
         if plan.model is None:
             measured("an untrained model", write_start, plan.profile, model)
         ways: dict[str, tuple[Callable[..., dict[str, Any]], tuple[Any, ...]]] = {
@@ -81,11 +81,11 @@ def write_start(profile_path: Path, path: Path) -> dict[str, Any]:
     import torch
 
     from pipeline.models.checkpoint import save_checkpoint
-    from pipeline.training.run_state import fresh
+    from pipeline.training.train_state import initial_checkpoint
 
     profile = read_profile(profile_path)
     profile = replace(profile, model=replace(profile.model, name="auto", weights="embedded"))
-    start = fresh(profile, 0, "bench", torch.device("cpu"))
+    start = initial_checkpoint(profile, 0, "bench", torch.device("cpu"))
     save_checkpoint(path, replace(start, resume=None))
     return {}
 

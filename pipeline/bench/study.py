@@ -218,7 +218,7 @@ def _measured(profile: dict[str, Any], judges: list[Judge], out: Path) -> dict[s
     for judge in judges:
         into = run / judge.name
         words = ["--annotations", judge.annotations, "--images", judge.images, "--out", into]
-        _call("-m", "pipeline", "evaluate", run / "model.pt", *words, "--bootstrap", 0)
+        _call("-m", "pipeline", "evaluate", run / "model.safetensors", *words, "--bootstrap", 0)
         metrics = json.loads((into / "metrics.json").read_bytes())
         row["seconds"] = metrics["training"]["seconds"]
         row[judge.name] = {

@@ -91,32 +91,33 @@ def measure(plan: Plan) -> dict[str, Any]:
 
 def ours(task: Task) -> dict[str, Any]:
     """The profile's own recipe, in as many processes as ``train`` starts."""
-    from pipeline.training.distributed import processes_for, run
+    from pipeline.training.launch import launch, process_count
 
     recipe = task.read().train
-    processes = processes_for(recipe.processes, recipe.batch_size * recipe.accumulate)
+    processes = process_count(recipe.processes, recipe.batch_size * recipe.accumulate)
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
-        run(processes, _train_ours, task, answer)
+        launch(processes, _train_ours, task, answer)
         return {"processes": processes, **json.loads(answer.read_bytes())}
 
 
 def _train_ours(task: Task, answer: Path) -> None:
     """One process of it; see ``training.fit`` for the whole, which also validates and writes each epoch."""
-    import torch
-
     from pipeline.bench.reference import clocks
+    from pipeline.training.data_loader import TrainLoader
+    from pipeline.training.device import choose_device, choose_precision
     from pipeline.training.distributed import gather, rank
-    from pipeline.training.feature_cache import View, affordable_views
+    from pipeline.training.feature_cache import FeatureCache, choose_cached_views
     from pipeline.training.loop import train_one_epoch
-    from pipeline.training.run_state import fresh, restore
+    from pipeline.training.param_groups import set_trainable, trainable_parts
+    from pipeline.training.sharded_optimizer import ShardedOptimizer
+    from pipeline.training.train_state import initial_checkpoint, restore
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    profile, data = task.read(), task.data(task.train)
-    start = fresh(profile, len(data), "bench", device)
-    learner, resume = restore(start, profile.train, device)
-    resume["views"] = affordable_views(learner.model, data, profile.train, device)
-    kept: dict[tuple[int, int], View] = {}
+    device, profile, data = choose_device(), task.read(), task.data(task.train)
+    state = restore(initial_checkpoint(profile, len(data), "bench", device), profile.train, device)
+    precision = choose_precision(profile.train.precision, device)
+    cache = FeatureCache(choose_cached_views(state.model, data, profile.train, device))
+    loader = TrainLoader(data, profile.train, profile.seed, cache, device)
     seconds, cpu, last = list[float](), list[float](), clocks()
 
     def tick(count: int, loss: float | None) -> None:
@@ -126,18 +127,30 @@ def _train_ours(task: Task, answer: Path) -> None:
         cpu.append(now[1] - last[1])
         last = now
 
-    for epoch in range(start.epochs):
-        so_far = replace(start, epoch=epoch, resume=resume)
+    for epoch in range(profile.train.epochs):
+        for network in (state.model, state.ema_model):
+            set_trainable(network, trainable_parts(profile.train, epoch))
+        optimizer = ShardedOptimizer(state.model, state.ema_model, state.optimizer)
         last = clocks()
-        train_one_epoch(learner, data, kept, profile=profile, so_far=so_far, tick=tick)
+        train_one_epoch(
+            state.model,
+            optimizer,
+            loader,
+            device,
+            epoch,
+            profile=profile,
+            precision=precision,
+            scaler=state.scaler,
+            feature_cache=cache,
+            progress=tick,
+        )
     together = [sum(of_step) for of_step in zip(*gather([cpu]), strict=True)]
-    figures = _ours_by_image(seconds, together or cpu, len(data), resume["views"], task)
-    if kept:
-        figures["kept_mb_each"] = mean(view.bytes() for view in kept.values()) / 2**20
+    figures = _ours_by_image(seconds, together or cpu, len(data), cache.views, task)
+    figures["kept_mb_each"] = cache.mean_nbytes() / 2**20
     if task.val is not None:
-        figures |= _judged(learner.average, task, resume["precision"])
+        figures |= _judged(state.ema_model, task, precision)
     if rank() == 0:
-        figures["precision"] = resume["precision"]
+        figures["precision"] = precision
         answer.write_text(json.dumps(figures))
 
 
@@ -190,14 +203,14 @@ def reference(task: Task) -> dict[str, Any]:
 def _judged(model: Any, task: Task, precision: str) -> dict[str, Any]:
     """Mask AP on the validation images, by the same prediction and the same judge for both."""
     from pipeline.training.distributed import rank
-    from pipeline.training.fit import judge, predict_split
+    from pipeline.training.validation import compute_metrics, predict_dataset
 
     assert task.val is not None
     data = task.data(task.val)
-    results = predict_split(model.eval(), data, precision, lambda count, loss: None)
+    results = predict_dataset(model.eval(), data, precision, lambda count, loss: None)
     if rank() != 0:
         return {}
-    scores, _ = judge(data, results)
+    scores, _ = compute_metrics(data, results)
     of_class = {name: table["segm"]["AP"] for name, table in scores["classes"].items()}
     overall = scores["overall"]["segm"]
     return {"AP": overall["AP"] or 0.0, "AP50": overall["AP50"] or 0.0, "classes": of_class}

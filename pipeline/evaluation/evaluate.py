@@ -15,9 +15,15 @@ from typing import Any
 import click
 
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file, write_atomic
-from pipeline.common.stages import claim_out_dir, is_current, write_stamp
+from pipeline.common.stages import is_up_to_date, prepare_output_dir, write_stamp
 from pipeline.config import ExtraSet
-from pipeline.data.combine import Mix, check_targets, describe_extra, mix, only
+from pipeline.data.combine import (
+    CombinedSets,
+    check_class_mapping,
+    combine_sets,
+    describe_extra_sets,
+    select_categories,
+)
 from pipeline.data.images import check_image, find_image
 from pipeline.evaluation.bootstrap import run_bootstrap
 from pipeline.evaluation.comparison import compare
@@ -37,7 +43,7 @@ class EvaluationSet:
 
     sets: tuple[ExtraSet, ...]
     """The COCO files, each with its image folder and its mapping of categories."""
-    combined: Mix
+    combined: CombinedSets
     """All of them as one dataset."""
     paths: dict[int, Path]
     """Image id to image file."""
@@ -79,9 +85,9 @@ def evaluate(
     """
     data = _read_sets(sets)
     if out is not None:
-        claim_out_dir(out)
+        prepare_output_dir(out)
     inputs = _inputs(model_path, data, bootstrap, baseline)
-    if out is not None and is_current(out / ".evaluate.stamp.json", inputs, _outputs(out)):
+    if out is not None and is_up_to_date(out / ".evaluate.stamp.json", inputs, _outputs(out)):
         metrics: dict[str, Any] = json.loads((out / "metrics.json").read_bytes())
         click.echo(f"{format_evaluation(metrics)}\nevaluate: up to date ({out})")
         return metrics
@@ -121,7 +127,7 @@ def evaluate_results(
     dataset = with_rle(_combine(sets).dataset)
     detections = load_results(results_path, dataset)
     if out is not None:
-        claim_out_dir(out)
+        prepare_output_dir(out)
     evaluation = evaluate_detections(dataset, detections)
     metrics = summarize(evaluation, best_threshold(evaluation), run_bootstrap(evaluation, bootstrap))
     metrics |= {
@@ -148,17 +154,17 @@ def _evaluate_model(
     from pipeline.models.checkpoint import load_model
 
     model, checkpoint = load_model(model_path)
-    check_targets(data.sets, checkpoint.classes)
+    check_class_mapping(data.sets, checkpoint.classes)
     images = data.dataset["images"]
     shared, notes = shared_classes(checkpoint.classes, data.dataset["categories"], data.sets[0].annotations)
-    notes = describe_extra(data.combined, data.sets, checkpoint.classes) + notes
+    notes = describe_extra_sets(data.combined, data.sets, checkpoint.classes) + notes
     kind = inputs["baseline"]
     baseline = load_baseline_if_available(kind, checkpoint, notes) if kind else None
     source = ModelSource(model_path.absolute(), inputs["model"])
     network = source if scheduler else partial(predict_array, model)
     labels = label_ids(checkpoint.classes, shared)
     detections, latency = run_model(network, images, data.paths, labels, scheduler)
-    dataset = with_rle(only(data.dataset, shared.values()))
+    dataset = with_rle(select_categories(data.dataset, shared.values()))
     evaluation = evaluate_detections(dataset, detections)
     bootstrap = run_bootstrap(evaluation, inputs["bootstrap"])
     metrics = summarize(evaluation, checkpoint.score_threshold, bootstrap)
@@ -191,9 +197,9 @@ def _outputs(out: Path) -> list[Path]:
     return [out / "metrics.json", out / "predictions.json"]
 
 
-def _combine(sets: tuple[ExtraSet, ...]) -> Mix:
+def _combine(sets: tuple[ExtraSet, ...]) -> CombinedSets:
     """Read one COCO file, or several as one."""
-    combined = mix(sets)
+    combined = combine_sets(sets)
     if not combined.dataset["annotations"]:
         raise UserError(
             f"{sets[0].annotations}: no annotations, so there is nothing to measure; annotate objects first"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from pipeline.data.coco_io import by_image
+from pipeline.data.coco_io import group_by_image
 from pipeline.data.values import is_number
 
 FactorValue = float | str
@@ -48,7 +48,7 @@ def object_factors(dataset: dict[str, Any]) -> list[Factors]:
     """The factors of each annotation, in the order of the dataset, with those of its image."""
     images = {image["id"]: image for image in dataset["images"]}
     of_image = {key: image_factors(image) for key, image in images.items()}
-    others = by_image(dataset["annotations"])
+    others = group_by_image(dataset["annotations"])
     return [
         of_image[a["image_id"]]
         | _word_factors(a)

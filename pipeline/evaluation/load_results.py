@@ -10,9 +10,8 @@ from pycocotools import mask as mask_utils
 
 from blender.contract import UserError
 from pipeline.data.rle import as_rle
-from pipeline.data.validation.masks import SEGMENTATION_RULES, read_box
-from pipeline.data.validation.rules import ERROR, broken
-from pipeline.data.values import is_int, is_number, short
+from pipeline.data.validation.masks import segmentation_error
+from pipeline.data.values import is_int, is_number, read_box, short_repr
 
 
 def load_results(path: Path, dataset: dict[str, Any]) -> list[dict[str, Any]]:
@@ -30,15 +29,15 @@ def load_results(path: Path, dataset: dict[str, Any]) -> list[dict[str, Any]]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; give a COCO results file (JSON)") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not readable as JSON: {short(error)}") from None
+        raise UserError(f"{path}: not readable as JSON: {short_repr(error)}") from None
     if not isinstance(table, list):
         raise UserError(f"{path}: not a COCO results file: the top level must be a list")
     images = {image["id"]: image for image in dataset["images"]}
     categories = {category["id"] for category in dataset["categories"]}
     detections = []
     for number, result in enumerate(table):
-        if fault := _first_fault(result, images, categories):
-            raise UserError(f"{path}: result {number}: {fault}")
+        if message := _first_error(result, images, categories):
+            raise UserError(f"{path}: result {number}: {message}")
         image = images[result["image_id"]]
         rle = as_rle(result["segmentation"], image["width"], image["height"])
         box = read_box(result) or mask_utils.toBbox(rle).tolist()
@@ -47,14 +46,13 @@ def load_results(path: Path, dataset: dict[str, Any]) -> list[dict[str, Any]]:
     return detections
 
 
-def _first_fault(result: Any, images: dict[int, dict[str, Any]], categories: set[int]) -> str | None:
+def _first_error(result: Any, images: dict[int, dict[str, Any]], categories: set[int]) -> str | None:
     """The first error of one result, as a message; None if there is none."""
     if not isinstance(result, dict):
-        return f"{short(result)} is not an object"
+        return f"{short_repr(result)} is not an object"
     for key, known in (("image_id", images), ("category_id", categories)):
         if not is_int(result.get(key)) or result[key] not in known:
-            return f"{key} {short(result.get(key))} is not in the annotation file"
+            return f"{key} {short_repr(result.get(key))} is not in the annotation file"
     if not is_number(result.get("score")):
-        return f"score {short(result.get('score'))} is not a number"
-    faults = broken(SEGMENTATION_RULES, result, images[result["image_id"]])
-    return next((fault.message for fault in faults if fault.severity == ERROR), None)
+        return f"score {short_repr(result.get('score'))} is not a number"
+    return segmentation_error(result, images[result["image_id"]])

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from blender.contract import UserError, sha256_file
-from pipeline.common.task_pool import spread
+from pipeline.common.task_pool import map_tasks
 from pipeline.data.images import read_rgb
 from pipeline.evaluation.baseline import build_baseline
 from pipeline.inference.predictions import Prediction, rounded, to_coco
@@ -108,14 +108,14 @@ def run_model(
         predicted. The first image only warms the model up.
 
     Raises:
-        UserError: an image cannot be read, a worker has another checkpoint, or a task fails (see ``spread``).
+        UserError: an image cannot be read, a worker has another checkpoint, or ``map_tasks`` fails.
     """
     detections: list[dict[str, Any]] = []
     seconds, threads = [], 0
     tasks = [(i["id"], paths[i["id"]].absolute(), (i["width"], i["height"])) for i in images]
     predict = functools.partial(_predict_image, model, label_ids)
     with click.progressbar(length=len(images), label=title, show_pos=True, file=sys.stderr) as bar:
-        for result in spread(predict, tasks, scheduler):
+        for result in map_tasks(predict, tasks, scheduler):
             detections += result.detections
             seconds.append(result.seconds)
             threads = max(threads, result.threads)

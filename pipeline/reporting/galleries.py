@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 from pycocotools import mask as mask_utils
 
-from pipeline.data.coco_io import by_image
+from pipeline.data.coco_io import group_by_image
 from pipeline.data.images import find_image, read_rgb
 from pipeline.data.rle import encode_mask
 from pipeline.evaluation.confusion import IOU, mask_ious
@@ -91,7 +91,7 @@ def image_scores(evaluation: EvaluationResult, threshold: float) -> dict[int, Im
         ious[entry["image_id"]].append(float(mask_ious([detections[detection]], [entry])[0, 0]))
     for annotation in np.flatnonzero(matches.missed):
         missed[annotations[annotation]["image_id"]] += 1
-    ignore_regions = by_image([a for a in annotations if a.get("iscrowd")])
+    ignore_regions = group_by_image([a for a in annotations if a.get("iscrowd")])
     for detection in np.flatnonzero(matches.false_positive):
         entry = detections[detection]
         shares = mask_ious([entry], ignore_regions[entry["image_id"]], crowd=True)
@@ -125,8 +125,8 @@ def best_and_worst(
 
     scored.sort(key=rank)
     count = min(count, len(scored) // 2)
-    annotations = by_image(evaluation.ground_truth["annotations"])
-    detections = by_image(evaluation.detections, threshold)
+    annotations = group_by_image(evaluation.ground_truth["annotations"])
+    detections = group_by_image(evaluation.detections, threshold)
     categories = evaluation.ground_truth["categories"]
 
     def draw(image: dict[str, Any]) -> ImagePair:
@@ -149,7 +149,10 @@ def mistake_crops(
         images: folder of the image files.
     """
     dataset = evaluation.ground_truth
-    annotations, detections = by_image(dataset["annotations"]), by_image(evaluation.detections, threshold)
+    annotations, detections = (
+        group_by_image(dataset["annotations"]),
+        group_by_image(evaluation.detections, threshold),
+    )
     records = {image["id"]: image for image in dataset["images"]}
     names = {c["id"]: readable(c["name"]) for c in dataset["categories"]}
     factors_of = object_factors(dataset)

@@ -15,7 +15,7 @@ import jinja2
 from matplotlib.figure import Figure
 
 from blender.contract import UserError, canonical_json, read_manifest, sha256_file, write_atomic
-from pipeline.common.stages import is_current, write_stamp
+from pipeline.common.stages import is_up_to_date, write_stamp
 from pipeline.config import Profile
 from pipeline.data.coco_io import read_coco
 from pipeline.evaluation.evaluate import EVALUATOR_VERSION
@@ -31,7 +31,7 @@ from pipeline.viz.plots import plot_precision_recall, plot_reliability, plot_tra
 REPORT_VERSION = 3
 """Increased whenever the same run gives another report."""
 
-MODEL_FILE = "model.pt"
+MODEL_FILE = "model.safetensors"
 OUTPUTS = ("report.html", "report.json", "model_card.md")
 SPLITS = ("train", "val", "test")
 PACKAGES = (
@@ -60,7 +60,7 @@ def write_report(profile: Profile, run_dir: Path) -> None:
     test = read_coco(run_dir / "test" / "annotations.json")
     _check_evaluation(metrics, inputs["files"], run_dir, test)
     stamp, outputs = run_dir / ".report.stamp.json", [run_dir / name for name in OUTPUTS]
-    current = is_current(stamp, inputs, outputs)
+    current = is_up_to_date(stamp, inputs, outputs)
     if not current:
         facts = collect_facts(profile, run_dir, metrics)
         page = _render("report.html.j2", facts | _pictures(profile, run_dir, facts, test))

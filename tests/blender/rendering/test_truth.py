@@ -17,8 +17,8 @@ from blender.contract import KEYPOINTS, Instance, RunLengths
 from blender.geometry.lens import LENSES, intrinsics
 from blender.geometry.mesh import Part, bounds
 from blender.imaging.png import encode_png
-from blender.kinds import kind
-from blender.objects.pallet_truck.livery import livery
+from blender.kinds import find_kind
+from blender.objects.pallet_truck.livery import livery_of
 from blender.objects.pallet_truck.tiller import hand_tiller
 from blender.render import frame_scene
 from blender.rendering import annotations as records
@@ -122,13 +122,13 @@ UPRIGHT = slice(117, 123)
 
 def person(assets: Assets, x: float, y: float = 0.0, yaw: float = np.pi) -> ObjectSpec:
     """Somebody who stands and, by default, looks into the camera."""
-    module = kind("pedestrian")
+    module = find_kind("pedestrian")
     params = module.sample(module.Ranges(poses=("standing",)), np.random.default_rng(1), assets)
     return ObjectSpec("pedestrian", params, (x, y, 0.0), yaw, "pedestrian")
 
 
 def solid_of(owner: int, item: ObjectSpec, assets: Assets) -> Solid:
-    return solid(owner, kind(item.builder).build(item.params, assets), item.position, item.yaw)
+    return solid(owner, find_kind(item.builder).build(item.params, assets), item.position, item.yaw)
 
 
 def test_a_person_behind_a_rack_upright(people: Assets, config: Config, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_keypoints_behind_the_upright_are_there_but_not_seen(
     someone = person(people, 6.0)
     rack = ObjectSpec("rack", RACK, (3.0, 0.0, 0.0), -np.pi / 2)
     _, _, (instance,) = look([rack, someone], config, people, tmp_path)
-    joints = kind("pedestrian").keypoints(someone.params, people) * [-1, -1, 1] + [6.0, 0.0, 0.0]
+    joints = find_kind("pedestrian").keypoints(someone.params, people) * [-1, -1, 1] + [6.0, 0.0, 0.0]
     wanted = to_pixels(joints)
     found = np.array(instance.keypoints)
     assert found[:, :2] == pytest.approx(wanted, abs=0.0051)
@@ -187,7 +187,9 @@ def test_what_lies_outside_the_picture(people: Assets, config: Config, tmp_path:
     """The picture's left edge lies at y = 1.8 when x = 3: half of somebody there is outside."""
     someone = person(people, 3.0, 1.8)
     ids, _, (instance,) = look([someone], config, people, tmp_path)
-    wanted = to_pixels(kind("pedestrian").keypoints(someone.params, people) * [-1, -1, 1] + [3.0, 1.8, 0.0])
+    wanted = to_pixels(
+        find_kind("pedestrian").keypoints(someone.params, people) * [-1, -1, 1] + [3.0, 1.8, 0.0]
+    )
     inside = wanted[:, 0] >= 0
     assert 4 <= inside.sum() <= 13
     found = np.array(instance.keypoints)
@@ -201,14 +203,14 @@ def test_what_lies_outside_the_picture(people: Assets, config: Config, tmp_path:
 def with_no_more_than(name: str, variant: str, height: float, kinds: set[str]) -> dict[str, Any]:
     """Parameters of a variant that is at most so high and of these kinds of surface alone."""
     for seed in range(200):
-        parts = kind(name).build({"variant": variant, "seed": seed}, None)
+        parts = find_kind(name).build({"variant": variant, "seed": seed}, None)
         if bounds(parts)[1][2] <= height and {p.material.kind for p in parts} <= kinds:
             return {"variant": variant, "seed": seed}
     raise AssertionError(f"no such {variant}")
 
 
 def truck(ranges: Any, position: tuple[float, float, float], yaw: float) -> ObjectSpec:
-    params = kind("pallet_truck").sample(ranges, np.random.default_rng(3), None)
+    params = find_kind("pallet_truck").sample(ranges, np.random.default_rng(3), None)
     params |= {"tiller_angle": 0.1, "tiller_turn": 0.0, "lift": 0.1, "stickers": 0}
     return ObjectSpec("pallet_truck", params, position, yaw, "pallet_truck")
 
@@ -226,7 +228,7 @@ def test_a_fork_seen_through_a_mesh_box(people: Assets, config: Config, trucks: 
     assert abs(instance.visible_pixels - (owners == 1).sum()) <= (~sure).sum()
     # The box is made of upright boxes only: wires of 5 mm, bars, boards, feet. Each hides the lines of sight
     # that lie between its three pairs of planes somewhere; all of it is nearer than the truck.
-    corners = np.concatenate([p.vertices.reshape(-1, 8, 3) for p in kind("cage").build(params, people)])
+    corners = np.concatenate([p.vertices.reshape(-1, 8, 3) for p in find_kind("cage").build(params, people)])
     low, high = (corners.min(1) + cage.position, corners.max(1) + cage.position)
     assert np.isclose(np.sort(high - low)[:, :2], 0.005).all(1).sum() == 2 * (12 + 17 + 11 + 11), "wires"
     hidden, sure = behind_boxes(low, high)
@@ -253,8 +255,8 @@ def test_a_truck_seen_only_by_its_tiller(people: Assets, config: Config, trucks:
     assert np.array_equal(ids == 1, seen)
     assert instance.visible_pixels == seen.sum() > 60
     assert instance.visible_fraction == round(float(seen.sum() / amodal[1].sum()), 4) < 0.3
-    tiller = {part.vertices.tobytes() for part in hand_tiller(item.params, livery(item.params))[0]}
-    parts: list[Part] = kind("pallet_truck").build(item.params, people)
+    tiller = {part.vertices.tobytes() for part in hand_tiller(item.params, livery_of(item.params))[0]}
+    parts: list[Part] = find_kind("pallet_truck").build(item.params, people)
     rest = [part for part in parts if part.vertices.tobytes() not in tiller]
     assert len(parts) - len(rest) == len(tiller)
     body = certain([solid(1, rest, item.position, item.yaw)])[0]
@@ -380,7 +382,7 @@ def test_a_box_and_a_pose_in_both_frames(people: Assets, config: Config, trucks:
     _, _, (instance,) = look([item], config, people, tmp_path)
     box = instance.box3d
     assert box is not None
-    low, high = bounds(kind("pallet_truck").build(item.params, people))
+    low, high = bounds(find_kind("pallet_truck").build(item.params, people))
     assert box.size == pytest.approx(high - low, abs=2e-6)
     c, s = np.cos(0.7), np.sin(0.7)
     assert np.array(box.rotation) == pytest.approx(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]), abs=1e-6)

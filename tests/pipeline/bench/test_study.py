@@ -126,7 +126,7 @@ def test_a_tiny_study(tmp_path: Path) -> None:
     assert len(list((tmp_path / "out" / "renders").iterdir())) == 2, "one for each seed"
     assert len(list((tmp_path / "out" / "costs").iterdir())) == 1, "the scenes are the same"
     assert "| over Cycles alone |" in done.stdout
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")}
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
     again = study(tmp_path / "s.toml", tmp_path / "out")
     assert again.returncode == 0 and again.stdout == done.stdout
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")} == before
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == before

@@ -20,7 +20,7 @@ from pipeline.evaluation import baseline
 from pipeline.evaluation.baseline import load_baseline
 from pipeline.models.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.models.pretrained import coco_path
-from pipeline.training.run_state import fresh
+from pipeline.training.train_state import initial_checkpoint
 from tests.helpers.synthetic import CATEGORIES, write_split, write_tiny_model
 
 
@@ -46,8 +46,10 @@ def split(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    write_tiny_model(tmp_path / "model.pt", start={"kind": "embedded", "source": "Lite2", "fallback": ""})
-    return tmp_path / "model.pt"
+    write_tiny_model(
+        tmp_path / "model.safetensors", start={"kind": "embedded", "source": "Lite2", "fallback": ""}
+    )
+    return tmp_path / "model.safetensors"
 
 
 @pytest.fixture
@@ -113,7 +115,7 @@ def test_the_start_has_the_weights_that_training_began_with(weights: str) -> Non
     """Every weight is equal, also of untrained predictors. The caller's random state does not change."""
     config = ModelConfig(weights=weights, min_size=64, max_size=96)
     profile = Profile(name="p", seed=3, classes=CATEGORIES, splits={}, model=config)
-    checkpoint = fresh(profile, 4, "key", torch.device("cpu"))
+    checkpoint = initial_checkpoint(profile, 4, "key", torch.device("cpu"))
     torch.manual_seed(3)
     start = load_baseline("start", checkpoint)
     drawn = torch.rand(1)
@@ -128,7 +130,7 @@ def test_a_start_that_is_not_available_is_an_error_or_a_note(
     model: Path, split: Path, tmp_path: Path
 ) -> None:
     checkpoint = load_checkpoint(model)
-    start = {"kind": "checkpoint", "source": "x.pt", "fallback": ""}
+    start = {"kind": "checkpoint", "source": "x.safetensors", "fallback": ""}
     save_checkpoint(model, dataclasses.replace(checkpoint, start=start))
     run = evaluate(model, split, tmp_path / "e", "--baseline", "start")
     assert run.exit_code == 2 and "leave --baseline out" in run.output

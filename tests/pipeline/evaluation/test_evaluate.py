@@ -29,7 +29,7 @@ from tests.pipeline.evaluation.cases import metrics_of
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.pt"
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
     write_tiny_model(path)
     return path
 
@@ -214,11 +214,11 @@ def test_a_faulty_split_is_named_and_nothing_is_written(
 
 
 def test_a_faulty_model_or_output_folder_is_named(model: Path, split: Path, tmp_path: Path) -> None:
-    run = evaluate(tmp_path / "no.pt", split)
+    run = evaluate(tmp_path / "no.safetensors", split)
     assert run.exit_code == 2 and "no such model" in run.output
-    (tmp_path / "bad.pt").write_bytes(b"not a model")
-    run = evaluate(tmp_path / "bad.pt", split)
-    assert run.exit_code == 2 and "bad.pt" in run.output
+    (tmp_path / "bad.safetensors").write_bytes(b"not a model")
+    run = evaluate(tmp_path / "bad.safetensors", split)
+    assert run.exit_code == 2 and "bad.safetensors" in run.output
     (tmp_path / "file").write_text("")
     run = evaluate(model, split, "--out", str(tmp_path / "file" / "sub"))
     assert run.exit_code == 2 and "give --out another name" in run.output

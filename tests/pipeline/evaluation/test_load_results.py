@@ -30,9 +30,9 @@ def evaluate(split: Path, *options: object) -> Result:
 
 
 def test_predictions_of_a_model_give_the_figures_of_the_model(split: Path, tmp_path: Path) -> None:
-    write_tiny_model(tmp_path / "model.pt")
+    write_tiny_model(tmp_path / "model.safetensors")
     first, second = tmp_path / "of-model", tmp_path / "of-results"
-    done = evaluate(split, "--images", split / "images", "--out", first, tmp_path / "model.pt")
+    done = evaluate(split, "--images", split / "images", "--out", first, tmp_path / "model.safetensors")
     assert done.exit_code == 0, done.output
     done = evaluate(split, "--predictions", first / "predictions.json", "--out", second)
     assert done.exit_code == 0, done.output
@@ -74,7 +74,8 @@ def test_faulty_results_are_named_in_one_line(name: str, split: Path, tmp_path: 
 
 
 def test_evaluate_needs_either_a_model_with_images_or_predictions(split: Path, tmp_path: Path) -> None:
-    write_tiny_model(tmp_path / "model.pt")
-    for words in ((), (tmp_path / "model.pt",), (tmp_path / "model.pt", "--predictions", "results.json")):
+    model = tmp_path / "model.safetensors"
+    write_tiny_model(model)
+    for words in ((), (model,), (model, "--predictions", "results.json")):
         done = evaluate(split, *words)
         assert done.exit_code == 2 and "--predictions" in done.output

@@ -48,7 +48,7 @@ def run_dir(tmp_path: Path) -> Path:
         write_split(tmp_path / split, frames=3, seed=seed, size=(60, 80))
         convert_split(tmp_path / split, CocoConfig())
     start = {"kind": "embedded", "source": "Lite2", "fallback": ""}
-    write_tiny_model(tmp_path / "model.pt", start=start)
+    write_tiny_model(tmp_path / "model.safetensors", start=start)
     return tmp_path
 
 
@@ -57,18 +57,18 @@ def sets_of(run_dir: Path) -> tuple[ExtraSet, ...]:
 
 
 def test_evaluate_runs_cocoeval_once_per_iou_type_and_model(run_dir: Path, runs: list[str]) -> None:
-    evaluate(run_dir / "model.pt", sets_of(run_dir), run_dir / "evaluation", 5)
+    evaluate(run_dir / "model.safetensors", sets_of(run_dir), run_dir / "evaluation", 5)
     assert runs == ONE_PASS
     runs.clear()
     evaluate_results(run_dir / "evaluation" / "predictions.json", sets_of(run_dir), None, 5)
     assert runs == ONE_PASS
     runs.clear()
-    evaluate(run_dir / "model.pt", sets_of(run_dir), None, 5, baseline="start")
+    evaluate(run_dir / "model.safetensors", sets_of(run_dir), None, 5, baseline="start")
     assert runs == ONE_PASS * 2
 
 
 def test_report_matches_masks_once(run_dir: Path, runs: list[str]) -> None:
-    evaluate(run_dir / "model.pt", sets_of(run_dir), run_dir / "evaluation", 0)
+    evaluate(run_dir / "model.safetensors", sets_of(run_dir), run_dir / "evaluation", 0)
     (run_dir / "metrics.jsonl").write_text("")
     runs.clear()
     splits = dict.fromkeys(("train", "val", "test"), 3)
