@@ -205,7 +205,7 @@ def evaluate(
     from pipeline.config import EvaluateConfig, read_profile
     from pipeline.data.combine import parse_coco_sets
     from pipeline.evaluation.evaluate import evaluate as run
-    from pipeline.evaluation.evaluate import evaluate_predictions
+    from pipeline.evaluation.evaluate import evaluate_results
 
     if bootstrap is None:
         bootstrap = (read_profile(profile).evaluate if profile else EvaluateConfig()).bootstrap
@@ -213,11 +213,11 @@ def evaluate(
     if predictions is not None:
         if model is not None or baseline is not None:
             raise UserError("--predictions are judged as they are: leave MODEL and --baseline out")
-        evaluate_predictions(predictions, out, bootstrap, sets)
+        evaluate_results(predictions, sets, out, bootstrap)
         return
     if model is None or images is None:
         raise UserError("give a MODEL and the --images to try it on, or --predictions")
-    run(model, annotations, images, out, bootstrap, sets, baseline, scheduler)
+    run(model, sets, out, bootstrap, baseline, scheduler)
 
 
 @main.command()
