@@ -21,8 +21,8 @@ from blender.assets import Assets, load_assets
 from blender.config.run import Config, load_config
 from blender.contract import (
     UserError,
+    exit_on_user_error,
     frame_is_complete,
-    mistakes_in_a_line,
     remove_fragments,
     split_folder,
 )
@@ -40,7 +40,7 @@ def main() -> None:
     arguments = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
     options = _parser().parse_args(arguments)
     try:
-        with mistakes_in_a_line():
+        with exit_on_user_error():
             failed = run(options)
     except KeyboardInterrupt:
         print("interrupted; repeat the command to go on", file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from blender.contract import UserError, mistakes_in_a_line
+from blender.contract import UserError, exit_on_user_error
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -24,7 +24,7 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb."""
         result = None
-        with mistakes_in_a_line():
+        with exit_on_user_error():
             result = super().invoke(ctx)
         return result
 

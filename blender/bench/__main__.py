@@ -31,7 +31,7 @@ from blender.bench.sweeps import (
     workers,
 )
 from blender.config.run import Config, load_config
-from blender.contract import UserError, mistakes_in_a_line, write_atomic
+from blender.contract import UserError, exit_on_user_error, write_atomic
 from blender.rendering.frame import Job, Workshop, blender_version, frame_scene, render_frame
 from blender.workers.cpu import ONE_BLAS_THREAD, core_count, one_core_seen
 from blender.workers.pool import MOST
@@ -50,7 +50,7 @@ def main() -> None:
     if not ONE_BLAS_THREAD.keys() <= os.environ.keys():  # as the processes of `render` are started
         os.execve(sys.executable, sys.orig_argv, {**os.environ, **ONE_BLAS_THREAD})
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Blender's C code talks on standard output
-    with mistakes_in_a_line():
+    with exit_on_user_error():
         with tempfile.TemporaryDirectory(prefix="transpalette-bench-") as folder:
             figures = measure(options, Path(folder))
         write_atomic(options.out, json.dumps(figures, indent=1).encode())

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from blender.contract.scheduler import Size, connect
+from blender.contract.scheduler import TaskLimit, connect
 from blender.rendering.frame import Job, blender_version
 from blender.workers.dispatch import Team
 from blender.workers.pool import Crew
@@ -50,11 +50,11 @@ def remote_team(address: str, job: Job, threads: int) -> Iterator[Team]:
         threads: of the CPU for each frame; 0: one, since a Dask thread stands for a core.
 
     Raises:
-        UserError: as ``connect``; from the team's size, as ``Size``.
+        UserError: as ``connect``; from the team's size, as ``TaskLimit``.
     """
     with connect(address, _version) as client:
         executor = client.get_executor(pure=False)
-        size = Size(client, address)
+        size = TaskLimit(client, address)
         try:
             yield Team(
                 lambda frame, _: executor.submit(render_on_worker, client.id, job, frame, threads or 1),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blender.contract import UserError
-from blender.contract.scheduler import LOOK
+from blender.contract.scheduler import POLL_INTERVAL
 
 TRIES = 2
 """How often a frame is tried."""
@@ -52,7 +52,7 @@ def dispatch(team: Team, frames: Iterable[int], on_done: Callable[[int, Reply], 
             frame = waiting.popleft()
             running[team.submit(frame, len(waiting) < size)] = frame
         # Now and then without a result, so that the size is asked for: it may be that nobody is left.
-        finished, _ = concurrent.futures.wait(running, LOOK, concurrent.futures.FIRST_COMPLETED)
+        finished, _ = concurrent.futures.wait(running, POLL_INTERVAL, concurrent.futures.FIRST_COMPLETED)
         for future in finished:
             frame = running.pop(future)
             error = _error(future)

@@ -24,9 +24,9 @@ import click
 from blender.contract import (
     UserError,
     canonical_json,
+    exit_on_user_error,
     from_table,
     load_profile,
-    mistakes_in_a_line,
     sha256_bytes,
     write_atomic,
 )
@@ -122,7 +122,7 @@ def as_toml(table: Mapping[str, Any], prefix: str = "") -> str:
 @click.option("--images", type=FOLDER, help="Their folder.")
 def main(study: Path, out: Path, annotations: Path | None, images: Path | None) -> None:
     """Render, train and judge each variant of STUDY; write a table."""
-    with mistakes_in_a_line():
+    with exit_on_user_error():
         if (annotations is None) != (images is None):
             raise UserError("--annotations and --images go together")
         photos = [Judge("photographs", annotations, images)] if annotations and images else []

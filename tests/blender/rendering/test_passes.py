@@ -130,7 +130,7 @@ def test_a_wrong_pass_is_named(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text(TINY.replace("samples = 1", 'samples = 1\npasses = ["dept"]'))
     with pytest.raises(
-        UserError, match=r"\[render\]: passes: unknown 'dept'; known: depth, normals, boxes3d"
+        UserError, match=r'\[render\]: passes must be a list of "depth", "normals", "boxes3d", not'
     ):
         load_config(path)
 

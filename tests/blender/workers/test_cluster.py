@@ -72,14 +72,14 @@ def test_workers_with_other_files_are_refused(
 
 
 def test_nobody_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "PATIENCE", 1)
+    monkeypatch.setattr(scheduler, "CONNECT_TIMEOUT", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
         with pytest.raises(UserError, match="no Dask scheduler answers there"):
             scheduler.connect(address, str)
 
 
 def test_a_scheduler_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "PATIENCE", 1)
+    monkeypatch.setattr(scheduler, "CONNECT_TIMEOUT", 1)
     with local_cluster(0) as found, pytest.raises(UserError, match="it has no workers"):
         scheduler.connect(found.scheduler_address, str)
 
@@ -192,7 +192,7 @@ def test_what_a_closing_client_leaves_behind_is_silent() -> None:
         "import asyncio; f = asyncio.new_event_loop().create_future(); f.set_exception(TimeoutError()); del f"
     )
     connect = (
-        "from blender.contract import scheduler; scheduler.PATIENCE = 1\n"
+        "from blender.contract import scheduler; scheduler.CONNECT_TIMEOUT = 1\n"
         "try:\n    scheduler.connect('tcp://127.0.0.1:9', str)\n"
         "except Exception:\n    pass\n"
     )

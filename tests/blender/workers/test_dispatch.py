@@ -97,7 +97,7 @@ def test_lost_workers_are_one_line() -> None:
 
 def test_a_team_that_is_gone_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """No result comes, and the team says now and then how many it is."""
-    monkeypatch.setattr(dispatching, "LOOK", 0.01)
+    monkeypatch.setattr(dispatching, "POLL_INTERVAL", 0.01)
     sizes = iter([2, 2, 0])
 
     def size() -> int:

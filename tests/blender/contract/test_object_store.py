@@ -1,4 +1,4 @@
-"""Frames in an object store: whole or not there, and the bytes of a folder."""
+"""Frames in an object store: written whole or not at all, with the bytes of a folder on the disk."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from tests.conftest import render
 
 @pytest.fixture(params=["memory://bucket/split", "file://{tmp_path}/split"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """An empty folder in each of two of fsspec's stores."""
+    """An empty folder in two of fsspec's file systems."""
     yield split_folder(request.param.format(tmp_path=tmp_path))
     memory = fsspec.filesystem("memory")
     if memory.exists("/bucket"):
         memory.rm("/bucket", recursive=True)
 
 
-def test_a_file_is_whole_or_as_it_was(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_old_file(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = store / "frames" / "000000.json"
     write_atomic(path, b"old")
     assert path.read_bytes() == b"old"
-    files = path.fs  # type: ignore[attr-defined]
-    real = files.open
+    store_fs = path.fs  # type: ignore[attr-defined]
+    real = store_fs.open
 
-    def breaks(*arguments: Any, **options: Any) -> Any:
+    def open_and_break(*arguments: Any, **options: Any) -> Any:
         stream = real(*arguments, **options)
         write = stream.write
 
-        def half(data: bytes) -> int:
+        def write_half(data: bytes) -> int:
             write(data[: len(data) // 2])
             raise OSError(5, "the connection was lost")
 
-        stream.write = half
+        stream.write = write_half
         return stream
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "open", breaks)
+        patch.setattr(store_fs, "open", open_and_break)
         with pytest.raises(OSError, match="connection was lost"):
             write_atomic(path, b"new and longer")
     assert path.read_bytes() == b"old"
@@ -52,7 +52,7 @@ def test_a_file_is_whole_or_as_it_was(store: Path, monkeypatch: pytest.MonkeyPat
     assert [p.name for p in store.rglob("*.*")] == ["000000.json"]
 
 
-def test_a_split_in_a_store_is_that_of_a_folder_and_goes_on(
+def test_rendering_into_a_store_resumes_and_equals_rendering_into_a_folder(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:
     url, folder = f"file://{tmp_path}/train", tmp_path / "train"
