@@ -48,14 +48,13 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 check: $(READY)
-	@$(PY) -m blender.config $(SETTINGS)
 	@$(TOOL) check --profile $(SETTINGS)
 
 people: check ## Bake posed adults with anny
 	@$(TOOL) people --profile $(SETTINGS) --out $(RUN)/people $(THERE)
 
 render: people ## Render the train, val and test splits
-	@for split in $(SPLITS); do $(PY) -m blender.render --profile $(SETTINGS) --split $$split \
+	@for split in $(SPLITS); do $(TOOL) render --profile $(SETTINGS) --split $$split \
 	  --people $(RUN)/people --out $(RUN)/$$split --workers $(WORKERS) --update $(THERE) || exit $$?; done
 
 coco: render ## Write COCO annotations for each split

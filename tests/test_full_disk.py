@@ -77,9 +77,6 @@ WRITERS = {
     "export onnx": Writer(f"export {MODEL} --format onnx --out {{run}}/model.onnx",
                           f"export {MODEL} --format onnx --out {{run}}/model.onnx", ("model.onnx",),
                           limit=100_000),
-    "export torchscript": Writer(f"export {MODEL} --format torchscript --out {{run}}/model.torchscript",
-                                 f"export {MODEL} --format torchscript --out {{run}}/model.torchscript",
-                                 ("model.torchscript",), limit=100_000),
     "a drawn video": Writer(f"predict {MODEL} {{run}}/film.mp4 --out {{run}}/predicted --threshold 0.9",
                             f"predict {MODEL} {{run}}/film.mp4 --out {{run}}/predicted --threshold 0",
                             ("predicted/film.mp4", "predicted/predictions.json")),
@@ -130,7 +127,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-LONG = ("train", "report", "predict", "evaluate", "export onnx", "export torchscript", "a drawn video")
+LONG = ("train", "report", "predict", "evaluate", "export onnx", "a drawn video")
 """Each starts torch several times: for the nightly run."""
 
 
@@ -169,7 +166,7 @@ def load(path: Path) -> None:
             picture.load()
     elif path.suffix == ".safetensors":
         load_checkpoint(path)
-    elif path.suffix in (".onnx", ".torchscript"):
+    elif path.suffix == ".onnx":
         load_model(path)
     elif path.suffix == ".mp4":
         assert len(list(read_video(path))) == 4

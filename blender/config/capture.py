@@ -61,8 +61,10 @@ def _mounts() -> dict[str, MountConfig]:
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """[scene.camera]: lenses and mounts, drawn by weight. A profile that names one lens or mount replaces all
-    defaults."""
+    """[scene.camera]: lenses and mounts, drawn by weight.
+
+    A profile with a table [scene.camera.lenses] has none of the default lenses, likewise for mounts.
+    """
 
     lenses: Annotated[dict[str, LensConfig], OneOf(LENSES)] = field(default_factory=_lenses)
     """Lenses to draw from."""

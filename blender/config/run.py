@@ -95,8 +95,7 @@ class SceneConfig:
     driven: Share = 0.3
     """Share of counterbalance forklifts with a driver, if a sitting person was baked."""
     under_racks: Share = 0.3
-    """Share of parked pallet trucks without a load whose forks are in an open bay of a rack, if there is
-    one."""
+    """Share of parked pallet trucks without a load whose forks are in an open bay of a rack."""
     aisle: AisleConfig = field(default_factory=AisleConfig)
     """The layout "aisle"."""
     staging: StagingConfig = field(default_factory=StagingConfig)
@@ -150,8 +149,7 @@ class Config:
     render: RenderConfig
     scene: SceneConfig
     ranges: dict[str, Any]
-    """The ``Ranges`` of each kind of object: "hall", "rack", "pallet", "carried", and one per object
-    table."""
+    """The ``Ranges`` of "hall", "rack", "pallet" and "carried", and of each table of [scene.objects]."""
     folder: Path = Path()
     """Folder of the profile: its model files are relative to it."""
 
@@ -164,9 +162,7 @@ class Config:
         """Hash of everything that determines the files of this split's frames."""
         render = asdict(self.render)
         render["passes"] = sorted(set(self.render.passes))
-        if not render[
-            "passes"
-        ]:  # a profile without passes keeps the fingerprint it had before passes existed
+        if not render["passes"]:  # such a profile keeps the fingerprint from before there were passes
             del render["passes"]
         settings = {
             "render_version": RENDER_VERSION,

@@ -19,7 +19,7 @@ from blender.contract import UserError, write_atomic
 from pipeline.bench.machine import Beside, keep_to, machine
 from pipeline.bench.page import goals, page
 from pipeline.bench.plan import Plan
-from pipeline.cli import FILE, FOLDER, PROFILE, Group
+from pipeline.cli.group import FILE, FOLDER, PROFILE, Group
 
 MODULES = {
     "render": "rendering",

@@ -92,12 +92,14 @@ def encode(split: Path) -> dict[str, Any]:
 def judge(split: Path, bootstrap: int) -> dict[str, Any]:
     """What ``transpalette evaluate`` does with predictions: COCO's figures, intervals, weaknesses."""
     from pipeline.data.coco_io import read_coco
-    from pipeline.evaluation.matching import with_rle
-    from pipeline.evaluation.summary import judge as run
+    from pipeline.evaluation.bootstrap import run_bootstrap
+    from pipeline.evaluation.matching import evaluate_detections, with_rle
+    from pipeline.evaluation.summary import summarize
 
     with timed() as table:
         results = json.loads((split / "results.json").read_bytes())
-        metrics = run(with_rle(read_coco(split / "annotations.json")), results, bootstrap, 0.5)
+        evaluation = evaluate_detections(with_rle(read_coco(split / "annotations.json")), results)
+        metrics = summarize(evaluation, 0.5, run_bootstrap(evaluation, bootstrap))
     return table | {"AP": metrics["overall"]["segm"]["AP"]}
 
 

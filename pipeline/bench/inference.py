@@ -16,7 +16,7 @@ from pipeline.bench.data import split
 from pipeline.bench.plan import Plan
 from pipeline.config import read_profile
 
-FORMATS = {"torchscript": "TorchScript", "onnx": "ONNX"}
+FORMATS = {"onnx": "ONNX"}
 """What ``transpalette export`` writes, and what a table calls it."""
 WARM = 2
 """Pictures that are not counted."""
@@ -98,7 +98,7 @@ def export(model: Path, to: str, out: Path) -> dict[str, Any]:
     """
     from pipeline.export.export import export_model
 
-    export_model(model, to, out)
+    export_model(model, out)
     return {}
 
 

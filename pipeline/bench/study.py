@@ -31,7 +31,7 @@ from blender.contract import (
     write_atomic,
 )
 from pipeline.bench.cells import table as markdown
-from pipeline.cli import FILE, FOLDER
+from pipeline.cli.group import FILE, FOLDER
 
 SCENE = ("seed", "classes", "splits", "people", "render", "scene")
 """The tables of a profile that decide on a split's pictures."""

@@ -54,7 +54,7 @@ class ModelConfig:
     """[model]: the network, the weights it starts from, and its settings for inference."""
 
     name: Annotated[str, MinLen(1)] = "auto"
-    """A key of ``pipeline.models.mask_rcnn.MODELS``; "timm/" and the name of a network of timm, for the
+    """A key of ``pipeline.models.registry.MODELS``; "timm/" and the name of a network of timm, for the
     backbone; or "auto": the network that ``weights`` belong to."""
     weights: Annotated[str, MinLen(1)] = "auto"
     """Weights to start from: "coco"; "imagenet" (the backbone alone); "embedded"; "none"; "auto" (COCO, or

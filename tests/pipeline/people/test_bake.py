@@ -1,4 +1,4 @@
-"""Bake posed body meshes: poses by weight, checked settings, the same files from any number of processes."""
+"""Bake posed body meshes: poses by weight, the same files from any number of processes."""
 
 from __future__ import annotations
 
