@@ -12,6 +12,9 @@ from pathlib import Path
 import click
 from sphinx.application import Sphinx
 
+from pipeline.cli import SECTIONS
+from pipeline.config.reference import profile_reference
+
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.M)
 
@@ -25,12 +28,23 @@ def make_targets() -> str:
 
 def profile_keys() -> str:
     """Every key of a profile, from the dataclasses of both halves; headings fit below a section of a page."""
-    from pipeline.config.reference import profile_reference
-
     return re.sub(r"^#", "##", profile_reference(), flags=re.M)
 
 
+def commands() -> str:
+    """The commands in the sections of ``transpalette --help``, as directives of sphinx-click."""
+    lines = []
+    for title, members in SECTIONS.items():
+        lines += [f"### {title}", "```{eval-rst}"]
+        for command in members:
+            module = command.callback.__module__
+            lines += [f".. click:: {module}:{command.name}", f"   :prog: transpalette {command.name}", ""]
+        lines.append("```")
+    return "\n".join(lines)
+
+
 GENERATORS: dict[str, Callable[[], str]] = {
+    "commands": commands,
     "make-targets": make_targets,
     "profile-keys": profile_keys,
 }
