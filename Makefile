@@ -18,9 +18,11 @@ TOOL := $(PY) -m pipeline
 READY := $(VENV)/.ready
 SPLITS := train val test
 THERE := $(addprefix --scheduler ,$(SCHEDULER))
+# Strict: broken links, unknown paths and commands without a description are errors.
+DOCS := $(PY) -m sphinx -n -W --keep-going -q --fresh-env
 
 .DEFAULT_GOAL := help
-.PHONY: help all setup check people render coco train evaluate report preview test test-slow lint format doctor golden check-golden bench study clean
+.PHONY: help all setup check people render coco train evaluate report preview test test-slow lint docs format doctor golden check-golden bench study clean
 .NOTPARALLEL:
 
 help: ## This list
@@ -94,11 +96,16 @@ test: $(READY) ## The tests that run within minutes
 test-slow: $(READY) ## The nightly tests
 	@$(PY) -m pytest -m slow
 
-lint: $(READY) ## ruff, mypy, import contracts
+lint: $(READY) ## ruff, mypy, import contracts, documentation checks
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo --quiet
+	@$(DOCS) -b dummy docs build/docs-check
+
+docs: $(READY) ## The documentation site, in build/docs/
+	@$(DOCS) -b html docs build/docs
+	@echo "docs: build/docs/index.html"
 
 format: $(READY) ## Let ruff fix what it can
 	@$(PY) -m ruff check --fix .
