@@ -50,7 +50,7 @@ def make_targets() -> str:
 
 
 def profile_keys() -> str:
-    """Every key of a profile, from the dataclasses of both halves, one level below the page's own sections."""
+    """Every key of a profile, from the dataclasses of both halves, below the page's own sections."""
     from pipeline.config.reference import profile_reference
 
     return re.sub(r"^#", "##", profile_reference(), flags=re.M)
