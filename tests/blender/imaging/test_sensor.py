@@ -119,28 +119,30 @@ def test_aberration_magnifies_red_and_reduces_blue() -> None:
     assert columns == pytest.approx([100 + 80 * 1.02, 180, 100 + 80 * 0.98], abs=0.1)
 
 
-@pytest.mark.parametrize("taps", [sensor.disc(1.7), sensor.disc(0.4), sensor.line(6.0, 0.3)])
-def test_blurs_keep_the_light_and_its_place(taps: sensor.Taps) -> None:
-    assert sum(taps.values()) == pytest.approx(1)
+@pytest.mark.parametrize(
+    "kernel", [sensor.disc_kernel(1.7), sensor.disc_kernel(0.4), sensor.motion_kernel(6.0, 0.3)]
+)
+def test_blurs_keep_the_light_and_its_place(kernel: sensor.Kernel) -> None:
+    assert sum(kernel.values()) == pytest.approx(1)
     image = np.zeros((3, 31, 31), np.float32)
     image[:, 15, 15] = 1.0
-    seen = sensor.blur(image, taps)[1]
+    seen = sensor.blur(image, kernel)[1]
     y, x = np.mgrid[0:31, 0:31]
     assert seen.sum() == pytest.approx(1)
     assert ((seen * y).sum(), (seen * x).sum()) == pytest.approx((15, 15), abs=0.26)
-    for (dy, dx), weight in taps.items():
+    for (dy, dx), weight in kernel.items():
         assert seen[15 + dy, 15 + dx] == pytest.approx(weight)
     even = np.full((3, 9, 9), 0.5, np.float32)
-    assert sensor.blur(even, taps) == pytest.approx(even), "the border repeats"
+    assert sensor.blur(even, kernel) == pytest.approx(even), "the border repeats"
 
 
 def test_no_blur_is_one_tap() -> None:
-    assert sensor.disc(0.0) == sensor.line(0.0, 0.3) == {(0, 0): 1.0}
+    assert sensor.disc_kernel(0.0) == sensor.motion_kernel(0.0, 0.3) == {(0, 0): 1.0}
 
 
 def test_a_line_is_as_long_as_it_says() -> None:
-    assert sorted(dx for _, dx in sensor.line(8.0, 0.0)) == list(range(-4, 5))
-    assert {dy for dy, _ in sensor.line(8.0, np.pi / 2)} == set(range(-4, 5))
+    assert sorted(dx for _, dx in sensor.motion_kernel(8.0, 0.0)) == list(range(-4, 5))
+    assert {dy for dy, _ in sensor.motion_kernel(8.0, np.pi / 2)} == set(range(-4, 5))
 
 
 # ------------------------------------------------------------------------------ sensor and processing

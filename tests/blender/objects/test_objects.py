@@ -16,7 +16,7 @@ from blender.geometry.mesh import bounds
 from blender.kinds import kind
 from blender.objects import pallet
 from blender.parts import loads
-from blender.rendering.builder import Placed, build_scene
+from blender.rendering.builder import SceneObject, build_scene
 from tests.conftest import ROOT, TINY, default_scene, render, run
 
 NOBODY = Assets(Path(), (), "")
@@ -251,7 +251,7 @@ DEPTH = 0.02
 """Things may reach this far into each other, metres: they are apart once moved so far some way."""
 
 
-def _through(a: Placed, b: Placed) -> bool:
+def _through(a: SceneObject, b: SceneObject) -> bool:
     """Do two meshes reach into each other by more than DEPTH?"""
     from mathutils.bvhtree import BVHTree
 
@@ -263,7 +263,7 @@ def _through(a: Placed, b: Placed) -> bool:
     return True
 
 
-def _near(a: Placed, b: Placed) -> bool:
+def _near(a: SceneObject, b: SceneObject) -> bool:
     low, high = (
         np.maximum(a.vertices.min(0), b.vertices.min(0)),
         np.minimum(a.vertices.max(0), b.vertices.max(0)),
@@ -287,14 +287,14 @@ def _check_scenes(frames: range, assets: Assets) -> None:
                 assert not _through(first, second), names
 
 
-def _held(a: Placed, b: Placed) -> bool:
+def _held(a: SceneObject, b: SceneObject) -> bool:
     """Does a hand close around the tiller that it holds?"""
     people = [item.spec for item in (a, b) if item.spec.builder == "pedestrian"]
     trucks = [item.spec for item in (a, b) if item.spec.builder == "pallet_truck"]
     return bool(people and trucks) and people[0].params["pose"] in ("pushing", "pulling")
 
 
-def _name(item: Placed) -> tuple[str, str]:
+def _name(item: SceneObject) -> tuple[str, str]:
     return item.spec.builder, str(item.spec.params.get("variant", item.spec.params.get("load", "")))
 
 

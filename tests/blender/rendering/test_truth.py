@@ -21,10 +21,9 @@ from blender.kinds import kind
 from blender.objects.pallet_truck.livery import livery
 from blender.objects.pallet_truck.tiller import hand_tiller
 from blender.render import frame_scene
-from blender.rendering import annotations as records
-from blender.rendering import passes
-from blender.rendering.amodal import silhouette
-from blender.rendering.builder import Placed, build_scene
+from blender.rendering import annotations, passes
+from blender.rendering.amodal import amodal_mask
+from blender.rendering.builder import SceneObject, build_scene
 from blender.rendering.device import Device, use_device
 from blender.spec import CameraSpec, ObjectSpec, SceneSpec
 from tests.conftest import ROOT
@@ -74,7 +73,7 @@ def look(
     placed, ids = ids_of(objects, config, assets, scratch, camera)
     # Blender's ray runs within 0.005 pixels of a pixel's middle, so the two can differ at an edge.
     amodal = {number: alone | (ids == number) for number, alone in amodal_of(placed, camera, ids).items()}
-    return ids, amodal, records.describe(placed, ids, camera, assets, boxes3d=True)
+    return ids, amodal, annotations.instance_records(placed, ids, camera, assets, boxes3d=True)
 
 
 def decoded(runs: RunLengths | None) -> np.ndarray:
@@ -84,11 +83,11 @@ def decoded(runs: RunLengths | None) -> np.ndarray:
     return np.repeat(values, runs.counts).reshape(runs.size[::-1]).T
 
 
-def amodal_of(placed: list[Placed], camera: CameraSpec, ids: np.ndarray) -> dict[int, np.ndarray]:
+def amodal_of(placed: list[SceneObject], camera: CameraSpec, ids: np.ndarray) -> dict[int, np.ndarray]:
     """Without a look at what is seen, which can only save work."""
     nothing = np.zeros(ids.shape, bool)
     return {
-        item.object.pass_index: silhouette(item.vertices, item.triangles, camera, nothing)
+        item.object.pass_index: amodal_mask(item.vertices, item.triangles, camera, nothing)
         for item in placed
         if item.spec.category
     }
@@ -96,7 +95,7 @@ def amodal_of(placed: list[Placed], camera: CameraSpec, ids: np.ndarray) -> dict
 
 def ids_of(
     objects: list[ObjectSpec], config: Config, assets: Assets, scratch: Path, camera: CameraSpec
-) -> tuple[list[Placed], np.ndarray]:
+) -> tuple[list[SceneObject], np.ndarray]:
     spec = SceneSpec("test", tuple(objects), camera, (), 4000.0, 0.1, "none")
     placed = build_scene(spec, config, assets)
     use_device(Device("CPU"), 1)

@@ -13,8 +13,7 @@ import pytest
 from blender.assets import load_assets
 from blender.config.run import load_config
 from blender.objects.pallet_truck import VARIANTS
-from blender.rendering import annotations as records
-from blender.rendering import passes
+from blender.rendering import annotations, passes
 from blender.rendering.builder import build_scene
 from blender.rendering.device import Device, use_device
 from blender.rendering.frame import frame_scene
@@ -47,7 +46,7 @@ def test_two_hundred_frames(tmp_path: Path) -> None:
         seen["layout"][spec.layout] += 1
         seen["mount"][spec.camera.mount] += 1
         seen["lens"][spec.camera.lens] += 1
-        found = records.describe(placed, ids, spec.camera, assets)
+        found = annotations.instance_records(placed, ids, spec.camera, assets)
         seen["labelled"][bool(found)] += 1
         for one in found:
             if one.visible_pixels < LEAST_PIXELS or one.visible_fraction < LEAST_VISIBLE:
