@@ -22,7 +22,7 @@ CPU = FrameResult("CPU")
 
 
 class FakeWorkers:
-    """A backend of threads. It raises the given errors for a frame, one per attempt, and records the calls."""
+    """A backend of threads that raises the given errors, one per attempt of a frame, and records calls."""
 
     def __init__(self, errors: dict[int, list[Exception]], size: int = 3) -> None:
         self.errors, self.size = errors, size
