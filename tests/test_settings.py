@@ -17,7 +17,7 @@ from blender.assets import load_assets
 from blender.config.run import Config, RenderConfig, load_config
 from blender.contract import UserError, frame_paths
 from blender.rendering.frame import frame_scene
-from pipeline.bench.study import as_toml, laid_over
+from pipeline.bench.study.profiles import merge_tables, to_toml
 from tests.conftest import ROOT, TINY, run
 
 FRAMES = 50
@@ -45,7 +45,7 @@ def test_every_setting_of_render_changes_the_picture(tiny_people: Path, tmp_path
     profiles = []
     for number, table in enumerate(tables.values()):
         profiles.append(tmp_path / f"{number}.toml")
-        profiles[-1].write_text(as_toml(laid_over(tomllib.loads(TINY), {"render": table})))
+        profiles[-1].write_text(to_toml(merge_tables(tomllib.loads(TINY), {"render": table})))
     done = run("-m", "tests.helpers.render_each", tiny_people, tmp_path / "frames", *profiles)
     assert done.returncode == 0, done.stderr
     pictures = {
@@ -92,7 +92,7 @@ def profile_with(setting: Setting, value: Any, folder: Path) -> Config:
     for name in reversed(setting):
         changes = {name: changes}
     default = tomllib.loads((ROOT / "assets/profiles/default.toml").read_text())
-    (folder / "p.toml").write_text(as_toml(laid_over(default, changes)))
+    (folder / "p.toml").write_text(to_toml(merge_tables(default, changes)))
     return load_config(folder / "p.toml", "train")
 
 
