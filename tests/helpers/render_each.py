@@ -1,7 +1,7 @@
-"""Render the first frame of each of several profiles, in one process: starting Blender takes longer than a
-tiny frame.
+"""Render the first frame of several profiles in one process, because Blender takes longer to start than to
+render a tiny frame.
 
-``python -m tests.helpers.render_each PEOPLE OUT PROFILE ...``: the frames go to OUT/0, OUT/1, ...
+``python -m tests.helpers.render_each PEOPLE OUT PROFILE ...`` writes the frames to OUT/0, OUT/1, ...
 """
 
 from __future__ import annotations
