@@ -22,7 +22,7 @@ from blender.rendering.shader_nodes import (
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """Appearance of a kind of surface. Scales are in cycles per metre of object space."""
 
     roughness: float = 0.5
@@ -41,21 +41,21 @@ class Look:
     """Share of the material's wear that appears as dust and grime, 0..1."""
 
 
-LOOKS: dict[str, Look] = {
-    "paint": Look(roughness=0.38, grain=9, variation=0.12, dirt=0.7),
-    "steel": Look(roughness=0.42, metallic=0.85, grain=14, variation=0.25, dirt=0.5),
-    "galvanised": Look(roughness=0.45, metallic=0.7, grain=30, variation=0.3, dirt=0.3),
-    "chrome": Look(roughness=0.12, metallic=1.0, variation=0.02, dirt=0.1),
-    "rubber": Look(matte=True, grain=20, variation=0.25, dirt=0.8),
-    "plastic": Look(roughness=0.35, grain=6, variation=0.06, dirt=0.4),
-    "cardboard": Look(matte=True, grain=3, variation=0.07, dirt=0.1),
-    "paper": Look(matte=True, grain=40, variation=0.05, dirt=0.1),
-    "wood": Look(matte=True, grain=16, variation=0.28, stretch=(0.08, 1, 1), dirt=0.35),
-    "fabric": Look(matte=True, grain=10, variation=0.22, bump=0.002, dirt=0.2),
-    "leather": Look(roughness=0.55, grain=25, variation=0.25, dirt=0.4),
-    "reflective": Look(roughness=0.3, metallic=0.35, grain=30, variation=0.08, dirt=0.1),
-    "skin": Look(matte=True, grain=18, variation=0.12, dirt=0.0),
-    "hair": Look(matte=True, grain=60, variation=0.4, stretch=(1, 1, 0.2), dirt=0.0),
+APPEARANCES: dict[str, Appearance] = {
+    "paint": Appearance(roughness=0.38, grain=9, variation=0.12, dirt=0.7),
+    "steel": Appearance(roughness=0.42, metallic=0.85, grain=14, variation=0.25, dirt=0.5),
+    "galvanised": Appearance(roughness=0.45, metallic=0.7, grain=30, variation=0.3, dirt=0.3),
+    "chrome": Appearance(roughness=0.12, metallic=1.0, variation=0.02, dirt=0.1),
+    "rubber": Appearance(matte=True, grain=20, variation=0.25, dirt=0.8),
+    "plastic": Appearance(roughness=0.35, grain=6, variation=0.06, dirt=0.4),
+    "cardboard": Appearance(matte=True, grain=3, variation=0.07, dirt=0.1),
+    "paper": Appearance(matte=True, grain=40, variation=0.05, dirt=0.1),
+    "wood": Appearance(matte=True, grain=16, variation=0.28, stretch=(0.08, 1, 1), dirt=0.35),
+    "fabric": Appearance(matte=True, grain=10, variation=0.22, bump=0.002, dirt=0.2),
+    "leather": Appearance(roughness=0.55, grain=25, variation=0.25, dirt=0.4),
+    "reflective": Appearance(roughness=0.3, metallic=0.35, grain=30, variation=0.08, dirt=0.1),
+    "skin": Appearance(matte=True, grain=18, variation=0.12, dirt=0.0),
+    "hair": Appearance(matte=True, grain=60, variation=0.4, stretch=(1, 1, 0.2), dirt=0.0),
 }
 
 
@@ -77,29 +77,33 @@ def shader(kind: str) -> Any:
 
 def _surface(tree: Any, kind: str) -> None:
     """Opaque surface: colour times noise, dust on top, optional bump map."""
-    look = LOOKS[kind]
+    appearance = APPEARANCES[kind]
     paint = painted(tree)
-    grain = noise(tree, look.grain, look.stretch)
-    light = ramp(tree, grain, 0.25, 0.75, (1 - look.variation, 1 + look.variation))
+    grain = noise(tree, appearance.grain, appearance.stretch)
+    light = ramp(tree, grain, 0.25, 0.75, (1 - appearance.variation, 1 + appearance.variation))
     colour = mix(tree, 1.0, paint["Color"], light, "MULTIPLY")
-    if look.dirt > 0:
+    if appearance.dirt > 0:
         worn = node(tree, "ShaderNodeMath", operation="MULTIPLY")
-        tree.links.new(ramp(tree, noise(tree, 3.1, detail=3), 0.5, 0.8, (0.0, look.dirt)), worn.inputs[0])
+        tree.links.new(
+            ramp(tree, noise(tree, 3.1, detail=3), 0.5, 0.8, (0.0, appearance.dirt)), worn.inputs[0]
+        )
         tree.links.new(paint["Alpha"], worn.inputs[1])
         colour = mix(tree, worn.outputs[0], colour, (0.16, 0.14, 0.12, 1.0))
-    bsdf = matte(tree) if look.matte else _glossy(tree, look, grain)
+    bsdf = matte(tree) if appearance.matte else _glossy(tree, appearance, grain)
     tree.links.new(colour, bsdf.inputs[0])
-    if look.bump:
-        bump = node(tree, "ShaderNodeBump", Strength=0.6, Distance=look.bump)
+    if appearance.bump:
+        bump = node(tree, "ShaderNodeBump", Strength=0.6, Distance=appearance.bump)
         tree.links.new(grain, bump.inputs["Height"])
         tree.links.new(bump.outputs["Normal"], bsdf.inputs["Normal"])
     out = node(tree, "ShaderNodeOutputMaterial")
     tree.links.new(bsdf.outputs[0], out.inputs["Surface"])
 
 
-def _glossy(tree: Any, look: Look, grain: Any) -> Any:
-    principled = node(tree, "ShaderNodeBsdfPrincipled", Metallic=look.metallic)
-    rough = ramp(tree, grain, 0.3, 0.7, (max(0.05, look.roughness - 0.12), min(1.0, look.roughness + 0.12)))
+def _glossy(tree: Any, appearance: Appearance, grain: Any) -> Any:
+    principled = node(tree, "ShaderNodeBsdfPrincipled", Metallic=appearance.metallic)
+    rough = ramp(
+        tree, grain, 0.3, 0.7, (max(0.05, appearance.roughness - 0.12), min(1.0, appearance.roughness + 0.12))
+    )
     tree.links.new(rough, principled.inputs["Roughness"])
     return principled
 
@@ -217,7 +221,7 @@ def _concrete(tree: Any, kind: str) -> None:
 
 
 SHADERS: dict[str, Callable[[Any, str], None]] = {
-    **dict.fromkeys(LOOKS, _surface),
+    **dict.fromkeys(APPEARANCES, _surface),
     "emission": _emission,
     "film": _film,
     "clear": _clear,
