@@ -63,7 +63,7 @@ train: coco ## Fine-tune Mask R-CNN on the renders
 	@$(TOOL) train --profile $(SETTINGS) --train $(RUN)/train --val $(RUN)/val --out $(RUN)
 
 evaluate: train ## COCO AP on the held-out renders
-	@$(TOOL) evaluate $(RUN)/model.pt --annotations $(RUN)/test/annotations.json --images $(RUN)/test/images \
+	@$(TOOL) evaluate $(RUN)/model.safetensors --annotations $(RUN)/test/annotations.json --images $(RUN)/test/images \
 	  --profile $(SETTINGS) --out $(RUN)/evaluation $(addprefix --baseline ,$(BASELINE)) $(THERE)
 
 report: evaluate ## One HTML page about the run

@@ -1,4 +1,4 @@
-"""The files that objects are built from, and the registry of object kinds."""
+"""The files that objects are built from: posed body meshes, and the profile's own model files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from blender.contract import UserError, canonical_json, sha256_bytes, sha256_fil
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A user's model and its bounding box, (3,) each in the file's units."""
+    """A user's model file and the bounding box of its model, (3,) each in the file's units."""
 
     path: Path
     low: tuple[float, ...]
@@ -24,35 +24,40 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class Assets:
-    """Files that objects are built from."""
+    """The files that objects are built from."""
 
     people_dir: Path
     people: tuple[dict[str, Any], ...]
-    """The people manifest's entries: file, pose, seated, height, ..."""
+    """The entries of the people manifest: file, pose, seated, height, ..."""
     digest: str
-    """Hash of all assets, part of each frame's fingerprint."""
+    """Hash of all these files; part of each frame's fingerprint."""
     files: dict[str, ModelFile] = field(default_factory=dict)
-    """Models by their name in the profile."""
+    """Model files by their name in the profile."""
 
 
 def load_assets(people_dir: Path, folder: Path = Path(), names: Iterable[str] = ()) -> Assets:
-    """Read the list of baked bodies and measure the profile's models: ``names``, relative to ``folder``.
+    """Read the people manifest and measure the profile's model files.
+
+    Args:
+        people_dir: folder of the posed body meshes (``transpalette people``).
+        folder: folder of the profile.
+        names: model files, relative to ``folder``.
 
     Raises:
-        UserError: people were not baked, or one is missing; a model can't be read.
+        UserError: the people manifest or a body mesh is missing, or a model cannot be read.
     """
-    people, digest = _people(people_dir)
-    models = {name: folder / name for name in sorted(set(names))}
-    if not models:
+    people, digest = _read_people(people_dir)
+    paths = {name: folder / name for name in sorted(set(names))}
+    if not paths:
         return Assets(people_dir, people, digest)
-    files = {name: _model_file(path) for name, path in models.items()}
-    hashes = {name: _hash_model(path) for name, path in models.items()}
+    files = {name: _measure_model(path) for name, path in paths.items()}
+    hashes = {name: _hash_model(path) for name, path in paths.items()}
     return Assets(people_dir, people, sha256_bytes(canonical_json([digest, hashes])), files)
 
 
-def _model_file(path: Path) -> ModelFile:
+def _measure_model(path: Path) -> ModelFile:
     try:
-        from blender.geometry.model_file import measure
+        from blender.geometry.model_file import measure  # imports bpy, which takes seconds
     except ImportError as error:
         raise UserError(f"{path}: Blender's Python module is needed to read it: {error}") from None
     low, high = measure(path)
@@ -60,28 +65,32 @@ def _model_file(path: Path) -> ModelFile:
 
 
 def _hash_model(path: Path) -> list[str]:
-    """Hashes of the file and of those that an .obj or a .gltf names: materials, textures, buffers."""
-    return [sha256_file(path), *(sha256_file(one) for one in named_beside(path) if one.is_file())]
+    """Hash a model file and the files that it refers to."""
+    return [sha256_file(path), *(sha256_file(other) for other in referenced_files(path) if other.is_file())]
 
 
-def named_beside(path: Path) -> list[Path]:
-    """The files that an .obj or a .gltf names; others hold all that they need, or what no hash follows."""
+def referenced_files(path: Path) -> list[Path]:
+    """Return the materials, textures and buffers that an .obj or a .gltf file refers to.
+
+    Empty for other formats: a .glb contains all its data, and the references of a .blend are not followed.
+    """
     if path.suffix.lower() == ".gltf":
         with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
             table = json.loads(path.read_bytes())
-            uris = [one.get("uri", "") for part in ("buffers", "images") for one in table.get(part, [])]
+            entries = [entry for section in ("buffers", "images") for entry in table.get(section, [])]
+            uris = [entry.get("uri", "") for entry in entries]
             return [path.parent / unquote(uri) for uri in uris if uri and not uri.startswith("data:")]
     if path.suffix.lower() != ".obj":
         return []
-    libraries = [path.parent / name for name in _words_after(path, ("mtllib",))]
+    libraries = [path.parent / name for name in _last_words(path, ("mtllib",))]
     textures = [
-        one for library in libraries for one in _words_after(library, ("map_", "bump", "disp", "norm"))
+        name for library in libraries for name in _last_words(library, ("map_", "bump", "disp", "norm"))
     ]
     return [*libraries, *(path.parent / name for name in textures)]
 
 
-def _words_after(path: Path, keys: tuple[str, ...]) -> list[str]:
-    """The last word of each line that begins with one of ``keys``."""
+def _last_words(path: Path, keys: tuple[str, ...]) -> list[str]:
+    """Return the last word of each line that starts with one of ``keys``; empty if the file is unreadable."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -89,7 +98,8 @@ def _words_after(path: Path, keys: tuple[str, ...]) -> list[str]:
     return [line.split()[-1] for line in lines if line.strip().lower().startswith(keys)]
 
 
-def _people(people_dir: Path) -> tuple[tuple[dict[str, Any], ...], str]:
+def _read_people(people_dir: Path) -> tuple[tuple[dict[str, Any], ...], str]:
+    """Read the people manifest: its entries and its hash."""
     path = people_dir / "manifest.json"
     try:
         people = tuple(json.loads(path.read_bytes())["people"])

@@ -1,6 +1,6 @@
-"""A frame as a pure description: what ``layout`` draws and ``stage`` builds. No bpy.
+"""A frame as a pure description: ``blender.scene`` draws it, ``blender.rendering`` renders it. No bpy.
 
-Metres and radians; the hall spans x from 0, the camera looks to +x, z is up.
+Lengths are metres, angles radians. The hall starts at x = 0, the camera looks to +x, z is up.
 """
 
 from __future__ import annotations
@@ -8,59 +8,71 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+Params = dict[str, Any]
+"""An object's parameters: JSON values, drawn by its kind's ``sample``."""
+Footprint = tuple[float, float, float, float]
+"""A rectangle on the floor: (x from, x to, y from, y to), metres."""
+Position = tuple[float, float, float]
+"""A point (x, y, z), metres."""
+
 
 @dataclass(frozen=True)
 class ObjectSpec:
     """One object of a scene."""
 
     builder: str
-    params: dict[str, Any]
-    position: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Name of the object's kind: a module in ``blender/objects``."""
+    params: Params
+    position: Position = (0.0, 0.0, 0.0)
     yaw: float = 0.0
     category: str = ""
-    """Empty for what is never labelled."""
+    """The object's class; empty: the object is never labelled."""
 
 
 @dataclass(frozen=True)
 class CameraSpec:
-    """A camera; yaw from +x to +y, pitch up, roll about the view."""
+    """A camera: yaw turns from +x to +y, pitch turns up, roll turns about the viewing direction."""
 
-    position: tuple[float, float, float]
+    position: Position
     yaw: float
     pitch: float
     roll: float
     fov: float
-    """Horizontal, radians."""
+    """Horizontal field of view."""
     lens: str = "perspective"
     """A key of ``blender.geometry.lens.LENSES``."""
     mount: str = "vehicle"
-    """A key of the profile's mounts."""
+    """A key of the profile's [scene.camera.mounts]."""
 
 
 @dataclass(frozen=True)
 class LampSpec:
-    """A rectangular lamp under the roof, shining down."""
+    """A rectangular lamp below the roof that shines down."""
 
-    position: tuple[float, float, float]
+    position: Position
     size: tuple[float, float]
+    """Along x and y."""
     power: float
-    """Watts; 0: it is off."""
+    """Watts; 0: the lamp is off."""
     temperature: float
     """Kelvin."""
 
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """One frame: everything that decides its pixels apart from [render]."""
+    """One frame: together with [render], all that decides its pixels."""
 
     layout: str
+    """A name of ``blender.config.layouts.LAYOUTS``."""
     objects: tuple[ObjectSpec, ...]
+    """The hall is the first."""
     camera: CameraSpec
     lamps: tuple[LampSpec, ...]
     temperature: float
-    """Kelvin, of all the lamps on average."""
+    """Mean colour temperature of the lamps, kelvin."""
     ambient: float
-    """W/m2/sr."""
+    """Radiance of the ambient light, W/m2/sr."""
     environment: str
-    """What colours the ambient light: a member of ``blender.config.capture.ENVIRONMENTS``."""
+    """Source of the ambient light's colour: a name of ``blender.config.capture.ENVIRONMENTS``."""
     sensor: dict[str, Any] = field(default_factory=dict)
+    """Parameters of the camera's sensor: see ``blender.imaging.sensor``."""

@@ -4,7 +4,7 @@ In a notebook::
 
     from pipeline import load_model
 
-    model = load_model("build/default/model.pt")
+    model = load_model("build/default/model.safetensors")
     found = model.predict("photo.jpg")
     found.boxes, found.labels, found.scores, found.masks
 """
@@ -21,7 +21,7 @@ __all__ = ["load_model"]
 
 
 def load_model(path: str | Path, device: str = "cpu") -> Segmenter:
-    """Load a model.pt of ``transpalette train``, or an .onnx or .torchscript file of ``transpalette export``.
+    """Load a model.safetensors of ``transpalette train``, or an .onnx or .torchscript file of ``export``.
 
     An .onnx file needs no torch. See ``pipeline.inference.segmenter.Segmenter`` for what it can do.
 

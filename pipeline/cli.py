@@ -93,7 +93,7 @@ def coco(profile: Path, split_dir: Path, scheduler: str | None) -> None:
 @click.option("--fix", type=FILE, metavar="OUT", help="Write a repaired copy and say what was changed.")
 def validate(file: Path, images: Path | None, fix: Path | None) -> None:
     """Check a COCO instance file, anybody's: name every fault, its place and its cure."""
-    from pipeline.data.validation.command import validate_file
+    from pipeline.data.validation.check import validate_file
 
     sys.exit(2 if validate_file(file, images, fix) else 0)
 
@@ -104,9 +104,9 @@ def validate(file: Path, images: Path | None, fix: Path | None) -> None:
 @click.option("--out", type=FOLDER, required=True, help="A folder for the result alone.")
 def convert(split_dir: Path, to: str, out: Path) -> None:
     """Write a split (images/ and annotations.json) in another tool's format."""
-    from pipeline.data.formats import convert_set
+    from pipeline.data.formats import convert_to_format
 
-    convert_set(split_dir, to, out)
+    convert_to_format(split_dir, to, out)
 
 
 @main.command()
@@ -154,7 +154,9 @@ def card(splits: tuple[Path, ...], out: Path) -> None:
 @PROFILE
 @click.option("--train", "train_dir", type=FOLDER, required=True, help="Split folder to learn from.")
 @click.option("--val", "val_dir", type=FOLDER, required=True, help="Split folder that picks the best epoch.")
-@click.option("--out", type=FOLDER, required=True, help="Gets model.pt, last.pt, metrics.jsonl.")
+@click.option(
+    "--out", type=FOLDER, required=True, help="Gets model.safetensors, last.safetensors, metrics.jsonl."
+)
 @EXTRA
 @MAP
 def train(
@@ -162,10 +164,10 @@ def train(
 ) -> None:
     """Fine-tune Mask R-CNN on a rendered split, and on any COCO sets beside it."""
     from pipeline.config import read_profile
-    from pipeline.data.combine import with_extra
+    from pipeline.data.combine import add_extra_sets
     from pipeline.training.command import train as run
 
-    run(with_extra(read_profile(profile), extra, mapping), train_dir, val_dir, out)
+    run(add_extra_sets(read_profile(profile), extra, mapping), train_dir, val_dir, out)
 
 
 @main.command()
@@ -201,13 +203,13 @@ def evaluate(
 ) -> None:
     """Print COCO box and mask AP of MODEL, or of predictions, on any COCO file and images, or several."""
     from pipeline.config import EvaluateConfig, read_profile
-    from pipeline.data.combine import parse_sets
+    from pipeline.data.combine import parse_coco_sets
     from pipeline.evaluation.evaluate import evaluate as run
     from pipeline.evaluation.evaluate import evaluate_predictions
 
     if bootstrap is None:
         bootstrap = (read_profile(profile).evaluate if profile else EvaluateConfig()).bootstrap
-    sets = parse_sets(annotations, images or Path(), extra, mapping)
+    sets = parse_coco_sets(annotations, images or Path(), extra, mapping)
     if predictions is not None:
         if model is not None or baseline is not None:
             raise UserError("--predictions are judged as they are: leave MODEL and --baseline out")
@@ -235,7 +237,7 @@ def predict(
 ) -> None:
     """Find the objects in IMAGE... (files, folders, 'patterns*', videos); draw the masks, write COCO results.
 
-    MODEL is a model.pt, or an .onnx or .torchscript file of 'export'.
+    MODEL is a model.safetensors, or an .onnx or .torchscript file of 'export'.
     """
     from pipeline.inference.predict import predict_images
 
@@ -257,7 +259,7 @@ def predict(
 def export(
     model: Path, to: str, out: Path, int8: bool, images: tuple[Path, ...], annotations: Path | None
 ) -> None:
-    """Write MODEL, a model.pt, as one file that runs elsewhere, if it finds there what it finds here."""
+    """Export MODEL, a model.safetensors, as one file, if its detections are the same."""
     from pipeline.export.export import export_model
 
     export_model(model, to, out, images, int8, annotations)

@@ -60,7 +60,7 @@ def times(folder: Path) -> dict[Path, int]:
 
 
 def test_what_is_left_behind(done: Path) -> None:
-    for name in ("model.pt", "last.pt", "metrics.jsonl", "report.html", "report.json"):
+    for name in ("model.safetensors", "last.safetensors", "metrics.jsonl", "report.html", "report.json"):
         assert (done / name).stat().st_size > 0
     for name in ("metrics.json", "predictions.json"):
         json.loads((done / "evaluation" / name).read_bytes())
@@ -107,7 +107,7 @@ def test_a_changed_value_redoes_what_depends_on_it(done: Path, profile: Path) ->
     again = make("all", f"PROFILE={profile}", f"RUN={done}")
     assert again.returncode == 0, again.stderr
     changed = {str(p.relative_to(done)) for p, t in times(done).items() if before.get(p) != t}
-    assert {"model.pt", "evaluation/metrics.json", "report.html"} <= changed
+    assert {"model.safetensors", "evaluation/metrics.json", "report.html"} <= changed
     assert not [name for name in changed if name.startswith(("train/", "val/", "test/", "people/"))]
 
     before = times(done)
@@ -123,7 +123,7 @@ def test_a_changed_value_redoes_what_depends_on_it(done: Path, profile: Path) ->
 def test_predict_and_evaluate_from_the_command_line(done: Path, tmp_path: Path) -> None:
     out = tmp_path / "found"
     image = done / "test" / "images" / "000000.png"
-    found = run("-m", "pipeline", "predict", done / "model.pt", image, "--out", out)
+    found = run("-m", "pipeline", "predict", done / "model.safetensors", image, "--out", out)
     assert found.returncode == 0, found.stderr
     assert (out / "predictions.json").is_file()
     pictures = [p for p in out.iterdir() if p.suffix in (".png", ".jpg")]

@@ -50,18 +50,20 @@ class Writer:
     """Maximum size of a file in bytes."""
 
 
-EVALUATE = "evaluate {run}/model.pt --annotations {run}/test/annotations.json --images {run}/test/images"
+MODEL = "{run}/model.safetensors"
+EVALUATE = f"evaluate {MODEL} --annotations {{run}}/test/annotations.json --images {{run}}/test/images"
 TRAIN = "train --train {run}/train --val {run}/test --out {run}/trained --profile"
 WRITERS = {
     "coco": Writer("coco --profile {run}/a.toml {run}/test", "coco --profile {run}/b.toml {run}/test",
                    ("test/annotations.json",)),
     "train": Writer(f"{TRAIN} {{run}}/a.toml", f"{TRAIN} {{run}}/b.toml",
-                    ("trained/model.pt", "trained/last.pt", "trained/metrics.jsonl"), limit=100_000),
+                    ("trained/model.safetensors", "trained/last.safetensors", "trained/metrics.jsonl"),
+                    limit=100_000),
     "evaluate": Writer(f"{EVALUATE} --out {{run}}/evaluation --bootstrap 0",
                        f"{EVALUATE} --out {{run}}/evaluation --bootstrap 2",
                        ("evaluation/metrics.json", "evaluation/predictions.json")),
-    "predict": Writer("predict {run}/model.pt {run}/test/images --out {run}/predicted --threshold 0.1",
-                      "predict {run}/model.pt {run}/test/images --out {run}/predicted --threshold 0",
+    "predict": Writer(f"predict {MODEL} {{run}}/test/images --out {{run}}/predicted --threshold 0.1",
+                      f"predict {MODEL} {{run}}/test/images --out {{run}}/predicted --threshold 0",
                       ("predicted/000000.png", "predicted/predictions.json")),
     "report": Writer("report --profile {run}/a.toml {run}", "report --profile {run}/b.toml {run}",
                      ("report.html", "report.json", "model_card.md")),
@@ -73,18 +75,18 @@ WRITERS = {
                       ("sheet.png",)),
     "validate --fix": Writer("validate {run}/test/annotations.json --fix {run}/fixed.json",
                              "validate {run}/train/annotations.json --fix {run}/fixed.json", ("fixed.json",)),
-    "export onnx": Writer("export {run}/model.pt --format onnx --out {run}/model.onnx",
-                          "export {run}/model.pt --format onnx --out {run}/model.onnx", ("model.onnx",),
+    "export onnx": Writer(f"export {MODEL} --format onnx --out {{run}}/model.onnx",
+                          f"export {MODEL} --format onnx --out {{run}}/model.onnx", ("model.onnx",),
                           limit=100_000),
-    "export torchscript": Writer("export {run}/model.pt --format torchscript --out {run}/model.torchscript",
-                                 "export {run}/model.pt --format torchscript --out {run}/model.torchscript",
+    "export torchscript": Writer(f"export {MODEL} --format torchscript --out {{run}}/model.torchscript",
+                                 f"export {MODEL} --format torchscript --out {{run}}/model.torchscript",
                                  ("model.torchscript",), limit=100_000),
-    "video": Writer("predict {run}/model.pt {run}/film.mp4 --out {run}/predicted --threshold 0.9",
-                            "predict {run}/model.pt {run}/film.mp4 --out {run}/predicted --threshold 0",
-                            ("predicted/film.mp4", "predicted/predictions.json")),
+    "video": Writer(f"predict {MODEL} {{run}}/film.mp4 --out {{run}}/predicted --threshold 0.9",
+                    f"predict {MODEL} {{run}}/film.mp4 --out {{run}}/predicted --threshold 0",
+                    ("predicted/film.mp4", "predicted/predictions.json")),
     # No earlier result: the output folder must be new.
     "convert": Writer("validate {run}/test/annotations.json",
-                      "convert {run}/test --to imagefolder --out {run}/converted", ("model.pt",)),
+                      "convert {run}/test --to imagefolder --out {run}/converted", ("model.safetensors",)),
 }  # fmt: skip
 
 
@@ -114,7 +116,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, split in enumerate(("train", "val", "test")):
         write_split(run / split, seed=seed)
         convert_split(run / split, CocoConfig())
-    write_tiny_model(run / "model.pt")
+    write_tiny_model(run / "model.safetensors")
     with open_video(run / "film.mp4", (96, 64)) as show:
         for image in sorted((run / "test" / "images").iterdir()):
             show(Image.open(image).resize((96, 64)), 0.0)
@@ -166,7 +168,7 @@ def load(path: Path) -> None:
     if path.suffix in (".png", ".jpg"):
         with Image.open(path) as image:
             image.load()
-    elif path.suffix == ".pt":
+    elif path.suffix == ".safetensors":
         load_checkpoint(path)
     elif path.suffix in (".onnx", ".torchscript"):
         load_model(path)

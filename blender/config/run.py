@@ -30,7 +30,7 @@ from blender.contract import (
     sha256_bytes,
 )
 from blender.geometry.lens import covers
-from blender.kinds import kind
+from blender.kinds import find_kind
 from blender.sampling import named, ordered
 
 RENDER_VERSION = 10
@@ -159,9 +159,8 @@ class Config:
 
     def files(self) -> list[str]:
         """Names of the models that the profile's objects are read from."""
-        modules = {key: kind(table.builder) for key, table in self.scene.objects.items()}
-        readers = {key: module.files for key, module in modules.items() if hasattr(module, "files")}
-        return [name for key, files in readers.items() for name in files(self.ranges[key])]
+        tables = self.scene.objects.items()
+        return [name for key, t in tables for name in find_kind(t.builder).files(self.ranges[key])]
 
     def fingerprint(self, blender_version: str, assets_digest: str) -> str:
         """Hash of everything that decides the files of this split's frames."""
@@ -236,12 +235,12 @@ def _check(config: Config, path: Path) -> None:
 def _parse_ranges(scene: SceneConfig, path: Path) -> dict[str, Any]:
     ranges = {}
     for name in ("hall", "rack", "pallet", "carried"):
-        ranges[name] = from_table(kind(name).Ranges, getattr(scene, name), f"{path}: [scene.{name}]")
+        ranges[name] = from_table(find_kind(name).Ranges, getattr(scene, name), f"{path}: [scene.{name}]")
     for name, table in scene.objects.items():
         where = f"{path}: [scene.objects.{name}]"
         try:
-            module = kind(table.builder)
+            kind = find_kind(table.builder)
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
-        ranges[name] = from_table(module.Ranges, table.ranges, f"{path}: [scene.objects.{name}.ranges]")
+        ranges[name] = from_table(kind.Ranges, table.ranges, f"{path}: [scene.objects.{name}.ranges]")
     return ranges

@@ -1,1 +1,4 @@
-"""Meshes as numpy arrays, lens models, and model files of users."""
+"""Geometry without a scene: numpy meshes, lens projections, and users' model files.
+
+Only ``model_file`` needs bpy.
+"""

@@ -1,7 +1,7 @@
-"""Lens models: from points in the hall to pixels, for numpy and for Cycles alike. No bpy.
+"""Lens models: projection from the hall to pixels, in numpy and in Cycles. No bpy.
 
-Every model is radially symmetric. ``project`` and Cycles agree within a hundredth of a pixel, so that
-keypoints, truncation and masks describe one picture.
+Every model is radially symmetric. ``project`` and Cycles agree within a hundredth of a pixel, so keypoints,
+truncation and masks describe the same picture.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ from blender.geometry.mesh import Floats
 from blender.spec import CameraSpec
 
 SENSOR = 36.0
-"""Width of Blender's sensor, millimetres: the unit of its focal lengths, without influence on the picture."""
+"""Width of Blender's sensor, millimetres: it only sets the unit of Blender's focal lengths."""
 
 NEAR = 0.02
-"""Metres before the camera from which on it sees anything."""
+"""Distance of the near clipping plane, metres: surfaces nearer than this are not rendered."""
 
 WIDE = (1.0, 0.0, -0.0915, 0.019)
-"""The wide lens: off-axis angle, radians, by powers 1 to 4 of the image radius in focal lengths.
+"""The wide lens: coefficients, for powers 1 to 4 of the image radius in focal lengths, of the off-axis angle.
 
-A least-squares fit of the stereographic projection, 2 atan(r / 2), with rounded coefficients; Cycles knows
-polynomials only.
+A least-squares fit of the stereographic projection, 2 atan(r / 2), with rounded coefficients: Cycles supports
+polynomials, but not this projection.
 """
 
 
 @dataclass(frozen=True)
 class Lens:
-    """One projection."""
+    """A radially symmetric projection."""
 
     radius: Callable[[Floats], Floats]
-    """Image radius, in focal lengths, of rays that many radians off the axis (below pi / 2)."""
+    """Off-axis angle of rays, radians below pi / 2 -> image radius in focal lengths."""
     angle: Callable[[Floats], Floats]
-    """The inverse."""
+    """The inverse of ``radius``."""
     set_up: Callable[[Any, float], None]
-    """Tells it to Blender's camera data; the focal length is in millimetres."""
+    """Configures Blender's camera data for a focal length in millimetres."""
     polynomial: tuple[float, ...] = ()
-    """For a lens that is a polynomial: the off-axis angle by powers of the radius, from the first."""
+    """Coefficients of ``angle`` for powers 1, 2, ... of the radius; empty if it is no polynomial."""
 
 
 def _wide_angle(radius: Floats) -> Floats:
     a, b, c, d = WIDE
-    found: Floats = radius * (a + radius * (b + radius * (c + radius * d)))
-    return found
+    angle: Floats = radius * (a + radius * (b + radius * (c + radius * d)))
+    return angle
 
 
 def _wide_radius(angle: Floats) -> Floats:
-    """Invert the polynomial by Newton's method; the stereographic projection is a close start."""
+    """Invert the polynomial by Newton's method, started at the stereographic projection."""
     radius: Floats = 2 * np.tan(np.minimum(angle, 1.6) / 2)
     a, b, c, d = WIDE
     for _ in range(3):
@@ -74,7 +74,7 @@ def _equisolid(data: Any, focal: float) -> None:
 
 
 def _polynomial(data: Any, focal: float, powers: tuple[float, ...]) -> None:
-    """Blender's polynomial gives the angle, with the other sign, of a radius in millimetres."""
+    """Configure a polynomial lens. Blender's polynomial maps millimetres to the negative angle."""
     _panorama(data, "FISHEYE_LENS_POLYNOMIAL")
     for power in range(5):
         share = powers[power - 1] if 1 <= power <= len(powers) else 0.0
@@ -89,7 +89,7 @@ LENSES = {
         lambda radius: 2 * np.arcsin(np.minimum(radius / 2, 1)),
         _equisolid,
     ),
-    # Blender's own equidistant panorama stretches to the picture's shape; the polynomial does not.
+    # Blender's own equidistant panorama is stretched to the picture's shape; the polynomial is not.
     "equidistant": Lens(
         lambda angle: angle,
         lambda radius: radius,
@@ -97,23 +97,23 @@ LENSES = {
         (1.0,),
     ),
 }
-"""Lens name -> its projection. The straight lens, a wide one with barrel distortion, two fisheyes."""
+"""Lens name -> projection: a straight lens, a wide lens with barrel distortion, two fisheyes."""
 
 
 def focal_length(lens: str, fov: float) -> float:
-    """Focal length in widths of the picture, for a horizontal field of view in radians."""
+    """Return the focal length in widths of the picture for a horizontal field of view in radians."""
     return 0.5 / float(LENSES[lens].radius(np.asarray(fov / 2)))
 
 
 def covers(lens: str, fov: float, width: int, height: int) -> bool:
-    """Do the picture's corners lie less than 90 degrees off the axis? ``project`` knows nothing beyond."""
+    """Return whether the picture's corners are less than 90 degrees off the axis, as ``project`` requires."""
     corner = np.hypot(width, height) / 2 / (focal_length(lens, fov) * width)
     return bool(corner < LENSES[lens].radius(np.asarray(np.pi / 2)))
 
 
-@lru_cache(maxsize=1)  # asked for again and again in one frame
+@lru_cache(maxsize=1)  # called many times for the one camera of a frame
 def camera_axes(camera: CameraSpec) -> Floats:
-    """The camera's right, up and backward directions in the world, as the columns of (3, 3); read-only."""
+    """Return the camera's right, up and backward directions in the world: columns of (3, 3), read-only."""
     cy, sy = np.cos(camera.yaw), np.sin(camera.yaw)
     cp, sp = np.cos(camera.pitch), np.sin(camera.pitch)
     forward = np.array([cy * cp, sy * cp, sp])
@@ -126,9 +126,17 @@ def camera_axes(camera: CameraSpec) -> Floats:
 
 
 def project(points: Floats, camera: CameraSpec, width: int, height: int) -> tuple[Floats, Floats]:
-    """Pixel coordinates (N, 2), from the image's top left corner, and depth (N,) in metres along the view.
+    """Project points to pixels.
 
-    Pixels mean something only where the depth is above 0.
+    Args:
+        points: (N, 3) metres in the world.
+        camera: the camera.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+
+    Returns:
+        Pixel coordinates (N, 2) from the picture's top left corner, and depth (N,) in metres along the view.
+        Coordinates are valid only where the depth is above 0.
     """
     local = (points - np.asarray(camera.position)) @ camera_axes(camera)
     depth = -local[:, 2]
@@ -140,7 +148,7 @@ def project(points: Floats, camera: CameraSpec, width: int, height: int) -> tupl
 
 
 def intrinsics(camera: CameraSpec, width: int, height: int) -> dict[str, Any]:
-    """The frame record's camera: mount, lens and its parameters in pixels, pose in metres and radians."""
+    """Return the frame record's camera: mount, lens, its parameters in pixels, pose in metres and radians."""
     focal = round(focal_length(camera.lens, camera.fov) * width, 4)
     polynomial = LENSES[camera.lens].polynomial
     return {

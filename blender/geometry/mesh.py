@@ -1,6 +1,6 @@
-"""Numpy meshes: the few primitives that warehouse objects are made of. No bpy.
+"""Numpy meshes and their primitives: boxes, plates, prisms, tubes. No bpy.
 
-Units are metres; z is up; faces are wound counter-clockwise seen from outside.
+Lengths are metres; z is up; the corners of a face run counter-clockwise seen from outside.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Material:
-    """What a surface is made of; ``blender.rendering.materials`` turns it into a shader."""
+    """A surface's material; ``blender.rendering.materials`` has its shader."""
 
     kind: str
-    """A key of ``blender.rendering.materials.SHADERS``: surfaces of one kind share one shader."""
+    """A key of ``blender.rendering.materials.SHADERS``. All surfaces of a kind share its shader."""
     colour: Colour = (0.5, 0.5, 0.5)
     wear: float = 0.3
-    """0 = fresh from the factory, 1 = scratched and dirty. For "emission", its strength in W/m2/sr."""
+    """0: new, 1: scratched and dirty. For the kind "emission": its radiance in W/m2/sr."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A mesh of one material.
-
-    vertices is (V, 3); faces is (F, 4) vertex indices, the last one -1 for a triangle;
-    tint is (F, 3) linear RGB, multiplied with the material's colour; smooth is (F,) bool.
-    """
+    """A mesh of one material."""
 
     vertices: Floats
+    """(V, 3) metres."""
     faces: Ints
+    """(F, 4) indices of vertices; the last index of a triangle is -1."""
     material: Material
     tint: Floats | None = None
+    """(F, 3) linear RGB, multiplied with the material's colour; None: no change."""
     smooth: NDArray[np.bool_] | None = None
+    """(F,) whether a face is shaded smoothly; None: all are flat."""
 
     def moved(self, offset: ArrayLike = (0, 0, 0), yaw: float = 0.0) -> Part:
-        """Turn about z by ``yaw`` radians, then shift by ``offset`` metres."""
+        """Return the part turned about z by ``yaw`` radians, then moved by ``offset`` metres."""
         vertices = self.vertices
         if yaw:
             c, s = np.cos(yaw), np.sin(yaw)
@@ -53,12 +53,12 @@ class Part:
 
 
 def move(parts: Iterable[Part], offset: ArrayLike = (0, 0, 0), yaw: float = 0.0) -> list[Part]:
-    """``Part.moved`` for many."""
+    """Return the parts turned about z by ``yaw`` radians, then moved by ``offset`` metres."""
     return [part.moved(offset, yaw) for part in parts]
 
 
 def cross(a: Floats, b: Floats) -> Floats:
-    """Cross products of (..., 3); numpy's own takes five times as long for so few."""
+    """Compute cross products of (..., 3). ``np.cross`` takes five times as long for short arrays."""
     (ax, ay, az), (bx, by, bz) = a.T, b.T
     return np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx]).T
 
@@ -70,7 +70,7 @@ _CUBE_FACES = np.array(
 
 
 def spin(points: Floats, yaw: ArrayLike) -> Floats:
-    """Turn points (..., 3) about z by ``yaw`` radians (...)."""
+    """Rotate points (..., 3) about z by ``yaw`` radians (...)."""
     c, s = np.cos(yaw), np.sin(yaw)
     x, y = points[..., 0], points[..., 1]
     return np.stack([x * c - y * s, x * s + y * c, points[..., 2]], -1)
@@ -83,7 +83,15 @@ def boxes(
     tint: ArrayLike | None = None,
     yaw: ArrayLike = 0.0,
 ) -> Part:
-    """N axis-parallel boxes as one part; centres and sizes (N, 3), tint (N, 3), yaw radians (N,)."""
+    """Build N boxes as one part.
+
+    Args:
+        centres: (N, 3) metres.
+        sizes: (N, 3) metres, or (3,) for all.
+        material: of all boxes.
+        tint: (N, 3) linear RGB, multiplied with the material's colour.
+        yaw: (N,) radians about z.
+    """
     middle = np.atleast_2d(np.asarray(centres, float))
     extent = np.broadcast_to(np.asarray(sizes, float), middle.shape)
     count = len(middle)
@@ -104,10 +112,16 @@ def plates(
     tint: ArrayLike | None = None,
     yaw: ArrayLike = 0.0,
 ) -> Part:
-    """N flat rectangles facing ``axis`` on ``side`` (+1 or -1): a sixth of a box's faces.
+    """Build N flat rectangles as one part: a sixth of the faces of boxes.
 
-    centres (N, 3); sizes (N, 2) along the two other axes in the order x, y, z; tint (N, 3); yaw
-    radians (N,).
+    Args:
+        centres: (N, 3) metres.
+        sizes: (N, 2) metres along the two other axes in the order x, y, z; or (2,) for all.
+        axis: the axis that the rectangles face: 0, 1 or 2.
+        side: +1 or -1: the direction on that axis.
+        material: of all rectangles.
+        tint: (N, 3) linear RGB, multiplied with the material's colour.
+        yaw: (N,) radians about z.
     """
     middle = np.atleast_2d(np.asarray(centres, float))
     count = len(middle)
@@ -124,13 +138,13 @@ def plates(
 
 
 def box(low: Sequence[float], high: Sequence[float], material: Material) -> Part:
-    """One box between two corners."""
+    """Build a box between two corners."""
     a, b = np.asarray(low, float), np.asarray(high, float)
     return boxes([(a + b) / 2], [b - a], material)
 
 
 def prism(outline: ArrayLike, low: float, high: float, axis: int, material: Material) -> Part:
-    """Extrude a convex 2D outline (N, 2), counter-clockwise, along ``axis`` from low to high.
+    """Extrude a convex counter-clockwise outline (N, 2) along ``axis`` from ``low`` to ``high``.
 
     The outline's coordinates are the two other axes in cyclic order: axis 0 takes (y, z),
     axis 1 takes (z, x), axis 2 takes (x, y).
@@ -157,7 +171,15 @@ def tube(
     segments: int = 12,
     closed: bool = False,
 ) -> Part:
-    """A round tube along a polyline (N, 3); ``radius`` may vary along it. Ends are capped."""
+    """Build a round tube along a polyline.
+
+    Args:
+        path: (N, 3) metres.
+        radius: metres; one for all points or one for each.
+        material: of the tube.
+        segments: corners of its cross-section.
+        closed: the last point is joined to the first; otherwise the ends are capped.
+    """
     points = np.asarray(path, float)
     count = len(points)
     if closed:
@@ -165,7 +187,7 @@ def tube(
     else:
         tangents = np.gradient(points, axis=0) if count > 2 else np.repeat(points[1:] - points[:1], 2, 0)
     tangents = tangents / np.linalg.norm(tangents, axis=1, keepdims=True)
-    # Parallel transport: carry one normal along the path so that the tube doesn't twist.
+    # Parallel transport: the first normal is carried along the path, so that the tube does not twist.
     aside = np.array([0.0, 0.0, 1.0] if abs(tangents[0, 2]) < 0.9 else [1.0, 0.0, 0.0])
     normal = cross(tangents[0], aside)
     normals = np.zeros_like(points)
@@ -178,7 +200,7 @@ def tube(
     ring = np.cos(angle)[None, :, None] * normals[:, None] + np.sin(angle)[None, :, None] * binormals[:, None]
     radii = np.broadcast_to(np.asarray(radius, float), (count,))
     vertices = (points[:, None] + ring * radii[:, None, None]).reshape(-1, 3)
-    if not closed:  # caps have vertices of their own, so that their edge stays sharp
+    if not closed:  # caps do not share vertices with the sides: their edge stays sharp
         vertices = np.concatenate(
             [vertices, vertices[:segments], points[:1], vertices[-segments:], points[-1:]]
         )
@@ -186,9 +208,9 @@ def tube(
     return Part(vertices, faces, material, smooth=smooth)
 
 
-@lru_cache(maxsize=256)  # a truck has dozens of tubes, of a few shapes
+@lru_cache(maxsize=256)  # a truck has dozens of tubes, but few different shapes
 def _tube_faces(count: int, segments: int, closed: bool) -> tuple[Ints, NDArray[np.bool_]]:
-    """Faces (F, 4) of a tube's rings and caps, and which of them are smooth, (F,)."""
+    """Return the faces (F, 4) of a tube's sides and caps, and which of them are smooth, (F,)."""
     rows = count if closed else count - 1
     i, j = np.meshgrid(np.arange(rows), np.arange(segments), indexing="ij")
     following, beside = (i + 1) % count, (j + 1) % segments
@@ -204,13 +226,13 @@ def _tube_faces(count: int, segments: int, closed: bool) -> tuple[Ints, NDArray[
         end = np.stack([np.full(segments, base + segments), base + index, base + around, nothing], 1)
         faces = np.concatenate([faces, start, end])
         smooth = np.concatenate([smooth, np.zeros(2 * segments, bool)])
-    found = faces.astype(np.int32)
-    found.flags.writeable = smooth.flags.writeable = False
-    return found, smooth
+    faces = faces.astype(np.int32)
+    faces.flags.writeable = smooth.flags.writeable = False
+    return faces, smooth
 
 
 def repeat(part: Part, offsets: ArrayLike) -> Part:
-    """Copies of an untinted part, one at each of ``offsets`` (N, 3), as one part."""
+    """Build copies of an untinted part, moved by each of ``offsets`` (N, 3), as one part."""
     shift = np.asarray(offsets, float)
     count, size = len(shift), len(part.vertices)
     vertices = (part.vertices[None] + shift[:, None]).reshape(-1, 3)
@@ -221,12 +243,22 @@ def repeat(part: Part, offsets: ArrayLike) -> Part:
 
 
 def cylinder(start: ArrayLike, end: ArrayLike, radius: float, material: Material, segments: int = 20) -> Part:
-    """A capped cylinder between two points."""
+    """Build a capped cylinder between two points."""
     return tube([np.asarray(start, float), np.asarray(end, float)], radius, material, segments)
 
 
 def rounded_path(corners: ArrayLike, radius: float, steps: int = 4, closed: bool = False) -> Floats:
-    """A polyline through ``corners`` (N, 3) whose corners are rounded by quadratic curves."""
+    """Round the corners of a polyline by quadratic Bezier curves.
+
+    Args:
+        corners: (N, 3) metres.
+        radius: distance from each corner at which its curve starts and ends; less for short edges.
+        steps: segments of each curve.
+        closed: the last corner is joined to the first.
+
+    Returns:
+        The points of the rounded polyline, (M, 3).
+    """
     points = np.asarray(corners, float)
     count = len(points)
     out: list[Floats] = [] if closed else [points[0]]
@@ -244,15 +276,15 @@ def rounded_path(corners: ArrayLike, radius: float, steps: int = 4, closed: bool
 
 
 def extents(corners: Floats) -> tuple[Floats, Floats]:
-    """The least and the greatest of the corners of each triangle (T, 3, D): (T, D) each, nan where one is.
+    """Return the least and the greatest coordinates of triangles (T, 3, D), (T, D) each; NaN is passed on.
 
-    numpy's own reduction over so short an axis takes ten times as long.
+    numpy's reduction over so short an axis takes ten times as long.
     """
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     return np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
 
 
 def bounds(parts: Iterable[Part]) -> tuple[Floats, Floats]:
-    """Lowest and highest corner over all vertices."""
+    """Return the lowest and the highest corner of the bounding box of all parts, (3,) each."""
     vertices = np.concatenate([p.vertices for p in parts])
     return vertices.min(0), vertices.max(0)

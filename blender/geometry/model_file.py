@@ -1,4 +1,4 @@
-"""Read a user's model file as one bpy mesh: imported once in a process, then appended by every frame."""
+"""Read a user's model file as one bpy mesh. A process imports a file once; every frame appends the result."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from blender.contract import UserError
 from blender.geometry.mesh import Floats
 
 _NAME = "model.blend"
+"""Name of the converted file in its temporary folder."""
 _SOLID = ("MESH", "CURVE", "SURFACE", "FONT", "META")
+"""Types of Blender objects that have a surface."""
 
 
 def measure(path: Path) -> tuple[Floats, Floats]:
-    """Lowest and highest corner of a model, (3,) each in the file's units. Empties Blender.
+    """Return the lowest and the highest corner of a model, (3,) each in the file's units. Empties Blender.
 
     Raises:
         UserError: as ``read_mesh``.
@@ -31,37 +33,38 @@ def measure(path: Path) -> tuple[Floats, Floats]:
 
 
 def vertices_of(mesh: Any) -> Floats:
-    """Vertices of a bpy mesh, (V, 3) metres."""
+    """Return the vertices of a bpy mesh, (V, 3)."""
     flat = np.empty(3 * len(mesh.vertices), np.float32)
     mesh.vertices.foreach_get("co", flat)
     return flat.reshape(-1, 3).astype(float)
 
 
 def read_mesh(path: Path) -> Any:
-    """Everything solid in the file as one mesh, with its materials; scripts in the file never run.
+    """Read all surfaces of a file as one mesh with its materials. Scripts in the file never run.
 
-    The mesh is the caller's own. Its materials bear the file's name too: none passes for one of ours.
+    The caller owns the mesh. The names of its materials start with the file's name, so that none replaces a
+    material of the renderer.
 
     Raises:
-        UserError: missing, of a kind that can't be read, damaged, or without a surface.
+        UserError: the file is missing, damaged, without a surface, or of an unknown format.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such model; name a file relative to the profile")
     state = path.stat()
     folder = _converted(path, state.st_mtime_ns, state.st_size)
-    with bpy.data.libraries.load(str(Path(folder.name, _NAME)), link=False) as (source, wanted):
-        wanted.meshes = source.meshes
-    return wanted.meshes[0]
+    with bpy.data.libraries.load(str(Path(folder.name, _NAME)), link=False) as (source, target):
+        target.meshes = source.meshes
+    return target.meshes[0]
 
 
 @cache
 def _converted(path: Path, modified: int, size: int) -> tempfile.TemporaryDirectory[str]:
-    """A folder, gone with this process, with a .blend of the model as one mesh.
+    """Convert a model to a .blend file with one mesh, in a folder that is deleted with this process.
 
-    An importer takes far longer to read the user's file than Blender its own, and nothing that it made
-    outlives the scene. (Nor does what is in ``bpy.app.tempdir``.)
+    Importing the user's file takes far longer than loading a .blend file, and imported data do not outlive
+    the scene. Neither do files in ``bpy.app.tempdir``, hence a folder of its own.
     """
-    mesh = _imported(path)
+    mesh = _import(path)
     for material in dict.fromkeys(mesh.materials):
         if material is not None:
             material.name = f"{path.name}: {material.name}"
@@ -70,7 +73,8 @@ def _converted(path: Path, modified: int, size: int) -> tempfile.TemporaryDirect
     return folder
 
 
-def _imported(path: Path) -> Any:
+def _import(path: Path) -> Any:
+    """Import a model and join its surfaces to one mesh."""
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path}: cannot be read as a model; export it as {', '.join(READERS)}")
@@ -80,13 +84,13 @@ def _imported(path: Path) -> Any:
     except (RuntimeError, OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise UserError(f"{path}: not a readable model ({reason}); export it again") from None
-    found = [thing for thing in bpy.data.objects if thing not in before]
-    pieces = _pieces(found)
-    for thing in found:
-        bpy.data.objects.remove(thing)
+    imported = [item for item in bpy.data.objects if item not in before]
+    pieces = _pieces(imported)
+    for item in imported:
+        bpy.data.objects.remove(item)
     if not sum(len(mesh.polygons) for mesh, _ in pieces):
         raise UserError(f"{path}: no surface in it; export the model's meshes too")
-    return _joined(pieces)
+    return _join(pieces)
 
 
 def _gltf(path: Path) -> None:
@@ -98,49 +102,49 @@ def _obj(path: Path) -> None:
 
 
 def _blend(path: Path) -> None:
-    """Append the file's first scene: unlike opening the file, that runs nothing in it."""
-    with bpy.data.libraries.load(str(path), link=False) as (source, wanted):
-        wanted.scenes = source.scenes[:1]
-    for scene in wanted.scenes:
-        for thing in scene.objects:
-            bpy.context.scene.collection.objects.link(thing)
+    """Append the file's first scene. Unlike opening the file, this runs no script in it."""
+    with bpy.data.libraries.load(str(path), link=False) as (source, target):
+        target.scenes = source.scenes[:1]
+    for scene in target.scenes:
+        for item in scene.objects:
+            bpy.context.scene.collection.objects.link(item)
         bpy.data.scenes.remove(scene)
 
 
 READERS: dict[str, Callable[[Path], None]] = {".glb": _gltf, ".gltf": _gltf, ".obj": _obj, ".blend": _blend}
-"""Ending of a file -> what loads it into the current scene."""
+"""File extension -> function that loads such a file into the current scene."""
 
 
-def _pieces(found: list[Any]) -> list[tuple[Any, Any]]:
-    """Meshes with modifiers applied, and where each stands; instances of collections made real."""
+def _pieces(imported: list[Any]) -> list[tuple[Any, Any]]:
+    """Return (mesh, world matrix) of all surfaces, with modifiers applied and instances made real."""
     bpy.context.view_layer.update()
     graph = bpy.context.evaluated_depsgraph_get()
     pieces = []
     for instance in graph.object_instances:
         owner = instance.parent if instance.is_instance else instance.object
-        thing = instance.object
-        if owner.original in found and thing.type in _SOLID and not thing.original.hide_render:
-            mesh = bpy.data.meshes.new_from_object(thing, preserve_all_data_layers=True, depsgraph=graph)
+        item = instance.object
+        if owner.original in imported and item.type in _SOLID and not item.original.hide_render:
+            mesh = bpy.data.meshes.new_from_object(item, preserve_all_data_layers=True, depsgraph=graph)
             pieces.append((mesh, instance.matrix_world.copy()))
     return pieces
 
 
-def _joined(pieces: list[tuple[Any, Any]]) -> Any:
-    """One mesh of all pieces, in the file's frame."""
-    things = []
+def _join(pieces: list[tuple[Any, Any]]) -> Any:
+    """Join (mesh, world matrix) pairs to one mesh in the file's frame."""
+    items = []
     for mesh, place in pieces:
         mesh.transform(place)
         if place.determinant() < 0:
             mesh.flip_normals()
-        thing = bpy.data.objects.new("piece", mesh)
-        thing.matrix_world = Matrix.Identity(4)
-        bpy.context.scene.collection.objects.link(thing)
-        things.append(thing)
-    first = things[0]
-    if len(things) > 1:
+        item = bpy.data.objects.new("piece", mesh)
+        item.matrix_world = Matrix.Identity(4)
+        bpy.context.scene.collection.objects.link(item)
+        items.append(item)
+    first = items[0]
+    if len(items) > 1:
         bpy.context.view_layer.update()
         with bpy.context.temp_override(
-            active_object=first, object=first, selected_objects=things, selected_editable_objects=things
+            active_object=first, object=first, selected_objects=items, selected_editable_objects=items
         ):
             bpy.ops.object.join()
     joined = first.data

@@ -1,7 +1,7 @@
-"""Solids whose edges catch the light: lofts, bevelled slabs, turned parts, and decals on them. No bpy.
+"""Solids with bevelled edges: lofts, slabs, solids of revolution; and decals on flat faces. No bpy.
 
-Units are metres. Each band of a loft has vertices of its own, so that the edges between bands stay sharp
-where the shading round a band is smooth.
+Lengths are metres. The bands of a loft share no vertices: the edges between them stay sharp while the shading
+around a band is smooth.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from blender.geometry.mesh import Floats, Ints, Material, Part, cross, rounded_p
 
 
 def loft(rings: ArrayLike, material: Material, smooth: bool = False) -> Part:
-    """Skin a solid over rings (R, N, 3), closed at both ends; wound outwards whichever way they run.
+    """Build a solid over rings, closed at both ends. Its faces point outwards whichever way the rings run.
 
-    A ring at either end must be seen whole from its first point (convex is enough).
+    Args:
+        rings: (R, N, 3). The first and the last ring must be convex, or star-shaped about their first point.
+        material: of the solid.
+        smooth: shade smoothly around each band.
     """
     at = np.asarray(rings, float)
     bands, count = len(at) - 1, at.shape[1]
@@ -38,30 +41,30 @@ def loft(rings: ArrayLike, material: Material, smooth: bool = False) -> Part:
 
 
 def _volume(vertices: Floats, quads: Ints, triangles: Ints) -> float:
-    """Signed volume by the divergence theorem, times six."""
+    """Return six times the signed volume (divergence theorem)."""
     corners = np.concatenate([quads[:, :3], quads[:, [0, 2, 3]], triangles[:, :3]])
     a, b, c = (vertices[corners[:, k]] - vertices[0] for k in range(3))
     return float((a * cross(b, c)).sum())
 
 
 def inset(outline: ArrayLike, distance: float) -> Floats:
-    """Move the edges of a convex counter-clockwise outline (N, 2) inwards."""
+    """Move the edges of a convex counter-clockwise outline (N, 2) inwards by a distance."""
     points = np.asarray(outline, float)
     along = np.roll(points, -1, 0) - points
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     inward = np.stack([-along[:, 1], along[:, 0]], 1)
-    both = inward + np.roll(inward, 1, 0)
-    return points + both * (2 * distance / (both**2).sum(1, keepdims=True))
+    bisector = inward + np.roll(inward, 1, 0)
+    return points + bisector * (2 * distance / (bisector**2).sum(1, keepdims=True))
 
 
 def rounded(corners: ArrayLike, radius: float, steps: int = 3) -> Floats:
-    """An outline (N, 2) with rounded corners."""
+    """Round the corners of a closed outline (N, 2)."""
     points = np.asarray(corners, float)
     return rounded_path(np.column_stack([points, np.zeros(len(points))]), radius, steps, closed=True)[:, :2]
 
 
 def rectangle(low: Sequence[float], high: Sequence[float], cut: float) -> Floats:
-    """A rectangle with cut corners, counter-clockwise, (8, 2)."""
+    """Return a rectangle with cut corners, counter-clockwise, (8, 2)."""
     (a, b), (c, d) = low, high
     return np.array(
         [
@@ -72,7 +75,7 @@ def rectangle(low: Sequence[float], high: Sequence[float], cut: float) -> Floats
 
 
 def level(outline: ArrayLike, height: float, axis: int = 2) -> Floats:
-    """Lift an outline (N, 2) into space, (N, 3), at a height along ``axis``; axes as in ``mesh.prism``."""
+    """Place an outline (N, 2) in space, (N, 3), at a height along ``axis``; axes as in ``mesh.prism``."""
     points = np.asarray(outline, float)
     out = np.empty((len(points), 3))
     out[:, (axis + 1) % 3], out[:, (axis + 2) % 3], out[:, axis] = points[:, 0], points[:, 1], height
@@ -95,14 +98,22 @@ def bevelled(
 
 
 def slab(low: Sequence[float], high: Sequence[float], material: Material, bevel: float = 0.004) -> Part:
-    """A box between two corners with all its edges bevelled."""
+    """Build a box between two corners with all edges bevelled."""
     return bevelled(rectangle(low[:2], high[:2], bevel), low[2], high[2], 2, material, bevel)
 
 
 def turned(
     profile: ArrayLike, start: ArrayLike, towards: ArrayLike, material: Material, segments: int = 24
 ) -> Part:
-    """A surface of revolution: profile (P, 2) of (distance from ``start``, radius) along an axis."""
+    """Build a solid of revolution about the axis from ``start`` in the direction ``towards``.
+
+    Args:
+        profile: (P, 2) pairs of the distance from ``start`` along the axis and the radius.
+        start: (3,).
+        towards: (3,), of any length.
+        material: of the solid.
+        segments: corners of its cross-section.
+    """
     along = np.asarray(towards, float) / np.linalg.norm(towards)
     side = np.cross(along, [0, 0, 1] if abs(along[2]) < 0.9 else [1, 0, 0])
     side /= np.linalg.norm(side)
@@ -114,7 +125,7 @@ def turned(
 
 
 def rod(start: ArrayLike, end: ArrayLike, radius: float, material: Material, segments: int = 16) -> Part:
-    """A round bar between two points with bevelled ends."""
+    """Build a round bar between two points, with bevelled ends."""
     a, b = np.asarray(start, float), np.asarray(end, float)
     length, bevel = float(np.linalg.norm(b - a)), min(0.003, radius / 4)
     profile = [(0, radius - bevel), (bevel, radius), (length - bevel, radius), (length, radius - bevel)]
@@ -122,7 +133,7 @@ def rod(start: ArrayLike, end: ArrayLike, radius: float, material: Material, seg
 
 
 def bar(start: ArrayLike, end: ArrayLike, height: float, width: float, material: Material) -> Part:
-    """A flat bar between two points of an xz plane; ``width`` lies along y, ``height`` across the bar."""
+    """Build a flat bar between two points of an xz plane; ``width`` is along y, ``height`` across the bar."""
     a, b = np.asarray(start, float), np.asarray(end, float)
     along = (b - a) / np.linalg.norm(b - a)
     across = np.cross(along, [0, 1, 0])
@@ -132,9 +143,14 @@ def bar(start: ArrayLike, end: ArrayLike, height: float, width: float, material:
 
 
 def decals(face: ArrayLike, spots: ArrayLike, material: Material, proud: float = 0.0008) -> Part:
-    """Rectangles (K, 4) of (u from, v from, u to, v to), 0..1, just above a planar face (4, 3).
+    """Build rectangles just above a flat face.
 
-    The face's corners run counter-clockwise seen from outside; u goes from the first to the second.
+    Args:
+        face: its corners (4, 3), counter-clockwise seen from outside. u runs from the first to the second, v
+            from the first to the fourth.
+        spots: (K, 4) of (u from, v from, u to, v to), each 0..1.
+        material: of the rectangles.
+        proud: their distance from the face, metres.
     """
     p = np.asarray(face, float)
     u0, v0, u1, v1 = np.asarray(spots, float).T

@@ -1,12 +1,4 @@
-"""Kinds of object, one module or package each.
+"""The kinds of objects, one module or package each. ``blender.kinds.ObjectKind`` documents the interface.
 
-A module offers four names; a profile's table names the module, and nothing else needs to know it::
-
-    Ranges                        frozen dataclass: the profile's ranges, with meaning and unit
-    sample(ranges, rng, assets)   draw one object's parameters, as JSON values
-    build(params, assets)         its meshes, list[Part]: metres, z up, standing on z = 0
-    footprint(params, assets)     (x from, x to, y from, y to) of the floor it needs
-
-A kind that is read from files offers ``files(ranges)``, their paths relative to the profile, and
-``mesh(params, assets)``, a bpy mesh, instead of ``build``.
+A profile's table names a kind (``builder = "pallet"``). ``blender.kinds.find_kind`` finds it in this folder.
 """

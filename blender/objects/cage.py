@@ -1,4 +1,7 @@
-"""Containers on feet or wheels: mesh boxes, roll cages, tubs, stacks of plastic crates. Unlabelled."""
+"""Containers: mesh boxes, roll containers, plastic pallet boxes, stacks of crates. Unlabelled.
+
+Origin: on the floor below the middle.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +30,17 @@ class Ranges:
 
 
 def _mesh_box(rng: np.random.Generator) -> list[Part]:
-    """Mesh boxes (UIC 435-3 "Gitterbox": 1240 x 835 x 970 mm), up to four high."""
+    """One to four stacked mesh boxes (UIC 435-3 "Gitterbox": 1240 x 835 x 970 mm)."""
     parts: list[Part] = []
     for level in range(int(rng.choice([1, 1, 2, 2, 3, 4]))):
         painted = Material("paint", bright(rng), 0.8)
         steel = painted if rng.random() < 0.4 else Material("steel", (0.22, 0.22, 0.23), 0.8)
-        parts += move(_one_mesh_box(rng, steel), (0, 0, 0.97 * level))
+        parts += move(_single_mesh_box(rng, steel), (0, 0, 0.97 * level))
     return parts
 
 
-def _one_mesh_box(rng: np.random.Generator, steel: Material) -> list[Part]:
+def _single_mesh_box(rng: np.random.Generator, steel: Material) -> list[Part]:
+    """A mesh box on four feet, with or without a label and cartons inside."""
     corners = [(x, y) for x in (-0.595, 0.595) for y in (-0.39, 0.39)]
     frame = [(0, y, z) for y in (-0.4, 0.4) for z in (0.13, 0.55, 0.95)]
     ends = [(x, 0, z) for x in (-0.6, 0.6) for z in (0.13, 0.95)]
@@ -57,17 +61,18 @@ def _one_mesh_box(rng: np.random.Generator, steel: Material) -> list[Part]:
 
 
 def _roll_cage(rng: np.random.Generator) -> list[Part]:
-    """Roll containers (about 0.7 x 0.8 x 1.7 m), some nested in a row."""
+    """One to three roll containers in a row (about 0.7 x 0.8 x 1.7 m each)."""
     base = Material("paint", bright(rng), 0.5)
     tyre = Material("rubber", (0.02, 0.09, 0.3) if rng.random() < 0.5 else (0.03, 0.03, 0.03), 0.4)
     high = rng.uniform(1.5, 1.75)
     parts: list[Part] = []
     for number in range(int(rng.choice([1, 1, 2, 3]))):
-        parts += move(_one_roll_cage(rng, base, tyre, high), (0, 0.84 * number, 0), rng.normal(0, 0.02))
+        parts += move(_single_roll_cage(rng, base, tyre, high), (0, 0.84 * number, 0), rng.normal(0, 0.02))
     return parts
 
 
-def _one_roll_cage(rng: np.random.Generator, base: Material, tyre: Material, high: float) -> list[Part]:
+def _single_roll_cage(rng: np.random.Generator, base: Material, tyre: Material, high: float) -> list[Part]:
+    """A roll container of height ``high`` metres: castors, base, wire sides, some with a back or cartons."""
     parts = castors([(x, y) for x in (-0.28, 0.28) for y in (-0.32, 0.32)], 0.055, tyre)
     parts += [
         box((-0.36, -0.4, 0.138), (0.36, 0.4, 0.17), base),
@@ -84,7 +89,7 @@ def _one_roll_cage(rng: np.random.Generator, base: Material, tyre: Material, hig
 
 
 def _tub(rng: np.random.Generator) -> list[Part]:
-    """Plastic pallet boxes (1.2 x 1.0 x 0.76 m) with ribs, on runners, up to three high."""
+    """One to three stacked plastic pallet boxes (1.2 x 1.0 x 0.76 m) with ribs, on runners."""
     shades: tuple[Colour, ...] = (
         (0.25, 0.26, 0.27),
         (0.42, 0.42, 0.40),
@@ -108,7 +113,7 @@ def _tub(rng: np.random.Generator) -> list[Part]:
 
 
 def _crates(rng: np.random.Generator) -> list[Part]:
-    """Stacked Euro crates (600 x 400 mm) on a dolly."""
+    """A stack of Euro crates (600 x 400 mm) on a dolly."""
     shade = bright(rng)
     plastic, dark = Material("plastic", shade, 0.4), Material("plastic", (0.02, 0.02, 0.02), 0.3)
     parts = castors([(x, y) for x in (-0.22, 0.22) for y in (-0.13, 0.13)], 0.05)
@@ -124,7 +129,7 @@ def _crates(rng: np.random.Generator) -> list[Part]:
     return parts
 
 
-VARIANTS: dict[str, variants.Maker] = {
+VARIANTS: dict[str, variants.Builder] = {
     "mesh_box": _mesh_box,
     "roll_cage": _roll_cage,
     "tub": _tub,

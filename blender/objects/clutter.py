@@ -1,4 +1,4 @@
-"""Small things of a warehouse floor: drums, bins, ladders, bottles, hoses, litter. Unlabelled.
+"""Small objects on a warehouse floor: drums, bins, ladders, gas bottles, hoses, litter. Unlabelled.
 
 Origin: on the floor below the middle.
 """
@@ -44,6 +44,7 @@ def _drum(rng: np.random.Generator) -> list[Part]:
 
 
 def _bin(rng: np.random.Generator) -> list[Part]:
+    """A waste bin on two wheels."""
     body, lid = Material("plastic", bright(rng), 0.3), Material("plastic", bright(rng), 0.2)
     return [
         tube([(0, 0, 0.08), (0, 0, 0.95)], (0.31, 0.37), body, 4).moved(yaw=np.pi / 4),
@@ -54,7 +55,7 @@ def _bin(rng: np.random.Generator) -> list[Part]:
 
 
 def _bags(rng: np.random.Generator) -> list[Part]:
-    """A heap of rubbish bags or sacks."""
+    """Two to four rubbish bags or sacks in a heap."""
     shades: tuple[Colour, ...] = ((0.02, 0.02, 0.02), (0.02, 0.05, 0.2), (0.5, 0.5, 0.48))
     parts = []
     for number in range(int(rng.integers(2, 5))):
@@ -66,6 +67,7 @@ def _bags(rng: np.random.Generator) -> list[Part]:
 
 
 def _extinguisher(rng: np.random.Generator) -> list[Part]:
+    """A fire extinguisher on the floor."""
     red = Material("paint", (0.6, 0.02, 0.02), 0.2)
     return [
         cylinder((0, 0, 0.02), (0, 0, 0.48), 0.08, red),
@@ -76,7 +78,7 @@ def _extinguisher(rng: np.random.Generator) -> list[Part]:
 
 
 def _ladder(rng: np.random.Generator) -> list[Part]:
-    """A step ladder, opened."""
+    """An opened step ladder."""
     alu = Material("galvanised", (0.6, 0.6, 0.62), 0.2)
     height = rng.uniform(1.4, 2.4)
     rails = [
@@ -89,7 +91,7 @@ def _ladder(rng: np.random.Generator) -> list[Part]:
 
 
 def _step_stool(rng: np.random.Generator) -> list[Part]:
-    """Two or three broad steps, some with a rail to hold on."""
+    """Two to four broad steps, the higher ones with a handrail."""
     paint = ZINC if rng.random() < 0.4 else Material("paint", bright(rng), 0.5)
     count = int(rng.integers(2, 5))
     rise = 0.24
@@ -106,7 +108,7 @@ def _step_stool(rng: np.random.Generator) -> list[Part]:
 
 
 def _hose(rng: np.random.Generator) -> list[Part]:
-    """A coil of hose or cable on the floor, one end loose."""
+    """A coil of hose or cable on the floor with one loose end."""
     shades: tuple[Colour, ...] = ((0.03, 0.03, 0.03), (0.6, 0.25, 0.02), (0.05, 0.2, 0.4), (0.5, 0.45, 0.05))
     material = Material("rubber", shades[int(rng.integers(4))], 0.5)
     radius = rng.uniform(0.006, 0.013)
@@ -118,7 +120,7 @@ def _hose(rng: np.random.Generator) -> list[Part]:
 
 
 def _reel(rng: np.random.Generator) -> list[Part]:
-    """A cable drum, standing on its rim."""
+    """A cable drum that stands on its rims."""
     radius, half = rng.uniform(0.3, 0.55), rng.uniform(0.18, 0.3)
     wood = (
         Material("wood", (0.42, 0.31, 0.19), 0.6)
@@ -134,7 +136,7 @@ def _reel(rng: np.random.Generator) -> list[Part]:
 
 
 def _bottles(rng: np.random.Generator) -> list[Part]:
-    """Gas bottles against a frame."""
+    """One to three gas bottles in front of a frame."""
     frame = Material("paint", bright(rng), 0.5)
     parts = [boxes([(-0.14, 0, z) for z in (0.5, 1.0)], (0.03, 0.8, 0.05), frame)]
     parts.append(boxes([(-0.14, y, 0.55) for y in (-0.38, 0.38)], (0.04, 0.04, 1.1), frame))
@@ -149,7 +151,7 @@ def _bottles(rng: np.random.Generator) -> list[Part]:
 
 
 def _planks(rng: np.random.Generator) -> list[Part]:
-    """Boards, pipes or profiles lying on two bearers."""
+    """Boards or pipes that lie on two bearers."""
     count = int(rng.integers(4, 12))
     length = rng.uniform(1.4, 2.6)
     bearers = boxes(
@@ -157,25 +159,25 @@ def _planks(rng: np.random.Generator) -> list[Part]:
         (0.08, 0.7, 0.08),
         Material("wood", (0.35, 0.26, 0.17), 0.7),
     )
-    spots = [
+    centres = [
         (rng.normal(0, 0.04), -0.27 + 0.18 * (k % 4), 0.08 + 0.045 * (k // 4) + 0.02) for k in range(count)
     ]
     if rng.random() < 0.5:
-        pipes = [tube([(x - length / 2, y, z), (x + length / 2, y, z)], 0.02, ZINC, 8) for x, y, z in spots]
+        pipes = [tube([(x - length / 2, y, z), (x + length / 2, y, z)], 0.02, ZINC, 8) for x, y, z in centres]
         return [bearers, *pipes]
     tint = rng.uniform(0.7, 1.15, (count, 1)) * np.ones(3)
-    return [bearers, boxes(spots, (length, 0.16, 0.04), Material("wood", (0.45, 0.35, 0.22), 0.5), tint)]
+    return [bearers, boxes(centres, (length, 0.16, 0.04), Material("wood", (0.45, 0.35, 0.22), 0.5), tint)]
 
 
 def _litter(rng: np.random.Generator) -> list[Part]:
-    """Scraps on the floor: flattened cardboard, bits of wrap and wood, a strap."""
+    """Litter: flattened cardboard, pieces of film, a curled strap."""
     count = int(rng.integers(2, 7))
-    spots = rng.uniform(-0.6, 0.6, (count, 3)) * [1, 1, 0]
-    spots[:, 2] = 0.006 + 0.002 * np.arange(count)
+    centres = rng.uniform(-0.6, 0.6, (count, 3)) * [1, 1, 0]
+    centres[:, 2] = 0.006 + 0.002 * np.arange(count)
     sizes = rng.uniform([0.05, 0.03, 0.004], [0.5, 0.35, 0.012], (count, 3)) * rng.uniform(0.3, 1, (count, 1))
     tint = np.array(CARD)[rng.integers(len(CARD), size=count)] / 0.5
     card = Material("cardboard", (0.5, 0.5, 0.5), 0.6)
-    parts = [boxes(spots, sizes, card, tint, rng.uniform(0, 3, count))]
+    parts = [boxes(centres, sizes, card, tint, rng.uniform(0, 3, count))]
     if rng.random() < 0.6:
         size = (rng.uniform(0.15, 0.45), rng.uniform(0.1, 0.3), rng.uniform(0.03, 0.12))
         at = (*rng.uniform(-0.5, 0.5, 2), size[2] / 2)
@@ -186,7 +188,7 @@ def _litter(rng: np.random.Generator) -> list[Part]:
     return parts
 
 
-VARIANTS: dict[str, variants.Maker] = {
+VARIANTS: dict[str, variants.Builder] = {
     "drum": _drum,
     "bin": _bin,
     "bags": _bags,

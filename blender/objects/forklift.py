@@ -1,12 +1,13 @@
-"""Forklifts and a tow tractor, unlabelled: with their forks and masts the hardest look-alikes.
+"""Forklifts and a tow tractor. Unlabelled; their forks and masts make them the hardest look-alikes.
 
-Origin: on the floor below the middle of the chassis; the forks point to +x. Figures of common makes:
-counterbalance 1.6 t: 1.15 m wide, wheelbase 1.4 m; reach truck: 1.27 m wide; forks 1150 x 100 x 40 mm.
+Origin: on the floor below the middle of the chassis; the forks point to +x. Dimensions of common makes:
+counterbalance truck of 1.6 t: 1.15 m wide, wheelbase 1.4 m; reach truck: 1.27 m wide; forks 1150 x 100 x
+40 mm.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,12 @@ from blender.geometry.mesh import (
     rounded_path,
     tube,
 )
+from blender.kinds import AttachmentContext, ObjectGroup
+from blender.objects import pedestrian
+from blender.objects.pedestrian.attachments import ARM_CLOTH, TRUNK_CLOTH
 from blender.parts.fittings import PAPER, YELLOW, ZINC, wheel
-from blender.sampling import named, ordered, pick, shares, uniform
+from blender.sampling import chance, named, ordered, pick, shares, uniform
+from blender.spec import ObjectSpec
 
 PAINTS: dict[str, Colour] = {
     "red": (0.45, 0.02, 0.015),
@@ -75,17 +80,33 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
 
 
 def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, float, float]:
-    """Extent on the floor: x from, x to, y from, y to, in metres; measured on the meshes."""
+    """Return the meshes' extent on the floor: x from, x to, y from, y to, metres."""
     low, high = bounds(build(params, assets))
     return (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
 
 
 SEAT = (-0.38, 0.0, 0.92)
-"""Of a counterbalance truck: where its driver's back, middle and underside are, metres."""
+"""Seat of a counterbalance truck: x of the backrest, y of the middle, z of the cushion, metres."""
+
+
+def attach(truck: ObjectSpec, context: AttachmentContext) -> ObjectGroup:
+    """Seat a driver on a counterbalance truck, with the probability [scene] ``driven``."""
+    if not context.allow_labelled:
+        return ObjectGroup((truck,))
+    if truck.params["variant"] != "counterbalance" or not chance(context.shares.driven, context.rng):
+        return ObjectGroup((truck,))
+    driver = pedestrian.sample_in_pose(("sitting",), context)
+    if driver is None:
+        return ObjectGroup((truck,))
+    back = pedestrian.region(driver.params, context.assets, "torso", "hips")[:, 0].min() - TRUNK_CLOTH
+    below = pedestrian.region(driver.params, context.assets, "hips", "thigh")[:, 2].min() - ARM_CLOTH
+    x, y, z = SEAT
+    position = (round(float(x - back), 4), y, round(float(z - below), 4))
+    return ObjectGroup((truck, replace(driver, position=position)), in_use=True)
 
 
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:
-    """The forklift's meshes."""
+    """Build the forklift's meshes."""
     paint = Material("paint", PAINTS[params["paint"]], params["wear"])
     if params["variant"] == "tow":
         return _tow(paint)
@@ -95,7 +116,7 @@ def build(params: dict[str, Any], assets: Assets) -> list[Part]:
 
 
 def _seat(x: float, y: float, z: float) -> list[Part]:
-    """Cushion, back and armrest; one looks to +x."""
+    """Cushion, backrest and armrest; the driver faces +x."""
     back = [(z + 0.1, x - 0.3), (z + 0.65, x - 0.4), (z + 0.65, x - 0.3), (z + 0.1, x - 0.16)]
     return [
         box((x - 0.25, y - 0.24, z), (x + 0.25, y + 0.24, z + 0.12), _DARK),
@@ -105,11 +126,12 @@ def _seat(x: float, y: float, z: float) -> list[Part]:
 
 
 def _side(outline: list[tuple[float, float]], half: float, material: Material) -> Part:
-    """Extrude a convex side view, (x, z) clockwise seen from -y, to ``half`` on either side."""
+    """Extrude a convex side view, (x, z) clockwise seen from -y, to y = -half .. half."""
     return prism([(z, x) for x, z in outline], -half, half, 1, material)
 
 
 def _counterbalance(paint: Material) -> list[Part]:
+    """A counterbalance truck without mast and overhead guard."""
     weight = [(-0.35, 0.2), (-1.05, 0.24), (-1.18, 0.4), (-1.16, 0.85), (-1.0, 1.0), (-0.35, 1.02)]
     cowl = [(0.78, 0.2), (0.5, 0.2), (0.5, 0.62), (0.58, 1.12), (0.74, 1.12), (0.82, 0.62)]
     fender = [(1.12, 0.3), (0.3, 0.3), (0.34, 0.6), (0.55, 0.74), (0.9, 0.74), (1.08, 0.6)]
@@ -139,7 +161,7 @@ def _counterbalance(paint: Material) -> list[Part]:
 
 
 def _reach(paint: Material) -> list[Part]:
-    """One sits sideways between the battery and the mast; two legs with load wheels reach forward."""
+    """A reach truck: a sideways seat between battery and mast, two legs with load wheels ahead."""
     leg = [(1.7, 0.1), (0.1, 0.08), (0.1, 0.36), (1.55, 0.3), (1.72, 0.2)]
     body = [(0.2, 0.1), (-1.05, 0.1), (-1.14, 0.3), (-1.12, 0.9), (-1.0, 1.02), (-0.45, 1.02), (0.2, 0.45)]
     wheels = [w for y in (-0.5, 0.5) for w in wheel((1.5, y, 0.165), 0.165, 0.1)]
@@ -159,7 +181,7 @@ def _reach(paint: Material) -> list[Part]:
 
 
 def _mast(params: dict[str, Any], x: float) -> list[Part]:
-    """Outer and inner rails, crossbars, lift cylinders, chains, carriage with a backrest, L-shaped forks."""
+    """A mast: rails, crossbars, lift cylinders, chains, a carriage with a load backrest, two forks."""
     high, lift = params["mast"], params["lift"]
     rise = max(0.0, lift - 0.9)  # the inner rails follow the forks only after the free lift
     outer = [(x, y, high / 2 + 0.06) for y in (-0.36, 0.36)]
@@ -183,7 +205,7 @@ def _mast(params: dict[str, Any], x: float) -> list[Part]:
 
 
 def _fork(x: float, y: float, lift: float) -> list[Part]:
-    """A forged L: an upright shank and a blade that tapers to its tip."""
+    """An L-shaped fork: an upright shank and a blade that tapers to its tip."""
     blade = [(x, lift - 0.02), (x, lift + 0.022), (x + 1.15, lift + 0.022), (x + 1.15, lift + 0.01)]
     return [
         box((x, y - 0.05, lift - 0.02), (x + 0.04, y + 0.05, lift + 0.55), _STEEL),
@@ -192,7 +214,7 @@ def _fork(x: float, y: float, lift: float) -> list[Part]:
 
 
 def _guard(back: float, front: float, half: float, high: float) -> list[Part]:
-    """Overhead guard: four leaning posts and a slatted roof, metres."""
+    """An overhead guard: four leaning posts and a slatted roof; lengths in metres."""
     a, b = back + 0.28, front - 0.3
     posts = [
         tube(
@@ -218,7 +240,7 @@ def _guard(back: float, front: float, half: float, high: float) -> list[Part]:
 
 
 def _tow(paint: Material) -> list[Part]:
-    """A tow tractor to stand on: a low chassis, a cowl with the wheel, a backrest, a hitch behind."""
+    """A stand-on tow tractor: low chassis, cowl with steering wheel, backrest, hitch."""
     cowl = [(0.75, 0.12), (0.1, 0.12), (0.18, 0.9), (0.42, 1.12), (0.6, 1.0), (0.78, 0.4)]
     wheels = [w for y in (-0.3, 0.3) for w in wheel((-0.55, y, 0.15), 0.15, 0.1)]
     return [

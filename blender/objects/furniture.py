@@ -1,4 +1,7 @@
-"""What people work at: desks, packing tables, chairs, shelves, cabinets. Unlabelled; the front faces +x."""
+"""Furniture: desks, packing tables, chairs, shelves, cabinets. Unlabelled.
+
+Origin: on the floor below the middle; the front faces +x.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from blender.parts.loads import mixed_cartons
 
 sample = variants.sample
 _DARK = Material("plastic", (0.02, 0.02, 0.022), 0.3)
+SEATED_AT = ("desk", "packing_table")
+"""Variants that people sit at: a chair may stand in front."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Ranges:
 
 
 def _top(rng: np.random.Generator) -> Material:
+    """Draw the surface of a table top."""
     return (
         Material("wood", (0.45, 0.36, 0.26), 0.3)
         if rng.random() < 0.5
@@ -55,7 +61,7 @@ def _desk(rng: np.random.Generator) -> list[Part]:
 
 
 def _packing_table(rng: np.random.Generator) -> list[Part]:
-    """A bench with an upper shelf, cartons above and below, a roll of paper."""
+    """A table with a shelf above and a board below, cartons on both, a roll of paper."""
     steel = Material("paint", bright(rng) if rng.random() < 0.5 else (0.35, 0.36, 0.37), 0.4)
     half = rng.uniform(0.7, 1.0)
     ends = [(x, y, z) for x, z in ((-0.37, 0.9), (0.37, 0.43)) for y in (-half + 0.04, half - 0.04)]
@@ -73,7 +79,7 @@ def _packing_table(rng: np.random.Generator) -> list[Part]:
 
 
 def _chair(rng: np.random.Generator) -> list[Part]:
-    """A swivel chair: a star of five castors, a post, seat and back."""
+    """A swivel chair: five castors, a post, a seat and a back."""
     cloth = Material("fabric", (0.02, 0.02, 0.025) if rng.random() < 0.6 else bright(rng), 0.4)
     angle = np.arange(5) * 2 * np.pi / 5 + rng.uniform(0, 1)
     feet = [(0.28 * float(np.cos(a)), 0.28 * float(np.sin(a))) for a in angle]
@@ -91,7 +97,7 @@ def _chair(rng: np.random.Generator) -> list[Part]:
 
 
 def _shelving(rng: np.random.Generator) -> list[Part]:
-    """Boltless shelving with small goods."""
+    """Shelves with small cartons."""
     steel = Material("paint", (0.02, 0.09, 0.35), 0.4) if rng.random() < 0.4 else ZINC
     half, high = rng.uniform(0.45, 0.65), rng.uniform(1.6, 2.1)
     posts = [(x, y, high / 2) for x in (-0.22, 0.22) for y in (-half, half)]
@@ -106,7 +112,7 @@ def _shelving(rng: np.random.Generator) -> list[Part]:
 
 
 def _locker(rng: np.random.Generator) -> list[Part]:
-    """A tool cabinet or a row of lockers."""
+    """A tool cabinet, or up to three lockers in a row."""
     steel = Material("paint", (0.40, 0.41, 0.42) if rng.random() < 0.6 else bright(rng), 0.4)
     high, doors = rng.uniform(1.0, 2.0), int(rng.integers(1, 4))
     edges = np.linspace(-0.2 * doors, 0.2 * doors, doors + 1)
@@ -121,7 +127,7 @@ def _locker(rng: np.random.Generator) -> list[Part]:
 
 
 def _electrical(rng: np.random.Generator) -> list[Part]:
-    """A grey switch cabinet on a plinth, with a warning sign and pipes from above."""
+    """A grey switch cabinet on a plinth, with a warning sign and pipes that come from above."""
     half, high = rng.uniform(0.3, 0.6), rng.uniform(1.2, 2.0)
     grey, plinth = Material("paint", (0.45, 0.45, 0.42), 0.3), Material("paint", (0.05, 0.05, 0.05), 0.5)
     sign = Material("paper", (0.8, 0.6, 0.02), 0.1)
@@ -134,7 +140,7 @@ def _electrical(rng: np.random.Generator) -> list[Part]:
     ]
 
 
-VARIANTS: dict[str, variants.Maker] = {
+VARIANTS: dict[str, variants.Builder] = {
     "desk": _desk,
     "packing_table": _packing_table,
     "chair": _chair,

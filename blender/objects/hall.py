@@ -1,6 +1,6 @@
-"""The building: floor, walls, roof, columns, doors, windows, painted lanes. Built once a frame.
+"""The hall: floor, walls, roof, columns, doors, windows, floor markings. Each frame has one.
 
-The hall spans x from 0 to length and y from -width/2 to width/2.
+It reaches from x = 0 to its length and from y = -width / 2 to width / 2.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from blender.geometry.mesh import Colour, Floats, Material, Part, bounds, box, b
 from blender.parts.fittings import BLACK, YELLOW, striped
 from blender.parts.markings import marks
 from blender.parts.openings import fixtures, windows
-from blender.sampling import at_least, chance, integer, named, ordered, pick, shares, uniform
+from blender.sampling import at_least, chance, draw_seed, integer, named, ordered, pick, shares, uniform
 from blender.spec import LampSpec
 
 WALLS: dict[str, Colour] = {
@@ -35,11 +35,15 @@ FLOORS: dict[str, Colour] = {
 }
 SURFACES = ("plaster", "brick", "panel")
 SHORTEST = 5.0
-"""A hall's least length, metres."""
-DOOR = 0.8
-"""What reaches the floor and is wider than this, metres, is a door or a gate ..."""
-WAY = 1.2
-"""... and so much floor before it stays free."""
+"""Least length of a hall, metres."""
+DOOR_WIDTH = 0.8
+"""A fixture that reaches the floor and is wider than this, metres, is a door or a gate ..."""
+DOORWAY_DEPTH = 1.2
+"""... and this much floor in front of it stays free, metres."""
+LEAST_DEPTH = 0.06
+"""A fixture that stands out less than this, metres, is no obstacle."""
+OBSTACLE_HEIGHT = 2.2
+"""A fixture that begins above this height, metres, is no obstacle."""
 
 
 def _walls() -> dict[str, float]:
@@ -116,7 +120,7 @@ class Ranges:
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
-    """Draw a hall (JSON values)."""
+    """Draw a hall's parameters (JSON values)."""
     return {
         "length": uniform(ranges.length, rng),
         "width": uniform(ranges.width, rng),
@@ -136,23 +140,23 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "floor": pick(ranges.floors, rng),
         "wear": uniform(ranges.wear, rng),
         "lamps": [],
-        "seed": integer((0, 2**31 - 1), rng),
+        "seed": draw_seed(rng),
     }
 
 
 def with_lamps(params: dict[str, Any], lamps: Iterable[LampSpec]) -> dict[str, Any]:
-    """The hall's parameters with what holds its lamps, lit or not."""
-    held = [{"at": list(lamp.position), "size": list(lamp.size), "on": lamp.power > 0} for lamp in lamps]
-    return {**params, "lamps": held}
+    """Return the parameters with the housings of lamps, lit or not."""
+    housings = [{"at": list(lamp.position), "size": list(lamp.size), "on": lamp.power > 0} for lamp in lamps]
+    return {**params, "lamps": housings}
 
 
 def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, float, float]:
-    """Extent of the floor: x from, x to, y from, y to, in metres."""
+    """Return the extent of the floor: x from, x to, y from, y to, metres."""
     return (0.0, params["length"], -params["width"] / 2, params["width"] / 2)
 
 
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:
-    """The hall's meshes."""
+    """Build the hall's meshes."""
     rng = np.random.default_rng(params["seed"])
     parts = [*_shell(params, rng), *_roof(params, rng), *marks(params, FLOORS[params["floor"]], rng)]
     parts += [part for fixture in fixtures(params) for part in fixture]
@@ -166,7 +170,7 @@ def build(params: dict[str, Any], assets: Assets) -> list[Part]:
 
 
 def _shell(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
-    """Floor, roof and walls; panels have joints, and some walls a darker foot."""
+    """Build floor, roof and walls. Panel walls have joints; some walls have a darker foot."""
     length, half, height = params["length"], params["width"] / 2, params["height"]
     wall = Material(
         "brick" if params["surface"] == "brick" else "wall", WALLS[params["wall"]], params["wear"]
@@ -195,13 +199,13 @@ def _shell(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
 
 
 def _foot(rng: np.random.Generator) -> Colour:
-    """Colour of the painted foot of a wall."""
+    """Draw the colour of the painted foot of the walls."""
     feet: tuple[Colour, ...] = ((0.2, 0.2, 0.2), (0.06, 0.10, 0.16), (0.30, 0.28, 0.24))
     return feet[int(rng.integers(len(feet)))]
 
 
 def _panel_joints(params: dict[str, Any]) -> list[Part]:
-    """Shadow lines between upright wall panels about 1.1 m wide."""
+    """Build the dark joints between upright wall panels, each 1.1 m wide."""
     length, half, height = params["length"], params["width"] / 2, params["height"]
     shade = Material("wall", (0.12, 0.12, 0.12), 0.5)
     along = np.arange(1.1, length, 1.1)
@@ -214,7 +218,7 @@ def _panel_joints(params: dict[str, Any]) -> list[Part]:
 
 
 def columns(params: dict[str, Any]) -> Floats:
-    """Middles of the columns, (N, 3) metres: a row before each side wall, and one inside a wide hall."""
+    """Return the columns' centres, (N, 3) metres: a row at each side wall, one more inside a wide hall."""
     x = np.arange(4.0, params["length"] - 0.5, 6.0)
     rows = [-params["width"] / 2 + 0.19, params["width"] / 2 - 0.19]
     if params["width"] > 14:
@@ -224,36 +228,35 @@ def columns(params: dict[str, Any]) -> Floats:
 
 
 def obstacles(params: dict[str, Any]) -> list[tuple[float, float, float, float]]:
-    """Footprints of what stands out of the walls or on the floor: x from, x to, y from, y to, metres."""
-    found = []
+    """Return footprints of wall fixtures and columns: x from, x to, y from, y to, metres."""
+    footprints = []
     for fixture in fixtures(params):
-        solid = [
-            part for part in fixture if np.ptp(part.vertices[:, 2]) > 0.05 and part.vertices[:, 2].min() < 2.2
-        ]
+        heights = [(part, part.vertices[:, 2]) for part in fixture]
+        solid = [part for part, z in heights if np.ptp(z) > 0.05 and z.min() < OBSTACLE_HEIGHT]
         if solid:
             low, high = bounds(solid)
-            if (high - low)[:2].min() > 0.06:
-                found.append((float(low[0]), float(high[0]), float(low[1]), float(high[1])))
+            if (high - low)[:2].min() > LEAST_DEPTH:
+                footprints.append((float(low[0]), float(high[0]), float(low[1]), float(high[1])))
     if params["columns"]:
-        found += [(x - 0.2, x + 0.2, y - 0.2, y + 0.2) for x, y, _ in columns(params).tolist()]
-    return found
+        footprints += [(x - 0.2, x + 0.2, y - 0.2, y + 0.2) for x, y, _ in columns(params).tolist()]
+    return footprints
 
 
 def entrances(params: dict[str, Any]) -> list[tuple[float, float, float, float]]:
-    """The floor before doors and gates, which stays free: x from, x to, y from, y to, metres."""
-    found = []
+    """Return the floor in front of doors and gates: x from, x to, y from, y to, metres."""
+    areas = []
     for fixture in fixtures(params):
         low, high = bounds(fixture)
-        if low[2] < 0.05 and high[2] > 1.8 and (high - low)[:2].max() > DOOR:
+        if low[2] < 0.05 and high[2] > 1.8 and (high - low)[:2].max() > DOOR_WIDTH:
             at_end = high[0] > params["length"] - 0.01
-            before = np.array([WAY, 0.0] if at_end else [0.0, WAY])
-            (x0, y0), (x1, y1) = low[:2] - before, high[:2] + before
-            found.append((float(x0), float(x1), float(y0), float(y1)))
-    return found
+            margin = np.array([DOORWAY_DEPTH, 0.0] if at_end else [0.0, DOORWAY_DEPTH])
+            (x0, y0), (x1, y1) = low[:2] - margin, high[:2] + margin
+            areas.append((float(x0), float(x1), float(y0), float(y1)))
+    return areas
 
 
 def _columns(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
-    """The columns, some with striped protectors at their foot."""
+    """Build the columns; in some halls they have striped guards at their foot."""
     concrete = Material("wall" if rng.random() < 0.6 else "paint", (0.5, 0.5, 0.49), params["wear"])
     middle = columns(params)
     parts = [boxes(middle, (0.35, 0.35, params["height"]), concrete)]
@@ -264,7 +267,7 @@ def _columns(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
 
 
 def _roof(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
-    """Beams across, purlins or trays along, ducts and pipes below."""
+    """Build the beams across the hall, the purlins along it, and ducts and pipes below."""
     length, width, height = params["length"], params["width"], params["height"]
     steel = Material("paint", (0.35, 0.36, 0.37) if rng.random() < 0.7 else (0.1, 0.1, 0.1), 0.4)
     beams = [(at, 0.0, height - 0.2) for at in np.arange(2.0, length, rng.uniform(3.0, 6.0))]
@@ -286,10 +289,10 @@ def _roof(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
 
 
 def _lamps(params: dict[str, Any]) -> list[Part]:
-    """A tray above each lamp on two rods from the roof, and the pale cover of those that are off."""
+    """Build a tray with two rods above each lamp, and a pale cover for lamps that are off."""
     steel, cover = Material("paint", (0.55, 0.55, 0.55), 0.2), Material("paint", (0.7, 0.7, 0.68), 0.1)
     places = np.array([lamp["at"] for lamp in params["lamps"]])
-    along, across = params["lamps"][0]["size"]  # alike all over a hall
+    along, across = params["lamps"][0]["size"]  # all lamps of a hall are alike
     deep, above = 0.06, 0.005
     top = places[0, 2] + above + deep
     parts = [boxes(places + np.array([0, 0, above + deep / 2]), (along + 0.04, across + 0.04, deep), steel)]

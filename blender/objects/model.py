@@ -1,6 +1,6 @@
-"""A user's own object, read from a .glb, .gltf, .obj or .blend file; labelled if its table says so.
+"""Users' own models: objects read from a .glb, .gltf, .obj or .blend file, with the file's materials.
 
-Origin: on the floor below the middle of the model's bounding box. The file's materials are kept.
+Origin: on the floor below the middle of the model's bounding box.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Ranges:
 
 
 def files(ranges: Ranges) -> tuple[str, ...]:
-    """The files that objects of these ranges are built from, relative to the profile."""
+    """Return the model file, relative to the profile."""
     return (ranges.file,)
 
 
@@ -48,7 +48,7 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
 
 
 def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, float, float]:
-    """Extent on the floor: x from, x to, y from, y to, in metres: of the bounding box, turned."""
+    """Return the extent of the turned bounding box on the floor: x from, x to, y from, y to, metres."""
     low, high = assets.files[params["file"]].low, assets.files[params["file"]].high
     x, y = (high[0] - low[0]) / 2 * params["scale"], (high[1] - low[1]) / 2 * params["scale"]
     corners = spin(np.array([[x, y, 0.0], [-x, y, 0.0]]), params["turn"])
@@ -57,7 +57,8 @@ def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, flo
 
 
 def mesh(params: dict[str, Any], assets: Assets) -> Any:
-    """The model as one bpy mesh in the object's frame."""
+    """Return the model as one bpy mesh in the object's frame."""
+    # Both import bpy, which takes seconds; sampling a scene must not.
     from mathutils import Matrix, Vector
 
     from blender.geometry.model_file import read_mesh
@@ -65,7 +66,7 @@ def mesh(params: dict[str, Any], assets: Assets) -> Any:
     file = assets.files[params["file"]]
     low, high = np.array(file.low), np.array(file.high)
     ground = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
-    made = read_mesh(file.path)
-    moved = Matrix.Translation(Vector((-ground).tolist()))
-    made.transform(Matrix.Rotation(params["turn"], 4, "Z") @ Matrix.Scale(params["scale"], 4) @ moved)
-    return made
+    model = read_mesh(file.path)
+    to_origin = Matrix.Translation(Vector((-ground).tolist()))
+    model.transform(Matrix.Rotation(params["turn"], 4, "Z") @ Matrix.Scale(params["scale"], 4) @ to_origin)
+    return model

@@ -1,4 +1,4 @@
-"""EUR pallet (EN 13698-1: 1200 x 800 x 144 mm), empty, stacked, loaded, or loaded ones on one another.
+"""EUR pallets (EN 13698-1: 1200 x 800 x 144 mm): empty, in a stack, loaded, or several loaded ones stacked.
 
 Origin: on the floor below the pallet's middle; its long side lies along x.
 """
@@ -14,16 +14,19 @@ from blender.assets import Assets
 from blender.geometry.mesh import Material, Part, bounds, boxes, move
 from blender.parts import loads
 from blender.parts.soft import film
-from blender.sampling import at_least, chance, integer, named, ordered, pick, uniform
+from blender.sampling import at_least, chance, draw_seed, integer, named, ordered, pick, uniform
 
 LENGTH, WIDTH, HEIGHT = 1.2, 0.8, 0.144
 LOWEST = 0.24
-"""A load's least height where pallets stand on one another, metres."""
+"""Least height of a load where loaded pallets are stacked, metres."""
 _BOARD = 0.022
+"""Thickness of a board, metres."""
 WRAPPED = ("cartons", "goods", "mixed", "drinks", "crates")
-"""Loads that stretch wrap may go around."""
+"""Loads that may be wrapped in clear film."""
 BEARING = ("crate", "crates", "drinks")
-"""Loads flat and firm enough to put another pallet on."""
+"""Loads flat and firm enough to carry another pallet."""
+LEVEL_MARGIN = 0.35
+"""How far a load may exceed its nominal height, metres: uneven tops, lids, cartons on top."""
 
 
 KINDS = ("none", "stack", *loads.LOADS)
@@ -70,32 +73,32 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "load_height": height if tiers == 1 else min(height, round(ranges.tallest / tiers - HEIGHT, 4)),
         "wrapped": load in WRAPPED and chance(ranges.wrapped, rng),
         "wear": uniform(ranges.wear, rng),
-        "seed": integer((0, 2**31 - 1), rng),
+        "seed": draw_seed(rng),
     }
 
 
 def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, float, float]:
-    """Extent on the floor: x from, x to, y from, y to, in metres."""
+    """Return the extent on the floor: x from, x to, y from, y to, metres."""
     return (-LENGTH / 2, LENGTH / 2, -WIDTH / 2, WIDTH / 2)
 
 
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:
-    """The meshes of the pallet and its load, or of several on one another, each the other way round."""
-    one, top = _loaded(params, np.random.default_rng(params["seed"]))
-    parts = list(one)
+    """Build the pallet and its load; of stacked loaded pallets each is turned by half a turn."""
+    lowest, top = _loaded(params, np.random.default_rng(params["seed"]))
+    parts = list(lowest)
     for tier in range(1, params["tiers"]):
-        parts += move(one, (0.003, 0.005, tier * top), np.pi * tier + 0.006 * (-1) ** tier)
+        parts += move(lowest, (0.003, 0.005, tier * top), np.pi * tier + 0.006 * (-1) ** tier)
     return parts
 
 
 def _loaded(params: dict[str, Any], rng: np.random.Generator) -> tuple[list[Part], float]:
-    """One pallet, or a stack of empty ones, with its load; and the height that bears the next, metres."""
+    """Build a loaded pallet or a stack of empty ones, and return the height of its top, metres."""
     parts: list[Part] = []
     for level in range(params["stack"]):
-        # The lowest lies true: forks have millimetres in its openings.
+        # The lowest pallet lies exactly: forks have only millimetres of play in its openings.
         shift, turn = (rng.normal(0, 0.008, 2), rng.normal(0, 0.008)) if level else (np.zeros(2), 0.0)
-        one = pallet(rng, params["wear"])
-        parts.append(one.moved((shift[0], shift[1], level * HEIGHT), turn))
+        single = pallet(rng, params["wear"])
+        parts.append(single.moved((shift[0], shift[1], level * HEIGHT), turn))
     if params["load"] in loads.LOADS:
         bearing = params["tiers"] > 1
         parts += loads.build(
@@ -107,13 +110,14 @@ def _loaded(params: dict[str, Any], rng: np.random.Generator) -> tuple[list[Part
     return parts, top
 
 
-def height_bound(params: dict[str, Any]) -> float:
-    """Metres above the floor that pallet and load don't exceed."""
-    return float(max(params["stack"] * HEIGHT, params["tiers"] * (HEIGHT + params["load_height"])) + 0.35)
+def height(params: dict[str, Any], assets: Assets) -> float:
+    """Return a height that pallet and load do not exceed, metres, without building them."""
+    nominal = max(params["stack"] * HEIGHT, params["tiers"] * (HEIGHT + params["load_height"]))
+    return float(nominal + LEVEL_MARGIN)
 
 
 def pallet(rng: np.random.Generator, wear: float) -> Part:
-    """One EUR pallet: 5 top boards, 3 stringer boards, 9 blocks, 3 bottom boards."""
+    """Build one EUR pallet: 5 top boards, 3 stringer boards, 9 blocks, 3 bottom boards."""
     centres: list[tuple[float, float, float]] = []
     sizes: list[tuple[float, float, float]] = []
     widths = (0.145, 0.10, 0.145, 0.10, 0.145)

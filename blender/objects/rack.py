@@ -1,7 +1,7 @@
-"""Pallet racking: uprights, beams, and what lies on them.
+"""Pallet racks: uprights, beams, boarded levels, and the loaded pallets on them.
 
-Origin: on the floor, in the middle of the front face; bays run along x, the rack's depth goes to +y.
-Usual makes: bays 2.7 m wide for three EUR pallets, frames 1.1 m deep, uprights about 0.1 m wide.
+Origin: on the floor, in the middle of the front; bays run along x, the depth goes to +y. Dimensions of common
+makes: bays 2.7 m wide for three EUR pallets, frames 1.1 m deep, uprights about 0.1 m wide.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from blender.assets import Assets
 from blender.geometry.mesh import Colour, Material, Part, boxes, move, plates, repeat, tube
 from blender.objects import pallet
 from blender.parts.fittings import YELLOW
-from blender.sampling import chance, integer, named, ordered, pick, shares, uniform
+from blender.sampling import chance, draw_seed, integer, named, ordered, pick, shares, uniform
 
 STEELS: dict[str, Colour] = {
     "blue": (0.03, 0.09, 0.30),
@@ -28,10 +28,17 @@ STEELS: dict[str, Colour] = {
     "red": (0.5, 0.05, 0.02),
 }
 DEPTH, BAY, POST = 1.1, 2.7, 0.1
-STOCK = 2
-"""Different loads in racks of a kind, height and wear. Those on the floor are all different."""
+"""Depth of a rack, width of a bay, width of an upright, metres."""
+LOAD_VARIANTS = 2
+"""Different meshes for loads of equal kind, height and wear; more would fill the memory. See ``_load``."""
 OVERHANG = 0.07
-"""How far loads stand out at the front and the back, metres."""
+"""How far loads reach out of the front and the back, metres."""
+TOP_LOAD = 1.3
+"""Greatest height of a load on the top level, its pallet included, metres."""
+UPRIGHT_ABOVE = 0.6
+"""Height of the uprights above the top level, metres."""
+BAY_INSET, BAY_REAR_INSET = 0.1, 0.15
+"""How far the free floor of an open bay keeps from the uprights and from the rack's rear, metres."""
 
 
 def _load_weights() -> dict[str, float]:
@@ -85,33 +92,34 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "bays": integer(ranges.bays, rng),
         "levels": integer(ranges.levels, rng),
         "pitch": uniform(ranges.pitch, rng),
-        "top": 1.3,
+        "top": TOP_LOAD,
         "fill": uniform(ranges.fill, rng),
         "floor_fill": uniform(ranges.floor_fill, rng),
         "open": [bool(is_open) for is_open in rng.random(ranges.bays[1]) < ranges.open],
         "decks": chance(ranges.decks, rng),
         "load": dict(ranges.load),
         "wrapped": ranges.wrapped,
-        "seed": integer((0, 2**31 - 1), rng),
+        "seed": draw_seed(rng),
     }
 
 
 def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, float, float]:
-    """Extent on the floor: x from, x to, y from, y to, in metres."""
+    """Return the extent on the floor: x from, x to, y from, y to, metres."""
     half = params["bays"] * BAY / 2 + POST
     return (-half, half, -OVERHANG, DEPTH + OVERHANG)
 
 
 def open_bays(params: dict[str, Any]) -> list[tuple[float, float, float, float]]:
-    """Floor below the lowest beam that is free between uprights: x from, x to, y from, y to, metres."""
+    """Return the floor of the bays with nothing on the floor: x from, x to, y from, y to, metres."""
     starts = [_bay_start(params, bay) for bay in range(params["bays"]) if params["open"][bay]]
-    return [(x + 0.1, x + BAY - 0.1, -OVERHANG, DEPTH - 0.15) for x in starts]
+    rear = DEPTH - BAY_REAR_INSET
+    return [(x + BAY_INSET, x + BAY - BAY_INSET, -OVERHANG, rear) for x in starts]
 
 
 def solids(params: dict[str, Any]) -> list[tuple[float, float, float, float]]:
-    """What is left of the footprint without its open bays, as rectangles like those."""
+    """Return the footprint without its open bays, as rectangles (x from, x to, y from, y to), metres."""
     x0, x1, y0, y1 = footprint(params, _NO_ASSETS)
-    parts = [(x0, x1, DEPTH - 0.15, y1)] if any(params["open"][: params["bays"]]) else []
+    parts = [(x0, x1, DEPTH - BAY_REAR_INSET, y1)] if any(params["open"][: params["bays"]]) else []
     for low, high, _, _ in open_bays(params):
         parts.append((x0, low, y0, y1))
         x0 = high
@@ -119,7 +127,7 @@ def solids(params: dict[str, Any]) -> list[tuple[float, float, float, float]]:
 
 
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:
-    """The rack's and its loads' meshes."""
+    """Build the rack and its loads."""
     rng = np.random.default_rng(params["seed"])
     parts = [*_frames(params), *_holes(params), *_beams(params, rng)]
     if params["decks"]:
@@ -131,31 +139,32 @@ def build(params: dict[str, Any], assets: Assets) -> list[Part]:
 
 
 def _bay_start(params: dict[str, Any], bay: int) -> float:
+    """Return the x where a bay starts, metres."""
     return float((bay - params["bays"] / 2) * BAY)
 
 
 def _frames(params: dict[str, Any]) -> list[Part]:
-    """Uprights front and back, and the zigzag bracing between them."""
+    """Build the uprights and the zigzag braces between them."""
     steel = Material("paint", STEELS[params["uprights"]], 0.5)
     zinc = Material("galvanised", (0.4, 0.4, 0.42), 0.4)
-    height = params["levels"] * params["pitch"] + 0.6
+    height = params["levels"] * params["pitch"] + UPRIGHT_ABOVE
     x = np.array([_bay_start(params, bay) for bay in range(params["bays"] + 1)])
-    spots = np.stack(np.meshgrid(x, (POST / 2, DEPTH - POST / 2), (0.0,), indexing="ij"), -1).reshape(-1, 3)
+    feet = np.stack(np.meshgrid(x, (POST / 2, DEPTH - POST / 2), (0.0,), indexing="ij"), -1).reshape(-1, 3)
     near, far, braces = 0.06, DEPTH - 0.06, []
     for number, z in enumerate(np.arange(0.15, height - 0.7, 0.6)):
         start, end = (near, far) if number % 2 == 0 else (far, near)
         brace = tube([(0, start, z), (0, end, z + 0.6)], 0.018, zinc, 5)
         braces.append(repeat(brace, np.stack([x, 0 * x, 0 * x], 1)))
     return [
-        boxes(spots + np.array([0, 0, height / 2]), (0.09, POST, height), steel),
-        boxes(spots + np.array([0, 0, 0.005]), (0.14, 0.16, 0.01), zinc),
+        boxes(feet + np.array([0, 0, height / 2]), (0.09, POST, height), steel),
+        boxes(feet + np.array([0, 0, 0.005]), (0.14, 0.16, 0.01), zinc),
         *braces,
     ]
 
 
 def _holes(params: dict[str, Any]) -> list[Part]:
-    """The rows of slots in the uprights, as dark sheets on their front and their sides."""
-    height = params["levels"] * params["pitch"] + 0.6
+    """Build the rows of slots in the uprights: dark plates on their front and their sides."""
+    height = params["levels"] * params["pitch"] + UPRIGHT_ABOVE
     shadow = Material("paper", (0.012, 0.012, 0.014), 0.0)
     levels = np.arange(0.1, height - 0.05, 0.1)
     x = np.array([_bay_start(params, bay) for bay in range(params["bays"] + 1)])
@@ -167,7 +176,7 @@ def _holes(params: dict[str, Any]) -> list[Part]:
 
 
 def _decks(params: dict[str, Any], rng: np.random.Generator) -> Part:
-    """Boards across the beams, pallets stand on them."""
+    """Build the boards across the beams, which carry the pallets."""
     wood = Material("wood", (0.42, 0.32, 0.21), 0.5)
     across = np.arange(0.17, BAY - 0.1, 0.16)
     starts = [_bay_start(params, bay) for bay in range(params["bays"])]
@@ -181,6 +190,7 @@ def _decks(params: dict[str, Any], rng: np.random.Generator) -> Part:
 
 
 def _beams(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
+    """Build the beams, their end plates, labels on them, and the bays' number plates."""
     steel = Material("paint", STEELS[params["beams"]], 0.4)
     label = Material("paper", (0.75, 0.75, 0.72), 0.2)
     centres, labels = [], []
@@ -200,7 +210,7 @@ def _beams(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
 
 
 def _places(params: dict[str, Any], rng: np.random.Generator, bay: int, level: int) -> list[Part]:
-    """Three pallet places; the pallets stand with their short side to the aisle."""
+    """Fill the three pallet places of a bay's level; the pallets' short side faces the aisle."""
     if level == 0 and params["open"][bay]:
         return []
     share = params["fill"] if level else params["floor_fill"]
@@ -216,21 +226,21 @@ def _places(params: dict[str, Any], rng: np.random.Generator, bay: int, level: i
             decimetres=round(10 * room * rng.uniform(0.35, 1.0)),
             wrapped=bool(kind in pallet.WRAPPED and rng.random() < params["wrapped"]),
             wear=float(rng.choice([0.3, 0.6])),
-            seed=int(rng.integers(STOCK)),
+            seed=int(rng.integers(LOAD_VARIANTS)),
         )
         x = _bay_start(params, bay) + 0.05 + (place + 0.5) * (BAY - 0.1) / 3
-        spot = (x, DEPTH / 2 + rng.normal(0.0, 0.012), level * params["pitch"])
+        position = (x, DEPTH / 2 + rng.normal(0.0, 0.012), level * params["pitch"])
         turn = np.pi / 2 + float(np.clip(rng.normal(0, 0.01), -0.02, 0.02))
-        parts += move(load, spot, turn)
+        parts += move(load, position, turn)
     return parts
 
 
-@lru_cache(maxsize=256)  # 25 kB each: the memory stays flat
+@lru_cache(maxsize=256)  # 25 kB each: 6 MB at most
 def _load(kind: str, *, stack: int, decimetres: int, wrapped: bool, wear: float, seed: int) -> list[Part]:
-    """A loaded pallet, kept: a hall holds dozens, and making them anew was a fifth of a scene's building."""
+    """Build a loaded pallet. Cached: a hall has dozens, and building all took a fifth of a scene's build."""
     params = {"load": kind, "stack": stack, "tiers": 1, "load_height": decimetres / 10, "wrapped": wrapped}
     return pallet.build({**params, "wear": wear, "seed": seed}, _NO_ASSETS)
 
 
 _NO_ASSETS: Any = None
-"""Pallets need no files."""
+"""Racks and pallets need no files."""

@@ -1,6 +1,6 @@
-"""Things on wheels that one pushes by hand and that are no pallet trucks. Unlabelled look-alikes.
+"""Hand-pushed trolleys and carts that are not pallet trucks. Unlabelled look-alikes.
 
-Origin: on the floor; the handle is at -x.
+Origin: on the floor below the middle; the handle is at -x.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ class Ranges:
 
 
 def _frame(rng: np.random.Generator) -> Material:
+    """Draw the frame's paint."""
     return Material("paint", (0.02, 0.1, 0.4) if rng.random() < 0.5 else bright(rng), 0.4)
 
 
 def _deck(rng: np.random.Generator) -> Material:
+    """Draw the deck's material."""
     return (
         Material("wood", (0.38, 0.29, 0.19), 0.5)
         if rng.random() < 0.6
@@ -42,11 +44,12 @@ def _deck(rng: np.random.Generator) -> Material:
 
 
 def _corners(x: float, y: float) -> list[tuple[float, float]]:
+    """Return the corners of a rectangle about the origin, from its half sizes."""
     return [(a, b) for a in (-x, x) for b in (-y, y)]
 
 
 def _platform(rng: np.random.Generator) -> list[Part]:
-    """A flat deck with a push bar at one end, empty or with cartons."""
+    """A platform trolley: a deck and a push bar, empty or with cartons."""
     frame, deck = _frame(rng), _deck(rng)
     bar = rounded_path(
         [(-0.48, -0.28, 0.2), (-0.52, -0.28, 0.98), (-0.52, 0.28, 0.98), (-0.48, 0.28, 0.2)], 0.1
@@ -63,7 +66,7 @@ def _platform(rng: np.random.Generator) -> list[Part]:
 
 
 def _shelf(rng: np.random.Generator) -> list[Part]:
-    """Two or three boards in a tubular frame with a hoop at each end, as in assembly shops."""
+    """A shelf trolley: two or three boards between two hoops."""
     frame, deck = _frame(rng), _deck(rng)
     length, half = rng.uniform(0.8, 1.3) / 2, 0.3
     high = rng.uniform(0.95, 1.5)
@@ -80,7 +83,7 @@ def _shelf(rng: np.random.Generator) -> list[Part]:
 
 
 def _sack_truck(rng: np.random.Generator) -> list[Part]:
-    """Two wheels, two long rails with a loop on top, a toe plate; it leans back on its wheels."""
+    """A sack truck that leans back on its two wheels: rails with a loop on top, a toe plate."""
     frame = _frame(rng)
     lean = rng.uniform(0.08, 0.2)
     rail = [(0.0, -0.17, 0.04), (-1.15 * lean, -0.17, 1.15), (-1.15 * lean, 0.17, 1.15), (0.0, 0.17, 0.04)]
@@ -97,7 +100,7 @@ def _sack_truck(rng: np.random.Generator) -> list[Part]:
 
 
 def _lift_table(rng: np.random.Generator) -> list[Part]:
-    """A scissor lift table with a push handle: low, coloured, on small wheels, and no forks."""
+    """A scissor lift table with a push handle, on castors."""
     frame, black = _frame(rng), Material("plastic", (0.02, 0.02, 0.02), 0.4)
     high = rng.uniform(0.35, 0.8)
     parts = castors(_corners(0.34, 0.2), 0.06)
@@ -116,7 +119,7 @@ def _lift_table(rng: np.random.Generator) -> list[Part]:
 
 
 def _trailer(rng: np.random.Generator) -> list[Part]:
-    """A four-wheeled trailer with a drawbar that ends in a loop, standing up or lying."""
+    """A four-wheeled trailer; its drawbar ends in a loop and stands or lies."""
     frame, deck = _frame(rng), _deck(rng)
     lean = rng.uniform(0.1, 0.9)
     tip = np.array([-0.6 - 0.85 * np.sin(lean), 0.0, 0.2 + 0.85 * np.cos(lean)])
@@ -137,7 +140,7 @@ def _trailer(rng: np.random.Generator) -> list[Part]:
 
 
 def _bin_cart(rng: np.random.Generator) -> list[Part]:
-    """A tipping skip for scrap on wheels, with fork pockets and a handle."""
+    """A tipping skip on castors, with fork pockets and a handle."""
     body = Material("paint", bright(rng), 0.8)
     outline = [(0.2, -0.5), (0.2, 0.35), (0.9, 0.75), (0.9, -0.5)]
     return [
@@ -154,7 +157,7 @@ def _bin_cart(rng: np.random.Generator) -> list[Part]:
     ]
 
 
-VARIANTS: dict[str, variants.Maker] = {
+VARIANTS: dict[str, variants.Builder] = {
     "platform": _platform,
     "shelf": _shelf,
     "sack_truck": _sack_truck,

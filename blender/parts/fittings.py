@@ -1,4 +1,4 @@
-"""Parts that many warehouse things share: wheels, wire walls, warning stripes, labels. No bpy."""
+"""Fittings that many objects share: wheels, castors, wire walls, warning stripes, labels. No bpy."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ BRIGHT: tuple[Colour, ...] = (
     (0.3, 0.3, 0.31),
     (0.7, 0.15, 0.02),
 )
-"""Enamel that steel things come in, linear RGB."""
+"""Usual paints of steel objects, linear RGB."""
 RUBBER = Material("rubber", (0.025, 0.025, 0.025), 0.6)
 ZINC = Material("galvanised", (0.5, 0.5, 0.52), 0.3)
 PAPER = Material("paper", (0.72, 0.72, 0.70), 0.1)
 
 
 def bright(rng: np.random.Generator) -> Colour:
-    """One of the enamels."""
+    """Draw one of the colours of ``BRIGHT``."""
     return BRIGHT[int(rng.integers(len(BRIGHT)))]
 
 
 def wheel(centre: Sequence[float], radius: float, width: float, tyre: Material = RUBBER) -> list[Part]:
-    """A wheel that rolls along x, with a paler hub; ``centre`` is (3,) metres."""
+    """Build a wheel with a paler hub that rolls along x; ``centre`` is (3,) metres."""
     x, y, z = centre
     hub = Material("paint", (0.35, 0.35, 0.34), 0.5)
     return [
@@ -39,11 +39,11 @@ def wheel(centre: Sequence[float], radius: float, width: float, tyre: Material =
     ]
 
 
-def castors(spots: Sequence[tuple[float, float]], radius: float, tyre: Material = RUBBER) -> list[Part]:
-    """Castors at (x, y) with the bracket above each; they end at a height of 2.5 radii."""
-    parts = [part for x, y in spots for part in wheel((x, y, radius), radius, 0.032, tyre)]
-    forks = [(x, y + side, 1.55 * radius) for x, y in spots for side in (-0.022, 0.022)]
-    crowns = [(x, y, 2.42 * radius) for x, y in spots]
+def castors(positions: Sequence[tuple[float, float]], radius: float, tyre: Material = RUBBER) -> list[Part]:
+    """Build castors on the floor at (x, y) with their brackets; they are 2.5 radii high."""
+    parts = [part for x, y in positions for part in wheel((x, y, radius), radius, 0.032, tyre)]
+    forks = [(x, y + side, 1.55 * radius) for x, y in positions for side in (-0.022, 0.022)]
+    crowns = [(x, y, 2.42 * radius) for x, y in positions]
     parts.append(boxes(forks, (radius * 0.8, 0.005, 1.9 * radius), ZINC))
     parts.append(boxes(crowns, (radius * 1.2, 0.06, 0.16 * radius), ZINC))
     return parts
@@ -57,9 +57,15 @@ def wire_walls(
     sides: str = "lrfb",
     thick: float = 0.006,
 ) -> Part:
-    """Walls of welded wire around ``size`` (x, y), from height span[0] to span[1].
+    """Build walls of welded wire around a rectangle.
 
-    ``sides`` names the walls: l and r across y, f and b (front and back) across x.
+    Args:
+        size: of the rectangle along x and y, metres.
+        span: from which to which height, metres.
+        gap: between two wires, metres.
+        wire: material.
+        sides: the walls to build: l (+y), r (-y), f (+x), b (-x).
+        thick: thickness of a wire, metres.
     """
     (x, y), (low, high) = size, span
     centres: list[tuple[float, float, float]] = []
@@ -82,7 +88,15 @@ def wire_walls(
 def striped(
     centre: Sequence[float], size: Sequence[float], axis: int, pitch: float, colours: tuple[Colour, Colour]
 ) -> Part:
-    """A bar in two alternating colours along ``axis``; centre and size are (3,) metres."""
+    """Build a bar with stripes of two colours along ``axis``.
+
+    Args:
+        centre: (3,) metres.
+        size: (3,) metres.
+        axis: 0, 1 or 2.
+        pitch: approximate width of a stripe, metres.
+        colours: of the stripes.
+    """
     count = max(2, round(size[axis] / pitch))
     extent = np.array(size, float)
     extent[axis] /= count
@@ -93,7 +107,7 @@ def striped(
 
 
 def label(centre: Sequence[float], size: tuple[float, float], axis: int, side: int) -> list[Part]:
-    """A printed sheet: paper with lines of print, facing ``axis`` (0 = x, 1 = y) on ``side`` +1 or -1."""
+    """Build a printed sheet of paper that faces ``axis`` (0 = x, 1 = y) on ``side`` (+1 or -1)."""
     w, h = size
     middle = np.asarray(centre, float)
     lift = np.zeros(3)

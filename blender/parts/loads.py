@@ -1,6 +1,6 @@
-"""What stands on a pallet: cartons, goods, sacks, drinks, plastic crates, collars, wrapped loads. No bpy.
+"""Loads of pallets: cartons, goods, sacks, drinks, plastic crates, pallet collars, wrapped loads. No bpy.
 
-A load stands on z = 0 about the origin and keeps to ``area``, metres along x and y.
+A load stands on z = 0 with its middle at the origin and covers ``AREA`` at most, metres along x and y.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from blender.parts.fittings import PAPER, bright
 from blender.parts.soft import AREA, cushion, shade, tone, wrapped
 
 CARD = ((0.44, 0.31, 0.19), (0.38, 0.27, 0.165), (0.50, 0.38, 0.25), (0.31, 0.22, 0.14), (0.45, 0.30, 0.16))
+"""Colours of cardboard, linear RGB."""
 _GOODS: tuple[Colour, ...] = (
     (0.5, 0.5, 0.48),
     (0.05, 0.12, 0.3),
@@ -25,28 +26,29 @@ _GOODS: tuple[Colour, ...] = (
 )
 _INK = Material("paper", (0.09, 0.06, 0.045), 0.1)
 _MARKS = ((PAPER, (0.13, 0.09)), (PAPER, (0.21, 0.15)), (_INK, (0.16, 0.05)), (_INK, (0.05, 0.06)))
-"""Labels and prints on a carton's side: material, width and height in metres."""
+"""Labels and prints on a carton's side: material, and (width, height) in metres."""
 
 
 def _cartons(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
-    """Layers of equal cartons, some missing on top."""
+    """Build layers of equal cartons; some of the top layer are missing."""
     return _layers(rng, height, wear, "cardboard", tone(rng, CARD))
 
 
 def _goods(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
-    """The same of printed or plastic packages."""
+    """Build layers of equal printed or plastic packages."""
     return _layers(rng, height, wear, "plastic" if rng.random() < 0.5 else "cardboard", tone(rng, _GOODS))
 
 
 def _layers(rng: np.random.Generator, height: float, wear: float, kind: str, base: Floats) -> list[Part]:
+    """Build layers of equal packages of the material ``kind`` and the colour ``base``."""
     nx, ny = int(rng.integers(2, 5)), int(rng.integers(1, 4))
     layers = max(1, round(height / rng.uniform(0.16, 0.42)))
     size = np.array([AREA[0] / nx, AREA[1] / ny, height / layers])
     grid = np.stack(np.meshgrid(np.arange(nx), np.arange(ny), np.arange(layers), indexing="ij"), -1).reshape(
         -1, 3
     )
-    keep = (grid[:, 2] < layers - 1) | (rng.random(len(grid)) < 0.75) | (layers == 1)
-    grid = grid[keep]
+    present = (grid[:, 2] < layers - 1) | (rng.random(len(grid)) < 0.75) | (layers == 1)
+    grid = grid[present]
     centres = (grid + 0.5) * size - [AREA[0] / 2, AREA[1] / 2, 0]
     centres[:, :2] += rng.normal(0, 0.005, (len(grid), 2))
     tint = base * rng.uniform(0.85, 1.12, (len(grid), 1)) / 0.5
@@ -58,7 +60,7 @@ def _layers(rng: np.random.Generator, height: float, wear: float, kind: str, bas
 def mixed_cartons(
     rng: np.random.Generator, height: float, wear: float, area: tuple[float, float] = AREA
 ) -> list[Part]:
-    """Columns of different cartons, up to ``height`` metres: an uneven skyline."""
+    """Build columns of different cartons, up to ``height`` metres each."""
     cells: list[tuple[float, ...]] = []
     nx = int(rng.integers(2, 5)) if area[0] > 0.8 else int(rng.integers(1, 3))
     across = np.concatenate([[0], np.sort(rng.uniform(0.2, 0.8, nx - 1)), [1]]) * area[0] - area[0] / 2
@@ -86,7 +88,7 @@ def mixed_cartons(
 
 
 def printed_carton(rng: np.random.Generator, colour: Colour, size: Sequence[float]) -> list[Part]:
-    """One carton of ``size`` metres, closed with tape, marked here and there."""
+    """Build one carton of ``size`` (3,) metres with tape, labels and prints."""
     centre, extent = np.array([[0.0, 0.0, size[2] / 2]]), np.array([size])
     return [
         boxes(centre, extent, Material("cardboard", colour, 0.3)),
@@ -95,7 +97,14 @@ def printed_carton(rng: np.random.Generator, colour: Colour, size: Sequence[floa
 
 
 def _prints(rng: np.random.Generator, centres: Floats, sizes: Floats, yaw: Floats) -> list[Part]:
-    """Tape over the seams, labels and printed marks on some sides of cartons (N, 3)."""
+    """Build tape over the seams, and labels and prints on some sides of cartons.
+
+    Args:
+        rng: draws which.
+        centres: (N, 3) metres.
+        sizes: (N, 3) metres.
+        yaw: (N,) radians.
+    """
     parts: list[Part] = []
     tape = Material("plastic", (0.40, 0.29, 0.17) if rng.random() < 0.7 else (0.55, 0.55, 0.52), 0.1)
     if rng.random() < 0.75:
@@ -107,21 +116,23 @@ def _prints(rng: np.random.Generator, centres: Floats, sizes: Floats, yaw: Float
     for axis, side in ((0, -1), (0, 1), (1, -1), (1, 1)):
         material, (w, h) = _MARKS[int(rng.integers(len(_MARKS)))]
         chosen = rng.random(len(centres)) < 0.35
-        spot, size = centres[chosen], sizes[chosen]
-        at = rng.uniform(-0.32, 0.32, (len(spot), 3)) * (size - [0.1, 0.1, 0.08]).clip(0)
+        centre, size = centres[chosen], sizes[chosen]
+        at = rng.uniform(-0.32, 0.32, (len(centre), 3)) * (size - [0.1, 0.1, 0.08]).clip(0)
         at[:, axis] = side * (size[:, axis] / 2 + 0.003)
         plate = _pair(np.minimum(w, size[:, 1 - axis] * 0.6), np.minimum(h, size[:, 2] * 0.5))
-        if len(spot):
-            parts.append(plates(spot + spin(at, yaw[chosen]), plate, axis, side, material, yaw=yaw[chosen]))
+        if len(centre):
+            at = centre + spin(at, yaw[chosen])
+            parts.append(plates(at, plate, axis, side, material, yaw=yaw[chosen]))
     return parts
 
 
 def _pair(a: Floats | float, b: Floats | float) -> Floats:
+    """Return pairs (N, 2) of two arrays or numbers."""
     return np.stack(np.broadcast_arrays(a, b), -1).reshape(-1, 2)
 
 
 def _sacks(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
-    """Layers of plump sacks, laid crosswise in turn."""
+    """Build layers of six sacks."""
     shades: tuple[Colour, ...] = (
         (0.55, 0.52, 0.45),
         (0.62, 0.62, 0.60),
@@ -139,15 +150,14 @@ def _sacks(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
 
 
 def _drinks(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
-    """Trays of small printed packs: two loud colours in a fine pattern."""
+    """Build trays of drinks: two bright colours in a fine pattern."""
     size = np.array([0.197, 0.195, float(rng.uniform(0.13, 0.24))])
     layers = max(1, int(height / size[2]))
     grid = np.stack(np.meshgrid(np.arange(6), np.arange(4), np.arange(layers), indexing="ij"), -1).reshape(
         -1, 3
     )
-    grid = grid[
-        (grid[:, 0] % 5 == 0) | (grid[:, 1] % 3 == 0) | (grid[:, 2] == layers - 1)
-    ]  # the core is unseen
+    outside = (grid[:, 0] % 5 == 0) | (grid[:, 1] % 3 == 0) | (grid[:, 2] == layers - 1)
+    grid = grid[outside]  # nothing inside is visible
     centres = (grid + 0.5) * size - [AREA[0] / 2, AREA[1] / 2, 0]
     upper, lower = np.array(bright(rng)), np.array(bright(rng) if rng.random() < 0.5 else (0.6, 0.6, 0.58))
     body = Material("plastic", (1.0, 1.0, 1.0), round(wear * 0.3, 2))
@@ -160,7 +170,7 @@ def _drinks(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
 
 
 def _crates(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
-    """Four stacks of plastic crates (600 x 400 mm) with dark grips."""
+    """Build four stacks of plastic crates (600 x 400 mm) with dark grips."""
     shades: tuple[Colour, ...] = ((0.02, 0.1, 0.4), (0.3, 0.31, 0.32), (0.03, 0.3, 0.08), (0.4, 0.03, 0.03))
     plastic = Material("plastic", shade(rng, shades), round(wear * 0.5, 2))
     each, layers = 0.22, max(1, int(height / 0.22))
@@ -177,7 +187,10 @@ def _crates(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
 
 
 def _collars(rng: np.random.Generator, height: float, wear: float, lid: bool = False) -> list[Part]:
-    """Wooden pallet collars with hinges, labels, and a lid (surely: ``lid``), cartons or nothing on top."""
+    """Build wooden pallet collars with hinges and labels.
+
+    On top there is a lid, cartons or nothing; with ``lid`` there is a lid in any case.
+    """
     rings = max(1, int(height / 0.2))
     middle = 0.2 * np.arange(rings) + 0.1
     long = [(0, y, z) for z in middle for y in (-0.39, 0.39)]
@@ -190,9 +203,9 @@ def _collars(rng: np.random.Generator, height: float, wear: float, lid: bool = F
     parts = [boxes(long + short, sizes, wood, tint), boxes(hinges, (0.07, 0.018, 0.15), steel)]
     for side in (-1, 1):
         note = PAPER if rng.random() < 0.6 else Material("paper", (0.25, 0.6, 0.12), 0.1)
-        spots = [(rng.uniform(-0.4, 0.4), side * 0.4015, z) for z in middle if rng.random() < 0.6]
-        if spots:
-            parts.append(plates(spots, (0.22, 0.15), 1, side, note))
+        centres = [(rng.uniform(-0.4, 0.4), side * 0.4015, z) for z in middle if rng.random() < 0.6]
+        if centres:
+            parts.append(plates(centres, (0.22, 0.15), 1, side, note))
     top = 0.2 * rings
     if lid or rng.random() < 0.5:
         parts.append(box((-0.6, -0.4, top), (0.6, 0.4, top + 0.015), wood))
@@ -211,13 +224,22 @@ LOADS: dict[str, Callable[[np.random.Generator, float, float], list[Part]]] = {
     "crate": _collars,
     "bundle": wrapped,
 }
-"""Load -> what makes it, from (rng, height in metres, wear 0..1)."""
+"""Load -> function that builds it from (rng, height in metres, wear 0..1)."""
 
 
 def build(
     kind: str, rng: np.random.Generator, height: float, wear: float, at: float, bearing: bool = False
 ) -> list[Part]:
-    """A load by its name, standing at a height of ``at`` metres; ``bearing``: fit to put a pallet on."""
+    """Build a load.
+
+    Args:
+        kind: a key of ``LOADS``.
+        rng: draws its details.
+        height: of the load, metres; the load may exceed it a little.
+        wear: 0: new, 1: worn.
+        at: height that the load stands at, metres.
+        bearing: the load must be able to carry another pallet.
+    """
     if bearing and kind == "crate":
         return move(_collars(rng, height, wear, lid=True), (0, 0, at))
     return move(LOADS[kind](rng, height, wear), (0, 0, at))

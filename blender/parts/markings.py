@@ -1,7 +1,7 @@
-"""What lies flat on a hall's floor: joints, cracks, stains, tyre marks, painted lanes and zones. No bpy.
+"""Floor markings: joints, cracks, stains, tyre marks, painted lanes and zones. No bpy.
 
-Each mark is a sheet at a height of its own, fractions of a millimetre above the floor, so that none ties
-with another.
+Each marking is a sheet at its own height, fractions of a millimetre above the floor: two sheets in one plane
+would flicker.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from blender.geometry.mesh import Colour, Floats, Material, Part, boxes, plates
 
 _PAINTS: tuple[Colour, ...] = ((0.72, 0.46, 0.03), (0.72, 0.46, 0.03), (0.62, 0.62, 0.60), (0.45, 0.05, 0.03))
 _STEP = 0.00015
-"""Between the heights of two marks, metres."""
+"""Difference between the heights of two markings, metres."""
 _RIM = 48
-"""Corners of a blot's outline."""
+"""Corners of a stain's outline."""
 
 
 def marks(params: dict[str, Any], base: Colour, rng: np.random.Generator) -> list[Part]:
-    """All marks of a hall; ``base`` is the floor's colour."""
+    """Build all floor markings of a hall; ``base`` is the floor's colour."""
     dark = Material("concrete", _scaled(base, 0.62), params["wear"])
     worn = [*_tyres(params, dark, rng), *_cracks(params, dark, rng), *_stains(params, base, rng)]
     flat = [part.moved((0, 0, 0.0005 + _STEP * k)) for k, part in enumerate(worn)]
@@ -28,23 +28,24 @@ def marks(params: dict[str, Any], base: Colour, rng: np.random.Generator) -> lis
 
 
 def _scaled(colour: Colour, factor: float) -> Colour:
+    """Return a colour with another brightness."""
     r, g, b = (round(c * factor, 4) for c in colour)
     return (r, g, b)
 
 
 def ribbon(path: Floats, width: float, material: Material) -> Part:
-    """A flat strip of even width along a polyline (N, 2) on z = 0."""
+    """Build a flat strip of constant width along a polyline (N, 2) on z = 0."""
     along = np.gradient(path, axis=0)
     across = np.stack([-along[:, 1], along[:, 0]], 1)
     across *= width / 2 / np.linalg.norm(across, axis=1, keepdims=True)
-    both = np.stack([path - across, path + across], 1).reshape(-1, 2)
-    vertices = np.concatenate([both, np.zeros((len(both), 1))], 1)
+    sides = np.stack([path - across, path + across], 1).reshape(-1, 2)
+    vertices = np.concatenate([sides, np.zeros((len(sides), 1))], 1)
     k = 2 * np.arange(len(path) - 1)
     return Part(vertices, np.stack([k, k + 2, k + 3, k + 1], 1).astype(np.int32), material)
 
 
 def _joints(params: dict[str, Any], dark: Material) -> Part:
-    """Saw cuts in a grid of about 6 m."""
+    """Build the saw cuts in the floor, in a grid of 5.5 m."""
     length, width = params["length"], params["width"]
     across = [(x, 0.0, 0.0003) for x in np.arange(3.0, length, 5.5)]
     along = [(length / 2, y, 0.0002) for y in np.arange(-width / 2 + 2.5, width / 2 - 1, 5.5)]
@@ -53,11 +54,12 @@ def _joints(params: dict[str, Any], dark: Material) -> Part:
 
 
 def _inside(params: dict[str, Any], rng: np.random.Generator) -> Floats:
+    """Draw a point on the hall's floor, (2,)."""
     return rng.uniform([2.0, -0.4 * params["width"]], [params["length"] - 2.0, 0.4 * params["width"]])
 
 
 def _tyres(params: dict[str, Any], dark: Material, rng: np.random.Generator) -> list[Part]:
-    """Pairs of rubber marks: mostly straight down the hall, some in a turn."""
+    """Build pairs of tyre marks: mostly straight along the hall, some curved."""
     parts = []
     for _ in range(int(rng.integers(1, 7))):
         start, heading = _inside(params, rng), rng.normal(0, 0.25)
@@ -72,6 +74,7 @@ def _tyres(params: dict[str, Any], dark: Material, rng: np.random.Generator) -> 
 
 
 def _cracks(params: dict[str, Any], dark: Material, rng: np.random.Generator) -> list[Part]:
+    """Build up to three cracks."""
     parts = []
     for _ in range(int(rng.integers(0, 4))):
         steps = rng.normal(0, 0.12, (12, 2)) + rng.normal(0, 0.22, 2)
@@ -80,7 +83,7 @@ def _cracks(params: dict[str, Any], dark: Material, rng: np.random.Generator) ->
 
 
 def _stains(params: dict[str, Any], base: Colour, rng: np.random.Generator) -> list[Part]:
-    """Blots of oil or water, dark or shining, and pale scuffs."""
+    """Build stains of oil or water, dark or glossy, and pale scuffs."""
     looks = (
         Material("concrete", _scaled(base, 0.5), 0.25),
         Material("concrete", _scaled(base, 0.8), 0.0),
@@ -104,13 +107,14 @@ def _stains(params: dict[str, Any], base: Colour, rng: np.random.Generator) -> l
 
 
 def _fits(part: Part, params: dict[str, Any]) -> bool:
+    """Return whether a marking lies inside the hall."""
     low, high = part.vertices.min(0), part.vertices.max(0)
     half = params["width"] / 2
     return bool(low[0] > 0 and high[0] < params["length"] and low[1] > -half and high[1] < half)
 
 
 def _paint(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
-    """Lanes along the hall, a hatched zone, marked-out pallet places."""
+    """Build the painted lanes, a hatched zone, and marked pallet places."""
     length, half = params["length"], params["width"] / 2
     paint = Material("concrete", _PAINTS[int(rng.integers(len(_PAINTS)))], 0.9)
     parts: list[Part] = []
@@ -131,7 +135,7 @@ def _paint(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
 
 
 def _hatched(params: dict[str, Any], paint: Material, rng: np.random.Generator) -> list[Part]:
-    """Slanting bars in a frame: keep clear, as before doors and switch cabinets."""
+    """Build a hatched "keep clear" zone: slanted bars in a frame."""
     half = params["width"] / 2
     size = np.array([rng.uniform(1.0, 2.0), rng.uniform(1.2, min(3.0, half))])
     x = rng.choice([params["length"] - size[0] / 2 - 0.3, rng.uniform(4, params["length"] - 2)])

@@ -1,6 +1,6 @@
-"""What is let into or hangs on a hall's walls: doors, windows, notices, pipes, fire points. No bpy.
+"""Fixtures of a hall's walls: doors, gates, windows, notices, pipes, fire points. No bpy.
 
-A fixture is made in its wall's own frame: the wall is the plane x = 0, it faces -x, y runs along it.
+A fixture is built in its wall's frame: the wall is the plane x = 0 and faces -x, y runs along it.
 """
 
 from __future__ import annotations
@@ -24,19 +24,22 @@ _LEAVES: tuple[Colour, ...] = (
 )
 _DARK = Material("paint", (0.05, 0.05, 0.055), 0.4)
 Fixture = list[Part]
+"""The meshes of one fixture."""
+DOCK_DOOR_STEP = 4.2
+"""Distance between the middles of two dock doors, metres."""
 
 
 DECIDING = ("seed", "dock", "doors", "notices", "length", "width", "height")
-"""What of a hall's parameters decides its fixtures."""
+"""The hall's parameters that decide its fixtures."""
 
 
 def fixtures(params: dict[str, Any]) -> list[Fixture]:
-    """All fixtures of a hall, in the hall's frame; decided by its "seed"."""
-    return list(_made(*(params[name] for name in DECIDING)))
+    """Return all fixtures of a hall in the hall's frame; its "seed" decides them."""
+    return list(_build_fixtures(*(params[name] for name in DECIDING)))
 
 
-@lru_cache(maxsize=1)  # asked for where they stand, for what they leave free, and to be built
-def _made(*deciding: Any) -> tuple[Fixture, ...]:
+@lru_cache(maxsize=1)  # a frame needs them for obstacles, for free doorways, and for the meshes
+def _build_fixtures(*deciding: Any) -> tuple[Fixture, ...]:
     params = dict(zip(DECIDING, deciding, strict=True))
     rng = np.random.default_rng([params["seed"], 1])
     length, half = params["length"], params["width"] / 2
@@ -47,57 +50,66 @@ def _made(*deciding: Any) -> tuple[Fixture, ...]:
 
 
 def _end_wall(params: dict[str, Any], rng: np.random.Generator) -> list[Fixture]:
-    """Doors at their spots, and things between them."""
+    """Build the end wall's doors, and notices and pipes between them."""
     half, height = params["width"] / 2, params["height"]
-    made: list[Fixture] = []
+    doors: list[Fixture] = []
     if params["dock"]:
-        spots = dock_spots(params)
-        made += [move(dock_door(rng, min(3.2, height - 0.6), k), (0, y, 0)) for k, y in enumerate(spots)]
+        middles = dock_door_positions(params)
+        doors += [move(dock_door(rng, min(3.2, height - 0.6), k), (0, y, 0)) for k, y in enumerate(middles)]
     else:
-        spots = [float(y) for y in np.linspace(-0.75, 0.75, params["doors"] + 2)[1:-1] * half]
-        rng.shuffle(spots)
-        wide = [half > 4 and rng.random() < 0.4 for _ in spots]
-        for y, gate in zip(spots, wide, strict=True):
-            made.append(move(gate_leaf(rng, min(3.4, height - 0.5)) if gate else door(rng), (0, y, 0)))
-    taken = [(y - 1.8, y + 1.8) for y in spots]
-    return made + _hung(params["notices"], half, taken, height, rng)
+        middles = [float(y) for y in np.linspace(-0.75, 0.75, params["doors"] + 2)[1:-1] * half]
+        rng.shuffle(middles)
+        wide = [half > 4 and rng.random() < 0.4 for _ in middles]
+        for y, is_gate in zip(middles, wide, strict=True):
+            doors.append(move(gate(rng, min(3.4, height - 0.5)) if is_gate else door(rng), (0, y, 0)))
+    occupied = [(y - 1.8, y + 1.8) for y in middles]
+    return doors + _wall_mounted(params["notices"], half, occupied, height, rng)
 
 
 def _side_wall(params: dict[str, Any], rng: np.random.Generator) -> list[Fixture]:
+    """Build a side wall's door, if it has one, and notices and pipes."""
     half, height = params["length"] / 2, params["height"]
-    made: list[Fixture] = []
-    taken: list[tuple[float, float]] = []
+    doors: list[Fixture] = []
+    occupied: list[tuple[float, float]] = []
     if rng.random() < 0.4:
         y = rng.uniform(-0.6, 0.6) * half
-        made.append(move(door(rng), (0, y, 0)))
-        taken.append((y - 0.9, y + 0.9))
-    return made + _hung(params["notices"], half, taken, height, rng)
+        doors.append(move(door(rng), (0, y, 0)))
+        occupied.append((y - 0.9, y + 0.9))
+    return doors + _wall_mounted(params["notices"], half, occupied, height, rng)
 
 
-def _hung(
-    count: int, half: float, taken: list[tuple[float, float]], height: float, rng: np.random.Generator
+def _wall_mounted(
+    count: int, half: float, occupied: list[tuple[float, float]], height: float, rng: np.random.Generator
 ) -> list[Fixture]:
-    """``count`` things on one wall where nothing else is."""
-    made: list[Fixture] = []
-    busy = list(taken)
+    """Try to place ``count`` fixtures on a wall.
+
+    Args:
+        count: positions to draw; an occupied position is left out.
+        half: half of the wall's length, metres.
+        occupied: parts of the wall that are taken, (y from, y to), metres.
+        height: of the hall, metres.
+        rng: draws positions and fixtures.
+    """
+    placed: list[Fixture] = []
+    occupied = list(occupied)
     for _ in range(count):
         y = float(rng.uniform(-0.9, 0.9) * half)
-        if any(low - 0.5 < y < high + 0.5 for low, high in busy):
+        if any(low - 0.5 < y < high + 0.5 for low, high in occupied):
             continue
-        busy.append((y - 0.5, y + 0.5))
-        make = HUNG[int(rng.choice(len(HUNG), p=_SHARES))]
-        made.append(move(make(rng, height), (0, y, 0)))
-    return made
+        occupied.append((y - 0.5, y + 0.5))
+        build = WALL_MOUNTED[int(rng.choice(len(WALL_MOUNTED), p=_SHARES))]
+        placed.append(move(build(rng, height), (0, y, 0)))
+    return placed
 
 
-def dock_spots(params: dict[str, Any]) -> list[float]:
-    """Middles of a dock's doors along the end wall, metres."""
-    count = max(1, int(params["width"] / 4.2))
-    return [float((k - (count - 1) / 2) * 4.2) for k in range(count)]
+def dock_door_positions(params: dict[str, Any]) -> list[float]:
+    """Return the y of the middles of a dock's doors along the end wall, metres."""
+    count = max(1, int(params["width"] / DOCK_DOOR_STEP))
+    return [float((k - (count - 1) / 2) * DOCK_DOOR_STEP) for k in range(count)]
 
 
 def door(rng: np.random.Generator) -> Fixture:
-    """A personnel door with frame, handle and a notice, some with an exit sign above."""
+    """Build a door with frame and handle, some with a notice or a lit exit sign."""
     leaf = Material("paint", _LEAVES[int(rng.integers(len(_LEAVES)))], 0.4)
     frame = Material("paint", (0.25, 0.25, 0.25), 0.3)
     parts = [
@@ -114,8 +126,8 @@ def door(rng: np.random.Generator) -> Fixture:
     return parts
 
 
-def gate_leaf(rng: np.random.Generator, high: float) -> Fixture:
-    """A sectional door: ribbed panels between guide rails, some with windows, some half open."""
+def gate(rng: np.random.Generator, high: float) -> Fixture:
+    """Build a sectional door: panels between guide rails, some with windows, some half open."""
     half = rng.uniform(1.3, 1.9)
     leaf = Material("paint", _LEAVES[int(rng.integers(3))], 0.5)
     low = rng.uniform(0.5, 2.0) if rng.random() < 0.15 else 0.0
@@ -136,8 +148,8 @@ def gate_leaf(rng: np.random.Generator, high: float) -> Fixture:
 
 
 def dock_door(rng: np.random.Generator, high: float, number: int) -> Fixture:
-    """A loading dock: gate, black bumpers, the leveller's plate with stripes, a number above."""
-    parts = gate_leaf(rng, high)
+    """Build a loading dock: a gate, the leveller's plate with stripes, a number above."""
+    parts = gate(rng, high)
     steel = Material("steel", (0.10, 0.10, 0.105), 0.8)
     parts += [
         box((-2.2, -1.0, 0.001), (-0.12, 1.0, 0.006), steel),
@@ -152,7 +164,7 @@ def dock_door(rng: np.random.Generator, high: float, number: int) -> Fixture:
 
 
 def _notice_board(rng: np.random.Generator, height: float) -> Fixture:
-    """A grey board with sheets of paper."""
+    """Build a board with sheets of paper."""
     wide = rng.uniform(0.4, 1.0)
     parts = [box((-0.03, -wide, 1.0), (-0.001, wide, 1.9), Material("paint", (0.25, 0.27, 0.3), 0.3))]
     for y in np.arange(-wide + 0.15, wide - 0.1, 0.26):
@@ -163,7 +175,7 @@ def _notice_board(rng: np.random.Generator, height: float) -> Fixture:
 
 
 def _sign(rng: np.random.Generator, height: float) -> Fixture:
-    """One coloured sign: mandatory blue, warning yellow, fire red, escape green."""
+    """Build a safety sign: mandatory blue, warning yellow, fire red, escape green."""
     shades: tuple[Colour, ...] = (
         (0.02, 0.1, 0.45),
         (0.8, 0.55, 0.02),
@@ -179,7 +191,7 @@ def _sign(rng: np.random.Generator, height: float) -> Fixture:
 
 
 def _fire_point(rng: np.random.Generator, height: float) -> Fixture:
-    """An extinguisher on its hook below a red sign."""
+    """Build a fire extinguisher on the wall below a red sign."""
     red, black = Material("paint", (0.55, 0.02, 0.02), 0.2), Material("plastic", (0.02, 0.02, 0.02), 0.2)
     return [
         cylinder((-0.1, 0, 0.75), (-0.1, 0, 1.2), 0.075, red, 16),
@@ -191,20 +203,20 @@ def _fire_point(rng: np.random.Generator, height: float) -> Fixture:
 
 
 def _pipes(rng: np.random.Generator, height: float) -> Fixture:
-    """A bundle of pipes from floor to roof."""
+    """Build one to three pipes from floor to roof."""
     shade: Colour = (0.02, 0.02, 0.022) if rng.random() < 0.4 else (0.45, 0.46, 0.47)
     metal = Material("paint", shade, 0.5)
     radius = rng.uniform(0.025, 0.07)
-    spots = [float(y) for y in np.arange(int(rng.integers(1, 4))) * (2.6 * radius)]
-    clips = [(-radius, y, z) for y in spots for z in np.arange(0.8, height - 0.3, 1.6)]
+    middles = [float(y) for y in np.arange(int(rng.integers(1, 4))) * (2.6 * radius)]
+    clips = [(-radius, y, z) for y in middles for z in np.arange(0.8, height - 0.3, 1.6)]
     return [
-        *[tube([(-radius - 0.01, y, 0), (-radius - 0.01, y, height)], radius, metal, 12) for y in spots],
+        *[tube([(-radius - 0.01, y, 0), (-radius - 0.01, y, height)], radius, metal, 12) for y in middles],
         boxes(clips, (2 * radius + 0.01, 2.2 * radius, 0.03), ZINC),
     ]
 
 
 def _switchgear(rng: np.random.Generator, height: float) -> Fixture:
-    """Switch boxes with conduits up to the roof."""
+    """Build one or two switch boxes with conduits up to the roof."""
     grey = Material("paint", (0.45, 0.45, 0.43), 0.4)
     parts: Fixture = []
     for y in (-0.2, 0.2)[: int(rng.integers(1, 3))]:
@@ -217,14 +229,14 @@ def _switchgear(rng: np.random.Generator, height: float) -> Fixture:
     return parts
 
 
-HUNG = (_notice_board, _sign, _fire_point, _pipes, _switchgear)
-"""What hangs on walls ..."""
+WALL_MOUNTED = (_notice_board, _sign, _fire_point, _pipes, _switchgear)
+"""Fixtures that hang on walls ..."""
 _SHARES = (0.2, 0.3, 0.15, 0.2, 0.15)
-"""... and how often."""
+"""... and the probability of each."""
 
 
 def windows(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
-    """Bands of panes, bright enough to blow out, with bars between them."""
+    """Build bands of window panes that are bright enough to be overexposed."""
     length, half, height = params["length"], params["width"] / 2, params["height"]
     glow = Material("emission", (0.85, 0.93, 1.0), round(float(rng.uniform(*params["glow"])), 1))
     low = max(1.8, height * rng.uniform(0.45, 0.7))

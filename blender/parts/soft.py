@@ -1,4 +1,4 @@
-"""Soft bodies: sacks, bags, and the skins that stretch wrap draws around loads. No bpy."""
+"""Soft bodies: sacks, bags, and the hulls of stretch wrap around loads. No bpy."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from blender.geometry.mesh import Colour, Floats, Material, Part, plates
 from blender.parts.fittings import PAPER
 
 AREA = (1.18, 0.78)
-"""What a load covers of a EUR pallet, metres along x and y."""
+"""Area of a load on a EUR pallet, metres along x and y."""
 
 
 def tone(rng: np.random.Generator, palette: tuple[Colour, ...]) -> Floats:
-    """One of a palette, linear RGB (3,)."""
+    """Draw a colour of a palette as an array, linear RGB (3,)."""
     return np.array(palette[int(rng.integers(len(palette)))])
 
 
 def shade(rng: np.random.Generator, palette: tuple[Colour, ...]) -> Colour:
-    """The same, for a Material."""
+    """Draw a colour of a palette for a Material."""
     r, g, b = (round(float(c), 4) for c in tone(rng, palette))
     return (r, g, b)
 
 
 def cushion(size: tuple[float, float, float], material: Material) -> Part:
-    """A plump closed body about the origin, ``size`` metres: a superellipsoid of 10 x 5 quads."""
+    """Build a closed body of ``size`` metres about the origin: a superellipsoid of 10 x 5 quads."""
     u, v = np.meshgrid(
         np.linspace(0, 2 * np.pi, 10, endpoint=False), np.linspace(-1.45, 1.45, 6), indexing="ij"
     )
@@ -38,18 +38,19 @@ def cushion(size: tuple[float, float, float], material: Material) -> Part:
 
 
 def _blunt(wave: Floats) -> Floats:
+    """Raise sines and cosines to a power below 1: it makes the superellipsoid's corners square."""
     return np.sign(wave) * np.abs(wave) ** 0.45
 
 
 def wrapped(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
-    """A milky stretch-wrapped or sheeted block whose inside is not seen: one crumpled skin."""
+    """Build a load in opaque stretch wrap or sheeting: one dented hull."""
     shades: tuple[Colour, ...] = (
         (0.55, 0.57, 0.58),
         (0.62, 0.63, 0.62),
         (0.42, 0.40, 0.36),
         (0.05, 0.05, 0.055),
     )
-    parts = [skin(rng, height, Material("wrap", shade(rng, shades), round(wear * 0.4, 2)))]
+    parts = [hull(rng, height, Material("wrap", shade(rng, shades), round(wear * 0.4, 2)))]
     for side in (-1, 1):
         if rng.random() < 0.6:
             at = [(rng.uniform(-0.3, 0.3), side * (AREA[1] / 2 + 0.016), height * rng.uniform(0.4, 0.8))]
@@ -57,8 +58,8 @@ def wrapped(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
     return parts
 
 
-def skin(rng: np.random.Generator, height: float, material: Material) -> Part:
-    """A tight, slightly dented hull around a load: rounded upright edges, a sunken top."""
+def hull(rng: np.random.Generator, height: float, material: Material) -> Part:
+    """Build a slightly dented hull around a load: rounded upright edges, a sunken top."""
     levels = np.linspace(-0.02, 1.0, max(3, round(height / 0.2))) * height
     edge = np.array(
         [
@@ -97,5 +98,5 @@ def skin(rng: np.random.Generator, height: float, material: Material) -> Part:
 
 
 def film(rng: np.random.Generator, height: float) -> list[Part]:
-    """Clear stretch wrap around a load."""
-    return [skin(rng, height + 0.012, Material("film", (0.75, 0.77, 0.8), 0.0))]
+    """Build clear stretch wrap around a load."""
+    return [hull(rng, height + 0.012, Material("film", (0.75, 0.77, 0.8), 0.0))]

@@ -1,7 +1,7 @@
-"""Kinds that are a choice of things: what their modules in ``blender/objects`` share. No bpy.
+"""Shared functions of kinds with variants, such as ``guard`` (bollard, rail, cone, ...). No bpy.
 
-Such a module maps each thing's name to a function that makes it from a generator; its profile table
-gives a weight to each name.
+The module of such a kind maps the name of each variant to a function that builds it from a generator. A
+profile's table gives a weight to each name.
 """
 
 from __future__ import annotations
@@ -14,34 +14,39 @@ import numpy as np
 
 from blender.assets import Assets
 from blender.geometry.mesh import Part, bounds
-from blender.sampling import integer, named, pick
+from blender.sampling import draw_seed, named, pick
 
-Maker = Callable[[np.random.Generator], list[Part]]
+Builder = Callable[[np.random.Generator], list[Part]]
+"""Builds a variant's meshes; all random details are drawn from the generator."""
 
 
-def check(weights: Mapping[str, float], makers: Mapping[str, Maker]) -> None:
-    """Raise ValueError unless every weight's key is a thing that can be made, and one can be drawn."""
-    named("variants", weights, makers)
+def check(weights: Mapping[str, float], builders: Mapping[str, Builder]) -> None:
+    """Check weights of variants.
+
+    Raises:
+        ValueError: a key is no variant, a weight is negative, or all are zero.
+    """
+    named("variants", weights, builders)
 
 
 def sample(ranges: Any, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
-    """Draw one thing (JSON values)."""
-    return {"variant": pick(ranges.variants, rng), "seed": integer((0, 2**31 - 1), rng)}
+    """Draw the variant and its seed (JSON values)."""
+    return {"variant": pick(ranges.variants, rng), "seed": draw_seed(rng)}
 
 
-def build(makers: Mapping[str, Maker], params: dict[str, Any], assets: Assets) -> list[Part]:
-    """The thing's meshes."""
-    return list(_made(makers[params["variant"]], params["seed"]))
+def build(builders: Mapping[str, Builder], params: dict[str, Any], assets: Assets) -> list[Part]:
+    """Build the variant's meshes."""
+    return list(_build(builders[params["variant"]], params["seed"]))
 
 
-@lru_cache(maxsize=64)  # a frame's: made to measure the room they need, then to be shown
-def _made(maker: Maker, seed: int) -> tuple[Part, ...]:
-    return tuple(maker(np.random.default_rng(seed)))
+@lru_cache(maxsize=64)  # a frame builds each object twice: for its footprint and for the scene
+def _build(builder: Builder, seed: int) -> tuple[Part, ...]:
+    return tuple(builder(np.random.default_rng(seed)))
 
 
 def footprint(
-    makers: Mapping[str, Maker], params: dict[str, Any], assets: Assets
+    builders: Mapping[str, Builder], params: dict[str, Any], assets: Assets
 ) -> tuple[float, float, float, float]:
-    """Extent on the floor: x from, x to, y from, y to, in metres; measured on the meshes themselves."""
-    low, high = bounds(build(makers, params, assets))
+    """Return the meshes' extent on the floor: x from, x to, y from, y to, metres."""
+    low, high = bounds(build(builders, params, assets))
     return (float(low[0]), float(high[0]), float(low[1]), float(high[1]))

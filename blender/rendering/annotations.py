@@ -10,7 +10,7 @@ from blender.assets import Assets
 from blender.contract import Box3d, Instance, RunLengths
 from blender.geometry.lens import NEAR, camera_axes, project
 from blender.geometry.mesh import Floats, cross, extents
-from blender.kinds import kind
+from blender.kinds import find_kind
 from blender.rendering.amodal import amodal_mask
 from blender.rendering.builder import SceneObject, to_world
 from blender.spec import CameraSpec, ObjectSpec
@@ -124,11 +124,11 @@ def _keypoints(
     Returns:
         (x, y, v) for each keypoint; v is 0 outside the image, 1 hidden, 2 visible.
     """
-    module = kind(item.spec.builder)
-    if not hasattr(module, "keypoints"):
+    joints = find_kind(item.spec.builder).keypoints(item.spec.params, assets)
+    if joints is None:
         return ()
     height, width = ids.shape
-    points = to_world(module.keypoints(item.spec.params, assets), item.spec)
+    points = to_world(joints, item.spec)
     pixels, depth = project(points, camera, width, height)
     vertex_pixels, vertex_depth = projected
     # Vertices behind the camera become NaN, so that every comparison with them is false.

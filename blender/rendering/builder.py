@@ -16,7 +16,7 @@ from blender.config.run import Config
 from blender.contract import canonical_json
 from blender.geometry.lens import LENSES, NEAR, SENSOR, camera_axes, focal_length
 from blender.geometry.mesh import Floats, Part
-from blender.kinds import kind
+from blender.kinds import find_kind
 from blender.rendering.materials import SHADERS, shader
 from blender.rendering.passes import use_exr
 from blender.spec import CameraSpec, LampSpec, ObjectSpec, SceneSpec
@@ -103,10 +103,10 @@ def _build_mesh(item: ObjectSpec, assets: Assets) -> tuple[Any, Floats, np.ndarr
     Returns:
         The bpy mesh, its vertices (V, 3) and its triangles (T, 3).
     """
-    module = kind(item.builder)
-    if not hasattr(module, "mesh"):
-        return _mesh_from_parts(module.build(item.params, assets), item.builder)
-    mesh = module.mesh(item.params, assets)
+    kind = find_kind(item.builder)
+    mesh = kind.mesh(item.params, assets)
+    if mesh is None:
+        return _mesh_from_parts(kind.build(item.params, assets), item.builder)
     mesh.calc_loop_triangles()
     vertices = np.empty(3 * len(mesh.vertices), np.float32)
     triangles = np.empty(3 * len(mesh.loop_triangles), np.int32)

@@ -24,7 +24,7 @@ from blender.contract import (
 from blender.geometry.lens import intrinsics
 from blender.imaging.png import encode_png
 from blender.imaging.sensor import expose
-from blender.scene.layouts import sample_scene
+from blender.scene.scene import sample_scene
 from blender.spec import SceneSpec
 
 if TYPE_CHECKING:

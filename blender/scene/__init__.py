@@ -1,1 +1,4 @@
-"""Draw a scene description: layouts, placement, camera and lamps. No bpy."""
+"""Draw a frame's scene as a pure description: hall, layout, objects, camera, lamps. No bpy.
+
+``scene.sample_scene`` is the entry point; ``sampler.SceneSampler`` holds what all draws need.
+"""

@@ -1,4 +1,4 @@
-"""Where a frame's camera hangs and how it looks: draws of mount, lens and pose. No bpy."""
+"""Draw a frame's camera: its mount, its lens, its pose. No bpy."""
 
 from __future__ import annotations
 
@@ -6,35 +6,47 @@ import numpy as np
 
 from blender.config.capture import CameraConfig
 from blender.sampling import pick, uniform
-from blender.spec import CameraSpec
+from blender.spec import CameraSpec, Footprint
 
 HEADROOM = 1.1
-"""Least space between camera and roof, metres: lamps, beams and ducts hang there."""
+"""Least distance between camera and roof, metres: lamps, beams and ducts hang there."""
+LATERAL_RANGE = 0.25
+"""The camera's greatest distance from the hall's middle plane, as a share of the hall's half width."""
 
 
 def sample_mount(config: CameraConfig, rng: np.random.Generator) -> tuple[str, float]:
-    """The name of a mount, and metres above the floor; drawn before the hall, whose roof must lie above."""
+    """Draw a mount and the camera's height.
+
+    The hall is drawn afterwards, since its roof must lie above the camera.
+
+    Returns:
+        The mount's name in the profile, and metres above the floor.
+    """
     name = pick({key: mount.weight for key, mount in config.mounts.items()}, rng)
     return name, uniform(config.mounts[name].height, rng)
 
 
 def sample_camera(
-    config: CameraConfig,
-    mount: str,
-    height: float,
-    room: tuple[float, float, float, float],
-    rng: np.random.Generator,
+    config: CameraConfig, mount: str, height: float, room: Footprint, rng: np.random.Generator
 ) -> CameraSpec:
-    """A camera near the wall at the start of a room, (x from, x to, y from, y to) in metres."""
+    """Draw a camera near the wall at the start of a room.
+
+    Args:
+        config: [scene.camera].
+        mount: the mount's name.
+        height: metres above the floor.
+        room: (x from, x to, y from, y to), metres.
+        rng: the frame's generator.
+    """
     settings = config.mounts[mount]
     x0, x1, y0, y1 = room
     lens = pick({key: value.weight for key, value in config.lenses.items()}, rng)
     x = x0 + uniform(settings.behind, rng)
     pitch = float(np.radians(uniform(settings.pitch, rng)))
     if settings.floor is not None:
-        pitch += _towards(settings.floor, height, x1 - x)
+        pitch += _pitch_to_floor(settings.floor, height, x1 - x)
     return CameraSpec(
-        position=(round(x, 4), uniform((0.25 * y0, 0.25 * y1), rng), height),
+        position=(round(x, 4), uniform((LATERAL_RANGE * y0, LATERAL_RANGE * y1), rng), height),
         yaw=float(np.radians(uniform(settings.yaw, rng))),
         pitch=pitch,
         roll=float(np.radians(uniform(settings.roll, rng))),
@@ -44,7 +56,13 @@ def sample_camera(
     )
 
 
-def _towards(floor: tuple[float, float], height: float, free: float) -> float:
-    """The pitch, radians, that centres a stretch of floor; a room with less free floor ends it sooner."""
-    near, far = min(floor[0], free), min(floor[1], free)
+def _pitch_to_floor(floor: tuple[float, float], height: float, depth: float) -> float:
+    """Return the pitch, radians, that centres the view on a stretch of floor ahead.
+
+    Args:
+        floor: from where to where the stretch reaches, metres ahead of the camera.
+        height: of the camera, metres.
+        depth: metres of floor ahead of the camera; a stretch that reaches further is cut there.
+    """
+    near, far = min(floor[0], depth), min(floor[1], depth)
     return -float(np.arctan2(height, near) + np.arctan2(height, far)) / 2

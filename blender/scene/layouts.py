@@ -1,7 +1,7 @@
-"""Where everything stands: ``sample_scene`` draws a pure description of one frame. No bpy.
+"""Layouts: each draws one kind of place in a warehouse: a hall with a camera, racks and pallets. No bpy.
 
-Structure first: a layout puts up the racks of a real kind of place; objects are then placed by rules (on the
-floor, inside the hall, in view, through nothing). Metres and radians; the camera looks to +x.
+A layout is registered by name (``@layout``) and listed in ``blender.config.layouts.LAYOUTS``, where profiles
+are checked. Axes: x runs from the wall behind the camera to the end wall, y = 0 is the hall's middle.
 """
 
 from __future__ import annotations
@@ -12,233 +12,184 @@ from typing import Any
 
 import numpy as np
 
-from blender.assets import Assets
-from blender.config.run import Config
-from blender.imaging.sensor import sample_sensor
-from blender.objects import hall, pallet, rack
-from blender.sampling import chance, integer, pick, uniform
+from blender.objects import hall, rack
 from blender.scene.camera import HEADROOM, sample_camera, sample_mount
-from blender.scene.groups import add_rack, dock_lanes, packing_line, rack_end, stores
-from blender.scene.lighting import sample_lamps
-from blender.scene.placement import Edge, Plan, corners_of, is_free, place, try_to_place
-from blender.spec import ObjectSpec, SceneSpec
+from blender.scene.free_space import corners_of
+from blender.scene.groups import add_dock_lanes, add_packing_line, add_staged_pallets
+from blender.scene.plan import Face, Plan
+from blender.scene.racks import add_rack_end_guard, add_rack_row, draw_rack_style
+from blender.scene.sampler import SceneSampler
+from blender.spec import ObjectSpec
 
-WALL_GAP = 1.65
-"""From a wall to the front of the rack along it, metres: its depth, columns and pipes behind."""
+RACK_SPACE = 1.65
+"""From a wall to the front of the racks along it, metres: their depth, columns and pipes behind them."""
+RACK_END_GAP = 0.4
+"""From a side wall to the end of a row of racks along the end wall, metres."""
+CAMERA_TO_RACK = 0.6
+"""Least distance between the camera and the front of an aisle's racks, metres."""
+SIDE_RACKS_START = 2.5
+"""A row of racks along a side wall starts at least this far from the wall behind the camera, metres ..."""
+STAGING_RACKS_START, DOCK_RACKS_START = (SIDE_RACKS_START, 5), (SIDE_RACKS_START, 4)
+"""... in staging areas and docks within these ranges ..."""
+SIDE_RACKS_END, DOCK_RACKS_END = 2.0, 4.0
+"""... and ends this far from the end wall, metres; at a dock, trucks turn there."""
 
+BACK_TO_BACK_GAP = 0.25
+"""Between two rows of racks that stand back to back, metres."""
+CROSSING_LEAST_SPACE = 0.3
+"""A further pair of rows needs its depth and this much, metres, ..."""
+CROSSING_END_GAP = 1.0
+"""... and stays this far from the end wall, metres."""
+CROSSING_SIDE_GAP = 0.5
+"""From a side wall to the rows' far ends, metres."""
+GUARD_OFFSET = 0.1
+"""From the rows' near ends to the guards in front of them, metres."""
 
-def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> SceneSpec:
-    """Draw one frame's scene."""
-    scene = config.scene
-    name = pick(scene.layouts, rng)
-    plan = LAYOUTS[name](config, rng, assets)
-    negative = chance(scene.negatives, rng)
-    for key, table in scene.objects.items():
-        if not (negative and table.category):
-            for _ in range(integer(table.count, rng)):
-                place(plan, config, key, table, rng, assets, labelled=not negative)
-    roof = plan.objects[0].params["height"]
-    lamps, temperature, ambient, environment = sample_lamps(scene.light, plan.room, roof, rng)
-    plan.objects[0] = replace(plan.objects[0], params=hall.with_lamps(plan.objects[0].params, lamps))
-    sensor = sample_sensor(scene.sensor, rng)
-    stores(plan, config, rng, assets)  # last: nothing else is drawn otherwise with them
-    return SceneSpec(
-        layout=name,
-        objects=tuple(plan.objects),
-        camera=plan.camera,
-        lamps=lamps,
-        temperature=temperature,
-        ambient=ambient,
-        environment=environment,
-        sensor=sensor,
-    )
-
-
-# ------------------------------------------------------------------------------ layouts
+Layout = Callable[[SceneSampler], Plan]
+LAYOUTS: dict[str, Layout] = {}
+"""Layout name -> function that draws it."""
 
 
-def _start(config: Config, rng: np.random.Generator, assets: Assets, **fixed: Any) -> Plan:
-    """An empty hall with the camera in it."""
-    mount, at = sample_mount(config.scene.camera, rng)
-    building = {**hall.sample(config.ranges["hall"], rng, assets), **fixed}
-    building["height"] = max(building["height"], round(at + HEADROOM, 4))
-    x0, x1, y0, y1 = hall.footprint(building, assets)
-    spot = sample_camera(config.scene.camera, mount, at, (x0, x1, y0, y1), rng)
-    edges = [Edge(1, x1, -1, (y0, y1)), Edge(0, y0, 1, (x0, x1)), Edge(0, y1, -1, (x0, x1))]
-    plan = Plan([ObjectSpec("hall", building)], [], edges, (x0, x1, y0, y1), spot)
-    plan.taken.append(corners_of((-0.5, 0.6, -0.4, 0.4), spot.position, spot.yaw))
-    plan.taken += [corners_of(place, (0.0, 0.0, 0.0), 0.0) for place in hall.obstacles(building)]
-    return plan
+def layout(name: str) -> Callable[[Layout], Layout]:
+    """Register a function as the layout ``name``."""
+
+    def register(function: Layout) -> Layout:
+        LAYOUTS[name] = function
+        return function
+
+    return register
 
 
-def _rack_row(
-    plan: Plan,
-    config: Config,
-    rng: np.random.Generator,
-    assets: Assets,
-    at: float,
-    inward: int,
-    start: float,
-    end: float,
-    style: dict[str, Any],
-    axis: int = 0,
+def draw_empty_hall(sampler: SceneSampler, camera_range: float = np.inf, **fixed: Any) -> Plan:
+    """Draw a hall with a camera in it.
+
+    Args:
+        sampler: draws the hall and the camera.
+        camera_range: the camera's greatest distance from the hall's middle plane y = 0, metres.
+        fixed: parameters of the hall that the layout decides.
+    """
+    settings, rng = sampler.scene.camera, sampler.rng
+    mount, camera_height = sample_mount(settings, rng)
+    params = {**sampler.params("hall"), **fixed}
+    params["height"] = max(params["height"], round(camera_height + HEADROOM, 4))
+    x0, x1, y0, y1 = room = hall.footprint(params, sampler.assets)
+    camera = sample_camera(settings, mount, camera_height, room, rng)
+    x, y, z = camera.position
+    camera = replace(camera, position=(x, float(np.clip(y, -camera_range, camera_range)), z))
+    walls = [Face(1, x1, -1, (y0, y1)), Face(0, y0, 1, (x0, x1)), Face(0, y1, -1, (x0, x1))]
+    occupied = [corners_of(area) for area in hall.obstacles(params)]
+    return Plan(ObjectSpec("hall", params), room, camera, walls, occupied=occupied)
+
+
+def _add_end_racks(sampler: SceneSampler, plan: Plan, style: dict[str, Any], start: float) -> None:
+    """Add a row of racks along the end wall, from y = ``start`` to the far corner."""
+    _, length, _, high = plan.room
+    front = Face(1, length - RACK_SPACE, -1, (start, high - RACK_END_GAP))
+    add_rack_row(sampler, plan, style, front)
+
+
+def _add_side_racks(
+    sampler: SceneSampler, plan: Plan, style: dict[str, Any], side: int, span: tuple[float, float]
 ) -> None:
-    """Racks end to end along ``axis``, their front face at ``at``, open to ``inward``."""
-    position = start
-    first = None
-    while True:
-        params = {**rack.sample(config.ranges["rack"], rng, assets), **style}
-        params["bays"] = min(params["bays"], int((end - position - 2 * rack.POST) / rack.BAY))
-        if params["bays"] < 1:
-            break
-        length = rack.footprint(params, assets)[1] * 2
-        first = position if first is None else first
-        middle = position + length / 2
-        if axis == 0:
-            spec = ObjectSpec("rack", params, (middle, at, 0.0), 0.0 if inward < 0 else np.pi)
-        else:
-            spec = ObjectSpec("rack", params, (at, middle, 0.0), -np.pi / 2 if inward < 0 else np.pi / 2)
-        corners = corners_of(rack.footprint(params, assets), spec.position, spec.yaw)
-        if is_free(plan, corners):
-            add_rack(plan, spec, axis, inward)
-        position += length + 0.02
-    if first is not None:
-        plan.edges.append(Edge(axis, at + inward * rack.OVERHANG, inward, (first, position), rack=True))
+    """Add a row of racks along a side wall: +1 the wall at positive y, -1 the other one."""
+    half_width = plan.room[3]
+    add_rack_row(sampler, plan, style, Face(0, side * (half_width - RACK_SPACE), -side, span))
 
 
-def _style(config: Config, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
-    """Racks of one hall share make and pitch."""
-    params = rack.sample(config.ranges["rack"], rng, assets)
-    return {k: params[k] for k in ("uprights", "beams", "levels", "pitch")}
+def _style(sampler: SceneSampler, plan: Plan) -> dict[str, Any]:
+    return draw_rack_style(sampler, plan.hall.params["height"])
 
 
-def _fit(style: dict[str, Any], height: float) -> dict[str, Any]:
-    """Fewer levels, and lower loads on the top one, where the roof is low."""
-    clear = height - HEADROOM
-    levels = max(1, min(style["levels"], int((clear - 0.6) / style["pitch"])))
-    top = round(min(1.3, clear - levels * style["pitch"] - 0.2), 4)
-    return {**style, "levels": levels, "top": top}
-
-
-def _aisle(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
-    """Between two rows of racks."""
-    ranges = config.scene.aisle
+@layout("aisle")
+def aisle(sampler: SceneSampler) -> Plan:
+    """Draw an aisle between two rows of racks."""
+    ranges, rng = sampler.scene.aisle, sampler.rng
     half = rng.uniform(ranges.width[0] / 2, ranges.width[1] / 2)
-    plan = _start(config, rng, assets, width=round(2 * (half + WALL_GAP), 3))
-    x, y, z = plan.camera.position
-    plan.camera = replace(plan.camera, position=(x, float(np.clip(y, -half + 0.6, half - 0.6)), z))
-    plan.taken[0] = corners_of((-0.5, 0.6, -0.4, 0.4), plan.camera.position, plan.camera.yaw)
-    style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
+    plan = draw_empty_hall(sampler, half - CAMERA_TO_RACK, width=round(2 * (half + RACK_SPACE), 3))
+    style = _style(sampler, plan)
     _, length, _, _ = plan.room
     for side in (-1, 1):
-        start, end = rng.uniform(*ranges.start), length - rng.uniform(*ranges.end)
-        _rack_row(plan, config, rng, assets, side * half, -side, start, end, style)
+        span = (rng.uniform(*ranges.start), length - rng.uniform(*ranges.end))
+        add_rack_row(sampler, plan, style, Face(0, side * half, -side, span))
     return plan
 
 
-def _staging(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
-    """An open floor with rows of loaded pallets, racks along the far end or a side."""
-    ranges = config.scene.staging
-    plan = _start(config, rng, assets)
-    _, length, low, high = plan.room
-    style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
-    if chance(ranges.far_racks, rng):
-        _rack_row(plan, config, rng, assets, length - WALL_GAP, -1, low + 0.4, high - 0.4, style, axis=1)
-    if chance(ranges.side_racks, rng):
-        side = int(rng.choice([-1, 1]))
-        _rack_row(
-            plan,
-            config,
-            rng,
-            assets,
-            side * (high - WALL_GAP),
-            -side,
-            rng.uniform(2.5, 5),
-            length - 2.0,
-            style,
-        )
-    yaw = 0.0 if chance(0.5, rng) else np.pi / 2
-    x0, y0 = rng.uniform(*ranges.first), rng.uniform(*ranges.aside) * high
-    for row in range(integer(ranges.rows, rng)):
-        for column in range(integer(ranges.places, rng)):
-            if chance(ranges.empty, rng):
-                continue
-            params = pallet.sample(config.ranges["pallet"], rng, assets)
-            at = (x0 + 1.55 * row + rng.normal(0, 0.03), y0 + 1.35 * column + rng.normal(0, 0.03), 0.0)
-            try_to_place(
-                plan,
-                ObjectSpec("pallet", params, at, yaw + rng.normal(0, 0.03)),
-                pallet.footprint(params, assets),
-            )
+@layout("staging")
+def staging(sampler: SceneSampler) -> Plan:
+    """Draw an open floor with rows of pallets, racks along the end wall or a side."""
+    ranges = sampler.scene.staging
+    plan = draw_empty_hall(sampler)
+    _, length, low, _ = plan.room
+    style = _style(sampler, plan)
+    if sampler.chance(ranges.far_racks):
+        _add_end_racks(sampler, plan, style, low + RACK_END_GAP)
+    if sampler.chance(ranges.side_racks):
+        side = int(sampler.rng.choice([-1, 1]))
+        span = (sampler.rng.uniform(*STAGING_RACKS_START), length - SIDE_RACKS_END)
+        _add_side_racks(sampler, plan, style, side, span)
+    add_staged_pallets(sampler, plan)
     return plan
 
 
-def _wall(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
-    """Facing a wall or a rack a few metres away, where trucks are parked."""
-    ranges = config.scene.wall
-    plan = _start(config, rng, assets, length=uniform(ranges.length, rng))
-    _, length, low, high = plan.room
-    if chance(ranges.racks, rng):
-        style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
-        start = low + 0.4
-        if chance(ranges.partial, rng):
-            start = low + rng.uniform(*ranges.free) * (high - low)
-        _rack_row(plan, config, rng, assets, length - WALL_GAP, -1, start, high - 0.4, style, axis=1)
+@layout("wall")
+def wall(sampler: SceneSampler) -> Plan:
+    """Draw a short hall: the camera faces a wall or racks a few metres away, where trucks are parked."""
+    ranges = sampler.scene.wall
+    plan = draw_empty_hall(sampler, length=sampler.uniform(ranges.length))
+    _, _, low, high = plan.room
+    if sampler.chance(ranges.racks):
+        style = _style(sampler, plan)
+        start = low + RACK_END_GAP
+        if sampler.chance(ranges.partial):
+            start = low + sampler.rng.uniform(*ranges.free) * (high - low)
+        _add_end_racks(sampler, plan, style, start)
     return plan
 
 
-def _dock(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
-    """Doors in a row, pallets waiting in front of them."""
-    ranges = config.scene.dock
-    plan = _start(config, rng, assets, dock=True, columns=False, length=uniform(ranges.length, rng))
-    _, length, _, high = plan.room
-    if chance(ranges.racks, rng):
-        style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
-        side = int(rng.choice([-1, 1]))
-        at = side * (high - WALL_GAP)
-        _rack_row(plan, config, rng, assets, at, -side, rng.uniform(2.5, 4), length - 4.0, style)
-    dock_lanes(plan, config, rng, assets)
+@layout("dock")
+def dock(sampler: SceneSampler) -> Plan:
+    """Draw a row of dock doors with pallets waiting in front of them."""
+    ranges = sampler.scene.dock
+    plan = draw_empty_hall(sampler, dock=True, columns=False, length=sampler.uniform(ranges.length))
+    _, length, _, _ = plan.room
+    if sampler.chance(ranges.racks):
+        style = _style(sampler, plan)
+        side = int(sampler.rng.choice([-1, 1]))
+        span = (sampler.rng.uniform(*DOCK_RACKS_START), length - DOCK_RACKS_END)
+        _add_side_racks(sampler, plan, style, side, span)
+    add_dock_lanes(sampler, plan)
     return plan
 
 
-def _packing(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
-    """A corner with benches, chairs and shelves, cartons and a trolley about."""
-    ranges = config.scene.packing
-    plan = _start(config, rng, assets, length=uniform(ranges.length, rng))
-    packing_line(plan, ranges, rng, assets)
-    _, length, _, high = plan.room
-    if chance(ranges.racks, rng):
-        style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
-        _rack_row(plan, config, rng, assets, high - WALL_GAP, -1, 2.5, length - 2.0, style)
+@layout("packing")
+def packing(sampler: SceneSampler) -> Plan:
+    """Draw a packing area: tables, chairs and shelves along the end wall."""
+    ranges = sampler.scene.packing
+    plan = draw_empty_hall(sampler, length=sampler.uniform(ranges.length))
+    add_packing_line(sampler, plan, ranges)
+    _, length, _, _ = plan.room
+    if sampler.chance(ranges.racks):
+        style = _style(sampler, plan)
+        _add_side_racks(sampler, plan, style, 1, (SIDE_RACKS_START, length - SIDE_RACKS_END))
     return plan
 
 
-def _crossing(config: Config, rng: np.random.Generator, assets: Assets) -> Plan:
-    """Along the ends of rack rows: a main aisle with side aisles between racks, back to back."""
-    ranges = config.scene.crossing
+@layout("crossing")
+def crossing(sampler: SceneSampler) -> Plan:
+    """Draw a main aisle with side aisles between rows of racks that stand back to back."""
+    ranges, rng = sampler.scene.crossing, sampler.rng
     half = rng.uniform(ranges.width[0] / 2, ranges.width[1] / 2)
-    width = round(2 * half + uniform(ranges.beside, rng), 3)
-    plan = _start(config, rng, assets, width=width, columns=False)
-    style = _fit(_style(config, rng, assets), plan.objects[0].params["height"])
+    width = round(2 * half + sampler.uniform(ranges.beside), 3)
+    plan = draw_empty_hall(sampler, width=width, columns=False)
+    style = _style(sampler, plan)
     _, length, low, high = plan.room
-    x, aisle = rng.uniform(*ranges.first), rng.uniform(*ranges.side_aisle)
-    while x + 2 * rack.DEPTH + 0.3 < length - 1.0:
+    x, side_aisle = rng.uniform(*ranges.first), rng.uniform(*ranges.side_aisle)
+    while x + 2 * rack.DEPTH + CROSSING_LEAST_SPACE < length - CROSSING_END_GAP:
         for side in (-1, 1):
-            start, end = (half, high - 0.5) if side > 0 else (low + 0.5, -half)
-            for at, inward in ((x + rack.DEPTH, -1), (x + rack.DEPTH + 0.25, 1)):
-                front = at + inward * rack.DEPTH
-                _rack_row(plan, config, rng, assets, front, inward, start, end, style, axis=1)
-            rack_end(plan, ranges, (x + rack.DEPTH, side * (half - 0.1)), rng, assets)
-        x += 2 * rack.DEPTH + 0.25 + aisle
+            span = (half, high - CROSSING_SIDE_GAP) if side > 0 else (low + CROSSING_SIDE_GAP, -half)
+            for back, inward in ((x + rack.DEPTH, -1), (x + rack.DEPTH + BACK_TO_BACK_GAP, 1)):
+                front = Face(1, back + inward * rack.DEPTH, inward, span)
+                add_rack_row(sampler, plan, style, front)
+            add_rack_end_guard(sampler, plan, ranges, (x + rack.DEPTH, side * (half - GUARD_OFFSET)))
+        x += 2 * rack.DEPTH + BACK_TO_BACK_GAP + side_aisle
     return plan
-
-
-LAYOUTS: dict[str, Callable[[Config, np.random.Generator, Assets], Plan]] = {
-    "aisle": _aisle,
-    "staging": _staging,
-    "wall": _wall,
-    "dock": _dock,
-    "packing": _packing,
-    "crossing": _crossing,
-}
-"""Layout name -> what puts it up."""

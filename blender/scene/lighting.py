@@ -1,4 +1,4 @@
-"""Which lamps hang under a hall's roof, and which of them are on. No bpy."""
+"""Draw the lamps below a hall's roof, which of them are on, and the ambient light. No bpy."""
 
 from __future__ import annotations
 
@@ -6,45 +6,60 @@ import numpy as np
 
 from blender.config.capture import LightConfig
 from blender.sampling import chance, pick, uniform
-from blender.spec import LampSpec
+from blender.spec import Footprint, LampSpec
+
+TUBE, SQUARE = (1.4, 0.18), (0.5, 0.5)
+"""Size of a long and of a square lamp along x and y, metres."""
+ROOF_DISTANCE = 0.45
+"""From the roof down to the lamps, metres."""
+ROW_DENSITY = 1.5
+"""Rows of lamps are this many times as far apart as the drawn spacing: lamps stand closer in a row."""
+RATED_HEIGHT = 5.0
+"""Height, metres, at which a lamp has the drawn power. Higher lamps are stronger: the floor stays lit."""
+BORDER_X, BORDER_Y = (0.4, 0.7), (0.3, 0.7)
+"""Where the border of an unlit end crosses the hall, as a share of its length and of its width."""
 
 
 def sample_lamps(
-    config: LightConfig, room: tuple[float, float, float, float], roof: float, rng: np.random.Generator
+    config: LightConfig, room: Footprint, roof: float, rng: np.random.Generator
 ) -> tuple[tuple[LampSpec, ...], float, float, str]:
-    """Lamps in rows along a room, (x from, x to, y from, y to) in metres, under a roof at ``roof`` metres.
+    """Draw lamps in rows along a room, and the ambient light.
+
+    Args:
+        config: [scene.light].
+        room: (x from, x to, y from, y to), metres.
+        roof: height of the roof, metres.
+        rng: the frame's generator.
 
     Returns:
-        The lamps, at least one of them on and the others without power; their mean temperature in kelvin,
-        the ambient light in W/m2/sr and the environment that colours it.
+        The lamps, at least one of them on, the others with power 0; their mean temperature in kelvin; the
+        ambient light in W/m2/sr; the environment that colours it.
     """
     _, length, low, high = room
     step, between = uniform(config.spacing, rng), uniform(config.spacing, rng)
-    rows = max(1, round((high - low) / between / 1.5))
+    rows = max(1, round((high - low) / between / ROW_DENSITY))
     power, lit = uniform(config.power, rng), uniform(config.lit, rng)
     temperature, ambient = uniform(config.temperature, rng), uniform(config.ambient, rng)
     if chance(config.dark, rng):
         lit, ambient = uniform(config.dark_lit, rng), ambient * config.dark_ambient
-    size = (1.4, 0.18) if chance(config.tubes, rng) else (0.5, 0.5)
-    unlit = _unlit_end(room, rng) if chance(config.unlit_end, rng) else None
+    size = TUBE if chance(config.tubes, rng) else SQUARE
+    border = _unlit_border(room, rng) if chance(config.unlit_end, rng) else None
     lamps: list[LampSpec] = []
-    height = roof - 0.45
+    height = roof - ROOF_DISTANCE
     for y in np.linspace(low, high, rows + 2)[1:-1]:
         kelvin = round(temperature + uniform(config.row_temperature, rng), 1)
         for x in np.arange(step / 2, length, step):
-            off = unlit is not None and unlit[0] * x + unlit[1] * y > unlit[2]
+            off = border is not None and border[0] * x + border[1] * y > border[2]
             on = (chance(lit, rng) and not off) or not lamps
             at = (round(float(x), 3), round(float(y), 3), round(height, 4))
-            lamps.append(LampSpec(at, size, power * height / 5 if on else 0.0, kelvin))
+            lamps.append(LampSpec(at, size, power * height / RATED_HEIGHT if on else 0.0, kelvin))
     return tuple(lamps), temperature, round(ambient, 4), pick(config.environments, rng)
 
 
-def _unlit_end(
-    room: tuple[float, float, float, float], rng: np.random.Generator
-) -> tuple[float, float, float]:
-    """A straight border over the floor, (a, b, c): beyond it, where a x + b y > c, no lamp is on."""
+def _unlit_border(room: Footprint, rng: np.random.Generator) -> tuple[float, float, float]:
+    """Draw a straight border (a, b, c) across the floor: no lamp is on where a x + b y > c."""
     x0, x1, y0, y1 = room
-    angle = rng.uniform(-np.pi / 2, np.pi / 2)  # the dark lies ahead or beside, where the camera looks
+    angle = rng.uniform(-np.pi / 2, np.pi / 2)  # the dark side lies ahead of or beside the camera
     a, b = float(np.cos(angle)), float(np.sin(angle))
-    x, y = x0 + rng.uniform(0.4, 0.7) * (x1 - x0), rng.uniform(0.3, 0.7) * (y1 - y0) + y0
+    x, y = x0 + rng.uniform(*BORDER_X) * (x1 - x0), rng.uniform(*BORDER_Y) * (y1 - y0) + y0
     return a, b, float(a * x + b * y)

@@ -1,1 +1,1 @@
-"""What all stages share: stamps of finished work, processes, task pools, optional packages, downloads."""
+"""Helpers for all stages: stamp files, task pools, processes, seeds, optional packages and downloads."""

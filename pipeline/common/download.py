@@ -1,4 +1,7 @@
-"""Download a file without ever hanging: a closed network costs seconds."""
+"""Download files with timeouts, so that a blocked network costs seconds and never hangs a command.
+
+urllib's own timeout leaves out name resolution. So each step runs in a thread with a time limit.
+"""
 
 from __future__ import annotations
 
@@ -17,42 +20,49 @@ from blender.contract import sha256_bytes
 T = TypeVar("T")
 
 CONNECT_SECONDS = 5.0
-"""Until the server answers, name resolution included."""
+"""Time limit for the server's first answer, including name resolution."""
 STALL_SECONDS = 15.0
-"""A download that delivers nothing for this long has failed."""
+"""A download without any data for this long has failed."""
 
 
-def fetch(url: str, sha256_prefix: str) -> bytes:
-    """Download ``url``, with a progress bar.
+def download(url: str, sha256_prefix: str) -> bytes:
+    """Download ``url`` with a progress bar.
+
+    Args:
+        sha256_prefix: the first digits of the file's SHA-256.
 
     Raises:
         OSError: no network, no answer in time, an interrupted transfer, or the wrong SHA-256.
     """
-    data = _read(_within(CONNECT_SECONDS, lambda: urllib.request.urlopen(url, timeout=CONNECT_SECONDS)))
+    data = _read(_with_timeout(CONNECT_SECONDS, lambda: urllib.request.urlopen(url, timeout=CONNECT_SECONDS)))
     if not sha256_bytes(data).startswith(sha256_prefix):
-        raise OSError("what was downloaded has the wrong SHA-256")
+        raise OSError("the downloaded file has the wrong SHA-256")
     return data
 
 
-def reach(url: str) -> None:
-    """Ask a server for anything at all.
+def check_reachable(url: str) -> None:
+    """Check that a server answers; an HTTP error is an answer too.
 
     Raises:
         OSError: no network, or no answer in time.
     """
-    with contextlib.suppress(urllib.error.HTTPError):  # it answered
-        _within(CONNECT_SECONDS, lambda: urllib.request.urlopen(url, timeout=CONNECT_SECONDS)).close()
+    with contextlib.suppress(urllib.error.HTTPError):
+        _with_timeout(CONNECT_SECONDS, lambda: urllib.request.urlopen(url, timeout=CONNECT_SECONDS)).close()
 
 
-def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Run ``call``, waiting for it no longer than ``seconds``: a socket's own limit leaves out DNS."""
+def _with_timeout(seconds: float, call: Callable[[], T]) -> T:
+    """Run ``call`` in a thread and return its result.
+
+    Raises:
+        TimeoutError: it takes longer than ``seconds``.
+    """
     result: list[T] = []
     errors: list[Exception] = []
 
     def run() -> None:
         try:
             result.append(call())
-        except Exception as error:  # passed on below, in the caller's thread
+        except Exception as error:  # raised below, in the caller's thread
             errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
@@ -70,7 +80,7 @@ def _read(stream: Any) -> bytes:
     length = int(stream.headers.get("Content-Length") or 0)
     parts: list[bytes] = []
     with stream, click.progressbar(length=length, label="COCO weights", file=sys.stderr) as bar:
-        while part := _within(STALL_SECONDS, lambda: stream.read(1 << 20)):
+        while part := _with_timeout(STALL_SECONDS, lambda: stream.read(1 << 20)):
             parts.append(part)
             bar.update(len(part))
     return b"".join(parts)

@@ -1,4 +1,4 @@
-"""Packages that only some commands need: loaded when they are, or named in one line."""
+"""Import packages that only some commands need, and that a user may not have installed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from blender.contract import UserError
 
 
-def need(module: str, extra: str, purpose: str) -> Any:
-    """Import ``module``, which the extra ``extra`` installs.
+def import_optional(module: str, extra: str, purpose: str) -> Any:
+    """Import ``module``, which is installed with the optional dependencies ``extra``.
 
     Args:
-        purpose: what it is for, as the beginning of a message.
+        purpose: the option or command that needs it, as the beginning of the error message.
 
     Raises:
-        UserError: it is not installed.
+        UserError: it is not installed; says how to install it.
     """
     try:
         return importlib.import_module(module)

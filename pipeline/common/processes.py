@@ -1,4 +1,7 @@
-"""Processes that end with the one that started them. Imports nothing heavy: a helper begins here."""
+"""Helpers for worker processes: end with the parent, use a single torch thread, count the cores.
+
+Worker processes import this module first, so it imports nothing that takes time.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _PR_SET_PDEATHSIG = 1
-"""prctl(2), Linux: the signal that this process gets when its parent ends."""
+"""prctl(2) on Linux: set the signal that this process gets when its parent ends."""
 
 
-def end_with_parent(parent: int) -> None:
-    """Have this process killed when the one that started it, ``parent``, ends; later on Linux only."""
+def exit_with_parent(parent: int) -> None:
+    """Kill this process when its parent ends.
+
+    On Linux the kernel does so at any time. Elsewhere only a parent that has ended already is noticed.
+
+    Args:
+        parent: process id of the process that started this one.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:
@@ -22,9 +31,9 @@ def end_with_parent(parent: int) -> None:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread, whatever the process has: sums over several depend on their number."""
-    import torch
+def single_threaded_torch() -> Iterator[None]:
+    """Run torch on one thread: the result of a sum on several threads depends on their number."""
+    import torch  # takes seconds: only processes that use torch should wait for it
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -35,5 +44,5 @@ def one_thread() -> Iterator[None]:
 
 
 def core_count() -> int:
-    """Cores that this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,7 +1,8 @@
-"""Is a stage's result current? One small file per stage holds the hash of what went in.
+"""Skip stages whose result is up to date, and prepare output folders.
 
-File times say nothing here: a comment changed in the source or a fresh checkout must redo
-nothing, and a changed value must redo exactly what depends on it.
+Each stage writes a stamp file with the hashes of its inputs and outputs. File times are not used: after a
+changed comment or a fresh checkout nothing must run again, and after a changed value exactly the stages that
+depend on it.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from typing import Any
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file, write_atomic
 
 
-def _key(inputs: dict[str, Any]) -> str:
-    return sha256_bytes(canonical_json(inputs))
+def is_up_to_date(stamp: Path, inputs: dict[str, Any], outputs: Iterable[Path]) -> bool:
+    """True if ``stamp`` says that ``outputs``, as they are on disk, were made from ``inputs``.
 
-
-def is_current(stamp: Path, inputs: dict[str, Any], outputs: Iterable[Path]) -> bool:
-    """Do ``outputs`` exist, as written, from exactly these ``inputs`` (JSON values)?"""
+    Args:
+        stamp: a file of ``write_stamp``.
+        inputs: JSON values that determine the outputs.
+    """
     try:
         saved = json.loads(stamp.read_bytes())
-        return bool(saved["inputs"] == _key(inputs)) and all(
+        return bool(saved["inputs"] == _hash_inputs(inputs)) and all(
             saved["outputs"][path.name] == sha256_file(path) for path in outputs
         )
     except (OSError, ValueError, KeyError, TypeError):
@@ -31,16 +33,20 @@ def is_current(stamp: Path, inputs: dict[str, Any], outputs: Iterable[Path]) -> 
 
 
 def write_stamp(stamp: Path, inputs: dict[str, Any], outputs: Iterable[Path]) -> None:
-    """Record that ``outputs`` were made from ``inputs``; call it after they are written."""
+    """Record that ``outputs`` were made from ``inputs``. Call it after the outputs are written."""
     hashes = {path.name: sha256_file(path) for path in outputs}
-    write_atomic(stamp, canonical_json({"inputs": _key(inputs), "outputs": hashes}))
+    write_atomic(stamp, canonical_json({"inputs": _hash_inputs(inputs), "outputs": hashes}))
 
 
-def claim_out_dir(out: Path) -> None:
-    """Make the folder ``out`` and see that a file can be written into it.
+def _hash_inputs(inputs: dict[str, Any]) -> str:
+    return sha256_bytes(canonical_json(inputs))
+
+
+def prepare_output_dir(out: Path) -> None:
+    """Create the folder ``out`` if necessary, and check that it is writable.
 
     Raises:
-        UserError: it is a file, or cannot be made or written to.
+        UserError: it is a file, or cannot be created or written to.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,15 @@
-"""Many small tasks: in this process, in several of this machine, or on the workers of a Dask scheduler."""
+"""Run many small tasks in this process, in worker processes of this machine, or on a Dask cluster.
+
+The pools are ``concurrent.futures.ProcessPoolExecutor`` and the executor of ``dask.distributed``, which start
+processes, move tasks and results, and notice workers that die. Added by hand is what neither offers:
+
+- on the cluster, results in order with only a few tasks in flight, so that the scheduler's memory does not
+  grow with the number of items (``Executor.map`` submits all of them at once);
+- a time limit for workers to come back when all have left the cluster, where Dask would wait without end;
+- one-line messages for dead workers and a lost connection;
+- one task at a time in each worker process, because torch's generator and thread count belong to the process;
+- a check that all workers have the same packages, because the results depend on them.
+"""
 
 from __future__ import annotations
 
@@ -15,88 +26,95 @@ from typing import TypeVar
 
 from blender.contract import UserError
 from blender.contract.scheduler import LOOK, Size, connect
-from pipeline.common.processes import end_with_parent
+from pipeline.common.processes import exit_with_parent
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-RESULTS_DEPEND_ON = ("transpalette", "torch", "torchvision", "anny", "numpy", "pycocotools", "pillow")
-"""Packages whose versions all workers must share."""
+PACKAGES = ("transpalette", "torch", "torchvision", "anny", "numpy", "pycocotools", "pillow")
+"""Packages that change results: all workers must have the same versions."""
 
 _lock = threading.Lock()
+"""Held by the running task of a worker process."""
 
 
-def spread(
-    work: Callable[[T], R], items: Sequence[T], scheduler: str | None, batch: int = 1, processes: int = 1
+def map_tasks(
+    function: Callable[[T], R], items: Sequence[T], scheduler: str | None, batch: int = 1, processes: int = 1
 ) -> Iterator[R]:
-    """``work(item)`` for each item, in their order.
+    """Yield ``function(item)`` for each item, in the order of the items.
 
     Args:
-        work: a function of a module, or a ``functools.partial`` of one. With a scheduler or processes it is
-            pickled, as are the items: paths must be absolute and mean the same on every machine.
-        scheduler: the address of a Dask scheduler; None: all is done on this machine.
-        batch: items a task, for items that cost little more than to send one.
-        processes: of this machine, without a scheduler; 1: this one.
+        function: a module-level function, or a ``functools.partial`` of one. With a scheduler or processes,
+            it and the items are pickled: paths must be absolute and valid on every machine.
+        scheduler: address of a Dask scheduler; None: run on this machine.
+        batch: items per task on the cluster, for items that take little longer than to send a task.
+        processes: number of worker processes on this machine, without a scheduler; 1: run in this process.
 
     Raises:
-        UserError: of ``work``; or nothing answers at the address, it is lost, or workers die of an item.
+        UserError: that of ``function``; or no scheduler answers at the address, the connection is lost, or
+            workers die.
     """
     if scheduler:
-        return _spread(work, items, scheduler, batch)
-    return _share_out(work, items, processes) if processes > 1 else map(work, items)
+        return _map_on_cluster(function, items, scheduler, batch)
+    return _map_in_processes(function, items, processes) if processes > 1 else map(function, items)
 
 
-def _share_out(work: Callable[[T], R], items: Sequence[T], processes: int) -> Iterator[R]:
+def _map_in_processes(function: Callable[[T], R], items: Sequence[T], processes: int) -> Iterator[R]:
     context = multiprocessing.get_context("spawn")  # torch's threads don't survive a fork
-    pool = ProcessPoolExecutor(processes, context, _begin, (os.getpid(),))
+    pool = ProcessPoolExecutor(processes, context, _init_worker, (os.getpid(),))
     try:
-        yield from pool.map(work, items)
+        yield from pool.map(function, items)
     except BrokenProcessPool:
-        raise UserError("a process that did a part of the work died; is there enough memory?") from None
+        raise UserError("a worker process died; is there enough memory?") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _begin(parent: int) -> None:
-    """In each process of ``_share_out``, once."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
-    end_with_parent(parent)
+def _init_worker(parent: int) -> None:
+    """Runs once in each worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent ends its workers
+    exit_with_parent(parent)
 
 
-def _spread(work: Callable[[T], R], items: Sequence[T], address: str, batch: int) -> Iterator[R]:
-    with connect(address, versions) as client:
+def _map_on_cluster(function: Callable[[T], R], items: Sequence[T], address: str, batch: int) -> Iterator[R]:
+    with connect(address, package_versions) as client:
         executor = client.get_executor(pure=False)
-        size, running = Size(client, address), deque[Future[list[R]]]()
+        limit, in_flight = Size(client, address), deque[Future[list[R]]]()
         try:
             for start in range(0, len(items), batch):
-                running.append(executor.submit(_all, work, items[start : start + batch]))
-                if len(running) >= size():
-                    yield from _result(running.popleft(), address, size)
-            while running:
-                yield from _result(running.popleft(), address, size)
+                in_flight.append(executor.submit(_run_batch, function, items[start : start + batch]))
+                if len(in_flight) >= limit():
+                    yield from _wait_for(in_flight.popleft(), address, limit)
+            while in_flight:
+                yield from _wait_for(in_flight.popleft(), address, limit)
         finally:
             executor.shutdown(wait=False)
 
 
-def _result(future: Future[list[R]], address: str, size: Size) -> list[R]:
-    from distributed import KilledWorker
+def _wait_for(future: Future[list[R]], address: str, limit: Size) -> list[R]:
+    """The results of a task.
+
+    Raises:
+        UserError: that of the task; or it cannot be completed.
+    """
+    from distributed import KilledWorker  # optional package
 
     try:
         while not wait([future], LOOK).done:
-            size()  # says if nobody is left to do it
+            limit()  # raises if the workers are gone for too long
         return future.result()
     except CancelledError:
         raise UserError("the connection to the workers was lost; repeat the command") from None
     except KilledWorker:
-        raise UserError(f"--scheduler {address}: workers died of one task; their logs say why") from None
+        raise UserError(f"--scheduler {address}: workers died of one task; see their logs") from None
 
 
-def _all(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """The task. A worker of several threads does one at a time: torch's generator belongs to the process."""
+def _run_batch(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Run a task in a worker, whose other threads wait."""
     with _lock:
-        return [work(item) for item in items]
+        return [function(item) for item in items]
 
 
-def versions() -> str:
-    """What results depend on, as installed here."""
-    return ", ".join(f"{name} {version(name)}" for name in RESULTS_DEPEND_ON)
+def package_versions() -> str:
+    """The installed versions of ``PACKAGES``."""
+    return ", ".join(f"{name} {version(name)}" for name in PACKAGES)

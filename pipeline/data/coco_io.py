@@ -1,4 +1,4 @@
-"""Read COCO instances files and group their entries."""
+"""Read COCO instances files and group their entries by image."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from blender.contract import UserError
 
 
 def read_coco(path: Path) -> dict[str, Any]:
-    """Read a COCO instances file, anybody's.
+    """Read a COCO instances file of any origin, without validating its entries.
 
-    Only its frame is looked at: a JSON object with the lists ``images``, ``annotations`` and
-    ``categories``. ``pipeline.data.validation.check.find_faults`` checks what is in them.
+    Only the structure is checked: a JSON object with the lists ``images``, ``annotations`` and
+    ``categories``. ``pipeline.data.validation.check.load_validated_coco`` also checks the entries.
 
     Raises:
-        UserError: missing, not readable, not JSON, or without one of the lists.
+        UserError: the file is missing, not readable, not JSON, or lacks one of the lists.
     """
     try:
         dataset = json.loads(path.read_bytes())
@@ -37,8 +37,15 @@ def read_coco(path: Path) -> dict[str, Any]:
     return dataset
 
 
-def by_image(entries: list[dict[str, Any]], threshold: float = 0.0) -> dict[int, list[dict[str, Any]]]:
-    """Annotations, or results of at least a score, by their image's id; an image without any has []."""
+def group_by_image(entries: list[dict[str, Any]], threshold: float = 0.0) -> dict[int, list[dict[str, Any]]]:
+    """Group annotations or COCO results by image.
+
+    Args:
+        threshold: leave out results with a lower score.
+
+    Returns:
+        image_id -> entries; a defaultdict, so that an image without entries has [].
+    """
     grouped: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
     for entry in entries:
         if entry.get("score", 1.0) >= threshold:

@@ -1,4 +1,4 @@
-"""Several COCO sets as one, their categories renamed to the classes that they mean."""
+"""Combine several COCO sets into one, and map their categories to the profile's classes."""
 
 from __future__ import annotations
 
@@ -12,194 +12,215 @@ from typing import Any
 
 from blender.contract import UserError, sha256_file
 from pipeline.config import ExtraSet, Profile
+from pipeline.data.coco_io import read_coco
 from pipeline.data.images import find_image
-from pipeline.data.validation.check import read_sound_coco
+from pipeline.data.validation.check import load_validated_coco
 
 
 @dataclass(frozen=True)
-class Mix:
-    """One COCO table made of several."""
+class CombinedSets:
+    """Several validated COCO sets in one dataset. Pass it on instead of reading the files again."""
 
     dataset: dict[str, Any]
+    """A COCO dataset with the images, annotations and categories of all sets."""
     folders: dict[int, Path]
-    """By image id, the folder that the image's file_name is relative to."""
-    sources: dict[int, int]
-    """By image id, the number of the set that it comes from."""
+    """Image id -> the folder that the image's file_name is relative to."""
+    set_numbers: dict[int, int]
+    """Image id -> the number of the image's set, from 0."""
 
-    def counts(self, number: int) -> Counter[str]:
-        """How many objects of each category set ``number`` brings, ignore regions left out."""
+    def count_objects(self, number: int) -> Counter[str]:
+        """Count the objects of set ``number`` by category name, without ignore regions."""
         names = {c["id"]: c["name"] for c in self.dataset["categories"]}
         return Counter(
             names[a["category_id"]]
             for a in self.dataset["annotations"]
-            if self.sources[a["image_id"]] == number and not a["iscrowd"]
+            if self.set_numbers[a["image_id"]] == number and not a["iscrowd"]
         )
 
 
-def mix(sets: Sequence[ExtraSet]) -> Mix:
-    """Join COCO sets. An id stays what it is unless an earlier set has it; the files are not changed.
+def combine_sets(sets: Sequence[ExtraSet]) -> CombinedSets:
+    """Read, validate and combine COCO sets. The files are not changed.
 
-    What else the first file says (``info``, ...) is kept.
+    Categories are renamed by each set's ``map``; those of the same name become one. An id stays as it is
+    unless an earlier set has it. Other keys of the first file (``info``, ...) are copied.
 
     Raises:
-        UserError: a file is missing or faulty, or lacks a category that it is to be mapped from.
+        UserError: a file is missing or has errors, or lacks a category of its ``map``.
     """
-    joined: dict[str, Any] = {"categories": [], "images": [], "annotations": []}
-    ids, image_ids, annotation_ids = _Ids(), _Ids(), _Ids()
-    named: dict[str, int] = {}
-    mixed = Mix(joined, {}, {})
-    for number, one in enumerate(sets):
-        table = read_sound_coco(Path(one.annotations))
-        _check_map(one, table)
-        joined |= {} if number else {key: value for key, value in table.items() if key not in joined}
-        categories: dict[int, int] = {}
-        for c in table["categories"]:
-            name = one.map.get(c["name"], c["name"])
-            if name not in named:
-                named[name] = ids.take(c["id"])
-                joined["categories"].append(c | {"id": named[name], "name": name})
-            categories[c["id"]] = named[name]
-        images = {i["id"]: image_ids.take(i["id"]) for i in table["images"]}
-        for i in table["images"]:
-            more: dict[str, Any] = {"set": number} if number else {}
-            if number and "scene" in i:  # drawn as a whole when intervals are made; no two sets share one
-                more["scene"] = f"{number}/{i['scene']}"
-            joined["images"].append(i | {"id": images[i["id"]]} | more)
-            mixed.folders[images[i["id"]]] = Path(one.images)
-            mixed.sources[images[i["id"]]] = number
-        joined["annotations"] += [
-            a
-            | {
-                "id": annotation_ids.take(a["id"]),
-                "image_id": images[a["image_id"]],
-                "category_id": categories[a["category_id"]],
+    combined: dict[str, Any] = {"categories": [], "images": [], "annotations": []}
+    category_ids, image_ids, annotation_ids = _UniqueIds(), _UniqueIds(), _UniqueIds()
+    id_by_name: dict[str, int] = {}
+    result = CombinedSets(combined, {}, {})
+    for number, coco_set in enumerate(sets):
+        dataset = load_validated_coco(Path(coco_set.annotations))
+        _check_map_sources(coco_set, dataset)
+        if number == 0:
+            combined |= {key: value for key, value in dataset.items() if key not in combined}
+        new_category_id: dict[int, int] = {}
+        for c in dataset["categories"]:
+            name = coco_set.map.get(c["name"], c["name"])
+            if name not in id_by_name:
+                id_by_name[name] = category_ids.assign(c["id"])
+                combined["categories"].append(c | {"id": id_by_name[name], "name": name})
+            new_category_id[c["id"]] = id_by_name[name]
+        new_image_id = {i["id"]: image_ids.assign(i["id"]) for i in dataset["images"]}
+        for i in dataset["images"]:
+            image_id = new_image_id[i["id"]]
+            origin: dict[str, Any] = {"set": number} if number else {}
+            if number and "scene" in i:  # the bootstrap resamples scenes: sets must not share their names
+                origin["scene"] = f"{number}/{i['scene']}"
+            combined["images"].append(i | {"id": image_id} | origin)
+            result.folders[image_id] = Path(coco_set.images)
+            result.set_numbers[image_id] = number
+        for a in dataset["annotations"]:
+            ids = {
+                "id": annotation_ids.assign(a["id"]),
+                "image_id": new_image_id[a["image_id"]],
+                "category_id": new_category_id[a["category_id"]],
             }
-            for a in table["annotations"]
-        ]
-    return mixed
+            combined["annotations"].append(a | ids)
+    return result
 
 
-class _Ids:
-    """Ids that are given out once each."""
+class _UniqueIds:
+    """Assigns each id once."""
 
     def __init__(self) -> None:
-        self.taken: set[int] = set()
-        self.fresh = 1
+        self.used: set[int] = set()
+        self.next_free = 1
 
-    def take(self, wanted: int) -> int:
-        """``wanted`` if nobody has it, else one above all that were given out."""
-        found = self.fresh if wanted in self.taken else wanted
-        self.taken.add(found)
-        self.fresh = max(self.fresh, found + 1)
-        return found
+    def assign(self, wanted: int) -> int:
+        """``wanted`` if it is free, else an id above all that are used."""
+        assigned = self.next_free if wanted in self.used else wanted
+        self.used.add(assigned)
+        self.next_free = max(self.next_free, assigned + 1)
+        return assigned
 
 
-def _check_map(one: ExtraSet, table: dict[str, Any]) -> None:
-    names = [c["name"] for c in table["categories"]]
-    for source in one.map:
+def _check_map_sources(coco_set: ExtraSet, dataset: dict[str, Any]) -> None:
+    names = [c["name"] for c in dataset["categories"]]
+    for source in coco_set.map:
         if source not in names:
             raise UserError(
-                f"{one.annotations}: has no category '{source}' to map; it has: {', '.join(map(str, names))}"
+                f"{coco_set.annotations}: has no category '{source}' to map; "
+                f"it has: {', '.join(map(str, names))}"
             )
 
 
-def only(dataset: dict[str, Any], categories: Collection[int]) -> dict[str, Any]:
-    """The dataset with the categories of these ids alone; all of its images stay."""
-    kept = set(categories)
+def select_categories(dataset: dict[str, Any], category_ids: Collection[int]) -> dict[str, Any]:
+    """The dataset with only these categories and their annotations, but with all images."""
+    selected = set(category_ids)
     return dataset | {
-        "categories": [c for c in dataset["categories"] if c["id"] in kept],
-        "annotations": [a for a in dataset["annotations"] if a["category_id"] in kept],
+        "categories": [c for c in dataset["categories"] if c["id"] in selected],
+        "annotations": [a for a in dataset["annotations"] if a["category_id"] in selected],
     }
 
 
-def check_targets(sets: Sequence[ExtraSet], classes: Sequence[str]) -> None:
-    """See that categories are mapped to classes.
+def check_class_mapping(sets: Sequence[ExtraSet], classes: Sequence[str]) -> None:
+    """Check that each set maps its categories to ``classes`` only.
 
     Raises:
-        UserError: one is not.
+        UserError: a category is mapped to something else.
     """
-    for one in sets:
-        for source, target in one.map.items():
+    for coco_set in sets:
+        for source, target in coco_set.map.items():
             if target not in classes:
                 raise UserError(
-                    f"{one.annotations}: '{source}' is mapped to '{target}', which is no class; "
+                    f"{coco_set.annotations}: '{source}' is mapped to '{target}', which is no class; "
                     f"classes: {', '.join(classes)}"
                 )
 
 
-def describe_extra(mixed: Mix, sets: Sequence[ExtraSet], classes: Sequence[str]) -> list[str]:
-    """A line for each set after the first: what of it counts, and what is dropped."""
+def describe_extra_sets(
+    combined: CombinedSets, sets: Sequence[ExtraSet], classes: Sequence[str]
+) -> list[str]:
+    """Describe each set after the first in a line: the objects used, and the objects dropped."""
     lines = []
-    for number, one in enumerate(sets[1:], start=1):
-        counts, images = mixed.counts(number), list(mixed.sources.values()).count(number)
-        kept = [f"{counts[name]} {name}" for name in classes if counts[name]]
+    for number, coco_set in enumerate(sets[1:], start=1):
+        counts = combined.count_objects(number)
+        images = list(combined.set_numbers.values()).count(number)
+        used = [f"{counts[name]} {name}" for name in classes if counts[name]]
         dropped = [f"{count} {name}" for name, count in counts.most_common() if name not in classes]
         missing = [name for name in classes if not counts[name]]
-        parts = [f"{images} images with {', '.join(kept) or 'no object of any class'}"]
-        parts += [f"dropped: {', '.join(dropped)}"] if dropped else []
-        parts += (
-            [f"no {', '.join(missing)} labelled: any in its images count as background"] if missing else []
-        )
-        lines.append(f"extra set {one.annotations}: {'; '.join(parts)}")
+        parts = [f"{images} images with {', '.join(used) or 'no object of any class'}"]
+        if dropped:
+            parts.append(f"dropped: {', '.join(dropped)}")
+        if missing:
+            parts.append(f"no {', '.join(missing)} labelled: any in its images count as background")
+        lines.append(f"extra set {coco_set.annotations}: {'; '.join(parts)}")
     return lines
 
 
-def with_extra(profile: Profile, extra: Sequence[str], mapping: Sequence[str]) -> Profile:
-    """The profile with the command line's ``--extra`` and ``--map`` beside its own sets.
+def hash_coco_set(coco_set: ExtraSet) -> str:
+    """SHA-256 of a set: its annotation file and the image files that it names.
+
+    The file is not validated: only ``combine_sets`` does that, once.
 
     Raises:
-        UserError: an option is misspelt, or a category is in none of the files.
+        UserError: a file is missing or has an unsafe name.
     """
-    more = _parse_sets([_split_extra(text) for text in extra], mapping)
-    config = dataclasses.replace(profile.train, extra=(*profile.train.extra, *more))
+    annotations = Path(coco_set.annotations)
+    digest = hashlib.sha256(sha256_file(annotations).encode())
+    for image in read_coco(annotations)["images"]:
+        name = image.get("file_name") if isinstance(image, dict) else None
+        if isinstance(name, str):
+            digest.update(sha256_file(find_image(Path(coco_set.images), name)).encode())
+    return digest.hexdigest()
+
+
+# ------------------------------------------------------------------------------ command-line options
+
+
+def add_extra_sets(profile: Profile, extra: Sequence[str], mapping: Sequence[str]) -> Profile:
+    """The profile with the sets of the options ``--extra`` and ``--map`` after its own extra sets.
+
+    Raises:
+        UserError: an option is malformed, or no file has a category of ``--map``.
+    """
+    sets = _apply_map([_parse_extra(text) for text in extra], mapping)
+    config = dataclasses.replace(profile.train, extra=(*profile.train.extra, *sets))
     return dataclasses.replace(profile, train=config)
 
 
-def parse_sets(
+def parse_coco_sets(
     annotations: Path, images: Path, extra: Sequence[str], mapping: Sequence[str]
 ) -> tuple[ExtraSet, ...]:
-    """A first set and the command line's ``--extra``, each with the part of ``--map`` that it needs.
+    """A first set and those of ``--extra``, each with the entries of ``--map`` for its categories.
 
     Raises:
-        UserError: an option is misspelt, or a category is in none of the files.
+        UserError: an option is malformed, or no file has a category of ``--map``.
     """
-    return _parse_sets([(str(annotations), str(images)), *(_split_extra(text) for text in extra)], mapping)
+    return _apply_map([(str(annotations), str(images)), *(_parse_extra(text) for text in extra)], mapping)
 
 
-def _parse_sets(places: list[tuple[str, str]], mapping: Sequence[str]) -> tuple[ExtraSet, ...]:
-    wanted = dict(_split_map(text) for text in mapping)
+def _apply_map(files: list[tuple[str, str]], mapping: Sequence[str]) -> tuple[ExtraSet, ...]:
+    """Sets of (annotation file, image folder), each with the entries of ``--map`` for its categories."""
+    class_of = dict(_parse_map(text) for text in mapping)
     sets = []
-    for file, images in places:
-        names = [c["name"] for c in read_sound_coco(Path(file))["categories"]] if wanted else []
-        sets.append(ExtraSet(file, images, {k: v for k, v in wanted.items() if k in names}))
-    for source, target in wanted.items():
-        if not any(source in one.map for one in sets):
+    for file, images in files:
+        names = _category_names(Path(file)) if class_of else set()
+        sets.append(ExtraSet(file, images, {k: v for k, v in class_of.items() if k in names}))
+    for source, target in class_of.items():
+        if not any(source in coco_set.map for coco_set in sets):
             raise UserError(f"--map {source}={target}: no file given with it has a category '{source}'")
     return tuple(sets)
 
 
-def _split_extra(text: str) -> tuple[str, str]:
+def _category_names(annotations: Path) -> set[str]:
+    """The names of a file's categories; the file is validated later, by ``combine_sets``."""
+    categories = [c for c in read_coco(annotations)["categories"] if isinstance(c, dict)]
+    return {c["name"] for c in categories if isinstance(c.get("name"), str)}
+
+
+def _parse_extra(text: str) -> tuple[str, str]:
     file, _, images = text.rpartition(":")
     if not file or not images:
         raise UserError(f"--extra {text}: give a COCO file and its image folder as FILE:IMAGES")
     return file, images
 
 
-def _split_map(text: str) -> tuple[str, str]:
+def _parse_map(text: str) -> tuple[str, str]:
     source, _, target = text.partition("=")
     if not source or not target:
         raise UserError(f"--map {text}: give the file's category and the class as CATEGORY=CLASS")
     return source, target
-
-
-def set_hash(one: ExtraSet) -> str:
-    """SHA-256 of a set: its annotations and the pictures that it names.
-
-    Raises:
-        UserError: a file is missing or faulty.
-    """
-    table = read_sound_coco(Path(one.annotations))
-    digest = hashlib.sha256(sha256_file(Path(one.annotations)).encode())
-    for image in table["images"]:
-        digest.update(sha256_file(find_image(Path(one.images), image["file_name"])).encode())
-    return digest.hexdigest()

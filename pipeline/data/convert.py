@@ -1,4 +1,4 @@
-"""A rendered split to COCO: masks and frame records in, ``annotations.json`` out."""
+"""Convert a rendered split to COCO: masks and frame records to annotations.json (command ``coco``)."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ from blender.contract import (
     read_manifest,
     write_atomic,
 )
-from pipeline.common.stages import is_current, write_stamp
-from pipeline.common.task_pool import spread
+from pipeline.common.stages import is_up_to_date, write_stamp
+from pipeline.common.task_pool import map_tasks
 from pipeline.config import CocoConfig
-from pipeline.data.frames import CURE, read_frame
-from pipeline.data.rle import compressed, encode_mask
+from pipeline.data.frames import RENDER_AGAIN, read_frame
+from pipeline.data.rle import compress_runs, encode_mask
 
 CONVERTER_VERSION = 2
-"""Goes up when the same split would be written differently."""
+"""Raise it when the same split would be converted to other bytes, so that splits are converted again."""
 
 SUPERCATEGORIES = {"pedestrian": "person", "pallet_truck": "vehicle", "forklift": "vehicle"}
-"""COCO's coarse grouping; a class that is not named here is an "object"."""
+"""COCO's coarse groups; any other class is an "object"."""
 
 SKELETON = [
     [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7], [6, 8], [7, 9],
     [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4], [3, 5], [4, 6], [5, 7],
 ]  # fmt: skip
-"""COCO's own edges between the 17 body keypoints, counted from 1."""
+"""COCO's edges between the 17 body keypoints, numbered from 1."""
 
-_FRAMES_A_TASK = 16
-"""On a scheduler's workers."""
+_FRAMES_PER_TASK = 16
+"""On the workers of a Dask scheduler."""
 
 
 def convert_split(split_dir: Path, config: CocoConfig, scheduler: str | None = None) -> Path:
     """Write ``split_dir/annotations.json`` from the split's manifest, records and masks.
 
-    Objects below ``config``'s floors become ignore regions (``iscrowd`` 1), objects without a
-    visible pixel are left out, images without objects stay in. The bytes depend on the split
-    and on ``config`` only; nothing is done when neither has changed.
+    Objects below ``config``'s limits become ignore regions (``iscrowd`` 1). Objects without a visible pixel
+    are left out; images without objects are not. The bytes depend only on the split and on ``config``; if
+    both are unchanged since the last run, nothing is done.
 
     Args:
-        scheduler: the address of a Dask scheduler whose workers read the frames, or None.
+        scheduler: address of a Dask scheduler whose workers read the frames, or None.
 
     Returns:
         The path of ``annotations.json``.
 
     Raises:
-        UserError: a file of the split is missing, corrupt, or not the one that was rendered.
+        UserError: a file of the split is missing, corrupt, or changed since it was rendered.
     """
     manifest = read_manifest(split_dir)
     out, stamp = split_dir / "annotations.json", split_dir / ".coco.stamp.json"
@@ -70,14 +70,14 @@ def convert_split(split_dir: Path, config: CocoConfig, scheduler: str | None = N
         "manifest": manifest.digest(),
         "config": dataclasses.asdict(config),
     }
-    if is_current(stamp, inputs, [out]):
+    if is_up_to_date(stamp, inputs, [out]):
         click.echo(f"coco: up to date ({out})")
         return out
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for image, found in _frames(split_dir, manifest, config, scheduler):
+    for image, image_annotations in _convert_frames(split_dir, manifest, config, scheduler):
         images.append({"id": len(images) + 1} | image)
-        for annotation in found:
+        for annotation in image_annotations:
             annotations.append({"id": len(annotations) + 1, "image_id": len(images)} | annotation)
     dataset = {
         "info": _info(manifest),
@@ -95,14 +95,14 @@ def convert_split(split_dir: Path, config: CocoConfig, scheduler: str | None = N
     return out
 
 
-def _frames(
+def _convert_frames(
     split_dir: Path, manifest: Manifest, config: CocoConfig, scheduler: str | None
 ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Each frame's entry and annotations, without the ids that count them."""
-    work = functools.partial(_convert_frame, split_dir.absolute(), manifest.categories, config)
+    """Yield each frame's image entry and its annotations, without ids."""
+    convert = functools.partial(_convert_frame, split_dir.absolute(), manifest.categories, config)
     frames = sorted(manifest.frames.items())
     with click.progressbar(length=len(frames), label=f"coco {manifest.split}", file=sys.stderr) as bar:
-        for converted in spread(work, frames, scheduler, _FRAMES_A_TASK):
+        for converted in map_tasks(convert, frames, scheduler, _FRAMES_PER_TASK):
             yield converted
             bar.update(1)
 
@@ -112,12 +112,12 @@ def _convert_frame(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     name, record_hash = frame
     if not name.isdecimal():
-        raise UserError(f"{split_dir / 'manifest.json'}: '{name}' is not a frame; {CURE}")
+        raise UserError(f"{split_dir / 'manifest.json'}: '{name}' is not a frame; {RENDER_AGAIN}")
     record, mask = read_frame(split_dir, int(name), record_hash)
-    return _image(record), list(_annotations(record, mask, categories, config))
+    return _image_entry(record), list(_annotations(record, mask, categories, config))
 
 
-def _image(record: FrameRecord) -> dict[str, Any]:
+def _image_entry(record: FrameRecord) -> dict[str, Any]:
     name = f"{record.frame:06d}"
     arrays = {key: array_path(Path(), key, record.frame).as_posix() for key in sorted(record.arrays_sha256)}
     return {
@@ -158,7 +158,7 @@ def _annotation(instance: Instance, rle: dict[str, Any], area: int, config: Coco
         "instance": instance.id,
         "visible_fraction": instance.visible_fraction,
         "amodal_area": instance.amodal_pixels,
-        **({"amodal_segmentation": compressed(instance.amodal)} if instance.amodal else {}),
+        **({"amodal_segmentation": compress_runs(instance.amodal)} if instance.amodal else {}),
         "truncated": instance.truncated,
         "distance": instance.distance,
         "parameters": instance.parameters,

@@ -1,4 +1,4 @@
-"""A rendered frame as it was committed: every file checked against its hash."""
+"""Read the files of a rendered frame and check each against its recorded SHA-256."""
 
 from __future__ import annotations
 
@@ -19,44 +19,49 @@ from blender.contract import (
     sha256_file,
 )
 
-CURE = "delete it and render again"
+RENDER_AGAIN = "delete it and render again"
 
 
 def read_frame(split_dir: Path, frame: int, record_hash: str) -> tuple[FrameRecord, npt.NDArray[np.uint16]]:
-    """A frame's record, and its mask (H, W): the instance ids of the pixels, 0 for none.
+    """Read a frame's record and its instance mask, and check all files of the frame.
 
     Args:
-        record_hash: the record's SHA-256, as the manifest has it.
+        record_hash: SHA-256 of the record, from the manifest.
+
+    Returns:
+        The record, and the mask (H, W) with the instance id of each pixel, 0 for none.
 
     Raises:
-        UserError: a file of the frame is missing, corrupt, or not the one that was rendered.
+        UserError: a file of the frame is missing, corrupt, or changed since it was rendered.
     """
     image_path, mask_path, record_path = frame_paths(split_dir, frame)
     record = read_record(record_path)
     if sha256_file(record_path) != record_hash:
-        raise UserError(f"{record_path}: not the record that manifest.json names; {CURE}")
-    read_as_rendered(image_path, record.image_sha256)
+        raise UserError(f"{record_path}: differs from the record named in manifest.json; {RENDER_AGAIN}")
+    read_verified(image_path, record.image_sha256)
     for name, digest in record.arrays_sha256.items():
-        read_as_rendered(array_path(split_dir, name, frame), digest)
-    mask = _decode(mask_path, read_as_rendered(mask_path, record.mask_sha256), record)
+        read_verified(array_path(split_dir, name, frame), digest)
+    mask = _decode(mask_path, read_verified(mask_path, record.mask_sha256), record)
     unknown = sorted(set(np.unique(mask).tolist()) - {i.id for i in record.instances} - {0})
     if unknown:
-        raise UserError(f"{mask_path}: instance ids {unknown[:5]} are not in {record_path.name}; {CURE}")
+        raise UserError(
+            f"{mask_path}: instance ids {unknown[:5]} are not in {record_path.name}; {RENDER_AGAIN}"
+        )
     return record, mask
 
 
-def read_as_rendered(path: Path, sha256: str) -> bytes:
-    """A file of a split.
+def read_verified(path: Path, sha256: str) -> bytes:
+    """Read a file of a split.
 
     Raises:
-        UserError: missing, or not what was rendered.
+        UserError: it is missing, or its SHA-256 is not ``sha256``.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: missing, though the frame has a record; render again") from None
     if sha256_bytes(data) != sha256:
-        raise UserError(f"{path}: corrupt or altered since it was rendered; {CURE}")
+        raise UserError(f"{path}: corrupt or altered since it was rendered; {RENDER_AGAIN}")
     return data
 
 
@@ -65,12 +70,12 @@ def _decode(path: Path, data: bytes, record: FrameRecord) -> npt.NDArray[np.uint
         with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
             mode, mask = picture.mode, np.asarray(picture)
     except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: corrupt PNG: {error}; {CURE}") from None
+        raise UserError(f"{path}: corrupt PNG: {error}; {RENDER_AGAIN}") from None
     if mode not in ("I;16", "I"):
-        raise UserError(f"{path}: mode {mode}, but instance masks are 16-bit grey PNG; {CURE}")
+        raise UserError(f"{path}: mode {mode}, but instance masks are 16-bit grey PNG; {RENDER_AGAIN}")
     if mask.shape != (record.height, record.width):
         raise UserError(
             f"{path}: {mask.shape[1]}x{mask.shape[0]}, but its record says "
-            f"{record.width}x{record.height}; {CURE}"
+            f"{record.width}x{record.height}; {RENDER_AGAIN}"
         )
     return mask.astype(np.uint16)

@@ -1,4 +1,4 @@
-"""Image files as they come: found safely, checked, and read as RGB whatever they hold."""
+"""Resolve image paths safely, check image files, and read any of them as RGB."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from PIL import Image, ImageOps
 
 from blender.contract import UserError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
-ORIENTATION = 0x0112
-"""The EXIF tag that says how a picture is turned."""
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
+EXIF_ORIENTATION = 0x0112
+"""Number of the EXIF tag that says how an image must be rotated or mirrored."""
 _WIDE_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
-def bad_file_name(name: str) -> str | None:
-    """Why a COCO ``file_name`` must not be opened; None if it stays in its folder."""
+def unsafe_path_reason(name: str) -> str | None:
+    """Why a COCO ``file_name`` must not be opened; None if it is a path within its folder."""
     if "\0" in name:
-        return "it holds a NUL"
+        return "it contains a NUL"
     if "\\" in name:
-        return "it holds a backslash"
+        return "it contains a backslash"
     if name.startswith("/") or name[1:2] == ":":
         return "it is absolute"
     if ".." in PurePosixPath(name).parts:
-        return "it climbs out with '..'"
+        return "it leaves the folder with '..'"
     return None
 
 
 def find_image(folder: Path, name: str) -> Path:
-    """The path of ``name`` in ``folder``.
+    """The path of the image ``name`` in ``folder``.
 
     Raises:
         UserError: the name or a symlink leads out of the folder, or there is no such file.
     """
-    reason = bad_file_name(name)
+    reason = unsafe_path_reason(name)
     if reason:
         raise UserError(f"file_name {name!r} is refused: {reason}; name files relative to {folder}")
     path = folder / name
-    if not stays_in(folder, path):
+    if not is_inside(folder, path):
         raise UserError(f"{path}: refused: a symlink leads out of the folder; copy the image into it")
     if not is_file(path):
         raise UserError(f"{path}: no such image; is --images the right folder?")
     return path
 
 
-def stays_in(folder: Path, path: Path) -> bool:
-    """Does the path, with its symlinks resolved, stay in the folder?"""
+def is_inside(folder: Path, path: Path) -> bool:
+    """True if the path lies in the folder after its symlinks are resolved."""
     try:
         return path.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError, RuntimeError):  # too long, not encodable, a loop of symlinks
@@ -56,7 +56,7 @@ def stays_in(folder: Path, path: Path) -> bool:
 
 
 def is_file(path: Path) -> bool:
-    """Is it a file? A name that the file system refuses is none."""
+    """``path.is_file()``, but False for a name that the file system refuses."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -64,55 +64,60 @@ def is_file(path: Path) -> bool:
 
 
 def read_rgb(path: Path, size: tuple[int, int] | None = None, upright: bool = False) -> npt.NDArray[np.uint8]:
-    """Read an image of any kind as (height, width, 3) uint8.
+    """Read an image file of any pixel format as (height, width, 3) uint8.
 
-    16-bit grey is scaled to 8 bits, palettes are looked up, alpha is dropped, CMYK converted.
+    16-bit grey is scaled to 8 bits, palettes are looked up, alpha is dropped, CMYK is converted.
 
     Args:
-        size: what an annotation file says, (width, height). Its coordinates mean the stored
-            pixels, unless only the picture turned as EXIF says has this size.
-        upright: turn as EXIF says in any case.
+        size: (width, height) from an annotation file. The image is returned as stored, unless only the
+            image rotated by its EXIF orientation has this size.
+        upright: apply the EXIF orientation in any case.
 
     Raises:
-        UserError: missing, corrupt, truncated, or of another size.
+        UserError: the file is missing, corrupt, truncated, or of another size.
     """
     try:
         with warnings.catch_warnings(), Image.open(path) as opened:
             warnings.simplefilter("ignore")
             opened.load()
-            turned = size is not None and opened.size != size and turned_size(opened) == size
-            picture = ImageOps.exif_transpose(opened) if upright or turned else opened
+            rotated = size is not None and opened.size != size and upright_size(opened) == size
+            picture = ImageOps.exif_transpose(opened) if upright or rotated else opened
             if size is not None and picture.size != size:
-                raise UserError(f"{path}: {by_size(picture.size)}, but the annotations say {by_size(size)}")
+                raise UserError(
+                    f"{path}: {format_size(picture.size)}, but the annotations say {format_size(size)}"
+                )
             return _to_rgb(picture)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, MemoryError) as error:
         raise UserError(f"{path}: not a readable image: {str(error) or type(error).__name__}") from None
 
 
-def rgb_of(picture: Image.Image) -> npt.NDArray[np.uint8]:
-    """The pixels of an opened picture of any mode as (height, width, 3) uint8, turned as EXIF says."""
+def to_rgb(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    """Convert an opened image of any mode to (height, width, 3) uint8; apply its EXIF orientation."""
     return _to_rgb(ImageOps.exif_transpose(picture))
 
 
 def check_image(path: Path, size: tuple[int, int]) -> None:
-    """Look at an image's header: can it be opened, and has it the ``size`` (width, height) said?
+    """Check an image file by its header only.
+
+    Args:
+        size: (width, height) from the annotation file.
 
     Raises:
-        UserError: no, or neither as stored nor turned as EXIF says.
+        UserError: it is unreadable, or has another size, both as stored and after its EXIF orientation.
     """
     try:
         with warnings.catch_warnings(), Image.open(path) as picture:
             warnings.simplefilter("ignore")
-            sizes = (picture.size, turned_size(picture))
+            sizes = (picture.size, upright_size(picture))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: not a readable image: {error}") from None
     if size not in sizes:
-        raise UserError(f"{path}: {by_size(sizes[0])}, but the annotations say {by_size(size)}")
+        raise UserError(f"{path}: {format_size(sizes[0])}, but the annotations say {format_size(size)}")
 
 
-def turned_size(picture: Image.Image) -> tuple[int, int]:
+def upright_size(picture: Image.Image) -> tuple[int, int]:
     """Width and height of an opened image after its EXIF orientation is applied."""
-    orientation = picture.getexif().get(ORIENTATION, 1)
+    orientation = picture.getexif().get(EXIF_ORIENTATION, 1)
     return (picture.size[1], picture.size[0]) if orientation in (5, 6, 7, 8) else picture.size
 
 
@@ -128,6 +133,6 @@ def _to_rgb(picture: Image.Image) -> npt.NDArray[np.uint8]:
     return np.asarray(picture.convert("RGB"), np.uint8).copy()
 
 
-def by_size(size: tuple[int, int]) -> str:
-    """``(640, 480)`` as "640x480"."""
+def format_size(size: tuple[int, int]) -> str:
+    """Format ``(640, 480)`` as "640x480"."""
     return f"{size[0]}x{size[1]}"

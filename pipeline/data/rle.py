@@ -1,11 +1,12 @@
-"""COCO's run-length encoding, read without trust.
+"""COCO's run-length encoding (RLE): decode it safely, encode masks, and measure them.
 
-pycocotools reads beyond the end of a malformed string and believes any sum, so a foreign mask
-is decoded here first and handed to pycocotools only when it is whole.
+pycocotools reads beyond the end of a malformed string and does not check the sum of the runs. So a mask of
+unknown origin is decoded here first, and passed to pycocotools only if it is valid.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,19 +15,33 @@ import numpy.typing as npt
 from pycocotools import mask as mask_utils
 
 from blender.contract import RunLengths
-from pipeline.data.values import is_int, short
+from pipeline.data.values import is_int, short_repr
 
 
-def read_counts(counts: Any) -> npt.NDArray[np.int64]:
-    """Run lengths (background first) of an RLE's ``counts``: a compressed str or bytes, or a list.
+@dataclass(frozen=True)
+class MeasuredMask:
+    """Area and box of a segmentation, in pixels."""
+
+    area: int
+    bbox: tuple[float, float, float, float]
+    """x, y, width, height."""
+    exact: bool
+    """True for RLE, which lists the pixels; False for polygons, whose outline is rounded to pixels."""
+
+
+def decode_counts(counts: Any) -> npt.NDArray[np.int64]:
+    """Decode the ``counts`` of an RLE to run lengths, background first.
+
+    Args:
+        counts: a compressed str or bytes, or a list of run lengths.
 
     Raises:
-        ValueError: says what is wrong.
+        ValueError: ``counts`` is malformed; says why.
     """
     if isinstance(counts, list):
         for count in counts:
             if not is_int(count) or not 0 <= count < 2**32:
-                raise ValueError(f"a run length is {short(count)}")
+                raise ValueError(f"a run length is {short_repr(count)}")
         return np.array(counts, np.int64)
     if isinstance(counts, str):
         try:
@@ -39,7 +54,7 @@ def read_counts(counts: Any) -> npt.NDArray[np.int64]:
 
 
 def as_rle(segmentation: Any, width: int, height: int) -> dict[str, Any]:
-    """Polygons or RLE, compressed or not, of a sound annotation as the RLE that pycocotools works on."""
+    """Convert polygons or RLE, compressed or not, of a valid annotation to pycocotools' compressed RLE."""
     if isinstance(segmentation, list):
         return dict(mask_utils.merge(mask_utils.frPyObjects(segmentation, height, width)))
     if isinstance(segmentation["counts"], list):
@@ -47,15 +62,22 @@ def as_rle(segmentation: Any, width: int, height: int) -> dict[str, Any]:
     return dict(segmentation)
 
 
-@lru_cache(maxsize=1)  # each rule of a mask asks anew
+def measure_mask(segmentation: Any, width: int, height: int) -> MeasuredMask:
+    """Measure a valid segmentation: polygons or RLE of an image of this size."""
+    rle = as_rle(segmentation, width, height)
+    x, y, w, h = (float(value) for value in mask_utils.toBbox(rle))
+    return MeasuredMask(int(mask_utils.area(rle)), (x, y, w, h), isinstance(segmentation, dict))
+
+
+@lru_cache(maxsize=1)  # several validation rules decode the same mask, one after the other
 def _decompress(counts: bytes) -> npt.NDArray[np.int64]:
-    # cocoapi's rleFrString: five bits a character, the low ones first; from the fourth on, a run
-    # is the difference to the run two before it.
+    # The format of cocoapi's rleFrString: five bits a character, the low ones first. From the fourth run on,
+    # the number is the difference to the run two before.
     codes = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
     if not len(codes):
         return codes
     if codes.min() < 0 or codes.max() > 63:
-        raise ValueError("a character is none of the 64 that are used")
+        raise ValueError("a character is not one of the 64 allowed")
     last = (codes & 32) == 0
     if not last[-1]:
         raise ValueError("the last number is cut off")
@@ -77,13 +99,13 @@ def _decompress(counts: bytes) -> npt.NDArray[np.int64]:
 
 
 def encode_mask(mask: npt.NDArray[Any]) -> dict[str, Any]:
-    """Encode a mask (H, W), anything but 0 being inside, as COCO's compressed RLE with ``counts`` a str."""
+    """Encode a mask (H, W), nonzero inside, as COCO's compressed RLE with ``counts`` a str."""
     rle = mask_utils.encode(np.asfortranarray(mask != 0, dtype=np.uint8))
     return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
 
-def compressed(runs: RunLengths) -> dict[str, Any]:
-    """Run lengths as pycocotools compresses them, ``counts`` a str."""
+def compress_runs(runs: RunLengths) -> dict[str, Any]:
+    """Encode run lengths as COCO's compressed RLE with ``counts`` a str."""
     height, width = runs.size
     rle = mask_utils.frPyObjects({"size": [height, width], "counts": [*runs.counts]}, height, width)
     return rle | {"counts": rle["counts"].decode()}

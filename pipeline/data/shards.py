@@ -1,4 +1,7 @@
-"""Shards of one split, rendered apart, as one split folder: the same bytes as of one run."""
+"""Merge the shards of a split, rendered on several machines, into one split folder (command ``merge``).
+
+The result has the same bytes as a split rendered in one run.
+"""
 
 from __future__ import annotations
 
@@ -21,75 +24,76 @@ from blender.contract import (
     split_folder,
     write_atomic,
 )
-from pipeline.data.frames import read_as_rendered
+from pipeline.data.frames import read_verified
 
-OWN = ("frames", "notes")
-"""What differs between the manifests of one split's shards."""
+PER_SHARD_FIELDS = ("frames", "notes")
+"""Fields of a manifest that differ between the shards of a split."""
 
 
 def merge_shards(shards: Sequence[str], out: str, partial: bool = False) -> None:
-    """Copy the frames of all ``shards`` into ``out``, each checked, and write the manifest last.
+    """Copy and check the frames of all ``shards`` into ``out``, and write the manifest last.
 
     Args:
-        shards: folders or URLs that ``render`` wrote, each with its manifest.
-        out: a new folder, or one that an earlier, killed merge of the same left.
-        partial: allow frames of the split to be missing.
+        shards: folders or URLs written by ``render``, each with its manifest.
+        out: a new folder, or that of an interrupted merge of the same shards, which is continued.
+        partial: allow missing frames.
 
     Raises:
-        UserError: shards of different splits or settings, a frame that two have, that none has or that
-            is damaged, or other frames in ``out``.
+        UserError: the shards are of different splits or settings, a frame is in two shards, missing or
+            damaged, or ``out`` holds other frames.
     """
     folders = [split_folder(name) for name in shards]
     manifests = [read_manifest(folder) for folder in folders]
-    _check_kinship(folders, manifests)
-    owners = _owners(folders, manifests)
-    whole = dataclasses.replace(
+    _check_same_split(folders, manifests)
+    shard_of = _shards_by_frame(folders, manifests)
+    merged = dataclasses.replace(
         manifests[0],
         frames={name: hashes for manifest in manifests for name, hashes in manifest.frames.items()},
         notes={"devices": sorted({d for m in manifests for d in m.notes.get("devices", ())})},
     )
     if not partial:
-        _check_missing(whole, folders)
+        _check_missing(merged, folders)
     target = split_folder(out)
-    _check_target(target, whole)
-    with click.progressbar(sorted(owners), label=f"merge {whole.split}", file=sys.stderr) as names:
+    _check_target(target, merged)
+    with click.progressbar(sorted(shard_of), label=f"merge {merged.split}", file=sys.stderr) as names:
         for name in names:
-            _copy_frame(owners[name], target, int(name), whole)
-    write_atomic(target / "manifest.json", whole.to_bytes())
-    click.echo(f"merge: {len(owners)} frames of {len(folders)} shards -> {out}")
+            _copy_frame(shard_of[name], target, int(name), merged)
+    write_atomic(target / "manifest.json", merged.to_bytes())
+    click.echo(f"merge: {len(shard_of)} frames of {len(folders)} shards -> {out}")
 
 
-def _check_kinship(folders: list[Path], manifests: list[Manifest]) -> None:
+def _check_same_split(folders: list[Path], manifests: list[Manifest]) -> None:
+    """Check that all manifests agree on everything but their frames."""
     first = manifests[0]
     for folder, manifest in zip(folders[1:], manifests[1:], strict=True):
         for field in dataclasses.fields(Manifest):
-            here, there = getattr(manifest, field.name), getattr(first, field.name)
-            if field.name not in OWN and here != there:
+            value, expected = getattr(manifest, field.name), getattr(first, field.name)
+            if field.name not in PER_SHARD_FIELDS and value != expected:
                 raise UserError(
-                    f"{folder}: not a shard of the split in {folders[0]}: its {field.name} is {here}, "
-                    f"there it is {there}; render both with the same profile, people and Blender"
+                    f"{folder}: not a shard of the split in {folders[0]}: its {field.name} is {value}, "
+                    f"there it is {expected}; render both with the same profile, people and Blender"
                 )
 
 
-def _owners(folders: list[Path], manifests: list[Manifest]) -> dict[str, Path]:
-    """The folder of each frame."""
-    owners: dict[str, Path] = {}
+def _shards_by_frame(folders: list[Path], manifests: list[Manifest]) -> dict[str, Path]:
+    """Frame name -> the folder of its shard."""
+    shard_of: dict[str, Path] = {}
     for folder, manifest in zip(folders, manifests, strict=True):
         for name in manifest.frames:
-            if name in owners:
+            if name in shard_of:
                 raise UserError(
-                    f"{folder}: frame {name} is in {owners[name]} too; render each frame in one shard "
+                    f"{folder}: frame {name} is also in {shard_of[name]}; render each frame in one shard "
                     "(--shard i/n with the same n), or leave one of the folders out"
                 )
             if not name.isdecimal():
                 raise UserError(f"{folder / 'manifest.json'}: '{name}' is not a frame; render again")
-            owners[name] = folder
-    return owners
+            shard_of[name] = folder
+    return shard_of
 
 
-def _check_missing(whole: Manifest, folders: list[Path]) -> None:
-    total = whole.total or 1 + max((int(name) for name in whole.frames), default=-1)
-    missing = [f for f in range(total) if f"{f:06d}" not in whole.frames]
+def _check_missing(merged: Manifest, folders: list[Path]) -> None:
+    total = merged.total or 1 + max((int(name) for name in merged.frames), default=-1)
+    missing = [f for f in range(total) if f"{f:06d}" not in merged.frames]
     if missing:
         names = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
         raise UserError(
@@ -98,25 +102,25 @@ def _check_missing(whole: Manifest, folders: list[Path]) -> None:
         )
 
 
-def _check_target(target: Path, whole: Manifest) -> None:
+def _check_target(target: Path, merged: Manifest) -> None:
     if target.exists() and not target.is_dir():
-        raise UserError(f"{target}: not a folder; name another --out")
+        raise UserError(f"{target}: not a folder; give another --out")
     for path in sorted(target.glob("frames/*.json")):
-        if whole.frames.get(path.stem) != sha256_file(path):
-            raise UserError(f"{target}: holds another frame {path.stem}; name an empty --out")
+        if merged.frames.get(path.stem) != sha256_file(path):
+            raise UserError(f"{target}: holds another frame {path.stem}; give an empty --out")
 
 
-def _copy_frame(source: Path, target: Path, frame: int, whole: Manifest) -> None:
-    """Copy a frame whose files are as recorded; its record last, so that it exists or doesn't."""
+def _copy_frame(source: Path, target: Path, frame: int, merged: Manifest) -> None:
+    """Check and copy the files of a frame. The record comes last: a frame exists once its record does."""
     paths, copies = [*frame_paths(source, frame)], [*frame_paths(target, frame)]
-    if frame_is_complete(target, frame, whole.fingerprint):
+    if frame_is_complete(target, frame, merged.fingerprint):
         return
     record = read_record(paths[2])
-    hashes = [record.image_sha256, record.mask_sha256, whole.frames[paths[2].stem]]
+    hashes = [record.image_sha256, record.mask_sha256, merged.frames[paths[2].stem]]
     copies[2].unlink(missing_ok=True)
     for name, digest in record.arrays_sha256.items():
         paths.insert(0, array_path(source, name, frame))
         copies.insert(0, array_path(target, name, frame))
         hashes.insert(0, digest)
     for path, copy, sha256 in zip(paths, copies, hashes, strict=True):
-        write_atomic(copy, read_as_rendered(path, sha256))
+        write_atomic(copy, read_verified(path, sha256))

@@ -1,18 +1,19 @@
-"""Type checks of JSON values that come from files of unknown origin."""
+"""Check and convert JSON values from files of unknown origin."""
 
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, TypeGuard
 
 
 def is_int(value: Any) -> TypeGuard[int]:
-    """Is it an integer? True and False are not."""
+    """True for an integer; False for True and False."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Is it a finite number? NaN, infinity, True and False are not."""
+    """True for a finite number; False for NaN, infinity, True and False."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:
@@ -22,7 +23,7 @@ def is_number(value: Any) -> TypeGuard[float]:
 
 
 def are_numbers(values: list[Any]) -> bool:
-    """Are all of them finite numbers?"""
+    """True if all values are finite numbers; fast for long lists."""
     if not set(map(type, values)) <= {int, float}:
         return all(is_number(value) for value in values)
     try:
@@ -31,17 +32,32 @@ def are_numbers(values: list[Any]) -> bool:
         return False
 
 
-def is_size(image: dict[str, Any] | None) -> bool:
-    """Does the image say how large it is, with numbers that can be true?"""
-    if image is None:
-        return False
+def to_int(value: Any) -> int | None:
+    """Convert 3, 3.0 or "3" to 3; return None for anything else."""
+    if is_int(value):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) else None
+
+
+def has_valid_size(image: dict[str, Any]) -> bool:
+    """True if ``width`` and ``height`` are integers of a plausible image size."""
     width, height = image.get("width"), image.get("height")
     if not is_int(width) or not is_int(height):
         return False
     return 0 < width <= 100_000 and 0 < height <= 100_000 and width * height < 2**31
 
 
-def short(value: Any) -> str:
-    """The value as Python writes it, cut to a length that fits a message."""
+def read_box(annotation: dict[str, Any]) -> list[float] | None:
+    """The ``bbox`` of an annotation or a COCO result if it is four finite numbers, else None."""
+    box = annotation.get("bbox")
+    if isinstance(box, (list, tuple)) and len(box) == 4 and all(is_number(v) for v in box):
+        return [float(value) for value in box]
+    return None
+
+
+def short_repr(value: Any) -> str:
+    """``repr(value)``, cut to a length that fits a message."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

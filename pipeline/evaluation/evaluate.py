@@ -15,9 +15,15 @@ from typing import Any
 import click
 
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file, write_atomic
-from pipeline.common.stages import claim_out_dir, is_current, write_stamp
+from pipeline.common.stages import is_up_to_date, prepare_output_dir, write_stamp
 from pipeline.config import ExtraSet
-from pipeline.data.combine import Mix, check_targets, describe_extra, mix, only
+from pipeline.data.combine import (
+    CombinedSets,
+    check_class_mapping,
+    combine_sets,
+    describe_extra_sets,
+    select_categories,
+)
 from pipeline.data.images import check_image, find_image
 from pipeline.evaluation.diagnosis import best_threshold
 from pipeline.evaluation.load_results import read_results
@@ -62,10 +68,10 @@ def evaluate(
     mixed = _mix(sets)
     dataset = mixed.dataset
     if out is not None:
-        claim_out_dir(out)
+        prepare_output_dir(out)
     paths = {i["id"]: find_image(mixed.folders[i["id"]], i["file_name"]) for i in dataset["images"]}
     inputs = _inputs(model_path, sets, paths, bootstrap, baseline)
-    if out is not None and is_current(out / ".evaluate.stamp.json", inputs, _outputs(out)):
+    if out is not None and is_up_to_date(out / ".evaluate.stamp.json", inputs, _outputs(out)):
         metrics: dict[str, Any] = json.loads((out / "metrics.json").read_bytes())
         click.echo(f"{format_evaluation(metrics)}\nevaluate: up to date ({out})")
         return metrics
@@ -101,7 +107,7 @@ def evaluate_predictions(
     dataset = with_rle(mixed.dataset)
     results = read_results(predictions, dataset)
     if out is not None:
-        claim_out_dir(out)
+        prepare_output_dir(out)
     threshold = best_threshold(dataset, results)
     metrics = judge(dataset, results, bootstrap, threshold)
     metrics |= {"notes": [], "baseline": None, "predictions_sha256": sha256_file(predictions)}
@@ -114,7 +120,7 @@ def evaluate_predictions(
 
 def _measure(
     model_path: Path,
-    mixed: Mix,
+    mixed: CombinedSets,
     sets: tuple[ExtraSet, ...],
     paths: dict[int, Path],
     inputs: dict[str, Any],
@@ -127,16 +133,16 @@ def _measure(
     from pipeline.models.checkpoint import load_model
 
     model, checkpoint = load_model(model_path)
-    check_targets(sets, checkpoint.classes)
+    check_class_mapping(sets, checkpoint.classes)
     dataset = mixed.dataset
     shared, notes = shared_classes(checkpoint.classes, dataset["categories"], sets[0].annotations)
-    notes = describe_extra(mixed, sets, checkpoint.classes) + notes
+    notes = describe_extra_sets(mixed, sets, checkpoint.classes) + notes
     other = find_baseline(inputs["baseline"], checkpoint, notes) if inputs["baseline"] else None
     labels, images = label_ids(checkpoint.classes, shared), dataset["images"]
     source = Source(model_path.absolute(), inputs["model"])
     network = source if scheduler else partial(predict_array, model)
     results, latency = find_in_all(network, images, paths, labels, scheduler)
-    dataset = with_rle(only(dataset, shared.values()))
+    dataset = with_rle(select_categories(dataset, shared.values()))
     metrics = judge(dataset, results, inputs["bootstrap"], checkpoint.score_threshold)
     comparison = None
     if other is not None:
@@ -159,9 +165,9 @@ def _outputs(out: Path) -> list[Path]:
     return [out / "metrics.json", out / "predictions.json"]
 
 
-def _mix(sets: tuple[ExtraSet, ...]) -> Mix:
+def _mix(sets: tuple[ExtraSet, ...]) -> CombinedSets:
     """Read what to measure with: one COCO file, or several as one."""
-    mixed = mix(sets)
+    mixed = combine_sets(sets)
     if not mixed.dataset["annotations"]:
         raise UserError(f"{sets[0].annotations}: it has no annotations, so there is nothing to measure with")
     return mixed

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from pipeline.data.coco_io import by_image
+from pipeline.data.coco_io import group_by_image
 from pipeline.data.values import is_number
 
 Value = float | str
@@ -44,7 +44,7 @@ def object_factors(dataset: dict[str, Any]) -> list[Values]:
     """The factors of each annotation, its picture's among them, in the order of the dataset."""
     images = {image["id"]: image for image in dataset["images"]}
     shared = {key: image_factors(image) for key, image in images.items()}
-    others = by_image(dataset["annotations"])
+    others = group_by_image(dataset["annotations"])
     return [
         shared[a["image_id"]]
         | _words(a)

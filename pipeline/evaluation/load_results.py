@@ -10,9 +10,8 @@ from pycocotools import mask as mask_utils
 
 from blender.contract import UserError
 from pipeline.data.rle import as_rle
-from pipeline.data.validation.masks import SEGMENTATION_RULES, read_box
-from pipeline.data.validation.rules import ERROR, broken
-from pipeline.data.values import is_int, is_number, short
+from pipeline.data.validation.masks import segmentation_error
+from pipeline.data.values import is_int, is_number, read_box, short_repr
 
 
 def read_results(path: Path, dataset: dict[str, Any]) -> list[dict[str, Any]]:
@@ -26,7 +25,7 @@ def read_results(path: Path, dataset: dict[str, Any]) -> list[dict[str, Any]]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file of results") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not readable JSON: {short(error)}") from None
+        raise UserError(f"{path}: not readable JSON: {short_repr(error)}") from None
     if not isinstance(table, list):
         raise UserError(f"{path}: not a COCO results file, which is a list")
     images = {image["id"]: image for image in dataset["images"]}
@@ -45,11 +44,10 @@ def read_results(path: Path, dataset: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _fault(one: Any, images: dict[int, dict[str, Any]], categories: set[int]) -> str | None:
     if not isinstance(one, dict):
-        return f"{short(one)} is no object"
+        return f"{short_repr(one)} is no object"
     for key, known in (("image_id", images), ("category_id", categories)):
         if not is_int(one.get(key)) or one[key] not in known:
-            return f"{key} {short(one.get(key))} is none of the annotation file"
+            return f"{key} {short_repr(one.get(key))} is none of the annotation file"
     if not is_number(one.get("score")):
-        return f"score {short(one.get('score'))} is no number"
-    faults = broken(SEGMENTATION_RULES, one, images[one["image_id"]])
-    return next((fault.message for fault in faults if fault.severity == ERROR), None)
+        return f"score {short_repr(one.get('score'))} is no number"
+    return segmentation_error(one, images[one["image_id"]])

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from blender.contract import UserError, sha256_file
-from pipeline.common.task_pool import spread
+from pipeline.common.task_pool import map_tasks
 from pipeline.data.images import read_rgb
 from pipeline.evaluation.baseline import build_baseline
 from pipeline.inference.predictions import Prediction, rounded, to_coco
@@ -64,7 +64,7 @@ def find_in_all(
     seconds, threads = [], 0
     pictures = [(i["id"], paths[i["id"]].absolute(), (i["width"], i["height"])) for i in images]
     with click.progressbar(length=len(images), label=title, show_pos=True, file=sys.stderr) as bar:
-        for found, took, used in spread(functools.partial(_find, network, label_ids), pictures, scheduler):
+        for found, took, used in map_tasks(functools.partial(_find, network, label_ids), pictures, scheduler):
             results += found
             seconds.append(took)
             threads = max(threads, used)

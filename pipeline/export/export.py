@@ -17,8 +17,8 @@ import torch
 from torchvision.models.detection import MaskRCNN
 
 from blender.contract import UserError, write_atomic
-from pipeline.common.optional import need
-from pipeline.common.stages import claim_out_dir
+from pipeline.common.optional import import_optional
+from pipeline.common.stages import prepare_output_dir
 from pipeline.export.quantize import check_int8, quantised, read_truth
 from pipeline.export.verify import check_parity
 from pipeline.inference.exported import (
@@ -75,7 +75,7 @@ def export_model(
             "--int8 needs --format onnx, and --annotations FILE and --images DIR: the photographs or "
             "held-out renders on which the loss of AP50 is measured"
         )
-    claim_out_dir(out.parent)
+    prepare_output_dir(out.parent)
     model, checkpoint = load_model(model_path)
     truth = read_truth(annotations, images[0], checkpoint.classes) if int8 and annotations else None
     click.echo(f"export: {model_path} -> {to}")
@@ -120,8 +120,8 @@ def to_onnx(model: MaskRCNN, facts: Facts) -> Writer:
     Raises:
         UserError: a package is missing, or the network has something ONNX has not.
     """
-    onnx = need("onnx", "export", "--format onnx")
-    need("onnxruntime", "export", "--format onnx")
+    onnx = import_optional("onnx", "export", "--format onnx")
+    import_optional("onnxruntime", "export", "--format onnx")
     detector, stream = TunableDetector(plain_detector(model)).eval(), io.BytesIO()
     image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (*_EXAMPLE, 3), np.uint8))
     # On a failure it would print the whole network.
@@ -152,7 +152,7 @@ def to_onnx(model: MaskRCNN, facts: Facts) -> Writer:
 
 def to_int8(data: bytes, exported: Exported) -> bytes:
     """An .onnx file's content with 8-bit weights."""
-    onnx = need("onnx", "export", "--int8")
+    onnx = import_optional("onnx", "export", "--int8")
     with _quiet():
         proto = quantised(onnx.load_from_string(data))
     return _finished(proto, dataclasses.replace(exported.facts, precision="int8"))
@@ -160,7 +160,7 @@ def to_int8(data: bytes, exported: Exported) -> bytes:
 
 def _finished(proto: Any, facts: Facts) -> bytes:
     """An ONNX model's bytes, with what travels with it."""
-    onnx = need("onnx", "export", "--format onnx")
+    onnx = import_optional("onnx", "export", "--format onnx")
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, {KEY: facts.json()})
     proto.producer_name, proto.producer_version = "transpalette", facts.version

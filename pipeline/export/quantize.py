@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from blender.contract import UserError
-from pipeline.common.optional import need
-from pipeline.data.combine import only
+from pipeline.common.optional import import_optional
+from pipeline.data.combine import select_categories
 from pipeline.data.images import find_image
-from pipeline.data.validation.check import read_sound_coco
+from pipeline.data.validation.check import load_validated_coco
 from pipeline.evaluation.evaluate import label_ids, shared_classes
 from pipeline.evaluation.matching import with_rle
 from pipeline.evaluation.metrics import coco_metrics
@@ -33,8 +33,8 @@ def quantised(proto: Any) -> Any:
     weights, a scale for each channel, and compute in float32: onnxruntime's own 8-bit ones are four times as
     slow as float32 on a CPU, and lose more.
     """
-    onnx = need("onnx", "export", "--int8")
-    quantization = need("onnxruntime.quantization", "export", "--int8")
+    onnx = import_optional("onnx", "export", "--int8")
+    quantization = import_optional("onnxruntime.quantization", "export", "--int8")
     with tempfile.TemporaryDirectory(prefix="transpalette-") as folder:
         path = Path(folder) / "int8.onnx"
         quantization.quantize_dynamic(proto, path, op_types_to_quantize=["MatMul", "Gemm"])
@@ -87,9 +87,9 @@ def read_truth(annotations: Path, images: Path, classes: tuple[str, ...]) -> Tru
     Raises:
         UserError: it is missing or unsound, shares no class with the model, or has nothing to find.
     """
-    dataset = read_sound_coco(annotations)
+    dataset = load_validated_coco(annotations)
     shared, _ = shared_classes(classes, dataset["categories"], str(annotations))
-    dataset = with_rle(only(dataset, shared.values()))
+    dataset = with_rle(select_categories(dataset, shared.values()))
     if not any(not a["iscrowd"] for a in dataset["annotations"]):
         raise UserError(
             f"{annotations}: no object of the model's classes, so there is nothing to measure with"

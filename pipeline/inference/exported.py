@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blender.contract import UserError, from_table, sha256_bytes
-from pipeline.common.optional import need
+from pipeline.common.optional import import_optional
 from pipeline.inference.predictions import Prediction, pasted
 
 FORMAT = 2
@@ -134,7 +134,7 @@ def parse_onnx(data: bytes, name: str) -> Exported:
     Raises:
         UserError: damaged, not ours, or onnxruntime is not installed.
     """
-    runtime = need("onnxruntime", "export", f"{name}: to run an .onnx file")
+    runtime = import_optional("onnxruntime", "export", f"{name}: to run an .onnx file")
     body, found = data[:-_SEAL_LENGTH], data[-_SEAL_LENGTH:]
     if not found.startswith(_SEAL_START):
         raise UserError(f"{name}: not written by 'transpalette export', or truncated; {_CURE}")
@@ -174,7 +174,7 @@ def parse_torchscript(data: bytes, name: str) -> Exported:
     Raises:
         UserError: damaged or not ours.
     """
-    torch = need("torch", "export", f"{name}: a .torchscript file")
+    torch = import_optional("torch", "export", f"{name}: a .torchscript file")
     from pipeline.models.checkpoint import check_seal
 
     check_seal(data, name, "a file of 'transpalette export'", _CURE)

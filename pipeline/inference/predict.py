@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from blender.contract import UserError, write_atomic
-from pipeline.common.stages import claim_out_dir
+from pipeline.common.stages import prepare_output_dir
 from pipeline.data.images import read_rgb
 from pipeline.inference.predictions import rounded, to_coco
 from pipeline.inference.segmenter import Segmenter, load
@@ -78,7 +78,7 @@ def predict_images(
     without masks. A source that can't be read is named and left out.
 
     Args:
-        model_path: a model.pt, or an exported .onnx or .torchscript.
+        model_path: a model.safetensors, or an exported .onnx or .torchscript.
         threshold: the least score kept; None: the model's own, best on its validation split.
         camera: the number of a camera to look through, until it is interrupted or ``frames`` are done.
         frames: of each video or camera at most so many.
@@ -88,7 +88,7 @@ def predict_images(
         SystemExit: 1, at the end, if an image could not be read.
     """
     sources = find_sources(images) if images or camera is None else []
-    claim_out_dir(out)
+    prepare_output_dir(out)
     names = drawn_names(sources, out)
     lengths = [min(frames_of(path), frames or sys.maxsize) if is_video(path) else 1 for path in sources]
     live = _started(read_camera(camera)) if camera is not None else None

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from blender.contract import UserError
-from pipeline.data.images import read_rgb, rgb_of
+from pipeline.data.images import read_rgb, to_rgb
 from pipeline.inference.exported import PARSERS, read_exported
 from pipeline.inference.predictions import Prediction
 
@@ -25,9 +25,9 @@ class Segmenter:
     """A model and what it takes to read its answers."""
 
     model: Any
-    """Of a model.pt: torchvision's MaskRCNN in eval mode, what its own tools expect; what ``find`` adds, such
-    as the mirror image, it does not. Of an exported file: onnxruntime's InferenceSession, or torch's
-    ScriptModule."""
+    """Of a model.safetensors: torchvision's MaskRCNN in eval mode, what its own tools expect; what ``find``
+    adds, such as the mirror image, it does not. Of an exported file: onnxruntime's InferenceSession, or
+    torch's ScriptModule."""
     classes: tuple[str, ...]
     """Label 1 is the first: ``classes[label - 1]``."""
     threshold: float
@@ -58,7 +58,9 @@ def load(path: Path, device: str = "cpu") -> Segmenter:
     """Load a checkpoint or an exported file; what ``pipeline.load_model`` calls."""
     if path.suffix.lower() in PARSERS:
         if device != "cpu":
-            raise UserError(f"{path}: exported files run on the CPU; give device 'cpu', or a model.pt")
+            raise UserError(
+                f"{path}: exported files run on the CPU; give device 'cpu', or a model.safetensors"
+            )
         exported = read_exported(path)
         facts = exported.facts
         return Segmenter(exported.network, facts.classes, facts.score_threshold, exported.find)
@@ -74,7 +76,7 @@ def _pixels(image: Picture) -> npt.NDArray[np.uint8]:
     if isinstance(image, (str, Path)):
         return read_rgb(Path(image), upright=True)
     if isinstance(image, Image.Image):
-        return rgb_of(image)
+        return to_rgb(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise UserError(f"pixels must be (H, W, 3) uint8, RGB; these are {image.shape} {image.dtype}")
     return np.ascontiguousarray(image)

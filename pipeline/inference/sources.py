@@ -6,7 +6,7 @@ import glob
 from pathlib import Path
 
 from blender.contract import UserError
-from pipeline.data.images import SUFFIXES
+from pipeline.data.images import IMAGE_SUFFIXES
 from pipeline.inference.video import VIDEO_SUFFIXES, is_video
 
 JPEG = (".jpg", ".jpeg")
@@ -24,9 +24,9 @@ def find_sources(named: tuple[Path, ...]) -> list[Path]:
     found: list[Path] = []
     for path in named:
         if path.is_dir():
-            inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES and p.is_file()]
+            inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
             if not inside:
-                raise UserError(f"{path}: no image in this folder ({', '.join(SUFFIXES)})")
+                raise UserError(f"{path}: no image in this folder ({', '.join(IMAGE_SUFFIXES)})")
             found += inside
         elif path.is_file():
             found.append(path)
@@ -53,7 +53,7 @@ def find_pictures(named: tuple[Path, ...]) -> list[Path]:
 
 
 def _fitting(pattern: Path) -> list[Path]:
-    suffixes = (*SUFFIXES, *VIDEO_SUFFIXES)
+    suffixes = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
     paths = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]  # noqa: PTH207
     found = [path for path in paths if path.suffix.lower() in suffixes and path.is_file()]
     if not found:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from blender.contract import UserError, open_atomic
-from pipeline.common.optional import need
+from pipeline.common.optional import import_optional
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".mts")
 _CLOCK = 90_000
@@ -53,7 +53,7 @@ def frames_of(path: Path) -> int:
     Raises:
         UserError: PyAV is not installed.
     """
-    av = need("av", "video", f"{path}: to read a video")
+    av = import_optional("av", "video", f"{path}: to read a video")
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
@@ -69,7 +69,7 @@ def read_video(path: Path) -> Iterator[Frame]:
     Raises:
         UserError: PyAV is not installed; the file is no video, or broken from some frame on.
     """
-    av = need("av", "video", f"{path}: to read a video")
+    av = import_optional("av", "video", f"{path}: to read a video")
     number = 0
     try:
         with av.open(str(path)) as container:
@@ -89,7 +89,7 @@ def read_camera(camera: int) -> Iterator[Frame]:
     Raises:
         UserError: PyAV is not installed, or there is no such camera.
     """
-    av = need("av", "video", f"camera {camera}: to read a camera")
+    av = import_optional("av", "video", f"camera {camera}: to read a camera")
     if sys.platform not in _CAMERAS:
         raise UserError(
             f"camera {camera}: cameras are read on Linux and macOS only; record a video and give that"
@@ -133,7 +133,7 @@ def open_video(path: Path, size: tuple[int, int]) -> Iterator[Callable[[Image.Im
         UserError: PyAV is not installed.
         OSError: the disk is full, ...
     """
-    av = need("av", "video", f"{path}: to write a video")
+    av = import_optional("av", "video", f"{path}: to write a video")
     width, height = size
     with open_atomic(path) as stream, av.open(stream, "w", format="mp4") as container:
         track = container.add_stream("libx264", rate=25, options={"crf": "20", "preset": "veryfast"})

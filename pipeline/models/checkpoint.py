@@ -1,14 +1,12 @@
-"""The trained model on disk: one file, written whole, sealed with a checksum, loaded without pickle code.
+"""Checkpoints: a trained model as one safetensors file, with a checksum and without pickle.
 
-The file is an ordinary ``torch.save`` archive (``torch.load(path, weights_only=True)`` reads it); the
-seal is the zip's comment, the SHA-256 of all bytes before it.
+The tensors under plain names are the model's state dict, so other tools can load the file. Those of
+``ResumeState`` have the prefix ``train/``. Everything else is metadata in the header, each entry as JSON.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import io
-import pickle
+import json
 import platform
 import struct
 from dataclasses import dataclass, field
@@ -22,15 +20,22 @@ from torchvision.models.detection import MaskRCNN
 
 from blender.contract import from_table, sha256_bytes, write_atomic
 from pipeline.config import ModelConfig, UserError
+from pipeline.models import safetensors_file
 from pipeline.models.mask_rcnn import CLS_SCORE, build_model
 
-FORMAT = 1
-_SEAL = b"transpalette sha256:"
-_SEAL_LENGTH = len(_SEAL) + 64
+FORMAT = 2
+"""Format 1 was a pickle of ``torch.save``, and is no longer read."""
+_FORMAT_KEY = "transpalette_format"
+"""The metadata entry that only Transpalette's checkpoints have."""
+_WEIGHTS, _OPTIMIZER = "train/weights/", "train/optimizer/"
+"""Prefixes of the tensors of ``ResumeState``."""
+_SEAL_LENGTH = 20 + 64
+_ZIP, _FORMAT_1_SEAL = b"PK\x03\x04", b"transpalette sha256:"
+"""How a file of ``torch.save`` starts, and what the end of a checkpoint of format 1 contains."""
 
 
 def current_versions() -> dict[str, str]:
-    """Versions of what makes a model."""
+    """Versions of Python and of the packages that training depends on."""
     names = ("torch", "torchvision", "timm", "transpalette")
     return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
@@ -43,76 +48,92 @@ def _version(name: str) -> str:
 
 
 @dataclass(frozen=True)
+class ResumeState:
+    """The state of training that the next epoch needs beside the EMA weights: in last.safetensors alone."""
+
+    inputs_hash: str
+    """SHA-256 of everything the result depends on; a run with other inputs does not resume."""
+    precision: str
+    """"fp32", "bf16" or "fp16": chosen once a run, so that another machine resumes with the same one."""
+    cached_views: int | None = None
+    """Augmented views of each image in the feature cache; None until the first epoch has chosen it."""
+    best_ap: float = -1.0
+    """The best epoch's mask AP on the validation split."""
+    epochs_without_improvement: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    """The trainable parameters as the optimizer has them, which the EMA weights follow."""
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    """The optimizer's ``state_dict``; empty before the first epoch."""
+    scaler: dict[str, Any] = field(default_factory=dict)
+    """The ``state_dict`` of fp16's loss scaler; empty at another precision."""
+
+
+@dataclass(frozen=True)
 class Checkpoint:
-    """A trained model and everything needed to say what it is."""
+    """A trained model and what describes it."""
 
     model: str
     """A key of ``pipeline.models.mask_rcnn.MODELS``."""
     config: dict[str, Any]
     """The fields of ``ModelConfig``."""
     classes: tuple[str, ...]
-    """Label 1 is the first; 0 is the background."""
+    """Class names; label 1 is the first, and 0 is the background."""
     start: dict[str, str]
-    """What training started from: ``kind``, ``source``, ``fallback`` (why not COCO, or "")."""
+    """The start weights: ``kind``, ``source``, ``fallback`` (why not COCO's, or "")."""
     metrics: dict[str, Any]
-    """Validation figures of this epoch, as ``pipeline.evaluation.metrics.coco_metrics`` gives them."""
+    """Validation metrics of this epoch, from ``pipeline.evaluation.metrics``."""
     epoch: int
     """Epochs done."""
     epochs: int
     """Epochs planned."""
     seed: int
     seconds: float
-    """Spent training, validation included."""
+    """Time spent training, validation included."""
     images: int
-    """In the training split."""
+    """Images in the training set."""
     score_threshold: float
-    """The score that gives the best F1 on the validation split."""
+    """The score threshold with the best F1 on the validation split."""
     state: dict[str, Tensor]
-    """The model's weights."""
-    resume: dict[str, Any] | None = None
-    """In last.pt: what the next epoch needs."""
+    """The model's state dict: the EMA weights."""
+    resume: ResumeState | None = None
+    """None in model.safetensors."""
     versions: dict[str, str] = field(default_factory=current_versions)
-    format: int = FORMAT
-
-
-def seal(data: bytes) -> bytes:
-    """Put the SHA-256 of a zip archive into its comment."""
-    if data[-2:] != b"\0\0":
-        raise ValueError("the archive has a comment already")
-    body = data[:-2] + struct.pack("<H", _SEAL_LENGTH)
-    return body + _SEAL + sha256_bytes(body).encode()
-
-
-def check_seal(data: bytes, name: str, what: str, cure: str) -> None:
-    """Look whether ``seal`` sealed these very bytes.
-
-    Raises:
-        UserError: no; ``name`` is not ``what``, or damaged.
-    """
-    body, found = data[:-_SEAL_LENGTH], data[-_SEAL_LENGTH:]
-    if not found.startswith(_SEAL):
-        raise UserError(f"{name}: not {what}, or a truncated one; {cure}")
-    if found != _SEAL + sha256_bytes(body).encode():
-        raise UserError(f"{name}: damaged (its checksum is wrong); copy it again or make it again")
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write ``checkpoint`` whole or not at all.
+    """Write a checkpoint atomically.
 
     Raises:
-        OSError: the disk is full, the folder is not writable; the file is as it was before.
+        OSError: the disk is full or the folder is not writable; an earlier file stays as it was.
     """
-    table = {f.name: getattr(checkpoint, f.name) for f in dataclasses.fields(checkpoint)}
-    buffer = io.BytesIO()
-    torch.save(table | {"classes": list(checkpoint.classes)}, buffer)
-    write_atomic(path, seal(buffer.getvalue()))
+    tensors, resume = dict(checkpoint.state), checkpoint.resume
+    fields = {name: value for name, value in vars(checkpoint).items() if name not in ("state", "resume")}
+    metadata = {name: json.dumps(value) for name, value in fields.items()}
+    metadata |= {"format": "pt", _FORMAT_KEY: str(FORMAT)}  # other tools look for "format"
+    if resume is not None:
+        tensors |= {f"{_WEIGHTS}{name}": tensor for name, tensor in resume.weights.items()}
+        for index, values in resume.optimizer.get("state", {}).items():
+            tensors |= {f"{_OPTIMIZER}{index}/{name}": tensor for name, tensor in values.items()}
+        plain = {**vars(resume), "optimizer": resume.optimizer.get("param_groups")}
+        del plain["weights"]
+        metadata["resume"] = json.dumps(plain)
+    write_atomic(path, safetensors_file.encode(tensors, metadata))
+
+
+def is_checkpoint(data: bytes) -> bool:
+    """Return whether the header, or the end, of a file's bytes is that of a Transpalette checkpoint."""
+    return _is_format_1(data) or _FORMAT_KEY in (safetensors_file.read_metadata(data) or {})
+
+
+def _is_format_1(data: bytes) -> bool:
+    return data.startswith(_ZIP) and _FORMAT_1_SEAL in data[-128:]
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint, checking its seal before anything else looks at it.
+    """Read a checkpoint, after a check of its SHA-256.
 
     Raises:
-        UserError: missing, not ours, damaged, or of another format.
+        UserError: the file is missing, not a Transpalette checkpoint, damaged, or of another format.
     """
     try:
         data = path.read_bytes()
@@ -120,24 +141,62 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"{path}: no such checkpoint; train one first (make train)") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    check_seal(data, str(path), "a Transpalette checkpoint", "give a model.pt of 'train'")
-    return _parse(path, data)
-
-
-def _parse(path: Path, data: bytes) -> Checkpoint:
+    metadata = safetensors_file.read_metadata(data)
+    if _is_format_1(data):
+        raise UserError(
+            f"{path}: a checkpoint of an earlier version, a pickle, which is no longer read; train again"
+        )
+    if data.startswith(_ZIP) or (metadata is not None and _FORMAT_KEY not in metadata):
+        raise UserError(
+            f"{path}: not a Transpalette checkpoint; give a model.safetensors of 'transpalette train' "
+            "(a state dict of another tool can be [model] weights of a profile)"
+        )
+    if metadata is None:
+        raise UserError(
+            f"{path}: not a Transpalette checkpoint, or a damaged or truncated one; give a model.safetensors "
+            "of 'transpalette train', or copy the file again"
+        )
     try:
-        table = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path}: not a Transpalette checkpoint: {reason}") from None
-    names = {f.name for f in dataclasses.fields(Checkpoint)}
-    if not isinstance(table, dict) or table.get("format") != FORMAT or set(table) != names:
-        raise UserError(f"{path}: not a checkpoint of format {FORMAT}; train again with this version")
-    return Checkpoint(**(table | {"classes": tuple(table["classes"])}))
+        tensors, metadata = safetensors_file.decode(data)
+    except ValueError:
+        raise UserError(
+            f"{path}: damaged or truncated (its SHA-256 is wrong); copy it again, or train again"
+        ) from None
+    if metadata[_FORMAT_KEY] != str(FORMAT):
+        raise UserError(
+            f"{path}: a checkpoint of format {metadata[_FORMAT_KEY]}; this version reads format {FORMAT}: "
+            "train again with this version"
+        )
+    texts = {name: text for name, text in metadata.items() if name not in ("format", _FORMAT_KEY)}
+    try:
+        return _from_tensors(tensors, {name: json.loads(text) for name, text in texts.items()})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise UserError(f"{path}: its metadata are not those of a checkpoint; train again") from None
 
 
-def model_of(checkpoint: Checkpoint, path: Path, **options: Any) -> MaskRCNN:
-    """Build the network of a checkpoint, with its weights.
+def _from_tensors(tensors: dict[str, Tensor], fields: dict[str, Any]) -> Checkpoint:
+    resume = fields.pop("resume", None)
+    if resume is not None:
+        groups = resume.pop("optimizer")
+        state: dict[int, dict[str, Tensor]] = {}
+        for name in [name for name in tensors if name.startswith(_OPTIMIZER)]:
+            index, _, entry = name.removeprefix(_OPTIMIZER).partition("/")
+            state.setdefault(int(index), {})[entry] = tensors.pop(name)
+        names = [name for name in tensors if name.startswith(_WEIGHTS)]
+        resume = ResumeState(
+            weights={name.removeprefix(_WEIGHTS): tensors.pop(name) for name in names},
+            optimizer={"state": state, "param_groups": groups} if groups else {},
+            **resume,
+        )
+    return Checkpoint(**{**fields, "classes": tuple(fields["classes"])}, state=tensors, resume=resume)
+
+
+def model_from_checkpoint(checkpoint: Checkpoint, path: Path, **options: Any) -> MaskRCNN:
+    """Build the network of a checkpoint and load its weights.
+
+    Args:
+        path: the checkpoint's file, for messages.
+        options: passed on to torchvision's ``MaskRCNN``.
 
     Raises:
         UserError: the weights do not fit the network.
@@ -145,11 +204,11 @@ def model_of(checkpoint: Checkpoint, path: Path, **options: Any) -> MaskRCNN:
     config = from_table(ModelConfig, checkpoint.config, f"{path}: config")
     names, classes = ", ".join(checkpoint.classes), len(checkpoint.classes) + 1
     try:
-        known = len(checkpoint.state[CLS_SCORE])
-        if known != classes:
+        stored = len(checkpoint.state[CLS_SCORE])
+        if stored != classes:
             raise UserError(
-                f"{path}: its weights do not fit its classes: they know {known - 1}, and it names {names}; "
-                "train again"
+                f"{path}: its weights do not fit its classes: they are for {stored - 1} classes, and the "
+                f"file names {names}; train again"
             )
         return build_model(
             checkpoint.model, classes, config, checkpoint.state, keep_predictors=True, **options
@@ -161,11 +220,32 @@ def model_of(checkpoint: Checkpoint, path: Path, **options: Any) -> MaskRCNN:
 
 
 def load_model(path: Path, device: str = "cpu") -> tuple[MaskRCNN, Checkpoint]:
-    """Load a trained model, ready to predict: bit for bit the one that was saved.
+    """Load a trained model in eval mode, with exactly the weights that were saved.
 
     Raises:
         UserError: as ``load_checkpoint``, or the weights do not fit the network.
     """
     checkpoint = load_checkpoint(path)
-    model = model_of(checkpoint, path).to(device, memory_format=torch.channels_last)
+    model = model_from_checkpoint(checkpoint, path).to(device, memory_format=torch.channels_last)
     return model.eval(), checkpoint
+
+
+def seal(data: bytes) -> bytes:
+    """Put the SHA-256 of a zip archive into its comment: for TorchScript files alone."""
+    if data[-2:] != b"\0\0":
+        raise ValueError("the archive has a comment already")
+    body = data[:-2] + struct.pack("<H", _SEAL_LENGTH)
+    return body + _FORMAT_1_SEAL + sha256_bytes(body).encode()
+
+
+def check_seal(data: bytes, name: str, what: str, cure: str) -> None:
+    """Check the SHA-256 that ``seal`` wrote.
+
+    Raises:
+        UserError: no; ``name`` is not ``what``, or damaged.
+    """
+    body, found = data[:-_SEAL_LENGTH], data[-_SEAL_LENGTH:]
+    if not found.startswith(_FORMAT_1_SEAL):
+        raise UserError(f"{name}: not {what}, or a truncated one; {cure}")
+    if found != _FORMAT_1_SEAL + sha256_bytes(body).encode():
+        raise UserError(f"{name}: damaged (its checksum is wrong); copy it again or make it again")

@@ -11,10 +11,10 @@ from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 
 from blender.contract import sha256_bytes
-from pipeline.common.seeds import seed_of
+from pipeline.common.seeds import derive_seed
 from pipeline.config import ModelConfig, UserError
 from pipeline.models import weight_files
-from pipeline.models.checkpoint import load_checkpoint
+from pipeline.models.checkpoint import is_checkpoint, load_checkpoint
 from pipeline.models.mask_rcnn import CLS_SCORE, COCO, COCO_V2, EMBEDDED, TIMM, build_model, builder_of
 from pipeline.models.weight_files import WeightsError, body_state, load_state
 
@@ -149,7 +149,7 @@ def from_file(path: Path, name: str = "auto") -> StartWeights:
         )
     data = path.read_bytes()
     source = f"{path.name}, sha256 {sha256_bytes(data)[:16]}"
-    if b"transpalette" in data[-128:]:
+    if is_checkpoint(data):
         ours = load_checkpoint(path)
         if name in ("auto", ours.model):
             return StartWeights("checkpoint", ours.model, source, classes=ours.classes, state=ours.state)
@@ -181,6 +181,6 @@ def _fits(model: str, state: dict[str, Tensor]) -> bool:
 
 def untrained(start: StartWeights, classes: tuple[str, ...], config: ModelConfig, seed: int) -> MaskRCNN:
     """The network before its first step: the start weights, and predictors drawn from ``seed``."""
-    torch.manual_seed(seed_of(seed, 0))
+    torch.manual_seed(derive_seed(seed, 0))
     keep = start.classes == classes
     return build_model(start.model, len(classes) + 1, config, start.state, keep_predictors=keep)

@@ -16,7 +16,7 @@ from torchvision.models import ResNet50_Weights
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_V2_Weights, MaskRCNN_ResNet50_FPN_Weights
 
 from blender.contract import sha256_bytes, write_atomic
-from pipeline.common.download import fetch, reach
+from pipeline.common.download import check_reachable, download
 from pipeline.config import UserError
 from pipeline.models.backbones import fold_batch_norm, timm_body
 from pipeline.models.mask_rcnn import COCO, COCO_V2, TIMM, builder_of
@@ -73,7 +73,7 @@ def _whole_zip(data: bytes) -> bool:
 def _download(url: str, path: Path) -> bytes:
     """Fetch ``url`` into ``path``."""
     try:
-        data = fetch(url, path.stem.rpartition("-")[2])
+        data = download(url, path.stem.rpartition("-")[2])
         write_atomic(path, data)
     except OSError as error:
         reason = getattr(error, "reason", error)
@@ -102,7 +102,9 @@ def timm_state(name: str) -> tuple[dict[str, Tensor], str]:
         state = load_state(Path(path), Path(path).read_bytes())
         return timm_body(name, state).state_dict(), source
     try:
-        reach(huggingface_hub.constants.ENDPOINT if hub else seen.url)  # timm would try for a minute
+        check_reachable(
+            huggingface_hub.constants.ENDPOINT if hub else seen.url
+        )  # timm would try for a minute
         return timm_body(name, pretrained=True).state_dict(), source
     except UserError:
         raise

@@ -1,13 +1,14 @@
-"""Bake posed adult bodies with anny into .npz files for the renderer.
+"""Bake posed body meshes into .npz files for the renderer (command ``people``).
 
-Each file holds, in metres, the body standing on z = 0 and facing +x with its left to +y:
+To bake means to apply the pose to the mesh once and store the result. Each file holds the body in metres,
+standing on z = 0 and facing +x with its left to +y:
 
-    vertices (V, 3) float32      posed
-    rest (V, 3) float32          the same vertices before posing, for patterns that move with the cloth
+    vertices (V, 3) float32      of the posed mesh
+    rest (V, 3) float32          the same vertices before posing, for textures that move with the clothes
     faces (F, 3) int32           triangles
-    regions (F,) uint8           index into ``pipeline.people.bodies.REGIONS``
-    keypoints (17, 3) float32    COCO order
-    grip (3,) float32            between the hands (or the hand that is off the body), for tools
+    regions (F,) uint8           body part, as an index into ``pipeline.people.bodies.REGIONS``
+    keypoints (17, 3) float32    in COCO's order
+    grip (3,) float32            between the hands, or the hand behind the body: where a handle is held
 """
 
 from __future__ import annotations
@@ -31,27 +32,30 @@ from blender.contract import (
     sha256_file,
     write_atomic,
 )
-from pipeline.common.processes import core_count, one_thread
-from pipeline.common.task_pool import spread
-from pipeline.people.bodies import bake_body, load_anny, sample_phenotype
+from pipeline.common.processes import core_count, single_threaded_torch
+from pipeline.common.task_pool import map_tasks
+from pipeline.people.bodies import load_body_model, pose_body, sample_phenotype
 from pipeline.people.poses import POSES, sample_pose
 
 PEOPLE_VERSION = 1
 """Raise it when the same settings give other bodies."""
-BODIES_A_PROCESS, MOST = 8, 8
-"""A process loads anny for at least so many bodies, which takes the time of four; processes at most."""
+MIN_BODIES_PER_PROCESS = 8
+"""Loading anny takes as long as posing four bodies, so a process pays off from about this number on."""
+MAX_PROCESSES = 8
+_RNG_STREAM = 0x7E0
+"""Separates the random numbers of the bodies from those of other stages with the same seed."""
 
 
 @dataclass(frozen=True)
 class PeopleConfig:
-    """[people]: who is baked."""
+    """[people]: which bodies are baked."""
 
     count: int = 24
-    """Bodies; each keeps its pose, clothes are drawn at render time."""
+    """Number of bodies. Each has one pose; clothes are sampled at render time."""
     age: tuple[float, float] = (18.0, 66.0)
-    """Years; anny's population statistics give height, weight and build from it."""
+    """Range in years; height, weight and build follow from it by anny's population statistics."""
     women: float = 0.3
-    """Share of women."""
+    """Share of women, 0 to 1."""
     poses: dict[str, float] = field(
         default_factory=lambda: {"standing": 3.0, "walking": 3.0, "pushing": 2.0, "pulling": 2.0}
     )
@@ -66,14 +70,16 @@ class PeopleConfig:
 
 
 def bake_people(profile: Path, out: Path, scheduler: str | None = None) -> None:
-    """Bake the profile's bodies into ``out``; does nothing when they are there already.
+    """Bake the profile's bodies into ``out``. If they are up to date there, do nothing.
 
     Args:
-        scheduler: the address of a Dask scheduler whose workers bake them, or None.
+        profile: TOML file with the table [people].
+        out: gets an .npz file per body, and manifest.json.
+        scheduler: address of a Dask scheduler whose workers bake the bodies, or None.
 
     Raises:
-        UserError: the profile is wrong.
-        OSError: ``out`` cannot be written.
+        UserError: the profile is invalid.
+        OSError: ``out`` cannot be written to.
     """
     table = load_profile(profile)
     config = from_table(PeopleConfig, table.get("people", {}), f"{profile}: [people]")
@@ -84,7 +90,7 @@ def bake_people(profile: Path, out: Path, scheduler: str | None = None) -> None:
         **asdict(config),
     }
     fingerprint = sha256_bytes(canonical_json(settings))
-    if _is_current(out, fingerprint):
+    if _is_up_to_date(out, fingerprint):
         click.echo("people: up to date")
         return
     click.echo("people: loading anny (about a minute the first time on a machine)", err=True)
@@ -95,7 +101,7 @@ def bake_people(profile: Path, out: Path, scheduler: str | None = None) -> None:
     write_atomic(out / "manifest.json", canonical_json(manifest))
 
 
-def _is_current(out: Path, fingerprint: str) -> bool:
+def _is_up_to_date(out: Path, fingerprint: str) -> bool:
     try:
         manifest = json.loads((out / "manifest.json").read_bytes())
         return bool(manifest["fingerprint"] == fingerprint) and all(
@@ -106,27 +112,35 @@ def _is_current(out: Path, fingerprint: str) -> bool:
 
 
 def _bake_all(config: PeopleConfig, seed: int, out: Path, scheduler: str | None) -> list[dict[str, Any]]:
+    """Write all bodies; return their entries in the manifest."""
     entries = []
-    bodies = list(enumerate(_pose_plan(config)))
+    bodies = list(enumerate(assign_poses(config)))
     with click.progressbar(length=config.count, label="people", show_pos=True) as bar:
-        processes = min(core_count(), MOST, config.count // BODIES_A_PROCESS)
-        work = functools.partial(_bake_one, config, seed)
-        for data, entry in spread(work, bodies, scheduler, processes=processes):
+        processes = min(core_count(), MAX_PROCESSES, config.count // MIN_BODIES_PER_PROCESS)
+        bake = functools.partial(_bake_body, config, seed)
+        for data, entry in map_tasks(bake, bodies, scheduler, processes=processes):
             write_atomic(out / entry["file"], data)
             entries.append(entry)
             bar.update(1)
     return entries
 
 
-def _bake_one(config: PeopleConfig, seed: int, body: tuple[int, str]) -> tuple[bytes, dict[str, Any]]:
-    """The file of one body, of a number and a pose, and its entry in the manifest."""
+def _bake_body(config: PeopleConfig, seed: int, body: tuple[int, str]) -> tuple[bytes, dict[str, Any]]:
+    """Bake a body.
+
+    Args:
+        body: its index and the name of its pose.
+
+    Returns:
+        The bytes of its .npz file, and its entry in the manifest.
+    """
     index, name = body
-    model, regions = load_anny()
-    rng = np.random.default_rng([seed, 0x7E0, index])
-    with one_thread():
+    model, regions = load_body_model()
+    rng = np.random.default_rng([seed, _RNG_STREAM, index])
+    with single_threaded_torch():
         phenotype = sample_phenotype(model, config.age, config.women, rng)
         pose = sample_pose(name, rng)
-        arrays = bake_body(model, phenotype, pose, regions)
+        arrays = pose_body(model, phenotype, pose, regions)
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)
     return file.getvalue(), {
@@ -139,8 +153,12 @@ def _bake_one(config: PeopleConfig, seed: int, body: tuple[int, str]) -> tuple[b
     }
 
 
-def _pose_plan(config: PeopleConfig) -> list[str]:
-    """Spread the poses over the bodies by weight, largest remainder first, so that each occurs."""
+def assign_poses(config: PeopleConfig) -> list[str]:
+    """Assign a pose to each body in proportion to the poses' weights (largest remainder method).
+
+    Returns:
+        ``config.count`` names of poses, equal ones together.
+    """
     names, weights = list(config.poses), np.array(list(config.poses.values()), float)
     exact = weights / weights.sum() * config.count
     counts = np.floor(exact).astype(int)

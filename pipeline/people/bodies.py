@@ -1,4 +1,4 @@
-"""Anny's bodies: drawn from its statistics, posed, their hands brought where a pose wants them."""
+"""Sample bodies from anny's population statistics, and pose them with inverse kinematics for the hands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from anny import Anny
 
 REGIONS = ("head", "hair", "neck", "torso", "hips", "upper_arm", "forearm", "hand", "thigh", "shin", "foot")
-"""Body parts, by index in ``regions``."""
+"""Names of the body parts; ``regions`` arrays hold indices into them."""
 
 _BONES = {
     "head": "head",
@@ -37,23 +37,35 @@ _BONES = {
     "foot": "foot",
     "toe": "foot",
 }
-"""Bone name prefix -> region."""
+"""Prefix of a bone's name -> body part."""
+
+_ARM_BONES = ("upperarm01.L", "upperarm01.R", "wrist.L", "wrist.R")
+
+HAND_BEHIND = 0.15
+"""Metres behind the body's axis from which a hand counts as pulling a handle."""
+IK_STEPS, IK_LEARNING_RATE = 150, 0.06
+"""Steps and learning rate of Adam for the arms."""
+IK_DAMPING = 2e-4
+"""Weight of the squared shoulder rotation, so that the arm does not twist."""
 
 
 @functools.cache
-def load_anny() -> tuple[Anny, np.ndarray]:
-    """Anny's model, and the region of each of its triangles, (F,) uint8; loaded once in a process.
+def load_body_model() -> tuple[Anny, np.ndarray]:
+    """Load anny's body model, once per process.
+
+    Returns:
+        The model, and the body part of each of its triangles (F,) uint8, an index into ``REGIONS``.
 
     Raises:
-        UserError: anny is missing.
+        UserError: anny is not installed.
     """
     try:
-        import anny
+        import anny  # it and torch take seconds: ``people: up to date`` must not wait for them
     except ImportError:
         raise UserError("the package 'anny' is missing; run `make setup`") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # "lbs" needs no kernel compiled at first use, unlike the default.
+        # Unlike the default, "lbs" (linear blend skinning) does not compile a kernel at first use.
         model = anny.Anny(skinning_method="lbs")
     return model, _regions(model)
 
@@ -61,8 +73,16 @@ def load_anny() -> tuple[Anny, np.ndarray]:
 def sample_phenotype(
     model: Anny, age: tuple[float, float], women: float, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Draw age (years, from a range), gender (by the share of women) and build from anny's statistics."""
-    import torch
+    """Sample a body from anny's population statistics.
+
+    Args:
+        age: range in years.
+        women: share of women, 0 to 1.
+
+    Returns:
+        anny's phenotype parameters (age, gender, height, weight, ...).
+    """
+    import torch  # see load_body_model
     from anny.shape_distribution import SimpleShapeDistribution
 
     woman = rng.random() < women
@@ -73,20 +93,27 @@ def sample_phenotype(
         torch.distributions.Uniform(torch.tensor(age[0], **kind), torch.tensor(age[1], **kind)),
         torch.distributions.Uniform(torch.tensor(low, **kind), torch.tensor(high, **kind)),
     )
-    with torch.random.fork_rng(devices=[]):  # anny draws from torch's global generator
+    with torch.random.fork_rng(devices=[]):  # anny samples from torch's global generator
         torch.manual_seed(int(rng.integers(2**63)))
         _, values = distribution.sample(1)
     return {key: float(value) for key, value in values.items()}
 
 
-def bake_body(
+def pose_body(
     model: Anny, phenotype: dict[str, float], pose: Pose, regions: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Pose one body; the arrays are those of a file of ``pipeline.people.bake``."""
-    import anny
+    """Pose a body.
+
+    Args:
+        regions: body part of each triangle, as ``load_body_model`` returns.
+
+    Returns:
+        The arrays of a file of ``pipeline.people.bake``.
+    """
+    import anny  # see load_body_model
     import torch
 
-    joints = _solve_hands(model, phenotype, pose)
+    joints = _solve_arms(model, phenotype, pose)
     with torch.no_grad():
         body = model(
             pose_parameters=_pose_tensor(model, joints),
@@ -97,26 +124,27 @@ def bake_body(
     floor = vertices[:, 2].min()
     rest = body["rest_vertices"][0].numpy()
     wrists = points[9:11] - [0, 0, floor]
-    raised = wrists[wrists[:, 1] > 0.15] if pose.hands[0] and (wrists[:, 1] > 0.15).any() else wrists
+    behind = wrists[:, 1] > HAND_BEHIND
+    holding = wrists[behind] if pose.hands[0] and behind.any() else wrists
 
-    def ours(points: np.ndarray, ground: float) -> np.ndarray:
-        """Anny faces -y; we face +x. Rounded, so as to be the same everywhere."""
+    def to_file_axes(points: np.ndarray, ground: float) -> np.ndarray:
+        """Turn from anny's axes (facing -y) to the file's (facing +x); round off differences of machines."""
         turned = np.stack([-points[:, 1], points[:, 0], points[:, 2] - ground], 1)
         return np.round(turned, 5).astype(np.float32)
 
     return {
-        "vertices": ours(vertices, floor),
-        "rest": ours(rest, rest[:, 2].min()),
+        "vertices": to_file_axes(vertices, floor),
+        "rest": to_file_axes(rest, rest[:, 2].min()),
         "faces": model.get_triangular_faces().numpy().astype(np.int32),
         "regions": regions,
-        "keypoints": ours(points, floor),
-        "grip": ours(raised.mean(0)[None], 0.0)[0],
+        "keypoints": to_file_axes(points, floor),
+        "grip": to_file_axes(holding.mean(0)[None], 0.0)[0],
     }
 
 
 def _pose_tensor(model: Anny, joints: dict[str, torch.Tensor]) -> torch.Tensor:
-    """(1, bones, 4, 4) from rotation vectors in radians."""
-    import roma
+    """Convert rotation vectors (radians) by bone to anny's pose: matrices (1, bones, 4, 4)."""
+    import roma  # see load_body_model
     import torch
 
     matrix = torch.eye(4, dtype=model.dtype).repeat(model.bone_count, 1, 1)
@@ -129,13 +157,16 @@ def _pose_tensor(model: Anny, joints: dict[str, torch.Tensor]) -> torch.Tensor:
     return matrix[None]
 
 
-def _solve_hands(model: Anny, phenotype: dict[str, float], pose: Pose) -> dict[str, torch.Tensor]:
-    """Inverse kinematics: bend shoulders and elbows until the wrists reach their targets.
+def _solve_arms(model: Anny, phenotype: dict[str, float], pose: Pose) -> dict[str, torch.Tensor]:
+    """Inverse kinematics: bend shoulders and elbows until the wrists reach the pose's targets.
 
-    A damped least-squares fit by gradient descent over a shoulder rotation vector and one elbow
-    angle an arm, started from the rest pose; the elbow bends about its own hinge only.
+    Damped least squares, minimized by Adam from the rest pose. The variables of an arm are a rotation vector
+    at the shoulder and an angle at the elbow, which bends about its own axis only.
+
+    Returns:
+        Rotation vectors (radians) by bone, those of the pose included.
     """
-    import torch
+    import torch  # see load_body_model
 
     joints = {k: torch.deg2rad(torch.tensor(v, dtype=model.dtype)) for k, v in pose.joints.items()}
     sides = [(s, h) for s, h in zip("LR", pose.hands, strict=True) if h is not None]
@@ -153,9 +184,10 @@ def _solve_hands(model: Anny, phenotype: dict[str, float], pose: Pose) -> dict[s
     hinge = {s: torch.nn.functional.normalize(torch.linalg.cross(*arm[s]), dim=0) for s in arm}
     shoulder = {s: torch.zeros(3, dtype=model.dtype, requires_grad=True) for s, _ in sides}
     elbow = {s: torch.zeros(1, dtype=model.dtype, requires_grad=True) for s, _ in sides}
-    optimizer = torch.optim.Adam([*shoulder.values(), *elbow.values()], lr=0.06)
+    optimizer = torch.optim.Adam([*shoulder.values(), *elbow.values()], lr=IK_LEARNING_RATE)
 
-    def posed() -> dict[str, torch.Tensor]:
+    def current_joints() -> dict[str, torch.Tensor]:
+        # A sigmoid limits the elbow to -0.65..1.75 radians; it is nearly 0 at the start.
         bend = {s: (torch.sigmoid(elbow[s] - 1.0) - 0.27) * 2.4 for s in elbow}
         return {
             **joints,
@@ -163,8 +195,8 @@ def _solve_hands(model: Anny, phenotype: dict[str, float], pose: Pose) -> dict[s
             **{f"lowerarm01.{s}": hinge[s] * bend[s] for s in bend},
         }
 
-    for _ in range(150):
-        _, poses = model.get_bone_transforms(_pose_tensor(model, posed()), rest)
+    for _ in range(IK_STEPS):
+        _, poses = model.get_bone_transforms(_pose_tensor(model, current_joints()), rest)
         position = {name: poses[0, model.bone_labels.index(name), :3, 3] for name in _ARM_BONES}
         middle = (position["upperarm01.L"] + position["upperarm01.R"]) / 2
         loss = torch.zeros((), dtype=model.dtype)
@@ -172,18 +204,18 @@ def _solve_hands(model: Anny, phenotype: dict[str, float], pose: Pose) -> dict[s
             length = arm[side][0].norm() + arm[side][1].norm()
             target = middle + torch.tensor(hand, dtype=model.dtype) * length
             loss = loss + ((position[f"wrist.{side}"] - target) / length).square().sum()
-            loss = loss + 2e-4 * shoulder[side].square().sum()
+            loss = loss + IK_DAMPING * shoulder[side].square().sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return {name: value.detach() for name, value in posed().items()}
-
-
-_ARM_BONES = ("upperarm01.L", "upperarm01.R", "wrist.L", "wrist.R")
+    return {name: value.detach() for name, value in current_joints().items()}
 
 
 def _regions(model: Anny) -> np.ndarray:
-    """Region of each triangle, from the bone that moves it most; the upper back of the head is hair."""
+    """Body part of each triangle (F,) uint8: that of the bone with the highest skinning weight.
+
+    The top and the back of the head are hair.
+    """
     strongest = model.vertex_bone_indices[
         np.arange(len(model.vertex_bone_indices)), model.vertex_bone_weights.argmax(1)
     ].numpy()

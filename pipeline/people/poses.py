@@ -1,7 +1,7 @@
-"""Working poses of adults, as joint angles and hand targets on anny's rig.
+"""Sample poses of adults at work: joint angles and hand targets for anny's skeleton.
 
-Axes are the body's own at rest: x to its left, y to its back, z up; metres. Angles are degrees about
-those axes, applied as a rotation vector in each bone's reference frame.
+The axes are those of the body at rest: x to its left, y to its back, z up. Angles are in degrees about these
+axes, applied as a rotation vector in each bone's reference frame.
 """
 
 from __future__ import annotations
@@ -15,33 +15,36 @@ Vector = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Pose:
-    """Joint angles, and where the wrists shall be.
-
-    ``hands`` are (left, right) wrist targets relative to the middle between the shoulders, as shares
-    of the arm's length, or None for an arm that hangs as the joint angles say.
-    """
+    """Joint angles and targets for the wrists."""
 
     joints: dict[str, Vector] = field(default_factory=dict)
+    """Bone -> rotation vector in degrees; other bones are at rest."""
     hands: tuple[Vector | None, Vector | None] = (None, None)
+    """Targets of the left and the right wrist, from the middle between the shoulders, in arm lengths.
+
+    None: no target, the arm has its joint angles.
+    """
     seated: bool = False
 
 
 def _both(name: str, angles: Vector) -> dict[str, Vector]:
-    """The same movement left and right: rotations about y and z are mirrored."""
+    """The same rotation for the left and the right bone, mirrored: about y and z the sign changes."""
     x, y, z = angles
     return {f"{name}.L": (x, y, z), f"{name}.R": (x, -y, -z)}
 
 
 def sample_pose(name: str, rng: np.random.Generator) -> Pose:
-    """Draw one variation of the named pose."""
+    """Sample a variation of the pose ``name``, a key of ``POSES``."""
     return POSES[name](rng)
 
 
-def _jitter(rng: np.random.Generator, spread: float) -> float:
-    return float(np.clip(rng.normal(0, spread), -2 * spread, 2 * spread))
+def _jitter(rng: np.random.Generator, sigma: float) -> float:
+    """A normal deviate, clipped at two standard deviations."""
+    return float(np.clip(rng.normal(0, sigma), -2 * sigma, 2 * sigma))
 
 
 def _head(rng: np.random.Generator, down: float = 0.0) -> dict[str, Vector]:
+    """Neck and head, bent ``down`` degrees to the front."""
     return {
         "neck01": (down * 0.5 + _jitter(rng, 5), _jitter(rng, 3), _jitter(rng, 12)),
         "head": (down * 0.5 + _jitter(rng, 5), _jitter(rng, 3), _jitter(rng, 12)),
@@ -49,14 +52,16 @@ def _head(rng: np.random.Generator, down: float = 0.0) -> dict[str, Vector]:
 
 
 def _stance(rng: np.random.Generator) -> dict[str, Vector]:
-    spread = 3 + _jitter(rng, 3)
+    """Legs and trunk of a standing body."""
+    outwards = 3 + _jitter(rng, 3)
     return {
-        **_both("upperleg01", (_jitter(rng, 3), -8 + spread, 0)),
+        **_both("upperleg01", (_jitter(rng, 3), -8 + outwards, 0)),
         "spine03": (_jitter(rng, 4), _jitter(rng, 3), _jitter(rng, 6)),
     }
 
 
 def _hanging(rng: np.random.Generator) -> tuple[Vector, Vector]:
+    """Hand targets of hanging arms."""
     out, forward = 0.32 + _jitter(rng, 0.05), -0.12 + _jitter(rng, 0.08)
     return (out, forward, -0.93), (-out, forward + _jitter(rng, 0.06), -0.93)
 
@@ -78,12 +83,12 @@ def _walking(rng: np.random.Generator) -> Pose:
         "spine03": (4 + _jitter(rng, 3), 0.0, _jitter(rng, 6)),
     }
     swing = stride / 70
-    left = swing if front == "L" else -swing  # arms swing against the legs; y is to the back
+    left = swing if front == "L" else -swing  # the left arm swings back (+y) with the left leg in front
     return Pose({**joints, **_head(rng)}, ((0.30, left - 0.10, -0.90), (-0.30, -left - 0.10, -0.90)))
 
 
 def _gripping(rng: np.random.Generator) -> Pose:
-    """Both hands before the belly on a truck's handle, leaning into it."""
+    """Pushing a truck: both hands on its handle in front of the belly, the trunk leaning forward."""
     lean = rng.uniform(4, 16)
     joints = {**_walking(rng).joints, "spine04": (lean, 0.0, 0.0), **_head(rng, 8)}
     down = rng.uniform(-0.72, -0.55)
@@ -91,7 +96,7 @@ def _gripping(rng: np.random.Generator) -> Pose:
 
 
 def _pulling(rng: np.random.Generator) -> Pose:
-    """Walking away from the truck, one hand behind on the handle."""
+    """Pulling a truck: walking away from it, one hand behind the body on its handle."""
     walk = _walking(rng)
     left, right = walk.hands
     behind = (0.36, 0.38, -0.78)
@@ -106,7 +111,7 @@ def _carrying(rng: np.random.Generator) -> Pose:
 
 
 def _scanning(rng: np.random.Generator) -> Pose:
-    """Looking at a hand-held scanner."""
+    """Holding a scanner in one hand and looking at it."""
     side = 1 if rng.random() < 0.5 else -1
     active: Vector = (side * 0.10, -0.62, rng.uniform(-0.35, -0.15))
     left, right = _hanging(rng)
@@ -116,9 +121,9 @@ def _scanning(rng: np.random.Generator) -> Pose:
 
 def _reaching(rng: np.random.Generator) -> Pose:
     height = rng.uniform(-0.1, 0.45)
-    second = rng.uniform(-0.5, 0.2)
+    right_height = rng.uniform(-0.5, 0.2)
     joints = {**_stance(rng), "spine03": (rng.uniform(-2, 14), 0.0, _jitter(rng, 12)), **_head(rng, -8)}
-    return Pose(joints, ((0.22, -0.82, height), (-0.22, -0.75, second)))
+    return Pose(joints, ((0.22, -0.82, height), (-0.22, -0.75, right_height)))
 
 
 def _crouching(rng: np.random.Generator) -> Pose:
@@ -154,4 +159,4 @@ POSES = {
     "crouching": _crouching,
     "sitting": _sitting,
 }
-"""Pose name -> how to draw one."""
+"""Name of a pose in the profile -> function that samples it."""

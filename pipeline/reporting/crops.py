@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 from pycocotools import mask as mask_utils
 
-from pipeline.data.coco_io import by_image
+from pipeline.data.coco_io import group_by_image
 from pipeline.data.images import find_image, read_rgb
 from pipeline.data.rle import encode_mask
 from pipeline.evaluation.factors import UNITS, Values, detection_factors, object_factors
@@ -50,7 +50,7 @@ def mistake_crops(
         threshold: the least score of a prediction that is drawn.
         images: the folder of the image files.
     """
-    truths, found = by_image(dataset["annotations"]), by_image(results, threshold)
+    truths, found = group_by_image(dataset["annotations"]), group_by_image(results, threshold)
     records = {image["id"]: image for image in dataset["images"]}
     names = {c["id"]: readable(c["name"]) for c in dataset["categories"]}
     factors = object_factors(dataset)

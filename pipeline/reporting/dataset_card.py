@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from blender.contract import Manifest, UserError, read_manifest, write_atomic
-from pipeline.data.validation.check import read_sound_coco
+from pipeline.data.validation.check import load_validated_coco
 from pipeline.reporting.dataset_stats import set_statistics
 from pipeline.viz.overlays import readable
 
@@ -27,7 +27,7 @@ def write_card(splits: tuple[Path, ...], out: Path) -> None:
     manifests = [read_manifest(split) for split in splits]
     if len({manifest.categories for manifest in manifests}) != 1:
         raise UserError("the splits have different classes; give splits of one profile")
-    tables = [set_statistics(read_sound_coco(split / "annotations.json")) for split in splits]
+    tables = [set_statistics(load_validated_coco(split / "annotations.json")) for split in splits]
     write_atomic(out, dataset_card(manifests, tables).encode())
     click.echo(f"card: {out}")
 

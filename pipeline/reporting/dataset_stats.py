@@ -17,8 +17,8 @@ import click
 import numpy as np
 
 from blender.contract import UserError, canonical_json, write_atomic
-from pipeline.common.stages import claim_out_dir
-from pipeline.data.validation.check import read_sound_coco
+from pipeline.common.stages import prepare_output_dir
+from pipeline.data.validation.check import load_validated_coco
 from pipeline.data.values import is_number
 from pipeline.viz.histograms import Panel, draw_page
 from pipeline.viz.overlays import readable
@@ -81,10 +81,10 @@ def write_stats(sets: tuple[Path, ...], out: Path) -> None:
     if not 1 <= len(sets) <= 2:
         raise UserError("give one set, or two to be compared: COCO files or split folders")
     paths = [path / "annotations.json" if path.is_dir() else path for path in sets]
-    statistics = [set_statistics(read_sound_coco(path)) for path in paths]
+    statistics = [set_statistics(load_validated_coco(path)) for path in paths]
     names = [path.parent.name if path.name == "annotations.json" else path.stem for path in paths]
     names = names if len(set(names)) == len(names) else [f"{name} {n}" for n, name in enumerate(names, 1)]
-    claim_out_dir(out)
+    prepare_output_dir(out)
     stream = io.BytesIO()
     draw_page(names, panels(statistics)).save(stream, format="PNG")
     tables = [{"name": name} | table for name, table in zip(names, statistics, strict=True)]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.data.coco_io import by_image
+from pipeline.data.coco_io import group_by_image
 from pipeline.data.images import find_image, read_rgb
 from pipeline.evaluation.diagnosis import IOU, mask_ious
 from pipeline.viz.contact_sheet import truth_overlays
@@ -82,7 +82,7 @@ def best_and_worst(
         threshold: the least score of a prediction that counts.
         images: the folder of the image files.
     """
-    truths, found = by_image(dataset["annotations"]), by_image(results, threshold)
+    truths, found = group_by_image(dataset["annotations"]), group_by_image(results, threshold)
     scored = []
     for image in dataset["images"]:
         score = image_score(truths[image["id"]], found[image["id"]])

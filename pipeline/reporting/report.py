@@ -13,7 +13,7 @@ import click
 import jinja2
 
 from blender.contract import UserError, canonical_json, read_manifest, sha256_file, write_atomic
-from pipeline.common.stages import is_current, write_stamp
+from pipeline.common.stages import is_up_to_date, write_stamp
 from pipeline.config import Profile
 from pipeline.data.coco_io import read_coco
 from pipeline.evaluation.tables import number
@@ -40,7 +40,7 @@ _SHEET_FRAMES, _SHEET_COLUMNS = 12, 3
 def write_report(profile: Profile, run_dir: Path) -> None:
     """Write ``run_dir``/report.html, report.json and model_card.md, and print the page's path.
 
-    ``run_dir`` holds train/, val/, test/ (rendered and converted), model.pt, metrics.jsonl, and
+    ``run_dir`` holds train/, val/, test/ (rendered and converted), model.safetensors, metrics.jsonl, and
     evaluation/ (``evaluate --out`` on the test split). Nothing is written again if they have not
     changed.
 
@@ -57,7 +57,7 @@ def write_report(profile: Profile, run_dir: Path) -> None:
             f"{run_dir / 'test'}; make it again (make evaluate)"
         )
     stamp, outputs = run_dir / ".report.stamp.json", [run_dir / name for name in OUTPUTS]
-    current = is_current(stamp, inputs, outputs)
+    current = is_up_to_date(stamp, inputs, outputs)
     if not current:
         facts = gather(profile, run_dir, metrics)
         page = _render("report.html.j2", facts | _pictures(profile, run_dir, facts))
@@ -72,7 +72,7 @@ def gather(profile: Profile, run_dir: Path, metrics: dict[str, Any]) -> dict[str
     """Collect every figure of the report as JSON values: what report.json holds."""
     from pipeline.models.checkpoint import load_checkpoint  # torch: only now is it needed
 
-    checkpoint = load_checkpoint(run_dir / "model.pt")
+    checkpoint = load_checkpoint(run_dir / "model.safetensors")
     return {
         "profile": dataclasses.asdict(profile),
         "metrics": metrics,
@@ -80,7 +80,7 @@ def gather(profile: Profile, run_dir: Path, metrics: dict[str, Any]) -> dict[str
         "epochs": _read_lines(run_dir / "metrics.jsonl"),
         "model": {
             "name": checkpoint.model,
-            "sha256": sha256_file(run_dir / "model.pt"),
+            "sha256": sha256_file(run_dir / "model.safetensors"),
             "classes": list(checkpoint.classes),
             "start": checkpoint.start,
             "epoch": checkpoint.epoch,
@@ -98,7 +98,7 @@ def gather(profile: Profile, run_dir: Path, metrics: dict[str, Any]) -> dict[str
 
 def _inputs(profile: Profile, run_dir: Path) -> dict[str, Any]:
     makers = {
-        "model.pt": "train",
+        "model.safetensors": "train",
         "metrics.jsonl": "train",
         "evaluation/metrics.json": "evaluate",
         "evaluation/predictions.json": "evaluate",
@@ -119,7 +119,7 @@ def _inputs(profile: Profile, run_dir: Path) -> dict[str, Any]:
 def _is_of_this_run(metrics: dict[str, Any], files: dict[str, str], run_dir: Path) -> bool:
     """Whether an evaluation is of this run's model on its test split alone."""
     return (
-        metrics["model_sha256"] == files["model.pt"]
+        metrics["model_sha256"] == files["model.safetensors"]
         and metrics["annotations_sha256"] == files["test/annotations.json"]
         and metrics["images"] == len(read_coco(run_dir / "test" / "annotations.json")["images"])
     )

@@ -1,1 +1,4 @@
-"""Fine-tune a model: data set, augmentation, optimizer step, training loop, checkpoints of a run."""
+"""Fine-tune Mask R-CNN: data set, augmentation, data loader, optimizer, training loop, state of a run.
+
+Start at ``fit.py``, the run over epochs, and ``loop.py``, one epoch.
+"""

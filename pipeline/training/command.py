@@ -1,6 +1,6 @@
-"""The verb ``train``: is the model current? If not, ``pipeline.training.fit`` makes it.
+"""The command ``train``: check whether the outputs are up to date, else start training.
 
-Nothing heavy is imported before that is known.
+Importing torch takes seconds, so it is imported only if there is something to train.
 """
 
 from __future__ import annotations
@@ -13,65 +13,65 @@ from typing import Any
 import click
 
 from blender.contract import UserError, canonical_json, remove_fragments, sha256_bytes, sha256_file
-from pipeline.common.stages import is_current, write_stamp
+from pipeline.common.stages import is_up_to_date, write_stamp
 from pipeline.config import Profile
-from pipeline.data.combine import set_hash
+from pipeline.data.combine import hash_coco_set
 
-OUTPUTS = ("model.pt", "last.pt", "metrics.jsonl")
+OUTPUTS = ("model.safetensors", "last.safetensors", "metrics.jsonl")
 TRAINER_VERSION = 1
-"""Raise it whenever the same profile, data and seed give other weights, so that models are made anew."""
+"""Raise it whenever the same profile, data and seed give other weights, so that models are trained again."""
 
 
 def train(profile: Profile, train_dir: Path, val_dir: Path, out: Path) -> None:
-    """Fine-tune Mask R-CNN on ``train_dir``, picking the best epoch on ``val_dir``.
+    """Fine-tune Mask R-CNN on ``train_dir``, choosing the best epoch by its mask AP on ``val_dir``.
 
-    Leaves in ``out``: model.pt (best epoch), last.pt (resumable), metrics.jsonl (a line an epoch),
-    training/ (pictures of each epoch, and what TensorBoard reads, where that is installed).
-    Does nothing if they are current; goes on where an interrupted run of the same inputs stopped.
+    Writes to ``out``: model.safetensors (the best epoch), last.safetensors (the last epoch, to resume from),
+    metrics.jsonl (a line per epoch), training/ (images of each epoch, and TensorBoard's files if it is
+    installed). Does nothing if they are up to date; resumes an interrupted run of the same inputs.
 
     Raises:
-        UserError: annotations, images or weights are missing or wrong, the loss is not finite, or
-            memory is short.
+        UserError: annotations, images or weights are missing or wrong, the loss is not finite, or memory is
+            short.
     """
     inputs = training_inputs(profile, train_dir, val_dir)
     stamp, outputs = out / ".train.stamp", [out / name for name in OUTPUTS]
-    if is_current(stamp, inputs, outputs):
+    if is_up_to_date(stamp, inputs, outputs):
         click.echo("train: up to date")
         return
-    from pipeline.training.distributed import processes_for, run
+    from pipeline.training.launch import launch, process_count  # imports torch
 
     remove_fragments(out)
-    recipe, key = profile.train, sha256_bytes(canonical_json(inputs))
-    processes = processes_for(recipe.processes, recipe.batch_size * recipe.accumulate)
-    if run(processes, _fit, profile, train_dir, val_dir, out, key):
+    config, inputs_hash = profile.train, sha256_bytes(canonical_json(inputs))
+    processes = process_count(config.processes, config.batch_size * config.accumulate)
+    if launch(processes, _fit, profile, train_dir, val_dir, out, inputs_hash):
         write_stamp(stamp, inputs, outputs)
 
 
 def _fit(*arguments: Any) -> None:
-    """``training.fit.fit``, whose imports take seconds: so all processes do them at the same time."""
-    from pipeline.training.fit import fit
+    """Call ``fit``, which each process imports by itself: the imports take seconds and so run in parallel."""
+    from pipeline.training.fit import fit  # imports torchvision and timm
 
     fit(*arguments)
 
 
 def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[str, Any]:
-    """Everything the result depends on, as JSON values.
+    """Return everything that the result depends on, as JSON values.
 
-    "auto" weights go in by that name: a cache that fills later does not make a model stale.
+    "auto" weights are recorded by that name, so that weights downloaded later do not outdate a model.
 
     Raises:
         UserError: a split has no annotations.
     """
-    recipe = dataclasses.asdict(profile.train)
-    for name in ("workers", "processes", "pictures"):  # change no step, but for rounding
-        recipe.pop(name)
-    recipe["extra"] = [{"set": set_hash(one), "map": one.map} for one in profile.train.extra]
+    config = dataclasses.asdict(profile.train)
+    for name in ("workers", "processes", "pictures"):  # do not change the weights, but for rounding
+        config.pop(name)
+    config["extra"] = [{"set": hash_coco_set(extra), "map": extra.map} for extra in profile.train.extra]
     weights = Path(profile.model.weights)
     return {
         "trainer": TRAINER_VERSION,
         "model": dataclasses.asdict(profile.model),
         "weights": sha256_file(weights) if weights.is_file() else "",
-        "train": recipe,
+        "train": config,
         "seed": profile.seed,
         "classes": list(profile.classes),
         "splits": [split_hash(train_dir), split_hash(val_dir)],
@@ -79,7 +79,7 @@ def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[st
 
 
 def split_hash(split_dir: Path) -> str:
-    """SHA-256 of a split: its annotations and its pictures, by way of the manifest if it has one.
+    """Return a SHA-256 of a split's annotations and images.
 
     Raises:
         UserError: it has no annotations.
@@ -88,7 +88,7 @@ def split_hash(split_dir: Path) -> str:
     if not annotations.is_file():
         raise UserError(f"{annotations}: no such annotation file; write it first (make coco)")
     digest = hashlib.sha256(sha256_file(annotations).encode())
-    # The manifest holds a hash for every frame; a folder from elsewhere has none.
+    # A rendered split's manifest holds the hash of every frame; other folders have none.
     images = sorted((split_dir / "images").glob("**/*.*"))
     for path in [manifest] if manifest.is_file() else images:
         digest.update(f"{path.name} {sha256_file(path)}\n".encode())

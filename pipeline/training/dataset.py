@@ -1,4 +1,4 @@
-"""A COCO file and its images as samples for torchvision's Mask R-CNN, each one checked."""
+"""A data set of COCO annotations and their images, as checked samples for torchvision's Mask R-CNN."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from pipeline.config import ExtraSet, UserError
-from pipeline.data.combine import check_targets, describe_extra, mix
+from pipeline.data.combine import check_class_mapping, combine_sets, describe_extra_sets
 from pipeline.data.images import check_image, find_image, read_rgb
 from pipeline.data.rle import as_rle
 from pipeline.models.targets import KEYPOINT_NUMBERS, Sample, Target, boxes_of, check_sample, keypoints_of
 
 Transform = Callable[[Sample, int, Callable[[np.random.Generator], Sample]], Sample]
-"""Given a sample, its index, and what draws another sample, untransformed, from the same data set."""
+"""Maps a sample to another one. Its arguments are the sample, its index in the data set, and a function
+that draws another sample of the data set, not transformed."""
 
 
 class CocoDataset(torch.utils.data.Dataset[Sample]):
@@ -33,22 +34,25 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         transform: Transform | None = None,
         extra: Sequence[ExtraSet] = (),
     ) -> None:
-        """Read the annotations; images are read when asked for.
+        """Read the annotations; images are read when they are accessed.
 
         Args:
-            extra: more sets, whose images follow.
-            classes: label 1, 2, ...; matched to the file's categories by name. Objects of other
+            annotations: the COCO instances file.
+            images: the folder of its images.
+            classes: names of labels 1, 2, ...; matched to the file's categories by name. Objects of other
                 categories are background.
+            transform: applied to each sample.
+            extra: more COCO sets, whose images follow those of the first.
 
         Raises:
-            UserError: the file is missing, no sound COCO file, or lacks one of the classes.
+            UserError: a file is missing, not a valid COCO file, or lacks one of the classes.
         """
         self.path, self.classes, self.transform = annotations, tuple(classes), transform
         sets = [ExtraSet(str(annotations), str(images)), *extra]
-        check_targets(sets, self.classes)
-        mixed = mix(sets)
+        check_class_mapping(sets, self.classes)
+        mixed = combine_sets(sets)
         self.coco, self.folders = mixed.dataset, mixed.folders
-        self.notes = describe_extra(mixed, sets, self.classes)
+        self.notes = describe_extra_sets(mixed, sets, self.classes)
         self.labels = self._labels_of_categories()
         self.records: list[dict[str, Any]] = self.coco["images"]
         self.annotations: dict[int, list[dict[str, Any]]] = {r["id"]: [] for r in self.records}
@@ -60,6 +64,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         )
 
     def _labels_of_categories(self) -> dict[int, int]:
+        """Map category ids of the file to labels."""
         names = {c["name"]: c["id"] for c in self.coco["categories"]}
         for name in self.classes:
             if name not in names:
@@ -69,17 +74,17 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         return {names[name]: label for label, name in enumerate(self.classes, start=1)}
 
     def check_images(self) -> None:
-        """Look at every image's header, so that a fault shows before an hour's work.
+        """Check the header of every image, so that a fault is reported before training starts.
 
         Raises:
-            UserError: an image is missing, unreadable or of another size; names it.
+            UserError: an image is missing, unreadable or of another size than annotated; names it.
         """
         for record in self.records:
             path = find_image(self.folders[record["id"]], record["file_name"])
             check_image(path, (record["width"], record["height"]))
 
     def transformed(self, transform: Transform) -> CocoDataset:
-        """The same data set, seen through ``transform``."""
+        """Return the same data set with another transform."""
         other = copy.copy(self)
         other.transform = transform
         return other
@@ -89,11 +94,11 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         return len(self.records)
 
     def name(self, index: int) -> str:
-        """The image's file name, for messages."""
+        """Return an image's file name, for messages."""
         return str(self.records[index]["file_name"])
 
     def __getitem__(self, index: int) -> Sample:
-        """Read, check and transform one sample.
+        """Read, transform and check one sample.
 
         Raises:
             UserError: the image is missing, unreadable or not as annotated; names it.
@@ -105,32 +110,33 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         return sample
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """Read any sample as it lies on disk, and check it."""
+        """Read and check a random sample, without the transform."""
         index = int(rng.integers(len(self)))
         sample = self.read(index)
         check_sample(sample, len(self.classes), self.name(index))
         return sample
 
     def read(self, index: int) -> Sample:
-        """Read one sample as it lies on disk."""
+        """Read one sample, without the transform."""
         record = self.records[index]
         height, width = record["height"], record["width"]
         image = read_rgb(find_image(self.folders[record["id"]], record["file_name"]), (width, height))
         objects = [a for a in self.annotations[record["id"]] if not a.get("iscrowd")]
         crowds = [a for a in self.annotations[record["id"]] if a.get("iscrowd")]
-        masks = self._decode(objects, height, width)
+        masks = self._decode_masks(objects, height, width)
         target = {
             "boxes": boxes_of(masks),
             "labels": torch.tensor([self.labels[a["category_id"]] for a in objects], dtype=torch.int64),
             "masks": masks,
-            "ignore": boxes_of(self._decode(crowds, height, width)),
+            "ignore": boxes_of(self._decode_masks(crowds, height, width)),
             "image_id": torch.tensor(record["id"]),
         }
         if self.has_keypoints:
             target["keypoints"] = keypoints_of(objects)
         return torch.from_numpy(image).permute(2, 0, 1).float() / 255, target
 
-    def _decode(self, annotations: list[dict[str, Any]], height: int, width: int) -> Tensor:
+    def _decode_masks(self, annotations: list[dict[str, Any]], height: int, width: int) -> Tensor:
+        """Return the masks (N, H, W) uint8 of N annotations."""
         masks = np.zeros((len(annotations), height, width), np.uint8)
         for mask, annotation in zip(masks, annotations, strict=True):
             mask[:] = decode_segmentation(annotation["segmentation"], height, width)
@@ -138,10 +144,10 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
 
 
 def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """Decode polygons or RLE, compressed or not, of a sound file to a mask (H, W) uint8."""
+    """Decode COCO polygons or RLE, compressed or not, to a mask (H, W) uint8."""
     return np.asarray(coco_mask.decode(as_rle(segmentation, width, height)))
 
 
 def collate_fn(samples: list[Sample]) -> tuple[list[Tensor], list[Target]]:
-    """Batch samples as torchvision's detectors want them: two lists."""
+    """Collate samples into the two lists that torchvision's detectors take."""
     return [image for image, _ in samples], [target for _, target in samples]

@@ -1,7 +1,8 @@
-"""Views of training images, as augmented, and what the frozen part of the body makes of them.
+"""The feature cache: keep what the frozen backbone stages compute of augmented images.
 
-The body is a third of a training step, and what is frozen of it always answers the same view with the same
-features: kept, they need not be computed again.
+Frozen stages compute the same features of the same augmented view of an image every time. They, image loading
+and augmentation are a third of a training step on a CPU; a cached view costs 1 to 2 MB. With
+``cache_features = k`` each image has k augmented views, which are used in turn.
 """
 
 from __future__ import annotations
@@ -17,69 +18,114 @@ from torchvision.models.detection.image_list import ImageList
 from pipeline.config import TrainConfig
 from pipeline.models.backbones import chains, deeper, frozen_stages, pyramid, taps
 from pipeline.models.targets import Target
-from pipeline.training.augment import augmentation
+from pipeline.training.augment.augmentation import augmentation
 from pipeline.training.dataset import CocoDataset
+
+MEMORY_DIVISOR = 2
+"""The cache may take half of the machine's memory."""
 
 
 @dataclass(frozen=True)
-class View:
-    """A few images on their way through the model, behind what is frozen of its body."""
+class BackboneFeatures:
+    """A few images (B of them) after the model's resizing and the frozen stages of its backbone."""
 
     images: Tensor
-    """Padded: (B, 3, H, W); without data (on the "meta" device) where some of the body is frozen."""
-    features: dict[str, Tensor]
-    """The frozen stages', (B, C, h, w) each."""
+    """Padded to one size: (B, 3, H, W); on the "meta" device, without data, if any stage is frozen."""
+    maps: dict[str, Tensor]
+    """The feature maps (B, C, h, w) of the frozen stages, "0", "1", ..."""
     sizes: list[tuple[int, int]]
-    """Height and width of each image, without the padding."""
+    """Height and width of each image without padding."""
     targets: list[Target]
-    """At the images' size."""
+    """Resized like the images."""
 
-    def bytes(self) -> int:
-        """What keeping it takes."""
-        tensors = [*self.features.values(), *(t for target in self.targets for t in target.values())]
+    @property
+    def nbytes(self) -> int:
+        """Memory that the tensors take, in bytes."""
+        tensors = [*self.maps.values(), *(t for target in self.targets for t in target.values())]
         return sum(t.numel() * t.element_size() for t in tensors)
 
 
-def see(model: MaskRCNN, images: list[Tensor], targets: list[Target]) -> View:
-    """Resize and pad images (3, H, W) with their targets, and send them through the frozen stages."""
+def forward_frozen(model: MaskRCNN, images: list[Tensor], targets: list[Target]) -> BackboneFeatures:
+    """Resize and pad images (3, H, W) with their targets, and compute the frozen stages' feature maps."""
     padded, resized = model.transform(images, targets)
-    frozen = frozen_stages(model.backbone)
-    if not frozen:
-        return View(padded.tensors, {}, padded.image_sizes, resized)
+    stages = frozen_stages(model.backbone)
+    if not stages:
+        return BackboneFeatures(padded.tensors, {}, padded.image_sizes, resized)
     with torch.no_grad():
-        features = taps(model.backbone, padded.tensors, frozen)
-    return View(padded.tensors.to("meta"), features, padded.image_sizes, resized)
+        maps = taps(model.backbone, padded.tensors, stages)
+    return BackboneFeatures(padded.tensors.to("meta"), maps, padded.image_sizes, resized)
 
 
-def losses(model: MaskRCNN, view: View) -> dict[str, Tensor]:
-    """What ``model(images, targets)`` gives in training, from the view on."""
-    frozen = frozen_stages(model.backbone)  # fewer than when the view was seen, if some thawed since
-    found = {name: tap for name, tap in view.features.items() if int(name) < frozen}
-    images = ImageList(view.images, view.sizes)
-    levels = pyramid(model.backbone, deeper(model.backbone, view.images, found))
-    targets = [dict(target) for target in view.targets]
-    proposals, found = model.rpn(images, levels, targets)
-    _, more = model.roi_heads(levels, proposals, view.sizes, targets)
-    return {**found, **more}
+def forward_losses(model: MaskRCNN, features: BackboneFeatures) -> dict[str, Tensor]:
+    """Compute the losses that ``model(images, targets)`` returns in training, from the features on."""
+    stages = frozen_stages(model.backbone)  # fewer than when a view was cached, if a stage was unfrozen since
+    maps = {name: feature_map for name, feature_map in features.maps.items() if int(name) < stages}
+    levels = pyramid(model.backbone, deeper(model.backbone, features.images, maps))
+    targets = [dict(target) for target in features.targets]
+    proposals, rpn_losses = model.rpn(ImageList(features.images, features.sizes), levels, targets)
+    _, roi_losses = model.roi_heads(levels, proposals, features.sizes, targets)
+    return {**rpn_losses, **roi_losses}
 
 
-def affordable_views(
+class FeatureCache:
+    """Features of single images in memory, by (number of the view, index of the image).
+
+    It holds images of this process alone: see ``data_loader.shuffled_batches``.
+    """
+
+    def __init__(self, views: int) -> None:
+        """Create an empty cache.
+
+        Args:
+            views: augmented views of each image to keep; 0: none, and every pass augments anew.
+        """
+        self.views = views
+        self._features: dict[tuple[int, int], BackboneFeatures] = {}
+
+    def __contains__(self, key: tuple[int, int]) -> bool:
+        return key in self._features
+
+    def view_of(self, data_pass: int) -> int:
+        """Return the number of the augmented view that a pass through the data set uses."""
+        return data_pass % self.views if self.views else data_pass
+
+    def repeats(self, data_pass: int) -> bool:
+        """Does a pass use views that an earlier pass has cached, unless training was interrupted since?"""
+        return 0 < self.views <= data_pass
+
+    def features(
+        self, model: MaskRCNN, key: tuple[int, int], images: list[Tensor], targets: list[Target]
+    ) -> BackboneFeatures:
+        """Return the features of ``key``: cached ones, or those of ``images``, which are then cached."""
+        if key in self._features:
+            return self._features[key]
+        features = forward_frozen(model, images, targets)
+        if self.views:
+            self._features[key] = features
+        return features
+
+    def mean_nbytes(self) -> float:
+        """Return the mean size of an entry in bytes; 0 for an empty cache."""
+        return sum(f.nbytes for f in self._features.values()) / max(1, len(self._features))
+
+
+def choose_cached_views(
     model: MaskRCNN, train_set: CocoDataset, config: TrainConfig, device: torch.device
 ) -> int:
-    """How many views of each image to keep: as wanted, or what half of the machine's memory holds.
+    """Return how many views of each image to cache: ``config.cache_features``, or fewer if memory is short.
 
-    On a GPU none: there, the body costs little and memory is dear. None either where a stage learns, or will,
-    of a body that can't be cut at it.
+    0 on a GPU, where the backbone costs little and memory is scarce. 0 also if a stage is or will be
+    trained of a backbone that cannot be computed stage by stage.
     """
     if not config.cache_features or device.type != "cpu" or not len(train_set):
         return 0
-    thaws = any(part.startswith("stage") for part in (*config.trainable, *config.unfreeze))
-    if thaws and not chains(model.backbone):
+    trains_stages = any(part.startswith("stage") for part in (*config.trainable, *config.unfreeze))
+    if trains_stages and not chains(model.backbone):
         return 0
     image, target = train_set.transformed(augmentation(config, 0, 0))[0]
-    each = see(model.train(), [image], [target]).bytes() * len(train_set)
+    view_nbytes = forward_frozen(model.train(), [image], [target]).nbytes * len(train_set)
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # not on Windows
         return config.cache_features
-    return min(config.cache_features, memory // 2 // each)
+    return min(config.cache_features, memory // MEMORY_DIVISOR // view_nbytes)

@@ -1,4 +1,8 @@
-"""The training loop. Its state between epochs is last.pt; every draw follows from seed and epoch."""
+"""A training run over its epochs: train, validate, save a checkpoint, stop early.
+
+last.safetensors holds the complete state between epochs, and every random draw follows from the seed and the
+epoch: an interrupted run resumes to the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -9,135 +13,164 @@ from typing import Any
 
 import click
 import torch
-from torchvision.models.detection import MaskRCNN
 
 from pipeline.config import Profile
-from pipeline.data.combine import only
-from pipeline.evaluation.diagnosis import best_threshold
-from pipeline.evaluation.metrics import coco_metrics
-from pipeline.inference.predictor import predict_coco
-from pipeline.models.checkpoint import Checkpoint, save_checkpoint
+from pipeline.models.checkpoint import Checkpoint, ResumeState, save_checkpoint
+from pipeline.training.data_loader import TrainLoader
 from pipeline.training.dataset import CocoDataset
-from pipeline.training.distributed import from_leader, gather, rank, share, size
-from pipeline.training.feature_cache import View, affordable_views
+from pipeline.training.device import choose_device, memory_guard
+from pipeline.training.distributed import broadcast, rank
+from pipeline.training.epoch_images import write_epoch_images
+from pipeline.training.feature_cache import FeatureCache, choose_cached_views
 from pipeline.training.loop import train_one_epoch
-from pipeline.training.oom import memory_guard
-from pipeline.training.param_groups import learning_parts, set_trainable
-from pipeline.training.progress import Tick, announce, epoch_bar, write_metrics
-from pipeline.training.run_state import Learner, fresh, restore, resumable
-from pipeline.training.schedule import autocast
-from pipeline.training.snapshots import log_board, show_epoch
+from pipeline.training.param_groups import set_trainable, trainable_parameters, trainable_parts
+from pipeline.training.progress import (
+    print_run,
+    print_unfreezing,
+    progress_bar,
+    write_metrics,
+    write_tensorboard,
+)
+from pipeline.training.sharded_optimizer import ShardedOptimizer
+from pipeline.training.train_state import TrainState, find_resumable, initial_checkpoint, restore
+from pipeline.training.validation import compute_metrics, predict_dataset
 
 
-def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, key: str) -> None:
-    """Train from the profile's start, or on from ``out``/last.pt if that has the same inputs.
+def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, inputs_hash: str) -> None:
+    """Train from the profile's start weights, or resume from ``out``/last.safetensors.
 
     Args:
-        key: hash of the inputs.
+        train_dir: folder of the training split, with annotations.json and images/.
+        val_dir: folder of the validation split.
+        out: gets model.safetensors, last.safetensors, metrics.jsonl and training/.
+        inputs_hash: SHA-256 of everything the result depends on; only a run with the same one is resumed.
 
     Raises:
         UserError: data or weights are missing or wrong, the loss is not finite, or memory is short.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     train_set = CocoDataset(
         train_dir / "annotations.json", train_dir / "images", profile.classes, extra=profile.train.extra
     )
     val_set = CocoDataset(val_dir / "annotations.json", val_dir / "images", profile.classes)
     train_set.check_images()
     val_set.check_images()
-    checkpoint = resumable(out, key) or fresh(profile, len(train_set), key, device)
+    checkpoint = find_resumable(out, inputs_hash) or initial_checkpoint(
+        profile, len(train_set), inputs_hash, device
+    )
     config = profile.train.of_start(checkpoint.start["kind"])
-    profile = dataclasses.replace(profile, train=config)
-    learner, resume = restore(checkpoint, config, device)
+    state = restore(checkpoint, config, device)
     with memory_guard(config, device):
-        if "views" not in resume:
-            resume["views"] = affordable_views(learner.model, train_set, config, device)
-        run_epochs(profile, learner, dataclasses.replace(checkpoint, resume=resume), train_set, val_set, out)
+        run_epochs(
+            dataclasses.replace(profile, train=config), state, checkpoint, train_set, val_set, out, device
+        )
 
 
 def run_epochs(
     profile: Profile,
-    learner: Learner,
+    state: TrainState,
     checkpoint: Checkpoint,
     train_set: CocoDataset,
     val_set: CocoDataset,
     out: Path,
+    device: torch.device,
 ) -> None:
-    """Train, validate and write, epoch after epoch, until the last one or until it gets no better."""
-    config, resume, leads = profile.train, dict(checkpoint.resume or {}), rank() == 0
-    kept: dict[tuple[int, int], View] = {}
-    images, begin = len(train_set) * config.passes + len(val_set), checkpoint.epoch
-    for epoch in range(begin, checkpoint.epochs):
-        if config.patience and resume["stale"] >= config.patience:
-            if leads:
-                click.echo(f"train: {resume['stale']} epochs without a better one: [train] patience ends it")
+    """Train, validate and save, epoch by epoch, until the last epoch or until ``patience`` is used up.
+
+    All processes call this. Rank 0 alone computes metrics and writes files, so on other ranks of
+    ``checkpoint`` only the facts that stay the same during a run are used.
+    """
+    config, is_leader = profile.train, rank() == 0
+    resume = _with_cached_views(checkpoint, state, profile, train_set, device)
+    feature_cache = FeatureCache(resume.cached_views or 0)
+    data_loader = TrainLoader(train_set, config, profile.seed, feature_cache, device)
+    images = len(train_set) * config.passes + len(val_set)
+    first_epoch, epochs_without_improvement = checkpoint.epoch, resume.epochs_without_improvement
+    for epoch in range(first_epoch, checkpoint.epochs):
+        if config.patience and epochs_without_improvement >= config.patience:
+            if is_leader:
+                click.echo(
+                    f"train: stopping early: {epochs_without_improvement} epochs without a better mask AP "
+                    "([train] patience)"
+                )
             break
-        for one in (learner.model, learner.average):
-            set_trainable(one, learning_parts(config, epoch))
-        so_far = dataclasses.replace(checkpoint, epoch=epoch, resume=resume)
-        if leads:
-            announce(so_far, train_set, val_set, learner.model, first=epoch == begin)
+
+        for network in (state.model, state.ema_model):
+            set_trainable(network, trainable_parts(config, epoch))
+        optimizer = ShardedOptimizer(state.model, state.ema_model, state.optimizer)
+        if is_leader and epoch == first_epoch:
+            print_run(checkpoint, resume, train_set, val_set, state.model)
+        elif is_leader and trainable_parts(config, epoch) != trainable_parts(config, epoch - 1):
+            print_unfreezing(epoch, state.model)
+
         began = time.monotonic()
-        with epoch_bar(epoch, checkpoint.epochs, images, leads) as tick:
-            losses = train_one_epoch(learner, train_set, kept, profile=profile, so_far=so_far, tick=tick)
-            results = predict_split(learner.average, val_set, resume["precision"], tick)
-        state = learner.state()
-        if leads:  # it judges and writes
-            seconds = round(checkpoint.seconds + time.monotonic() - began, 1)
-            checkpoint = conclude(so_far, learner.average, state, val_set, results, seconds)
-            resume = dict(checkpoint.resume or {})
-            if best := resume["stale"] == 0:
-                save_checkpoint(out / "model.pt", dataclasses.replace(checkpoint, resume=None))
-            write_metrics(out / "metrics.jsonl", checkpoint, losses, best)
-            show_epoch(out / "training", checkpoint, profile, train_set, val_set, results)
-            log_board(out / "training", checkpoint, losses)
-            # Last, so that what it says has happened; a run killed before this repeats the epoch.
-            save_checkpoint(out / "last.pt", checkpoint)
-        resume["stale"] = from_leader(resume["stale"])
+        with progress_bar(epoch, checkpoint.epochs, images, visible=is_leader) as progress:
+            losses = train_one_epoch(
+                state.model,
+                optimizer,
+                data_loader,
+                device,
+                epoch,
+                profile=profile,
+                precision=resume.precision,
+                scaler=state.scaler,
+                feature_cache=feature_cache,
+                progress=progress,
+            )
+            results = predict_dataset(state.ema_model, val_set, resume.precision, progress)
+
+        optimizer_state = optimizer.state_dict()
+        seconds = round(checkpoint.seconds + time.monotonic() - began, 1)
+        if is_leader:
+            metrics, score_threshold = compute_metrics(val_set, results)
+            resume = _after_validation(resume, metrics, state, optimizer_state)
+            checkpoint = dataclasses.replace(
+                checkpoint,
+                epoch=epoch + 1,
+                metrics=metrics,
+                score_threshold=score_threshold,
+                seconds=seconds,
+                state={name: value.clone() for name, value in state.ema_model.state_dict().items()},
+                resume=resume,
+            )
+            if is_best := resume.epochs_without_improvement == 0:
+                save_checkpoint(out / "model.safetensors", dataclasses.replace(checkpoint, resume=None))
+            write_metrics(out / "metrics.jsonl", checkpoint, losses, is_best)
+            write_epoch_images(
+                out / "training", checkpoint, profile, feature_cache, train_set, val_set, results
+            )
+            write_tensorboard(out / "training", checkpoint, losses)
+            # The last file of an epoch: a run that is killed before it is written repeats the epoch.
+            save_checkpoint(out / "last.safetensors", checkpoint)
+        epochs_without_improvement = broadcast(resume.epochs_without_improvement)
 
 
-def conclude(
-    so_far: Checkpoint,
-    average: MaskRCNN,
-    learner_state: dict[str, Any],
-    val_set: CocoDataset,
-    results: list[dict[str, Any]],
-    seconds: float,
-) -> Checkpoint:
-    """Judge an epoch: the checkpoint after it. The best one so far has ``resume["stale"]`` 0."""
-    resume = dict(so_far.resume or {})
-    metrics, threshold = judge(val_set, results)
-    ap = metrics["overall"]["segm"]["AP"]
-    best = ap is None or ap > resume["best"]
-    resume["stale"] = 0 if best else resume["stale"] + 1
-    resume["best"] = ap if best and ap is not None else resume["best"]
+def _with_cached_views(
+    checkpoint: Checkpoint, state: TrainState, profile: Profile, train_set: CocoDataset, device: torch.device
+) -> ResumeState:
+    """Return the checkpoint's resume state with the number of cached views, chosen once a run."""
+    resume = checkpoint.resume
+    if resume is None:
+        raise ValueError("a checkpoint without ResumeState cannot be resumed")
+    if resume.cached_views is not None:
+        return resume
+    views = choose_cached_views(state.model, train_set, profile.train, device)
+    return dataclasses.replace(resume, cached_views=views)
+
+
+def _after_validation(
+    resume: ResumeState, metrics: dict[str, Any], state: TrainState, optimizer_state: dict[str, Any]
+) -> ResumeState:
+    """Return the resume state after an epoch; the best epoch has 0 ``epochs_without_improvement``."""
+    ap = metrics["overall"]["segm"][
+        "AP"
+    ]  # None: no object in the validation split, so every epoch is the best
+    is_best = ap is None or ap > resume.best_ap
     return dataclasses.replace(
-        so_far,
-        epoch=so_far.epoch + 1,
-        metrics=metrics,
-        score_threshold=threshold,
-        seconds=seconds,
-        state={name: value.clone() for name, value in average.state_dict().items()},
-        resume=resume | learner_state,
+        resume,
+        best_ap=ap if is_best and ap is not None else resume.best_ap,
+        epochs_without_improvement=0 if is_best else resume.epochs_without_improvement + 1,
+        weights={name: p.detach().clone() for name, p in trainable_parameters(state.model)},
+        optimizer=optimizer_state,
+        scaler=state.scaler.state_dict(),
     )
-
-
-@torch.inference_mode()
-def predict_split(model: MaskRCNN, val_set: CocoDataset, precision: str, tick: Tick) -> list[dict[str, Any]]:
-    """Predict every image, each process its share; the leader gets them all, as COCO results."""
-    device, count = next(model.parameters()).device, size()
-    samples = ((val_set.records[i]["id"], val_set[i][0]) for i in share(range(len(val_set))))
-    with autocast(precision, device):
-        results = predict_coco(
-            model,
-            samples,
-            {label: i for i, label in val_set.labels.items()},
-            lambda n: tick(n * count, None),
-        )
-    return gather(results)
-
-
-def judge(val_set: CocoDataset, results: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
-    """Give ``coco_metrics`` of the results, and the score threshold best for them (F1)."""
-    truth = only(val_set.coco, val_set.labels)
-    return coco_metrics(truth, results), best_threshold(truth, results)

@@ -1,4 +1,7 @@
-"""Which parts of a network learn, from when on, and how fast."""
+"""Which parameters are trainable in which epoch, and the optimizer's parameter groups.
+
+A network has the parts "heads", "fpn" and "stage4" to "stage1" (of the backbone), which a profile names.
+"""
 
 from __future__ import annotations
 
@@ -10,66 +13,73 @@ from torch import nn
 from pipeline.config import DETECTING, TrainConfig
 from pipeline.models.backbones import RESNET_ENDS, stages_of
 
-BODIES = ("embedded", "imagenet", "body")
-"""Kinds of start that know a network's body alone."""
+BACKBONE_STARTS = ("embedded", "imagenet", "body")
+"""Kinds of start weights that hold the backbone alone."""
 
 
 def parts_of(model: Any) -> dict[str, str]:
-    """Name the part ("heads", "fpn", "stage4" ... "stage1") of every entry of a model's state dict."""
+    """Map every entry of a model's state dict to its part: "heads", "fpn", "stage4" ... "stage1"."""
     backbone = model.backbone
     stages = stages_of(backbone.body, getattr(backbone, "ends", RESNET_ENDS))
-    outside = {name: "heads" for name in model.state_dict() if name.startswith(("rpn.", "roi_heads."))}
-    levels = {f"backbone.fpn.{name}": "fpn" for name in backbone.fpn.state_dict()}
-    return {f"backbone.body.{name}": stage for name, stage in stages.items()} | levels | outside
+    heads = {name: "heads" for name in model.state_dict() if name.startswith(("rpn.", "roi_heads."))}
+    fpn = {f"backbone.fpn.{name}": "fpn" for name in backbone.fpn.state_dict()}
+    return {f"backbone.body.{name}": stage for name, stage in stages.items()} | fpn | heads
 
 
-def learning_parts(config: TrainConfig, epoch: int) -> tuple[str, ...]:
-    """The parts that learn in an epoch, counted from 0."""
+def trainable_parts(config: TrainConfig, epoch: int) -> tuple[str, ...]:
+    """Return the parts that are trained in an epoch, counted from 0."""
     return (*config.trainable, *(part for part, first in config.unfreeze.items() if epoch + 1 >= first))
 
 
 def set_trainable(model: Any, parts: tuple[str, ...]) -> None:
-    """Let the parameters of ``parts`` learn and freeze all others.
+    """Make the parameters of ``parts`` trainable and freeze all others.
 
-    The biases of a folded body never learn: they are what is left of its frozen BatchNorm.
+    The biases of a backbone with folded BatchNorm stay frozen: they stand for the frozen BatchNorm.
     """
     part_of, folded = parts_of(model), getattr(model.backbone, "folded", False)
     for name, parameter in model.named_parameters():
         frozen = folded and name.startswith("backbone.body.") and name.endswith(".bias")
         parameter.requires_grad_(part_of[name] in parts and not frozen)
         if not parameter.requires_grad:
-            parameter.grad = None  # or the optimizer would move what was frozen again
+            parameter.grad = None  # else the optimizer would still update it
 
 
-def trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield the names and parameters that learn."""
+def trainable_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield the names and parameters that are trainable now."""
     return ((name, p) for name, p in model.named_parameters() if p.requires_grad)
 
 
-def pretrained(name: str, start: str) -> bool:
-    """Does a parameter start from learnt weights, given the kind of start ("coco", "embedded", ...)?"""
+def is_pretrained(name: str, start: str) -> bool:
+    """Does a parameter start from pretrained weights?
+
+    Args:
+        name: of the parameter.
+        start: the kind of start weights ("coco", "embedded", ...).
+    """
     if "_predictor." in name:
         return False
-    return start in DETECTING or (start in BODIES and name.startswith("backbone.body."))
+    return start in DETECTING or (start in BACKBONE_STARTS and name.startswith("backbone.body."))
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig, start: str) -> list[dict[str, Any]]:
-    """Group what learns for an optimizer: pretrained parts at a lower rate, no decay on norms and biases.
+    """Return the optimizer's parameter groups of the trainable parameters.
+
+    Pretrained parts get a lower learning rate; norms and biases get no weight decay.
 
     Args:
-        start: the kind of start, which says what is pretrained.
+        start: the kind of start weights, which says what is pretrained.
 
     Returns:
-        Groups with ``params``, ``lr``, ``weight_decay`` and ``factor``, the share of ``config.lr``.
+        Groups with ``params``, ``lr``, ``weight_decay`` and ``lr_factor``, the share of ``config.lr``.
     """
     part_of = parts_of(model)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in trainable(model):
-        usual = config.pretrained_lr_factor if pretrained(name, start) else 1.0
-        factor = config.lr_factors.get(part_of[name], usual)
+    for name, parameter in trainable_parameters(model):
+        default = config.pretrained_lr_factor if is_pretrained(name, start) else 1.0
+        factor = config.lr_factors.get(part_of[name], default)
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((factor, decay), []).append(parameter)
     return [
-        {"params": parameters, "lr": config.lr * factor, "weight_decay": decay, "factor": factor}
+        {"params": parameters, "lr": config.lr * factor, "weight_decay": decay, "lr_factor": factor}
         for (factor, decay), parameters in groups.items()
     ]

@@ -1,4 +1,4 @@
-"""What training says while it runs, and metrics.jsonl."""
+"""What a run reports: lines and a progress bar on the terminal, metrics.jsonl, and TensorBoard's files."""
 
 from __future__ import annotations
 
@@ -10,41 +10,35 @@ from pathlib import Path
 
 import click
 import torch
+from torch import nn
 
 from blender.contract import write_atomic
-from pipeline.models.checkpoint import Checkpoint
+from pipeline.models.checkpoint import Checkpoint, ResumeState
 from pipeline.training.dataset import CocoDataset
-from pipeline.training.param_groups import trainable
+from pipeline.training.param_groups import trainable_parameters
 
-Tick = Callable[[int, float | None], None]
-"""Told how many images are done since the last call, and the loss on them if there is one."""
+Progress = Callable[[int, float | None], None]
+"""Called with the number of images done since the last call, and their loss; None: validation, no loss."""
+LOSS_WINDOW = 20
+"""Steps over which the loss of the progress bar is averaged."""
 
 
-def announce(
+def print_run(
     checkpoint: Checkpoint,
+    resume: ResumeState,
     train_set: CocoDataset,
     val_set: CocoDataset,
-    model: torch.nn.Module,
-    *,
-    first: bool,
+    model: nn.Module,
 ) -> None:
-    """Say before this process's first epoch what is trained, on what, from what; later what else learns."""
-    precision, device = (checkpoint.resume or {})["precision"], next(model.parameters()).device
-    parameters = sum(p.numel() for _, p in trainable(model))
-    known = sum(weights.numel() for weights in (checkpoint.resume or {})["weights"].values())
-    if not first:
-        if parameters > known:
-            click.echo(
-                f"train: from epoch {checkpoint.epoch + 1} on {parameters / 1e6:.1f} M parameters learn"
-            )
-        return
-    name = f"{torch.get_num_threads()} threads"
+    """Print what is trained, on which data, from which weights and on which device."""
+    device = next(model.parameters()).device
+    processor = f"{torch.get_num_threads()} threads"
     if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
+        processor = torch.cuda.get_device_name(device)
     click.echo(f"train: {checkpoint.model} from {checkpoint.start['kind']}: {checkpoint.start['source']}")
     click.echo(
-        f"train: {len(train_set)} images ({len(val_set)} to validate), {checkpoint.epochs} epochs, "
-        f"{parameters / 1e6:.1f} M parameters learn; {device.type} ({name}), {precision}"
+        f"train: {len(train_set)} training images, {len(val_set)} validation images, {checkpoint.epochs} "
+        f"epochs, {_millions(model)} trainable parameters; {device.type} ({processor}), {resume.precision}"
     )
     for note in train_set.notes:
         click.echo(f"train: {note}")
@@ -52,58 +46,91 @@ def announce(
         click.echo(f"train: resuming after epoch {checkpoint.epoch}")
 
 
+def print_unfreezing(epoch: int, model: nn.Module) -> None:
+    """Print that more parameters are trainable from an epoch on, counted from 0."""
+    click.echo(f"train: {_millions(model)} trainable parameters from epoch {epoch + 1} on")
+
+
+def _millions(model: nn.Module) -> str:
+    return f"{sum(p.numel() for _, p in trainable_parameters(model)) / 1e6:.1f} M"
+
+
 @contextlib.contextmanager
-def epoch_bar(epoch: int, epochs: int, images: int, shown: bool = True) -> Iterator[Tick]:
-    """Show one epoch's bar: the loss, images per second, and the time left of the whole training."""
-    if not shown:
+def progress_bar(epoch: int, epochs: int, images: int, visible: bool = True) -> Iterator[Progress]:
+    """Show an epoch's progress bar: loss, images per second, and the remaining time of the run.
+
+    Args:
+        epoch: counted from 0.
+        images: of an epoch: those of each pass, and of the validation.
+    """
+    if not visible:
         yield lambda count, loss: None
         return
-    began, done, seen, loss_now = time.monotonic(), 0, 0.0, 0.0
+    began, done, steps, mean_loss = time.monotonic(), 0, 0, 0.0
     label = f"epoch {epoch + 1}/{epochs}"
     with click.progressbar(length=images, label=label, show_eta=False, item_show_func=lambda s: s) as bar:
 
-        def tick(count: int, loss: float | None) -> None:
-            nonlocal done, seen, loss_now
+        def update(count: int, loss: float | None) -> None:
+            nonlocal done, steps, mean_loss
             done += count
             if loss is not None:
-                seen, loss_now = seen + 1, loss_now + (loss - loss_now) / min(seen + 1, 20)
-            pace = done / max(1e-9, time.monotonic() - began)
-            left = ((epochs - epoch) * images - done) / pace
-            text = f"loss {loss_now:.3f}, {pace:.1f} images/s, {clock(left)} left"
-            bar.update(count, text)
+                steps += 1
+                mean_loss += (loss - mean_loss) / min(steps, LOSS_WINDOW)
+            rate = done / max(1e-9, time.monotonic() - began)
+            remaining = ((epochs - epoch) * images - done) / rate
+            bar.update(count, f"loss {mean_loss:.3f}, {rate:.1f} images/s, {format_duration(remaining)} left")
 
-        yield tick
+        yield update
 
 
-def clock(seconds: float) -> str:
-    """Minutes and seconds, or hours and minutes."""
+def format_duration(seconds: float) -> str:
+    """Return minutes and seconds ("3:07"), or hours and minutes ("2 h 05 min")."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def write_metrics(path: Path, checkpoint: Checkpoint, losses: dict[str, float], best: bool) -> None:
-    """Put the epoch's line behind those of the epochs before it, and print it for people."""
-    line = {
+def write_metrics(path: Path, checkpoint: Checkpoint, losses: dict[str, float], is_best: bool) -> None:
+    """Write the epoch's line of metrics.jsonl after those of earlier epochs, and print a summary."""
+    entry = {
         "epoch": checkpoint.epoch,
         "epochs": checkpoint.epochs,
         "losses": losses,
         "val": checkpoint.metrics,
-        "best": best,
+        "best": is_best,
         "score_threshold": checkpoint.score_threshold,
         "seconds": checkpoint.seconds,
     }
-    kept = path.read_text().splitlines()[: checkpoint.epoch - 1] if checkpoint.epoch > 1 else []
-    write_atomic(path, "".join(f"{one}\n" for one in [*kept, json.dumps(line)]).encode())
-    scores = (
-        f"{name} {figure(found['segm']['AP'])} ({figure(found['segm']['AP50'])})"
-        for name, found in checkpoint.metrics["classes"].items()
+    earlier = path.read_text().splitlines()[: checkpoint.epoch - 1] if checkpoint.epoch > 1 else []
+    write_atomic(path, "".join(f"{line}\n" for line in [*earlier, json.dumps(entry)]).encode())
+    scores = ", ".join(
+        f"{name} {_format_score(metrics['segm']['AP'])} ({_format_score(metrics['segm']['AP50'])})"
+        for name, metrics in checkpoint.metrics["classes"].items()
     )
     click.echo(
-        f"epoch {checkpoint.epoch}/{checkpoint.epochs}: loss {losses['loss']:.3f}; mask AP (AP50): "
-        f"{', '.join(scores)}{' *' if best else ''}; {clock(checkpoint.seconds)} so far"
+        f"epoch {checkpoint.epoch}/{checkpoint.epochs}: loss {losses['loss']:.3f}; mask AP (AP50): {scores}"
+        f"{' (best)' if is_best else ''}; {format_duration(checkpoint.seconds)}"
     )
 
 
-def figure(value: float | None) -> str:
-    """A figure for people; n/a where there is no ground truth."""
+def _format_score(value: float | None) -> str:
+    """Return a metric as text; "n/a" where there is no ground truth."""
     return "n/a" if value is None else f"{value:.3f}"
+
+
+def write_tensorboard(folder: Path, checkpoint: Checkpoint, losses: dict[str, float]) -> None:
+    """Add the epoch's losses and validation metrics to TensorBoard's event files, if it is installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # an optional package
+    except ImportError:
+        return
+    scalars = {f"losses/{name}": value for name, value in losses.items()}
+    for name, metrics in {**checkpoint.metrics["classes"], "overall": checkpoint.metrics["overall"]}.items():
+        scalars |= {
+            f"{iou_type}/{name}/{metric}": metrics[iou_type][metric]
+            for iou_type in ("bbox", "segm")
+            for metric in ("AP", "AP50")
+        }
+    with SummaryWriter(str(folder)) as writer:
+        for name, value in scalars.items():
+            if value is not None:  # a class without ground truth in the validation split
+                writer.add_scalar(name, value, checkpoint.epoch)

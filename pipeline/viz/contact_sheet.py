@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from blender.contract import UserError, write_atomic
-from pipeline.data.coco_io import by_image
+from pipeline.data.coco_io import group_by_image
 from pipeline.data.images import find_image, read_rgb
 from pipeline.data.rle import as_rle
-from pipeline.data.validation.check import read_sound_coco
+from pipeline.data.validation.check import load_validated_coco
 from pipeline.viz.overlays import IGNORED, Overlay, class_colour, draw_overlays, readable
 
 BACKGROUND = (20, 22, 26)
@@ -63,10 +63,10 @@ def contact_sheet(
     path = split_dir / "annotations.json"
     if not path.exists():
         raise UserError(f"{path}: no annotations yet; run 'transpalette coco' on {split_dir} first")
-    dataset = read_sound_coco(path)
+    dataset = load_validated_coco(path)
     if not dataset["images"]:
         raise UserError(f"{path}: it has no images")
-    mine = by_image(dataset["annotations"])
+    mine = group_by_image(dataset["annotations"])
     count = min(count, len(dataset["images"]))
     chosen = [dataset["images"][i] for i in np.linspace(0, len(dataset["images"]) - 1, count).astype(int)]
     cells = [

@@ -10,7 +10,7 @@ import numpy as np
 from blender.assets import Assets
 from blender.config.run import Config
 from blender.contract import Instance
-from blender.kinds import kind
+from blender.kinds import find_kind
 from blender.rendering import annotations, passes
 from blender.rendering.amodal import amodal_mask
 from blender.rendering.builder import SceneObject, build_scene
@@ -68,18 +68,18 @@ def assert_painted(ids: np.ndarray, solids: list[Solid], doubtful: float) -> Non
 
 def person(assets: Assets, x: float, y: float = 0.0, yaw: float = np.pi) -> ObjectSpec:
     """A standing person who, by default, faces the camera."""
-    module = kind("pedestrian")
+    module = find_kind("pedestrian")
     params = module.sample(module.Ranges(poses=("standing",)), np.random.default_rng(1), assets)
     return ObjectSpec("pedestrian", params, (x, y, 0.0), yaw, "pedestrian")
 
 
 def truck(ranges: Any, position: tuple[float, float, float], yaw: float) -> ObjectSpec:
     """A pallet truck with a lowered tiller and without stickers."""
-    params = kind("pallet_truck").sample(ranges, np.random.default_rng(3), None)
+    params = find_kind("pallet_truck").sample(ranges, np.random.default_rng(3), None)
     params |= {"tiller_angle": 0.1, "tiller_turn": 0.0, "lift": 0.1, "stickers": 0}
     return ObjectSpec("pallet_truck", params, position, yaw, "pallet_truck")
 
 
 def solid_of(owner: int, item: ObjectSpec, assets: Assets) -> Solid:
     """The triangles of an object, for the painter."""
-    return solid(owner, kind(item.builder).build(item.params, assets), item.position, item.yaw)
+    return solid(owner, find_kind(item.builder).build(item.params, assets), item.position, item.yaw)

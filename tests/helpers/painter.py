@@ -1,8 +1,8 @@
-"""What a level camera must see, by plain arithmetic: an independent z-buffer for the truth of small scenes.
+"""An independent z-buffer renderer in plain numpy: the reference for masks of small scenes.
 
-The camera stands at (0, 0, EYE) and looks to +x through a straight lens of FOCAL pixels: a point (x, y, z)
-lies at column WIDTH / 2 - FOCAL * y / x and row HEIGHT / 2 - FOCAL * (z - EYE) / x. Nothing here knows of
-Blender or of ``blender.geometry.lens``.
+The camera stands at (0, 0, EYE), is level and looks to +x through a straight lens of FOCAL pixels. A point
+(x, y, z) lies at column WIDTH / 2 - FOCAL * y / x and row HEIGHT / 2 - FOCAL * (z - EYE) / x. This module
+uses neither Blender nor ``blender.geometry.lens``.
 """
 
 from __future__ import annotations
@@ -18,47 +18,49 @@ WIDTH, HEIGHT, FOCAL, EYE = 240, 200, 200.0, 1.0
 CAMERA = CameraSpec((0.0, 0.0, EYE), 0.0, 0.0, 0.0, 2 * float(np.arctan(WIDTH / 2 / FOCAL)))
 
 SLACK = 0.01
-"""Blender's rays leave within 0.005 pixels of a pixel's middle (its filter is 0.01 wide)."""
+"""Blender's rays start within 0.005 pixels of a pixel's middle (its filter is 0.01 wide); pixels."""
 
 
 @dataclass(frozen=True)
 class Solid:
-    """Triangles in the world, (T, 3, 3) metres; ``owner`` is the number of what they belong to."""
+    """The triangles of an object."""
 
     owner: int
+    """Number of the object, from 1."""
     corners: np.ndarray
+    """(T, 3, 3) metres in the world."""
 
 
 def solid(
     owner: int, parts: list[Part], position: tuple[float, float, float] = (0, 0, 0), yaw: float = 0.0
 ) -> Solid:
-    """Parts turned by ``yaw`` radians about z, then shifted."""
+    """Return the triangles of parts that are turned by ``yaw`` radians about z, then moved."""
     c, s = np.cos(yaw), np.sin(yaw)
-    found = []
+    triangles = []
     for part in parts:
         x, y, z = part.vertices.T
         world = np.stack([c * x - s * y + position[0], s * x + c * y + position[1], z + position[2]], 1)
         quads = part.faces[part.faces[:, 3] >= 0]
-        found += [world[part.faces[:, :3]], world[quads[:, [0, 2, 3]]]]
-    return Solid(owner, np.concatenate(found))
+        triangles += [world[part.faces[:, :3]], world[quads[:, [0, 2, 3]]]]
+    return Solid(owner, np.concatenate(triangles))
 
 
 def to_pixels(points: np.ndarray) -> np.ndarray:
-    """Column and row of points (..., 3) in the world, (..., 2)."""
+    """Return column and row, (..., 2), of points (..., 3) in the world."""
     x, y, z = np.moveaxis(points, -1, 0)
     return np.stack([WIDTH / 2 - FOCAL * y / x, HEIGHT / 2 - FOCAL * (z - EYE) / x], -1)
 
 
 def paint(solids: list[Solid], shift: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-    """The owner of the nearest surface at each pixel's middle plus ``shift`` pixels, (H, W); 0: nothing."""
+    """Return the owner of the nearest surface at pixel centres plus ``shift`` pixels, (H, W); 0: none."""
     nearest = np.zeros((HEIGHT, WIDTH))  # 1 / x, which is linear in the picture
     owners = np.zeros((HEIGHT, WIDTH), int)
-    for thing in solids:
-        assert (thing.corners[..., 0] > 0.1).all(), "something stands beside or behind the camera"
-        pixels = to_pixels(thing.corners) - 0.5 - np.array(shift)  # middles lie at whole numbers
+    for item in solids:
+        assert (item.corners[..., 0] > 0.1).all(), "a solid is beside or behind the camera"
+        pixels = to_pixels(item.corners) - 0.5 - np.array(shift)  # middles lie at whole numbers
         low = np.maximum(np.ceil(pixels.min(1)), 0).astype(int)
         high = np.minimum(np.floor(pixels.max(1)), [WIDTH - 1, HEIGHT - 1]).astype(int)
-        inverse = 1 / thing.corners[..., 0]
+        inverse = 1 / item.corners[..., 0]
         for k in np.flatnonzero((low <= high).all(1)):
             (x0, y0), (x1, y1) = low[k], high[k]
             share = _shares(pixels[k], *np.meshgrid(np.arange(x0, x1 + 1), np.arange(y0, y1 + 1)))
@@ -68,12 +70,12 @@ def paint(solids: list[Solid], shift: tuple[float, float] = (0.0, 0.0)) -> np.nd
             window = (slice(y0, y1 + 1), slice(x0, x1 + 1))
             wins = near > nearest[window]
             nearest[window][wins] = near[wins]
-            owners[window][wins] = thing.owner
+            owners[window][wins] = item.owner
     return owners
 
 
 def _shares(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
-    """Barycentric coordinates (3, ...) of points in a triangle (3, 2); None if it is seen edge-on."""
+    """Return barycentric coordinates (3, ...) of points in a triangle (3, 2); None if its area is zero."""
     (ax, ay), (bx, by), (cx, cy) = corners
     area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
     if abs(area) < 1e-12:
@@ -84,10 +86,15 @@ def _shares(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray | N
 
 
 def behind_boxes(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lines of sight that meet a box from (N, 3) to (N, 3), (H, W); and where that is beyond doubt."""
+    """Return which pixels' rays hit one of N boxes, and where SLACK does not change that, (H, W) each.
+
+    Args:
+        low: the boxes' lowest corners, (N, 3) metres.
+        high: their highest corners, (N, 3) metres.
+    """
     shifts = [(0.0, 0.0), *((x, y) for x in (-SLACK, SLACK) for y in (-SLACK, SLACK))]
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH] + 0.5
-    found = []
+    hits = []
     for dx, dy in shifts:
         y, z = (WIDTH / 2 - columns - dx) / FOCAL, (HEIGHT / 2 - rows - dy) / FOCAL
         meets = np.zeros((HEIGHT, WIDTH), bool)
@@ -96,12 +103,12 @@ def behind_boxes(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndar
             enter = np.maximum.reduce([np.full_like(y, a[0]), *(s[0] for s in spans)])
             leave = np.minimum.reduce([np.full_like(y, b[0]), *(s[1] for s in spans)])
             meets |= enter <= leave
-        found.append(meets)
-    return found[0], np.all([other == found[0] for other in found[1:]], axis=0)
+        hits.append(meets)
+    return hits[0], np.all([other == hits[0] for other in hits[1:]], axis=0)
 
 
 def certain(solids: list[Solid]) -> tuple[np.ndarray, np.ndarray]:
-    """``paint``, and where it stays the same within SLACK: only there must Blender say the same."""
+    """Return ``paint``, and where SLACK does not change it: only there Blender must agree, (H, W) each."""
     owners = paint(solids)
     shifts = [(x, y) for x in (-SLACK, SLACK) for y in (-SLACK, SLACK)]
     return owners, np.all([paint(solids, shift) == owners for shift in shifts], axis=0)

@@ -1,6 +1,6 @@
-"""Cast a ray through each pixel's middle, by nothing but a frame's record, and compare its truth with that.
+"""Compare rendered masks, depths and normals with rays that are cast from a frame's recorded camera alone.
 
-``python -m tests.helpers.ray_check PROFILE PEOPLE LENS FRAMES`` prints JSON.
+``python -m tests.helpers.ray_check PROFILE PEOPLE LENS FRAMES`` prints the errors of each frame as JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from blender.rendering.frame import frame_scene
 
 
 def angle_of(radius: np.ndarray, camera: dict[str, Any]) -> np.ndarray:
-    """Off-axis angle of an image radius in focal lengths: the textbook inverse of each projection."""
+    """Return the off-axis angle of image radii in focal lengths: the textbook inverse of each projection."""
     if camera["lens"] == "perspective":
         return np.arctan(radius)
     if camera["lens"] == "equisolid":
@@ -34,7 +34,7 @@ def angle_of(radius: np.ndarray, camera: dict[str, Any]) -> np.ndarray:
 
 
 def directions(camera: dict[str, Any], width: int, height: int) -> np.ndarray:
-    """Rays through the pixels' middles in the world, (H, W, 3)."""
+    """Return the rays through the pixels' middles in the world, (H, W, 3)."""
     y, x = np.mgrid[0:height, 0:width] + 0.5
     u, v = (x - camera["cx"]) / camera["fx"], -(y - camera["cy"]) / camera["fy"]
     radius = np.maximum(np.hypot(u, v), 1e-9)
@@ -44,9 +44,9 @@ def directions(camera: dict[str, Any], width: int, height: int) -> np.ndarray:
 
 
 def to_hall(local: np.ndarray, camera: dict[str, Any]) -> np.ndarray:
-    """Directions (..., 3) from the camera's frame, x ahead, y left, z up, to the hall's.
+    """Rotate directions (..., 3) from the camera's frame (x ahead, y left, z up) to the hall's frame.
 
-    Roll about the view, then pitch up, then yaw to the left.
+    Roll about the viewing direction comes first, then pitch upwards, then yaw to the left.
     """
     local = local.copy()
     for (i, j), turn in (((1, 2), -camera["roll"]), ((2, 0), -camera["pitch"]), ((0, 1), camera["yaw"])):
@@ -59,6 +59,7 @@ def to_hall(local: np.ndarray, camera: dict[str, Any]) -> np.ndarray:
 
 
 def check(config: Config, assets: Assets, frame: int, scratch: Path) -> dict[str, float]:
+    """Render a frame's passes and compare each pixel with Blender's ``ray_cast``."""
     spec = frame_scene(config, assets, frame)
     placed = build_scene(spec, config, assets)
     use_device(Device("CPU"), 1)
@@ -70,39 +71,40 @@ def check(config: Config, assets: Assets, frame: int, scratch: Path) -> dict[str
     depths, normals = (np.load(io.BytesIO(files[name])).astype(float) for name in ("depth", "normals"))
     facing = to_hall(np.stack([normals[..., 2], -normals[..., 0], -normals[..., 1]], -1), record)
     facing /= np.maximum(np.linalg.norm(facing, axis=-1, keepdims=True), 1e-9)
-    solid = {item.object.name: item.object.pass_index for item in placed}
+    ids_by_name = {item.object.name: item.object.pass_index for item in placed}
     scene, graph = bpy.context.scene, bpy.context.evaluated_depsgraph_get()
-    wrong, hits, far, turned = 0, [], [], []
+    wrong, hits, depth_errors, cosines = 0, [], [], []
     for y, x in np.ndindex(height, width):
-        hit, at, normal, _, thing, _ = scene.ray_cast(graph, spec.camera.position, rays[y, x].tolist())
-        wrong += int(ids[y, x]) != (solid[thing.name] if hit else 0)
+        hit, at, normal, _, item, _ = scene.ray_cast(graph, spec.camera.position, rays[y, x].tolist())
+        wrong += int(ids[y, x]) != (ids_by_name[item.name] if hit else 0)
         if hit:
             hits.append((x + 0.5, y + 0.5, *at))
-            far.append(abs(np.linalg.norm(np.array(at) - spec.camera.position) - depths[y, x]))
-            # A face has two sides; the array has the one that is seen.
-            turned.append(abs(facing[y, x] @ np.array(normal)))
+            depth_errors.append(abs(np.linalg.norm(np.array(at) - spec.camera.position) - depths[y, x]))
+            # A face has two sides; the array holds the normal of the side that faces the camera.
+            cosines.append(abs(facing[y, x] @ np.array(normal)))
             assert facing[y, x] @ rays[y, x] < 0.01
     table = np.array(hits)
     pixels, depth = project(table[:, 2:], spec.camera, width, height)
     return {
         "pixels": ids.size,
         "labelled": int((ids > 0).sum()),
-        "wrong": wrong,
-        "ahead": float((depth > 0).mean()),
-        "off": float(np.abs(pixels - table[:, :2]).max()),
-        "distance_off": float(np.quantile(far, 0.999)),
-        "normals_off": float(np.mean(np.array(turned) < np.cos(np.radians(0.5)))),
-        "normals_length": float(np.abs(np.linalg.norm(normals, axis=-1) - 1).max()),
+        "wrong_ids": wrong,
+        "share_ahead": float((depth > 0).mean()),
+        "projection_error": float(np.abs(pixels - table[:, :2]).max()),
+        "depth_error": float(np.quantile(depth_errors, 0.999)),
+        "share_of_wrong_normals": float(np.mean(np.array(cosines) < np.cos(np.radians(0.5)))),
+        "normal_length_error": float(np.abs(np.linalg.norm(normals, axis=-1) - 1).max()),
     }
 
 
 def main() -> None:
+    """Check the first frames of a profile with one lens."""
     profile, people, lens, frames = sys.argv[1:]
     config, assets = load_config(Path(profile), "train"), load_assets(Path(people))
     assert set(config.scene.camera.lenses) == {lens}
     with tempfile.TemporaryDirectory() as scratch:
-        found = [check(config, assets, frame, Path(scratch)) for frame in range(int(frames))]
-    print("\nRESULT " + json.dumps(found))
+        results = [check(config, assets, frame, Path(scratch)) for frame in range(int(frames))]
+    print("\nRESULT " + json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Small pictures of coloured shapes as a COCO split: a person is a tall bar, a truck an L lying down."""
+"""COCO splits of small images with coloured shapes: a pedestrian is a red bar, a pallet truck a blue L."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pycocotools import mask as coco_mask
 
 CLASSES = ("pedestrian", "pallet_truck")
 SIZE = 96
+"""Width and height of an image in pixels."""
 
 
-def bar_and_ell(rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
-    """A noisy picture (H, W, 3) with one bar and one L, and their masks."""
+def draw_bar_and_l(rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Draw a bar and an L on noise; return the image (SIZE, SIZE, 3) uint8 and both masks (SIZE, SIZE)."""
     image = rng.integers(90, 130, (SIZE, SIZE, 3), dtype=np.uint8)
     bar, ell = np.zeros((2, SIZE, SIZE), bool)
     x, y = rng.integers(4, 30, 2)
@@ -28,23 +29,23 @@ def bar_and_ell(rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]
 
 
 def rle(mask: np.ndarray) -> dict[str, Any]:
-    """Compressed RLE of a mask, ready for JSON."""
+    """Encode a mask (H, W) as COCO's compressed RLE, ready for JSON."""
     encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
     return {"size": encoded["size"], "counts": encoded["counts"].decode()}
 
 
 def write_split(folder: Path, count: int, seed: int = 0, empty: int = 1) -> dict[str, Any]:
-    """Write ``count`` pictures, the last ``empty`` of them without objects; return the COCO table."""
+    """Write ``count`` images, the last ``empty`` of them without objects; return the COCO table."""
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(seed)
     table: dict[str, Any] = {
         "images": [],
         "annotations": [],
-        # Ids with a gap and in another order than the profile's classes.
+        # The ids have gaps, and their order is not that of ``CLASSES``.
         "categories": [{"id": 3, "name": "pallet_truck"}, {"id": 7, "name": "pedestrian"}],
     }
     for number in range(count):
-        image, masks = bar_and_ell(rng)
+        image, masks = draw_bar_and_l(rng)
         if number >= count - empty:
             image, masks = rng.integers(90, 130, (SIZE, SIZE, 3), dtype=np.uint8), []
         name = f"{number:06d}.png"

@@ -1,4 +1,4 @@
-"""A small split as the renderer would leave it: coloured shapes, exact masks, records, manifest."""
+"""Synthetic splits of coloured shapes in the renderer's format, perfect results, and a tiny model."""
 
 from __future__ import annotations
 
@@ -39,9 +39,12 @@ def write_split(
 ) -> Manifest:
     """Write ``frames`` frames of ``size`` (height, width) with ``objects`` shapes each.
 
-    Pedestrians are upright ellipses, pallet trucks are forks (an E lying on its back: one
-    object in two pieces with a gap), anything else is a square with a hole. The first frame of
-    a split of at least three is empty. ``ids`` gives the instance ids of each frame.
+    Pedestrians are upright ellipses, pallet trucks are two bars with a gap between them (one object in two
+    pieces), and other categories are rectangles with a hole. The first frame of a split of at least three
+    frames is empty.
+
+    Args:
+        ids: the instance ids of each frame; None: 1, 2, ...
     """
     hashes = {}
     for frame in range(frames):
@@ -77,7 +80,7 @@ def write_frame(
     ids: tuple[int, ...] | None = None,
     seed: int = 0,
 ) -> FrameRecord:
-    """Write one frame's image, mask and record; later shapes hide earlier ones."""
+    """Write the image, mask and record of one frame; later shapes hide earlier ones."""
     height, width = size
     image = np.tile(np.linspace(90, 150, height)[:, None, None], (1, width, 3))
     image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
@@ -112,7 +115,7 @@ def write_frame(
 def commit_frame(
     split_dir: Path, record: FrameRecord, image: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]
 ) -> FrameRecord:
-    """Write a frame's three files, the record last and with the right hashes."""
+    """Write the three files of a frame, the record last and with the hashes of the other two."""
     image_path, mask_path, record_path = frame_paths(split_dir, record.frame)
     image_png, mask_png = png(image), png(mask.astype(np.uint16))
     record = dataclasses.replace(
@@ -125,7 +128,7 @@ def commit_frame(
 
 
 def png(pixels: np.ndarray[Any, Any]) -> bytes:
-    """Encode (H, W, 3) uint8 as RGB, (H, W) uint16 as 16-bit grey."""
+    """Encode (H, W, 3) uint8 as an RGB PNG, or (H, W) uint16 as a 16-bit grey PNG."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, format="PNG")
     return stream.getvalue()
@@ -172,7 +175,7 @@ def _instance(
 
 
 def _runs(mask: np.ndarray[Any, Any]) -> tuple[int, ...]:
-    """Lengths of runs, column by column; a run of zeros first."""
+    """Return the run lengths of a mask, column by column, starting with a run of zeros."""
     runs, value = [0], False
     for pixel in mask.T.ravel().tolist():
         if pixel != value:
@@ -183,7 +186,7 @@ def _runs(mask: np.ndarray[Any, Any]) -> tuple[int, ...]:
 
 
 def perfect_results(dataset: dict[str, Any]) -> list[dict[str, Any]]:
-    """The predictions of a model that is always right: every object of a COCO file, as it is."""
+    """Return the COCO results of a perfect model: every object of a COCO file with score 0.9."""
     return [
         {key: a[key] for key in ("image_id", "category_id", "bbox", "segmentation")} | {"score": 0.9}
         for a in dataset["annotations"]
@@ -191,12 +194,13 @@ def perfect_results(dataset: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def write_tiny_model(path: Path, classes: tuple[str, ...] = CATEGORIES, **facts: Any) -> None:
-    """Write a checkpoint of random weights that sees images at 96 pixels and finds ten things in each.
+def write_tiny_model(path: Path, classes: tuple[str, ...] = CATEGORIES, **fields: Any) -> None:
+    """Write a checkpoint with random weights that resizes images to 96 pixels and detects 10 objects in each.
 
-    ``facts`` replace fields of ``pipeline.models.checkpoint.Checkpoint``.
+    Args:
+        fields: replace those of ``pipeline.models.checkpoint.Checkpoint``.
     """
-    import torch
+    import torch  # here, because many tests use this module without torch, which takes seconds to import
 
     from pipeline.config import ModelConfig
     from pipeline.models.checkpoint import Checkpoint, save_checkpoint
@@ -219,4 +223,4 @@ def write_tiny_model(path: Path, classes: tuple[str, ...] = CATEGORIES, **facts:
         score_threshold=0.3,
         state=model.state_dict(),
     )
-    save_checkpoint(path, dataclasses.replace(checkpoint, **facts))
+    save_checkpoint(path, dataclasses.replace(checkpoint, **fields))

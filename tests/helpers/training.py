@@ -1,4 +1,4 @@
-"""What the tests of training share: a profile that sees small pictures, and a process that trains by it."""
+"""Shared by the tests of training: a profile with small images, splits of shapes, and the command."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from blender.contract import from_table
 from pipeline.config import Profile
+from pipeline.models.checkpoint import Checkpoint
 from tests.helpers.shapes import CLASSES, write_split
 
 TOML = f"""
@@ -23,25 +26,25 @@ box_batch_size_per_image = 16
 precision = "fp32"
 ema = 0.5
 """
-"""A profile's text; more lines are keys of [train]."""
+"""The text of a profile; further lines are keys of [train]."""
 
 PROFILE = from_table(Profile, tomllib.loads(TOML + "processes = 1"), "test")
 
 
 def with_train(profile: Profile = PROFILE, **changes: Any) -> Profile:
-    """The profile with other keys of [train]."""
+    """Return the profile with some keys of [train] changed."""
     return dataclasses.replace(profile, train=dataclasses.replace(profile.train, **changes))
 
 
 def write_splits(folder: Path, train: int = 4, val: int = 2) -> tuple[Path, Path]:
-    """Write a training and a validation split of so many pictures; return their folders."""
+    """Write a training and a validation split with these numbers of images; return their folders."""
     write_split(folder / "train", train, seed=1)
     write_split(folder / "val", val, seed=2)
     return folder / "train", folder / "val"
 
 
 def train_command(splits: tuple[Path, Path], out: Path, keys: str) -> list[str]:
-    """The command that trains by TOML and more ``keys`` of [train]; what follows Python's own name.
+    """Return the arguments of Python that train with ``TOML`` and further ``keys`` of [train].
 
     The profile is written beside ``out``.
     """
@@ -49,3 +52,8 @@ def train_command(splits: tuple[Path, Path], out: Path, keys: str) -> list[str]:
     profile.write_text(TOML + keys)
     folders = ["--train", str(splits[0]), "--val", str(splits[1]), "--out", str(out)]
     return ["-m", "pipeline", "train", "--profile", str(profile), *folders]
+
+
+def same_weights(first: Checkpoint, second: Checkpoint) -> bool:
+    """Are the weights of two checkpoints equal to the bit?"""
+    return all(torch.equal(first.state[name], second.state[name]) for name in first.state)

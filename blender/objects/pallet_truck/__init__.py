@@ -1,8 +1,7 @@
-"""Pallet trucks (French: transpalettes), parametric from real dimensions: hand, weighing, scissor, walkie,
-rider and stacker.
+"""Pallet trucks (French: transpalettes) of real dimensions: hand, weighing, scissor, walkie, rider, stacker.
 
-Origin: on the floor below the steering axis, which is upright. The forks reach to +x; the tiller stands near
-the origin and is lowered towards -x. The modules of this package each say where their figures come from.
+Origin: on the floor below the upright steering axis. The forks point to +x. The tiller stands near the origin
+and is lowered towards -x. Each module of this package names the sources of its figures.
 """
 
 from __future__ import annotations
@@ -16,21 +15,24 @@ import numpy as np
 from blender.assets import Assets
 from blender.geometry.mesh import Floats, Part
 from blender.objects.pallet_truck import manual, powered
-from blender.objects.pallet_truck.chassis import CHASSIS, POWERED, TOP, grip, hold, to_truck
+from blender.objects.pallet_truck.attachments import attach
+from blender.objects.pallet_truck.chassis import CHASSIS, POWERED, fork_height, front, grip, hold, to_truck
 from blender.objects.pallet_truck.forks import tip
-from blender.objects.pallet_truck.livery import PAINTS, TYRES, Livery, livery, stickers
+from blender.objects.pallet_truck.livery import PAINTS, TYRES, Livery, livery_of, stickers
 from blender.objects.pallet_truck.tiller import LOOPS
-from blender.sampling import chance, integer, named, ordered, pick, uniform
+from blender.sampling import chance, draw_seed, integer, named, ordered, pick, uniform
 
 __all__ = [
     "VARIANTS",
     "Ranges",
+    "attach",
     "build",
     "footprint",
     "fork_height",
     "front",
-    "handle_point",
+    "grip",
     "hold",
+    "rack_insertion",
     "sample",
 ]
 
@@ -42,7 +44,11 @@ VARIANTS: dict[str, Callable[[dict[str, Any], Livery], tuple[list[Part], list[Fl
     "rider": powered.rider,
     "stacker": powered.stacker,
 }
-"""Variant -> what builds it: its meshes, and its free faces for stickers."""
+"""Variant -> function that builds it and returns its meshes and the flat faces (4, 3) that take stickers."""
+LOW_FRONT = 0.26
+"""x from which on a truck is low enough for a rack's lowest beam, metres: behind it rise frame and cover."""
+GRIP_HALF = (0.05, 0.19)
+"""Half of the grip's depth and width with the hands' clearance, metres: for the footprint."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "tyres": tuple(TYRES),
     "mast_guards": ("clear", "wire"),
 }
-"""What each table of weights may name."""
+"""Table of weights -> the keys that it may have."""
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
@@ -140,13 +146,13 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "wear": uniform(ranges.wear, rng),
         "tyre": pick(ranges.tyres, rng),
         "stickers": integer(ranges.stickers, rng),
-        "seed": integer((0, 2**31 - 1), rng),
+        "seed": draw_seed(rng),
         **_fittings(ranges, variant, rng),
     }
 
 
 def _lift(ranges: Ranges, variant: str, rng: np.random.Generator) -> float:
-    """Forks that go high mostly stay low."""
+    """Draw the lift. Forks that can rise high are low most of the time: the share is cubed."""
     high = {"scissor": ranges.scissor_lift, "stacker": ranges.stacker_lift}
     low, top = high.get(variant, ranges.lift)
     share = float(rng.random()) ** (3 if variant in high else 1)
@@ -154,7 +160,7 @@ def _lift(ranges: Ranges, variant: str, rng: np.random.Generator) -> float:
 
 
 def _fittings(ranges: Ranges, variant: str, rng: np.random.Generator) -> dict[str, Any]:
-    """Parameters that only some variants have."""
+    """Draw the parameters that only some variants have."""
     out: dict[str, Any] = {}
     if variant not in POWERED:
         out["handle_shape"] = pick(ranges.handles, rng)
@@ -169,31 +175,21 @@ def _fittings(ranges: Ranges, variant: str, rng: np.random.Generator) -> dict[st
     return out
 
 
-def handle_point(params: dict[str, Any]) -> Floats:
-    """Middle of the handle's grip, (3,) metres in the truck's own frame."""
-    return grip(params)
-
-
-def front(params: dict[str, Any]) -> float:
-    """x of the forks' face, against which a load comes to rest, in metres."""
-    return CHASSIS[params["variant"]].front
-
-
-def fork_height(params: dict[str, Any]) -> float:
-    """Top of the forks above the floor, metres."""
-    return TOP + float(params["lift"])
-
-
 def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, float, float]:
-    """Extent seen from above, tiller included: x from, x to, y from, y to, in metres."""
-    chassis, length = CHASSIS[params["variant"]], params["tiller_length"]
-    handle = to_truck(params, np.array([(x, y, length) for x in (-0.05, 0.05) for y in (-0.19, 0.19)]))
+    """Return the extent seen from above, tiller included: x from, x to, y from, y to, metres."""
+    chassis, length, (deep, wide) = CHASSIS[params["variant"]], params["tiller_length"], GRIP_HALF
+    handle = to_truck(params, np.array([(x, y, length) for x in (-deep, deep) for y in (-wide, wide)]))
     half = max(params["overall_width"] / 2, chassis.half_width)
     x0, (y0, y1) = min(chassis.rear, handle[:, 0].min()), (handle[:, 1].min(), handle[:, 1].max())
     return float(x0), tip(params), float(min(-half, y0)), float(max(half, y1))
 
 
+def rack_insertion(params: dict[str, Any]) -> float | None:
+    """Return the x from which on the forks fit below a rack's lowest beam, metres."""
+    return LOW_FRONT
+
+
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:
-    """The truck's meshes."""
-    parts, faces = VARIANTS[params["variant"]](params, livery(params))
+    """Build the truck's meshes."""
+    parts, faces = VARIANTS[params["variant"]](params, livery_of(params))
     return [*parts, *stickers(params, faces)]

@@ -1,6 +1,6 @@
-"""What the variants share: where the tiller hinges, where the forks start, how a tiller moves.
+"""Main dimensions of each variant, and the pose of its tiller.
 
-Figures are those of makers' data sheets (VDI 2198 type sheets) of common trucks of each class, which
+The figures come from manufacturers' data sheets (VDI 2198 type sheets) of common trucks of each class, which
 agree within a few centimetres: 2 to 2.5 t hand trucks, 1 t scissor trucks, 1.6 to 2 t walkies and riders,
 1.2 t walkie stackers.
 """
@@ -16,21 +16,21 @@ import numpy as np
 from blender.geometry.mesh import Floats, Part
 
 TOP = 0.085
-"""Top of the lowered forks, metres above the floor."""
+"""Height of the lowered forks' top, metres."""
 
 
 @dataclass(frozen=True)
 class Chassis:
-    """One variant's main dimensions in metres, from the steering axis, which stands at x = y = 0."""
+    """Main dimensions of one variant, metres; the upright steering axis stands at x = y = 0."""
 
     hinge: tuple[float, float]
-    """The tiller's hinge, (x, z), with the wheels straight."""
+    """Hinge of the tiller, (x, z), while the wheels point ahead."""
     front: float
-    """x of the forks' face, where a load comes to rest."""
+    """x of the forks' face, which a load touches."""
     rear: float
-    """x of what lies furthest back, tiller aside."""
+    """x of the rearmost point without the tiller."""
     half_width: float
-    """Of the chassis; the forks may be wider."""
+    """Half width of the chassis; the forks may be wider."""
 
 
 CHASSIS = {
@@ -41,30 +41,42 @@ CHASSIS = {
     "rider": Chassis((-0.17, 0.30), 0.66, -0.70, 0.36),
     "stacker": Chassis((-0.17, 0.26), 0.66, -0.19, 0.40),
 }
-"""Variant -> dimensions."""
+"""Variant -> its dimensions."""
+LEAN_COSINES = (0.35, 0.995)
+"""Least and greatest cosine of a held tiller's lean: it stops at 70 degrees and is never quite upright."""
 POWERED = ("walkie", "rider", "stacker")
-"""Variants with a motor: a covered chassis and a thick tiller head."""
+"""Variants with a motor: they have a covered chassis and a thick tiller head."""
 
 
 def grip(params: dict[str, Any]) -> Floats:
-    """Middle of the handle's grip, (3,) metres in the truck's own frame."""
+    """Return the middle of the handle's grip, (3,) metres in the truck's frame."""
     return to_truck(params, np.array([[0.0, 0.0, params["tiller_length"]]]))[0]
 
 
+def front(params: dict[str, Any]) -> float:
+    """Return x of the forks' face, which a load touches, metres."""
+    return CHASSIS[params["variant"]].front
+
+
+def fork_height(params: dict[str, Any]) -> float:
+    """Return the height of the forks' top above the floor, metres."""
+    return TOP + float(params["lift"])
+
+
 def hold(params: dict[str, Any], height: float) -> dict[str, Any]:
-    """The same truck with its tiller straight and lowered until the grip is ``height`` metres up."""
+    """Return the parameters with the tiller straight and lowered until its grip is at ``height`` metres."""
     rise = height - CHASSIS[params["variant"]].hinge[1]
-    lean = np.arccos(np.clip(rise / params["tiller_length"], 0.35, 0.995))
+    lean = np.arccos(np.clip(rise / params["tiller_length"], *LEAN_COSINES))
     return {**params, "tiller_angle": round(float(lean), 4), "tiller_turn": 0.0}
 
 
 def tilted(params: dict[str, Any], parts: Iterable[Part]) -> list[Part]:
-    """Carry parts from the tiller's own frame (z along it, x to the truck, y across) to the truck's."""
+    """Transform parts from the tiller's frame (z along it, x to the truck, y across) to the truck's frame."""
     return [replace(part, vertices=to_truck(params, part.vertices)) for part in parts]
 
 
 def to_truck(params: dict[str, Any], points: Floats) -> Floats:
-    """Points (N, 3) from the tiller's own frame to the truck's."""
+    """Transform points (N, 3) from the tiller's frame to the truck's frame."""
     c, s = np.cos(params["tiller_angle"]), np.sin(params["tiller_angle"])
     leaning = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
     x, z = CHASSIS[params["variant"]].hinge

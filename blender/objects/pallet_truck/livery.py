@@ -1,4 +1,4 @@
-"""A truck's colours and surfaces, and the stickers and scratches on them."""
+"""The materials of a truck, its stickers and its scratches."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ TYRES: dict[str, Colour] = {
     "nylon": (0.55, 0.53, 0.47),
     "amber": (0.35, 0.14, 0.03),
 }
-"""Rubber, marking-free rubber, polyamide, polyurethane."""
+"""Rubber, non-marking rubber, polyamide, polyurethane."""
 
 
 @dataclass(frozen=True)
 class Livery:
-    """The surfaces of one truck."""
+    """The materials of one truck."""
 
     frame: Material
     handle: Material
@@ -42,15 +42,15 @@ class Livery:
     tyre: Material
     hub: Material
     dark: Material
-    """Plastic: grips, skirts, mats."""
+    """Plastic of grips, skirts and mats."""
     cast: Material
-    """Pump, castings, bolts."""
+    """Paint of pump, castings and bolts."""
     steel: Material
     chrome: Material
 
 
-def livery(params: dict[str, Any]) -> Livery:
-    """The surfaces that a truck's parameters name."""
+def livery_of(params: dict[str, Any]) -> Livery:
+    """Return the materials that a truck's parameters name."""
     wear = params["wear"]
 
     def painted(key: str) -> Material:
@@ -71,7 +71,13 @@ def livery(params: dict[str, Any]) -> Livery:
 
 
 def stickers(params: dict[str, Any], faces: Sequence[Floats]) -> list[Part]:
-    """Labels on some of a truck's free planar faces, (4, 3) each: upright with v, and u to the right."""
+    """Build labels on some of a truck's flat faces.
+
+    Args:
+        params: the truck's parameters: "stickers" is the number of labels.
+        faces: corners of each flat face, (4, 3): u runs from the first to the second, v from the first to
+            the fourth. Labels are upright along v.
+    """
     rng = np.random.default_rng(params["seed"])
     chosen = rng.permutation(len(faces))[: params["stickers"]]
     names = sorted(LABELS)
@@ -81,7 +87,7 @@ def stickers(params: dict[str, Any], faces: Sequence[Floats]) -> list[Part]:
 
 
 def _panel(face: Floats, rng: np.random.Generator) -> Floats:
-    """A label's place on a face, (4, 3): 1.6 times as wide as high; it runs up a narrow face."""
+    """Draw the corners of a label on a face, (4, 3): 1.6 times as wide as high; turned on a narrow face."""
     wide, high = (float(np.linalg.norm(face[i] - face[0])) for i in (1, 3))
     if high > 2.5 * wide:
         face, wide, high = np.roll(face, -1, 0), high, wide
@@ -92,17 +98,18 @@ def _panel(face: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _ink(colour: Colour) -> Material:
+    """Return a printed surface."""
     return Material("paper", colour, 0.2)
 
 
 def _text(panel: Floats, lines: Sequence[tuple[float, float]], colour: Colour) -> Part:
-    """Words as bars of uneven length; a line is (v from, v to)."""
+    """Print words as bars of uneven length; a line is (v from, v to)."""
     words = [(0.08, 0.30), (0.34, 0.45), (0.49, 0.72), (0.76, 0.92)]
     return decals(panel, [(a, low, b, high) for low, high in lines for a, b in words], _ink(colour))
 
 
 def _warning(panel: Floats) -> list[Part]:
-    """A black-edged yellow triangle beside text on white."""
+    """A yellow triangle beside text on white."""
     spots = [(0.05 + 0.03 * k, 0.15 + 0.14 * k, 0.41 - 0.03 * k, 0.29 + 0.14 * k) for k in range(5)]
     return [
         decals(panel, [(0, 0, 1, 1)], _ink((0.7, 0.7, 0.68)), 0.0),
@@ -112,7 +119,7 @@ def _warning(panel: Floats) -> list[Part]:
 
 
 def _plate(panel: Floats) -> list[Part]:
-    """The maker's plate: bare aluminium with rows of small print."""
+    """A maker's plate: aluminium with rows of small print."""
     return [
         decals(panel, [(0, 0, 1, 1)], Material("galvanised", (0.6, 0.6, 0.6), 0.3), 0.0),
         _text(panel, [(v, v + 0.06) for v in (0.12, 0.3, 0.48, 0.7)], (0.05, 0.05, 0.06)),
@@ -120,7 +127,7 @@ def _plate(panel: Floats) -> list[Part]:
 
 
 def _capacity(panel: Floats) -> list[Part]:
-    """The load limit in big figures."""
+    """The load limit in large figures."""
     figures = [(0.1, 0.2, 0.16, 0.8), (0.24, 0.2, 0.42, 0.8), (0.48, 0.2, 0.66, 0.8), (0.74, 0.2, 0.92, 0.6)]
     return [
         decals(panel, [(0, 0, 1, 1)], _ink((0.72, 0.72, 0.7)), 0.0),
@@ -137,11 +144,11 @@ def _name(panel: Floats) -> list[Part]:
 
 
 LABELS = {"warning": _warning, "plate": _plate, "capacity": _capacity, "name": _name}
-"""Kind of sticker -> what prints it on a panel (4, 3)."""
+"""Kind of label -> function that prints it on a panel (4, 3)."""
 
 
 def scratches(params: dict[str, Any], low: Sequence[float], high: Sequence[float]) -> Part:
-    """Dull bare metal along x on a level surface: long thin scrapes, more of them with wear."""
+    """Build scratches along x on a level surface from ``low`` to ``high``; a worn truck has more."""
     rng = np.random.default_rng([params["seed"], 1])
     count = 2 + int(14 * params["wear"])
     size = np.column_stack(

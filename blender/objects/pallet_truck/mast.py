@@ -1,4 +1,4 @@
-"""A stacker's mast: rails, chains and ram, carriage with its load backrest, a guard, legs on the floor."""
+"""A stacker's mast: rails, chains, ram, carriage with load backrest, guard; and its support legs."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from blender.objects.pallet_truck.chassis import CHASSIS, TOP
 from blender.objects.pallet_truck.forks import ROLLER, centres, tip, wheel
 from blender.objects.pallet_truck.livery import Livery
 
-FREE = 0.1
+FREE_LIFT = 0.1
 """How far the forks rise before the inner rails follow, metres."""
 
 
-def mast(params: dict[str, Any], look: Livery) -> list[Part]:
-    """Outer rails, inner rails raised by half of the lift, crossbars, ram, chains, guard."""
+def mast(params: dict[str, Any], livery: Livery) -> list[Part]:
+    """Build the outer rails, the inner rails raised by half of the lift, crossbars, ram, chains and guard."""
     front, high = CHASSIS["stacker"].front, params["mast"]
     x0, x1 = front - 0.21, front - 0.10
-    rise = max(0.0, params["lift"] - FREE) / 2
+    rise = max(0.0, params["lift"] - FREE_LIFT) / 2
     parts: list[Part] = []
     for side in (-1, 1):
         y = side * 0.255
         parts += [
-            *_rail(x0, x1, y, 0.05, high, side, look.cast),
+            *_rail(x0, x1, y, 0.05, high, side, livery.cast),
             *_rail(
-                x0 + 0.015, x1 - 0.012, y - side * 0.045, 0.08 + rise, high - 0.02 + rise, side, look.cast
+                x0 + 0.015, x1 - 0.012, y - side * 0.045, 0.08 + rise, high - 0.02 + rise, side, livery.cast
             ),
         ]
         chain = side * 0.045
         parts.append(
             boxes([(x1 - 0.02, chain, (high + rise + 0.5 + params["lift"]) / 2)],
-                  (0.012, 0.022, max(0.1, high + rise - 0.56 - params["lift"])), look.steel)
+                  (0.012, 0.022, max(0.1, high + rise - 0.56 - params["lift"])), livery.steel)
         )  # fmt: skip
     parts += [
-        slab((x0, -0.28, high - 0.09), (x0 + 0.03, 0.28, high - 0.01), look.cast),
-        slab((x0, -0.28, 0.30), (x0 + 0.03, 0.28, 0.38), look.cast),
-        slab((x0 + 0.03, -0.22, high - 0.07 + rise), (x1 - 0.02, 0.22, high - 0.02 + rise), look.cast),
-        rod((x0 + 0.06, 0, 0.12), (x0 + 0.06, 0, high * 0.62), 0.034, look.cast, 20),
-        rod((x0 + 0.06, 0, high * 0.6), (x0 + 0.06, 0, high - 0.06 + rise), 0.021, look.chrome, 16),
-        slab((CHASSIS["stacker"].front - 0.26, -0.33, 0.05), (x1, 0.33, 0.26), look.frame, 0.01),
-        *_guard(params, look, x0 - 0.012),
+        slab((x0, -0.28, high - 0.09), (x0 + 0.03, 0.28, high - 0.01), livery.cast),
+        slab((x0, -0.28, 0.30), (x0 + 0.03, 0.28, 0.38), livery.cast),
+        slab((x0 + 0.03, -0.22, high - 0.07 + rise), (x1 - 0.02, 0.22, high - 0.02 + rise), livery.cast),
+        rod((x0 + 0.06, 0, 0.12), (x0 + 0.06, 0, high * 0.62), 0.034, livery.cast, 20),
+        rod((x0 + 0.06, 0, high * 0.6), (x0 + 0.06, 0, high - 0.06 + rise), 0.021, livery.chrome, 16),
+        slab((CHASSIS["stacker"].front - 0.26, -0.33, 0.05), (x1, 0.33, 0.26), livery.frame, 0.01),
+        *_guard(params, livery, x0 - 0.012),
     ]
     return parts
 
@@ -50,7 +50,7 @@ def mast(params: dict[str, Any], look: Livery) -> list[Part]:
 def _rail(
     x0: float, x1: float, y: float, low: float, high: float, side: int, material: Material
 ) -> list[Part]:
-    """A channel, open to the middle: web and two flanges."""
+    """Build a channel that is open to the middle: a web and two flanges."""
     t, deep = 0.010, 0.040
     web = slab((x0, y - t / 2, low), (x1, y + t / 2, high), material, 0.002)
     flanges = []
@@ -60,11 +60,11 @@ def _rail(
     return [web, *flanges]
 
 
-def _guard(params: dict[str, Any], look: Livery, x: float) -> list[Part]:
-    """What keeps hands out of the mast: a clear sheet or a welded mesh, in a frame of straps."""
+def _guard(params: dict[str, Any], livery: Livery, x: float) -> list[Part]:
+    """Build the guard that keeps hands out of the mast: a clear sheet or a wire mesh between two straps."""
     low, high, half = 0.84, params["mast"] - 0.1, 0.245
     straps = [
-        slab((x, -half, z - 0.012), (x + 0.008, half, z + 0.012), look.cast, 0.002) for z in (low, high)
+        slab((x, -half, z - 0.012), (x + 0.008, half, z + 0.012), livery.cast, 0.002) for z in (low, high)
     ]
     if params["guard"] == "clear":
         sheet = boxes([(x + 0.004, 0, (low + high) / 2)], (0.004, 2 * half, high - low), CLEAR)
@@ -73,8 +73,8 @@ def _guard(params: dict[str, Any], look: Livery, x: float) -> list[Part]:
     rungs = [(x + 0.006, 0, z) for z in np.arange(low, high, 0.05)]
     return [
         *straps,
-        boxes(upright, (0.004, 0.004, high - low), look.steel),
-        boxes(rungs, (0.004, 2 * half, 0.004), look.steel),
+        boxes(upright, (0.004, 0.004, high - low), livery.steel),
+        boxes(rungs, (0.004, 2 * half, 0.004), livery.steel),
     ]
 
 
@@ -82,8 +82,8 @@ CLEAR = Material("clear", (0.5, 0.52, 0.54), 0.0)
 """Polycarbonate, scratched by years of use."""
 
 
-def carriage(params: dict[str, Any], look: Livery) -> list[Part]:
-    """The plate that bears the forks, and the backrest above them."""
+def carriage(params: dict[str, Any], livery: Livery) -> list[Part]:
+    """Build the plate that carries the forks, and the load backrest above them."""
     x, top, half = CHASSIS["stacker"].front, TOP + params["lift"], params["overall_width"] / 2
     high = top + params["backrest"]
     plates = [
@@ -96,17 +96,19 @@ def carriage(params: dict[str, Any], look: Livery) -> list[Part]:
         ((x - 0.04, y - 0.012, top + 0.05), (x - 0.014, y + 0.012, high))
         for y in np.linspace(0.03 - half, half - 0.03, 6)
     ]
-    return [slab(low, up, look.cast, 0.005) for low, up in plates + bars]
+    return [slab(low, up, livery.cast, 0.005) for low, up in plates + bars]
 
 
-def legs(params: dict[str, Any], look: Livery) -> list[Part]:
-    """Support legs inside the lowered forks, on rollers."""
+def legs(params: dict[str, Any], livery: Livery) -> list[Part]:
+    """Build the support legs inside the lowered forks, on rollers."""
     front, end = CHASSIS["stacker"].front, tip(params) - 0.12
     parts: list[Part] = []
     for y in centres(params):
         for s in (y - 0.056, y + 0.050):
-            parts.append(slab((front - 0.2, s, 0.030), (end, s + 0.006, 0.074), look.frame, 0.002))
-        parts.append(slab((front - 0.2, y - 0.056, 0.068), (end - 0.2, y + 0.056, 0.074), look.frame, 0.002))
+            parts.append(slab((front - 0.2, s, 0.030), (end, s + 0.006, 0.074), livery.frame, 0.002))
+        parts.append(
+            slab((front - 0.2, y - 0.056, 0.068), (end - 0.2, y + 0.056, 0.074), livery.frame, 0.002)
+        )
         for x in (end - 0.13, end - 0.04):
-            parts.append(wheel((x, y, ROLLER), 0.045, look))
+            parts.append(wheel((x, y, ROLLER), 0.045, livery))
     return parts

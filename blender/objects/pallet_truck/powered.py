@@ -1,8 +1,9 @@
 """Powered trucks: the chassis of walkies, riders and stackers.
 
-Figures of makers' data sheets (VDI 2198) for 1.6 to 2 t walkies and riders and 1.2 t stackers: 0.70 to
-0.80 m wide, 0.55 to 0.65 m from tiller side to fork face, motor cover 0.6 to 0.8 m high, grip 0.8 to 1.3 m
-above the floor, rider's platform 0.40 m long and 0.16 m up, castors 125 to 150 mm.
+The figures come from manufacturers' data sheets (VDI 2198) of 1.6 to 2 t walkies and riders and
+of 1.2 t stackers: 0.70 to 0.80 m wide, 0.55 to 0.65 m from the tiller's side to the forks' face, motor cover
+0.6 to 0.8 m high, grip 0.8 to 1.3 m above the floor, rider's platform 0.40 m long and 0.16 m high, castors
+125 to 150 mm.
 """
 
 from __future__ import annotations
@@ -20,54 +21,54 @@ from blender.objects.pallet_truck.mast import carriage, legs, mast
 from blender.objects.pallet_truck.tiller import powered_tiller
 
 
-def walkie(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floats]]:
-    """A walk-behind truck: motor under a moulded cover, battery box, forks that rise with the box."""
+def walkie(params: dict[str, Any], livery: Livery) -> tuple[list[Part], list[Floats]]:
+    """Build a walkie: a motor below a moulded cover, a battery box, forks that rise with the box."""
     front = CHASSIS["walkie"].front
-    parts, faces = _chassis(params, look, 0.16, 0.62)
-    box, more = _battery(params, look, 0.16, front, 0.70 + params["lift"], params["lift"])
-    return [*parts, *box, *_forks(params, look)], [*faces, *more]
+    parts, faces = _chassis(params, livery, 0.16, 0.62)
+    box, more = _battery(params, livery, 0.16, front, 0.70 + params["lift"], params["lift"])
+    return [*parts, *box, *_forks(params, livery)], [*faces, *more]
 
 
-def rider(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floats]]:
-    """A ride-on truck: longer, with a platform behind and guards at its sides."""
+def rider(params: dict[str, Any], livery: Livery) -> tuple[list[Part], list[Floats]]:
+    """Build a rider: longer, with a platform behind; some have side guards."""
     front = CHASSIS["rider"].front
-    parts, faces = _chassis(params, look, 0.22, 0.80)
-    box, more = _battery(params, look, 0.22, front, 0.76 + params["lift"], params["lift"])
-    parts += [*box, *_forks(params, look), *_platform(look)]
+    parts, faces = _chassis(params, livery, 0.22, 0.80)
+    box, more = _battery(params, livery, 0.22, front, 0.76 + params["lift"], params["lift"])
+    parts += [*box, *_forks(params, livery), *_platform(livery)]
     if params["guards"]:
-        parts += _guards(look)
+        parts += _guards(livery)
     return parts, [*faces, *more]
 
 
-def stacker(params: dict[str, Any], look: Livery) -> tuple[list[Part], list[Floats]]:
-    """A walkie stacker: battery behind a mast, legs on the floor below the forks."""
-    parts, faces = _chassis(params, look, 0.16, 0.66)
-    box, more = _battery(params, look, 0.16, 0.42, 0.82, 0.0)
+def stacker(params: dict[str, Any], livery: Livery) -> tuple[list[Part], list[Floats]]:
+    """Build a walkie stacker: a battery behind a mast, support legs below the forks."""
+    parts, faces = _chassis(params, livery, 0.16, 0.66)
+    box, more = _battery(params, livery, 0.16, 0.42, 0.82, 0.0)
     front = CHASSIS["stacker"].front
-    parts += [*box, *mast(params, look), *carriage(params, look), *legs(params, look)]
-    return [*parts, *forks(params, look, front - 0.02)], [*faces, *more]
+    parts += [*box, *mast(params, livery), *carriage(params, livery), *legs(params, livery)]
+    return [*parts, *forks(params, livery, front - 0.02)], [*faces, *more]
 
 
-def _forks(params: dict[str, Any], look: Livery) -> list[Part]:
-    """Forks and rollers, and the bridge that hangs them on the battery box."""
+def _forks(params: dict[str, Any], livery: Livery) -> list[Part]:
+    """Build the forks, the rollers, and the bridge between forks and battery box."""
     front, half, top = CHASSIS[params["variant"]].front, params["overall_width"] / 2, TOP + params["lift"]
-    bridge = slab((front - 0.03, -half, top - 0.055), (front, half, top + 0.12), look.frame, 0.006)
-    return [*forks(params, look, front - 0.01), *rollers(params, look), bridge]
+    bridge = slab((front - 0.03, -half, top - 0.055), (front, half, top + 0.12), livery.frame, 0.006)
+    return [*forks(params, livery, front - 0.01), *rollers(params, livery), bridge]
 
 
 def _plan(half: float, front: float) -> Floats:
-    """The chassis seen from above: bowed towards the operator, counter-clockwise (N, 2)."""
+    """Return the outline of the chassis from above, curved towards the operator, counter-clockwise (N, 2)."""
     back = [(0.06, half), (-0.07, 0.72 * half), (-0.135, 0.3 * half)]
     corners = [(front, -half), (front, half), *back, *[(x, -y) for x, y in reversed(back)]]
     return rounded(corners, 0.05, 2)
 
 
 def _chassis(
-    params: dict[str, Any], look: Livery, front: float, high: float
+    params: dict[str, Any], livery: Livery, front: float, high: float
 ) -> tuple[list[Part], list[Floats]]:
-    """Steel skirt, moulded cover with a slot for the tiller, wheels, dashboard, tiller."""
+    """Build skirt, cover with a slot for the tiller, wheels, panel and tiller; also return flat faces."""
     half = CHASSIS[params["variant"]].half_width
-    plan, tiller = _plan(half, front), powered_tiller(params, look)
+    plan, tiller = _plan(half, front), powered_tiller(params, livery)
     cover = [
         (0.010, 0.245),
         (0.004, 0.252),
@@ -77,16 +78,16 @@ def _chassis(
         (0.085, high),
     ]
     skirt = [(0.012, 0.04), (0.0, 0.052), (0.0, 0.232), (0.008, 0.24)]
-    slot = [(-0.137, 0.10), (-0.136, 0.24), (-0.128, 0.42), (-0.107, high - 0.09)]  # where the tiller moves
+    slot = [(-0.137, 0.10), (-0.136, 0.24), (-0.128, 0.42), (-0.107, high - 0.09)]  # for the tiller
     panel = np.array([(-0.055, 0.12), (-0.055, -0.12), (0.08, -0.16), (0.08, 0.16)])[::-1]
     parts = [
-        loft(np.array([level(inset(plan, d), z) for d, z in skirt]), look.frame, smooth=True),
-        loft(np.array([level(inset(plan, d), z) for d, z in cover]), look.cover, smooth=True),
-        loft([level(rectangle((x, -0.062), (-0.05, 0.062), 0.012), z) for x, z in slot], look.dark),
-        bevelled(panel, high - 0.004, high + 0.014, 2, look.dark, 0.006),
-        rod((0.03, 0.07, high), (0.03, 0.07, high + 0.028), 0.012, look.steel, 12),  # the key
-        slab((-0.03, -0.10, high + 0.01), (0.03, -0.02, high + 0.018), look.cast, 0.003),  # its meter
-        *_drive(half, look), *tiller[0],
+        loft(np.array([level(inset(plan, d), z) for d, z in skirt]), livery.frame, smooth=True),
+        loft(np.array([level(inset(plan, d), z) for d, z in cover]), livery.cover, smooth=True),
+        loft([level(rectangle((x, -0.062), (-0.05, 0.062), 0.012), z) for x, z in slot], livery.dark),
+        bevelled(panel, high - 0.004, high + 0.014, 2, livery.dark, 0.006),
+        rod((0.03, 0.07, high), (0.03, 0.07, high + 0.028), 0.012, livery.steel, 12),  # the key
+        slab((-0.03, -0.10, high + 0.01), (0.03, -0.02, high + 0.018), livery.cast, 0.003),  # the hour meter
+        *_drive(half, livery), *tiller[0],
     ]  # fmt: skip
     low, up, rear = half - 0.0044, half - 0.0115, 0.07  # the cover's flanks lean in
     faces = [
@@ -96,22 +97,23 @@ def _chassis(
     return parts, [*faces, tiller[1]]
 
 
-def _drive(half: float, look: Livery) -> list[Part]:
-    """The drive wheel under the motor and two castors beside it, most of which the skirt hides."""
-    castors = [wheel((0.05, y, 0.0625), 0.02, look) for y in (0.09 - half, half - 0.09)]
-    return [wheel((0, 0, 0.115), 0.035, look), *castors]
+def _drive(half: float, livery: Livery) -> list[Part]:
+    """Build the drive wheel and two castors beside it; the skirt hides most of them."""
+    castors = [wheel((0.05, y, 0.0625), 0.02, livery) for y in (0.09 - half, half - 0.09)]
+    return [wheel((0, 0, 0.115), 0.035, livery), *castors]
 
 
 def _battery(
-    params: dict[str, Any], look: Livery, back: float, front: float, high: float, lift: float
+    params: dict[str, Any], livery: Livery, back: float, front: float, high: float, lift: float
 ) -> tuple[list[Part], list[Floats]]:
-    """The battery's box and lid, a gap away from the cover; and the box's sides."""
+    """Build the battery's box and lid; also return the box's flat sides."""
     half = CHASSIS[params["variant"]].half_width
     low = (back + 0.012, -half + 0.012, 0.06 + lift)
     parts = [
-        slab(low, (front - 0.02, half - 0.012, high - 0.05), look.frame, 0.012),
-        slab((back + 0.01, 0.006 - half, high - 0.046), (front - 0.01, half - 0.006, high), look.dark, 0.012),
-        *[slab((back + 0.05, s - 0.006, high - 0.16), (front - 0.06, s + 0.006, high - 0.135), look.dark)
+        slab(low, (front - 0.02, half - 0.012, high - 0.05), livery.frame, 0.012),
+        slab((back + 0.01, 0.006 - half, high - 0.046), (front - 0.01, half - 0.006, high), livery.dark,
+             0.012),
+        *[slab((back + 0.05, s - 0.006, high - 0.16), (front - 0.06, s + 0.006, high - 0.135), livery.dark)
           for s in (0.012 - half, half - 0.012)],
     ]  # fmt: skip
     z0, z1, x0, x1 = 0.12 + lift, high - 0.18, back + 0.03, front - 0.04
@@ -123,20 +125,20 @@ def _battery(
     return parts, faces
 
 
-def _platform(look: Livery) -> list[Part]:
-    """A ribbed mat on a sheet of steel that folds down behind the cover."""
+def _platform(livery: Livery) -> list[Part]:
+    """Build a rider's platform: a ribbed mat on a steel sheet behind the cover."""
     ribs = [(x, 0.0, 0.184) for x in np.linspace(-0.62, -0.24, 14)]
     plan = rounded([(-0.70, -0.27), (-0.18, -0.30), (-0.18, 0.30), (-0.70, 0.27)], 0.07)
     return [
-        bevelled(plan, 0.135, 0.17, 2, look.frame, 0.006, smooth=True),
-        bevelled(inset(plan, 0.025), 0.165, 0.182, 2, look.dark, 0.004, smooth=True),
-        boxes(ribs, (0.012, 0.44, 0.006), look.dark),
-        slab((-0.20, -0.30, 0.06), (-0.03, 0.30, 0.17), look.cast, 0.01),
+        bevelled(plan, 0.135, 0.17, 2, livery.frame, 0.006, smooth=True),
+        bevelled(inset(plan, 0.025), 0.165, 0.182, 2, livery.dark, 0.004, smooth=True),
+        boxes(ribs, (0.012, 0.44, 0.006), livery.dark),
+        slab((-0.20, -0.30, 0.06), (-0.03, 0.30, 0.17), livery.cast, 0.01),
     ]
 
 
-def _guards(look: Livery) -> list[Part]:
-    """Padded side arms beside the platform."""
+def _guards(livery: Livery) -> list[Part]:
+    """Build the padded side arms beside a rider's platform."""
     parts: list[Part] = []
     for side in (-1, 1):
         y = side * 0.335
@@ -144,6 +146,6 @@ def _guards(look: Livery) -> list[Part]:
             (0.10, y * 0.97, 0.42), (-0.04, y, 0.62), (-0.04, y, 1.02), (-0.55, y, 1.02), (-0.55, y, 0.74),
             (-0.02, y, 0.74),
         ]  # fmt: skip
-        parts.append(tube(rounded_path(arm, 0.09, 3), 0.017, look.frame, 10))
-        parts.append(slab((-0.52, y - 0.024, 0.985), (-0.10, y + 0.024, 1.05), look.dark, 0.014))
+        parts.append(tube(rounded_path(arm, 0.09, 3), 0.017, livery.frame, 10))
+        parts.append(slab((-0.52, y - 0.024, 0.985), (-0.10, y + 0.024, 1.05), livery.dark, 0.014))
     return parts

@@ -1,25 +1,51 @@
-"""Pedestrians: baked anny bodies dressed in workwear.
+"""Pedestrians: posed anny body meshes, dressed in workwear.
 
-Origin: on the floor below the body's middle, facing +x. Clothes are the body's own regions, pushed
-out along smoothed normals with folds; patterns use the rest pose, so that they move with the cloth.
+Origin: on the floor below the body's middle; the person faces +x. Clothes are regions of the body's own
+surface, moved outwards along smoothed normals and folded. Patterns are computed in the rest pose, so that
+they move with the cloth.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from blender.assets import Assets
 from blender.geometry.mesh import Floats, Part
-from blender.objects.pedestrian.body import REGIONS, load_body, under_cloth
+from blender.kinds import AttachmentContext, Parking
+from blender.objects.pedestrian.attachments import attach
+from blender.objects.pedestrian.body import REGIONS, load_body, palms, region, under_cloth
 from blender.objects.pedestrian.clothes import CLOTH, HAIR, HIVIS, folds, shell, wardrobe
 from blender.objects.pedestrian.headgear import HELMETS, headgear
-from blender.sampling import chance, integer, named, ordered, pick, shares, uniform
+from blender.sampling import chance, draw_seed, named, ordered, pick, shares, uniform
+from blender.spec import ObjectSpec
+
+__all__ = [
+    "AT_TILLER",
+    "REGIONS",
+    "Ranges",
+    "attach",
+    "build",
+    "footprint",
+    "keypoints",
+    "load_body",
+    "palms",
+    "parking",
+    "region",
+    "sample",
+    "sample_in_pose",
+]
 
 AT_TILLER = ("pushing", "pulling")
-"""Poses that hold a pallet truck's tiller."""
+"""Poses of people who hold a pallet truck's tiller."""
+WORKING = Parking(facing=True, heading_deviation=0.3)
+"""People at a wall or a rack face it: they work there."""
+REACHING = Parking(facing=True, heading_deviation=0.1, mean_gap=0.02, at_racks=True, always=True)
+"""People who reach have their fingers at the goods in a rack."""
+FOOTPRINT_MARGIN = 0.02
+"""Around the bare body, metres: for clothes."""
 
 
 def _hivis_kinds() -> dict[str, float]:
@@ -92,11 +118,13 @@ class Ranges:
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
     """Draw a body and its clothes (JSON values)."""
-    free = [p for p in assets.people if not p["seated"] and p["pose"] not in AT_TILLER]
-    able = [p for p in assets.people if p["pose"] in ranges.poses] if ranges.poses else free
-    body = able[int(rng.integers(len(able)))] if able else assets.people[0]
+    if ranges.poses:
+        bodies = [person for person in assets.people if person["pose"] in ranges.poses]
+    else:
+        bodies = [p for p in assets.people if not p["seated"] and p["pose"] not in AT_TILLER]
+    body = bodies[int(rng.integers(len(bodies)))] if bodies else assets.people[0]
     hivis = chance(ranges.hivis, rng)
-    bare = max(0.0, 1 - ranges.helmet - ranges.cap)  # a sum of 1 may be a little more by rounding
+    bare = max(0.0, 1 - ranges.helmet - ranges.cap)  # rounding can make the sum a little more than 1
     head = pick({"helmet": ranges.helmet, "cap": ranges.cap, "bare": bare}, rng)
     return {
         "body": body["file"],
@@ -113,40 +141,42 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "hair": pick(ranges.hair, rng),
         "skin": uniform(ranges.skin, rng),
         "folds": uniform(ranges.folds, rng),
-        "fold_seed": integer((0, 2**31 - 1), rng),
+        "fold_seed": draw_seed(rng),
     }
 
 
 def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, float, float]:
-    """Extent on the floor: x from, x to, y from, y to, in metres."""
+    """Return the extent on the floor: x from, x to, y from, y to, metres."""
     vertices = load_body(assets.people_dir / params["body"])["vertices"]
-    low, high = vertices[:, :2].min(0) - 0.02, vertices[:, :2].max(0) + 0.02
+    low, high = vertices[:, :2].min(0) - FOOTPRINT_MARGIN, vertices[:, :2].max(0) + FOOTPRINT_MARGIN
     return (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
 
 
 def keypoints(params: dict[str, Any], assets: Assets) -> Floats:
-    """The 17 COCO keypoints, (17, 3) metres, in the person's own frame."""
+    """Return the 17 COCO keypoints, (17, 3) metres in the person's frame."""
     return np.asarray(load_body(assets.people_dir / params["body"])["keypoints"], float)
 
 
-def palms(params: dict[str, Any], assets: Assets) -> Floats:
-    """Middle of the left and the right hand, (2, 3) metres, in the person's own frame."""
-    body = load_body(assets.people_dir / params["body"])
-    hands = body["vertices"][np.unique(body["faces"][body["regions"] == REGIONS.index("hand")])].astype(float)
-    wrists = np.asarray(body["keypoints"][9:11], float)
-    nearest = np.linalg.norm(hands[:, None] - wrists, axis=2).argmin(1)
-    return np.stack([hands[nearest == side].mean(0) for side in (0, 1)])
+def parking(params: dict[str, Any]) -> Parking:
+    """Return how a person stands at a wall or a rack."""
+    return REACHING if params["pose"] == "reaching" else WORKING
 
 
-def region(params: dict[str, Any], assets: Assets, *names: str) -> Floats:
-    """The bare body's vertices in some of ``REGIONS``, (N, 3) metres, in the person's own frame."""
-    body = load_body(assets.people_dir / params["body"])
-    faces = body["faces"][np.isin(body["regions"], [REGIONS.index(name) for name in names])]
-    return np.asarray(body["vertices"][np.unique(faces)], float)
+def sample_in_pose(poses: tuple[str, ...], context: AttachmentContext) -> ObjectSpec | None:
+    """Draw a person of the profile's first table of pedestrians in one of ``poses``.
+
+    Returns:
+        The person at the origin; None if the profile has no such table or no body was posed so.
+    """
+    table = context.first_tables.get("pedestrian")
+    if table is None or not any(person["pose"] in poses for person in context.assets.people):
+        return None
+    ranges = replace(table.ranges, poses=poses)
+    return ObjectSpec("pedestrian", sample(ranges, context.rng, context.assets), category=table.category)
 
 
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:
-    """The dressed body's meshes."""
+    """Build the meshes of the dressed body."""
     body = load_body(assets.people_dir / params["body"])
     vertices, faces = body["vertices"].astype(float), body["faces"].astype(np.int32)
     smoothed, normals = under_cloth(assets.people_dir / params["body"])

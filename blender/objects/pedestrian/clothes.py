@@ -1,4 +1,4 @@
-"""What people wear: the body's own regions, cut at hems, pushed out, folded."""
+"""Clothes: regions of the body's surface, cut at hems, moved outwards and folded."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ HAIR: dict[str, Colour] = {
 
 
 class Garment(NamedTuple):
-    """One piece of clothing, or bare skin."""
+    """A piece of clothing, or bare skin."""
 
     material: Material
     faces: np.ndarray
-    """Which of the body's, (F,) bool."""
+    """Which faces of the body it covers, (F,) bool."""
     thickness: float = 0.0
-    """Metres off the body."""
+    """Distance from the body, metres."""
     folds: float = 0.0
-    """Share of the folds it shows."""
+    """Factor on the depth of the folds."""
     hems: tuple[np.ndarray, ...] = ()
-    """It is cut where one of these, (V,) each, falls below zero."""
+    """Scalar fields over the vertices, (V,) each; the garment ends where a field falls below zero."""
 
 
 def wardrobe(params: dict[str, Any], body: dict[str, np.ndarray]) -> list[Garment]:
-    """All that a person wears, and the skin that it leaves."""
+    """Return a person's clothes, and the skin that they leave bare."""
 
     def part(*names: str) -> np.ndarray:
         return np.isin(body["regions"], [REGIONS.index(n) for n in names])
@@ -78,6 +78,7 @@ def wardrobe(params: dict[str, Any], body: dict[str, np.ndarray]) -> list[Garmen
 
 
 def _skin(params: dict[str, Any]) -> Material:
+    """Return the skin's material between the darkest and the palest tone."""
     light, dark = np.array([0.62, 0.38, 0.28]), np.array([0.09, 0.045, 0.03])
     r, g, b = dark + (light - dark) * params["skin"]
     return Material("skin", (float(r), float(g), float(b)), 0.0)
@@ -86,7 +87,7 @@ def _skin(params: dict[str, Any]) -> Material:
 def _hivis(
     params: dict[str, Any], body: dict[str, np.ndarray], trunk: np.ndarray, shin: np.ndarray, jacket: bool
 ) -> list[Garment]:
-    """A vest over the top, and reflective bands (EN ISO 20471: 50 mm wide) on trunk, shoulders, shins."""
+    """Return a vest, and reflective bands (EN ISO 20471: 50 mm wide) on trunk, shoulders and shins."""
     rest, shine = body["rest"].astype(float), Material("reflective", (0.62, 0.63, 0.64), 0.1)
     height, waist = rest[:, 2], border(body, "torso", "hips")
     collar = border(body, "torso", "neck") - 0.015
@@ -109,14 +110,14 @@ def _hivis(
 
 
 def shell(vertices: Floats, faces: np.ndarray, garment: Garment) -> list[Part]:
-    """The garment's faces as a part of their own, cut at its hems, without the vertices they don't use."""
+    """Return a garment's faces as a mesh, cut at the hems; empty if nothing is left."""
     used, index = np.unique(faces[garment.faces], return_inverse=True)
     points, triangles = vertices[used], index.reshape(-1, 3).astype(np.int32)
     fields = np.stack([hem[used] for hem in garment.hems], 1) if garment.hems else np.zeros((len(used), 0))
     for hem in range(len(garment.hems)):
-        # The other fields are carried along as further coordinates.
-        both, triangles = _clip(np.concatenate([points, fields], 1), triangles, fields[:, hem])
-        points, fields = both[:, :3], both[:, 3:]
+        # The other fields are further coordinates: the cut interpolates them too.
+        joined, triangles = _clip(np.concatenate([points, fields], 1), triangles, fields[:, hem])
+        points, fields = joined[:, :3], joined[:, 3:]
     if not len(triangles):
         return []
     padded = np.concatenate([triangles, np.full((len(triangles), 1), -1, np.int32)], 1)
@@ -124,36 +125,36 @@ def shell(vertices: Floats, faces: np.ndarray, garment: Garment) -> list[Part]:
 
 
 def _clip(vertices: Floats, triangles: Ints, field: Floats) -> tuple[Floats, Ints]:
-    """Cut a triangle mesh (V, 3), (F, 3) where ``field`` (V,) crosses zero; keeps what is above."""
+    """Cut a mesh, (V, D) and (F, 3), where ``field`` (V,) crosses zero, and keep the positive side."""
     inside = field[triangles] > 0
     count = inside.sum(1)
-    kept, points = [triangles[count == 3]], [vertices]
+    result, points = [triangles[count == 3]], [vertices]
     total = len(vertices)
     for number in (1, 2):
-        # Turn each triangle until its lonely corner, the one unlike the two others, comes first.
+        # Rotate each triangle's corners so that the corner that is alone on its side comes first.
         cut = count == number
-        lonely = np.argmax(inside[cut] == (number == 1), axis=1)
-        a, b, c = np.take_along_axis(triangles[cut], (lonely[:, None] + np.arange(3)) % 3, 1).T
+        alone = np.argmax(inside[cut] == (number == 1), axis=1)
+        a, b, c = np.take_along_axis(triangles[cut], (alone[:, None] + np.arange(3)) % 3, 1).T
         for other in (b, c):
             t = (field[a] / (field[a] - field[other]))[:, None]
             points.append(vertices[a] * (1 - t) + vertices[other] * t)
         ab, ac = total + np.arange(len(a)), total + len(a) + np.arange(len(a))
         total += 2 * len(a)
-        kept += (
+        result += (
             [np.stack([a, ab, ac], 1)] if number == 1 else [np.stack([ab, b, c], 1), np.stack([ab, c, ac], 1)]
         )
-    return np.concatenate(points), np.concatenate(kept).astype(np.int32)
+    return np.concatenate(points), np.concatenate(result).astype(np.int32)
 
 
 def folds(rest: Floats, params: dict[str, Any]) -> Floats:
-    """Depth of the cloth's folds at each vertex, (V,) metres: a few random waves over the rest pose."""
+    """Compute the depth of the folds at each vertex, (V,) metres: a few random waves over the rest pose."""
     rng = np.random.default_rng(params["fold_seed"])
-    rest, waves = rest.astype(np.float32), np.zeros(len(rest))  # sines of doubles take three times as long
+    rest, waves = rest.astype(np.float32), np.zeros(len(rest))  # sines of float64 take three times as long
     for scale in (9.0, 16.0, 28.0, 45.0):
         direction = (rng.normal(size=3) * [1.0, 1.0, 1.6]).astype(np.float32)
         phases = rng.uniform(0, 6.3, 3).astype(np.float32)
         bent = rest + np.float32(0.05) * np.sin(rest[:, [1, 2, 0]] * np.float32(scale * 0.7) + phases)
         phase = np.float32(rng.uniform(0, 6.3))
-        along = (bent * direction).sum(1)  # no product of BLAS: in floats its last bit varies
+        along = (bent * direction).sum(1)  # not a BLAS product: its last bit differs between machines
         waves += np.sin(along * np.float32(scale) + phase) * (9.0 / (scale + 9.0))
     return waves * params["folds"]

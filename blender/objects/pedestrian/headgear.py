@@ -1,4 +1,4 @@
-"""Helmets and caps."""
+"""Helmets and caps: a dome, a brim or peak, a rim."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HELMETS: dict[str, Colour] = {
 
 
 def headgear(params: dict[str, Any], body: dict[str, np.ndarray]) -> list[Part]:
-    """A helmet or a cap, placed by the head's own rotation from rest to pose."""
+    """Build a helmet or a cap, moved from the rest pose to the head's pose; empty for a bare head."""
     if params["head"] == "bare":
         return []
     head = np.isin(body["regions"], [REGIONS.index("head"), REGIONS.index("hair")])
@@ -41,7 +41,7 @@ def headgear(params: dict[str, Any], body: dict[str, np.ndarray]) -> list[Part]:
     )
     colour = HELMETS[params["head_colour"]] if helmet else CLOTH[params["head_colour"]]
     material = Material("plastic" if helmet else "fabric", colour, 0.3)
-    # A dome: rings that shrink towards the top; the brim is one wider ring at the brow.
+    # The dome is made of rings that shrink towards the top.
     rise = np.linspace(0, 0.97, 9)
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     rings = [
@@ -78,6 +78,7 @@ def headgear(params: dict[str, Any], body: dict[str, np.ndarray]) -> list[Part]:
 
 
 def _brim(centre: Floats, half: Floats, outer: Floats, angle: Floats, material: Material) -> Part:
+    """Build the peak over the brow, between the dome and the points ``outer`` (N, 3)."""
     inner = centre + np.stack(
         [np.cos(angle) * half[0] * 0.98, np.sin(angle) * half[1] * 0.98, angle * 0 + 0.004], 1
     )
@@ -89,7 +90,7 @@ def _brim(centre: Floats, half: Floats, outer: Floats, angle: Floats, material: 
 
 
 def _rigid(source: Floats, target: Floats) -> tuple[Floats, Floats]:
-    """Rotation and shift that best map source (N, 3) to target (Kabsch 1976)."""
+    """Compute the rotation and translation that best map source (N, 3) to target (Kabsch 1976)."""
     a, b = source.mean(0), target.mean(0)
     u, _, vt = np.linalg.svd((source - a).T @ (target - b))
     sign = np.diag([1, 1, np.sign(np.linalg.det(vt.T @ u.T))])

@@ -119,7 +119,7 @@ def run_cocoeval(split: Path) -> dict[str, Any]:
 
 def validate(file: Path) -> dict[str, Any]:
     """Time ``transpalette validate``."""
-    from pipeline.data.validation.command import validate_file
+    from pipeline.data.validation.check import validate_file
 
     with stopwatch() as figures:
         has_errors = validate_file(file, None)

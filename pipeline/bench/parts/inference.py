@@ -31,7 +31,7 @@ def measure(options: BenchOptions) -> dict[str, Any]:
     """Time all models on the same images; a format that cannot be exported is listed with the reason."""
     images = render_split(options, "train", options.images).image_paths()
     with tempfile.TemporaryDirectory(prefix="transpalette-bench-") as name:
-        model = options.model or Path(name) / "model.pt"
+        model = options.model or Path(name) / "model.safetensors"
         if options.model is None:
             measure_in_subprocess("initial model", write_initial_model, options.profile, model)
         tasks: dict[str, tuple[Callable[..., dict[str, Any]], tuple[Any, ...]]] = {
@@ -88,11 +88,11 @@ def write_initial_model(profile_path: Path, path: Path) -> dict[str, Any]:
     import torch
 
     from pipeline.models.checkpoint import save_checkpoint
-    from pipeline.training.run_state import fresh
+    from pipeline.training.train_state import initial_checkpoint
 
     profile = read_profile(profile_path)
     profile = replace(profile, model=replace(profile.model, name="auto", weights="embedded"))
-    start = fresh(profile, 0, "bench", torch.device("cpu"))
+    start = initial_checkpoint(profile, 0, "bench", torch.device("cpu"))
     save_checkpoint(path, replace(start, resume=None))
     return {}
 

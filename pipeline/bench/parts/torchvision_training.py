@@ -19,13 +19,13 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.transforms import v2
 
 from pipeline.bench.measurement import clocks
-from pipeline.common.seeds import seed_of
+from pipeline.common.seeds import derive_seed
 from pipeline.config import Profile
 from pipeline.models.mask_rcnn import plain_roi_heads
 from pipeline.models.pretrained import resolve, untrained
 from pipeline.models.targets import Sample
 from pipeline.training.dataset import CocoDataset, collate_fn
-from pipeline.training.param_groups import set_trainable, trainable
+from pipeline.training.param_groups import set_trainable, trainable_parameters
 
 StepTime = tuple[float, float]
 """Wall-clock seconds and CPU seconds of a step."""
@@ -52,13 +52,13 @@ def train(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = plain_roi_heads(untrained(resolve(config), profile.classes, config, profile.seed)).to(device)
     set_trainable(model, profile.train.trainable)
-    torch.manual_seed(seed_of(profile.seed, 1))
+    torch.manual_seed(derive_seed(profile.seed, 1))
     batch_size = profile.train.batch_size
     loader = torch.utils.data.DataLoader(
         train_set.transformed(random_flip), batch_size=batch_size, shuffle=True, collate_fn=collate_fn
     )
     optimizer = torch.optim.SGD(
-        [p for _, p in trainable(model)],
+        [p for _, p in trainable_parameters(model)],
         lr=LR * batch_size / LR_IMAGES,
         momentum=MOMENTUM,
         weight_decay=WEIGHT_DECAY,

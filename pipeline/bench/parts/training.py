@@ -102,13 +102,13 @@ def measure(options: BenchOptions) -> dict[str, Any]:
 
 def train_profile_recipe(task: TrainingTask) -> dict[str, Any]:
     """Train with the profile's recipe, in as many processes as ``transpalette train`` starts."""
-    from pipeline.training.distributed import processes_for, run
+    from pipeline.training.launch import launch, process_count
 
     recipe = task.read_profile().train
-    processes = processes_for(recipe.processes, recipe.batch_size * recipe.accumulate)
+    processes = process_count(recipe.processes, recipe.batch_size * recipe.accumulate)
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "figures.json"
-        run(processes, _train_in_one_process, task, result)
+        launch(processes, _train_in_one_process, task, result)
         return {"processes": processes, **json.loads(result.read_bytes())}
 
 
@@ -117,19 +117,20 @@ def _train_in_one_process(task: TrainingTask, result: Path) -> None:
 
     ``training.fit`` is the complete training, which also validates and writes a checkpoint after each epoch.
     """
-    import torch
-
+    from pipeline.training.data_loader import TrainLoader
+    from pipeline.training.device import choose_device, choose_precision
     from pipeline.training.distributed import gather, rank
-    from pipeline.training.feature_cache import View, affordable_views
+    from pipeline.training.feature_cache import FeatureCache, choose_cached_views
     from pipeline.training.loop import train_one_epoch
-    from pipeline.training.run_state import fresh, restore
+    from pipeline.training.param_groups import set_trainable, trainable_parts
+    from pipeline.training.sharded_optimizer import ShardedOptimizer
+    from pipeline.training.train_state import initial_checkpoint, restore
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    profile, data = task.read_profile(), task.dataset(task.train)
-    start = fresh(profile, len(data), "bench", device)
-    learner, resume = restore(start, profile.train, device)
-    resume["views"] = affordable_views(learner.model, data, profile.train, device)
-    cache: dict[tuple[int, int], View] = {}
+    device, profile, data = choose_device(), task.read_profile(), task.dataset(task.train)
+    state = restore(initial_checkpoint(profile, len(data), "bench", device), profile.train, device)
+    precision = choose_precision(profile.train.precision, device)
+    cache = FeatureCache(choose_cached_views(state.model, data, profile.train, device))
+    loader = TrainLoader(data, profile.train, profile.seed, cache, device)
     seconds, cpu_seconds, last = list[float](), list[float](), clocks()
 
     def on_step(count: int, loss: float | None) -> None:
@@ -139,18 +140,30 @@ def _train_in_one_process(task: TrainingTask, result: Path) -> None:
         cpu_seconds.append(now[1] - last[1])
         last = now
 
-    for epoch in range(start.epochs):
-        so_far = replace(start, epoch=epoch, resume=resume)
+    for epoch in range(profile.train.epochs):
+        for network in (state.model, state.ema_model):
+            set_trainable(network, trainable_parts(profile.train, epoch))
+        optimizer = ShardedOptimizer(state.model, state.ema_model, state.optimizer)
         last = clocks()
-        train_one_epoch(learner, data, cache, profile=profile, so_far=so_far, tick=on_step)
+        train_one_epoch(
+            state.model,
+            optimizer,
+            loader,
+            device,
+            epoch,
+            profile=profile,
+            precision=precision,
+            scaler=state.scaler,
+            feature_cache=cache,
+            progress=on_step,
+        )
     all_processes = [sum(of_step) for of_step in zip(*gather([cpu_seconds]), strict=True)]
-    figures = _per_image(seconds, all_processes or cpu_seconds, len(data), resume["views"], task)
-    if cache:
-        figures["cache_mb_per_view"] = mean(view.bytes() for view in cache.values()) / 2**20
+    figures = _per_image(seconds, all_processes or cpu_seconds, len(data), cache.views, task)
+    figures["cache_mb_per_view"] = cache.mean_nbytes() / 2**20
     if task.val is not None:
-        figures |= _evaluate(learner.average, task, resume["precision"])
+        figures |= _evaluate(state.ema_model, task, precision)
     if rank() == 0:
-        figures["precision"] = resume["precision"]
+        figures["precision"] = precision
         result.write_text(json.dumps(figures))
 
 
@@ -215,14 +228,14 @@ def train_reference(task: TrainingTask) -> dict[str, Any]:
 def _evaluate(model: Any, task: TrainingTask, precision: str) -> dict[str, Any]:
     """Compute mask AP on the validation images, in the same way for both recipes."""
     from pipeline.training.distributed import rank
-    from pipeline.training.fit import judge, predict_split
+    from pipeline.training.validation import compute_metrics, predict_dataset
 
     assert task.val is not None
     data = task.dataset(task.val)
-    results = predict_split(model.eval(), data, precision, lambda count, loss: None)
+    results = predict_dataset(model.eval(), data, precision, lambda count, loss: None)
     if rank() != 0:
         return {}
-    scores, _ = judge(data, results)
+    scores, _ = compute_metrics(data, results)
     class_ap = {name: table["segm"]["AP"] for name, table in scores["classes"].items()}
     overall = scores["overall"]["segm"]
     return {"AP": overall["AP"] or 0.0, "AP50": overall["AP50"] or 0.0, "classes": class_ap}

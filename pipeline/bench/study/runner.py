@@ -104,7 +104,7 @@ def measure_variant(profile: dict[str, Any], sets: list[LabelledSet], out: Path)
     for labelled in sets:
         result = run_folder / labelled.name
         options = ["--annotations", labelled.annotations, "--images", labelled.images, "--out", result]
-        _call("-m", "pipeline", "evaluate", run_folder / "model.pt", *options, "--bootstrap", 0)
+        _call("-m", "pipeline", "evaluate", run_folder / "model.safetensors", *options, "--bootstrap", 0)
         metrics = json.loads((result / "metrics.json").read_bytes())
         row["seconds"] = metrics["training"]["seconds"]
         row[labelled.name] = {

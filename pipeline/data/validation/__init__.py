@@ -1,1 +1,5 @@
-"""Rules that a COCO instances file must keep, and the fixes of what breaks them."""
+"""The rules of a COCO instances file: find what breaks them, and write a repaired copy.
+
+``rules`` holds the registry. ``dataset``, ``images``, ``annotations`` and ``masks`` hold the rules with
+their fixes. ``check`` runs the rules, ``repair`` applies the fixes.
+"""

@@ -1,162 +1,299 @@
-"""The rules for one annotation of a COCO instances file: its ids, numbers and box.
+"""Rules for the fields of an annotation: ids, iscrowd, area, bbox and keypoints.
 
-Sources: cocoapi's issues (#153, #374, #450, #507), detectron2's ``datasets/coco.py``,
-torchvision's (#1530, #2240) and what pycocotools 2.0.11 was seen to do.
+They check an annotation beside the ``Context``. Sources: issues of cocoapi (#153, #374, #450, #507) and of
+torchvision (#1530, #2240), detectron2's ``datasets/coco.py``, and the behaviour of pycocotools 2.0.11.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from pipeline.data.validation.masks import MASK_RULES, SEGMENTATION_RULES, read_box, read_mask
-from pipeline.data.validation.rules import ERROR, WARNING, Fault, Index, Rule, broken
-from pipeline.data.values import is_int, is_number, is_size, short
+from pipeline.data.rle import measure_mask
+from pipeline.data.validation.rules import (
+    ANNOTATION,
+    ERROR,
+    MASK,
+    SEGMENTATION,
+    WARNING,
+    Change,
+    Context,
+    Entry,
+    EntryFix,
+    Fault,
+    broken_rules,
+    fix_entry,
+    make_context,
+    remove,
+    rule,
+)
+from pipeline.data.values import has_valid_size, is_int, is_number, read_box, short_repr, to_int
 
 
-def annotation_faults(annotation: dict[str, Any], index: Index) -> Iterator[Fault]:
-    """Yield every fault of one annotation; its mask is drawn only if its description is sound."""
+def annotation_faults(annotation: Entry, context: Context) -> Iterator[Fault]:
+    """Yield every fault of an annotation. Its mask is decoded only if the segmentation has no error."""
     place = {"image_id": annotation.get("image_id"), "annotation_id": annotation.get("id")}
-    yield from broken(FIELD_RULES, annotation, index, **place)
-    image = _image(annotation, index)
-    if image is None or not is_size(image) or "segmentation" not in annotation:
+    yield from broken_rules(ANNOTATION, annotation, context, **place)
+    image = _image_of(annotation, context)
+    if image is None or not has_valid_size(image) or "segmentation" not in annotation:
         return
-    found = list(broken(SEGMENTATION_RULES, annotation, image, **place))
-    yield from found
-    if not any(fault.severity == ERROR for fault in found):
-        mask = read_mask(annotation["segmentation"], image["width"], image["height"])
-        yield from broken(MASK_RULES, annotation, mask, **place)
+    faults = list(broken_rules(SEGMENTATION, annotation, image, **place))
+    yield from faults
+    if not any(fault.severity == ERROR for fault in faults):
+        mask = measure_mask(annotation["segmentation"], image["width"], image["height"])
+        yield from broken_rules(MASK, annotation, mask, **place)
 
 
-def _image(annotation: dict[str, Any], index: Index) -> dict[str, Any] | None:
+def fix_annotations(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
+    """Fix the annotations of a file whose images and categories have no errors left."""
+    context = make_context(dataset)
+    fixed = (
+        fix_entry(a, "annotation", lambda a: annotation_faults(a, context), context, changes)
+        for a in dataset["annotations"]
+    )
+    return dataset | {"annotations": [a for a in fixed if a is not None]}
+
+
+def number_annotations(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
+    """Give a new id to each annotation without a valid id of its own; nothing refers to these ids."""
+    annotations = dataset["annotations"]
+    free = max([0, *(a["id"] for a in annotations if is_int(a.get("id")))]) + 1
+    used: set[int] = set()
+    numbered = []
+    for a in annotations:
+        number = a.get("id")
+        if is_int(number) and number != 0 and number not in used:
+            used.add(number)
+            numbered.append(a)
+            continue
+        name = "annotation-id-zero" if is_int(number) and number == 0 else "annotation-id"
+        name = "annotation-id-duplicate" if is_int(number) and number in used else name
+        changes.append(Change(name, f"annotation {short_repr(number)}, now {free}"))
+        numbered.append(a | {"id": free})
+        free += 1
+    return dataset | {"annotations": numbered}
+
+
+def measure(key: str) -> EntryFix:
+    """A fix that replaces ``area`` or ``bbox`` by that of the mask."""
+
+    def fix(annotation: Entry, context: Context) -> Entry | None:
+        if "segmentation" not in annotation:
+            return None
+        mask = measure_mask(annotation["segmentation"], *image_size(annotation, context))
+        return annotation | {key: mask.area if key == "area" else list(mask.bbox)}
+
+    return fix
+
+
+MEASURE_AREA: dict[str, Any] = {"fix": measure("area"), "fix_stage": 1}
+MEASURE_BBOX: dict[str, Any] = {"fix": measure("bbox"), "fix_stage": 2}
+"""Options of ``rule``: area and bbox are measured after ids and masks are fixed."""
+
+
+def image_size(annotation: Entry, context: Context) -> tuple[int, int]:
+    """Width and height of the annotation's image, which must be in the file."""
+    image = context.images[annotation["image_id"]]
+    return image["width"], image["height"]
+
+
+def format_image(image: Entry) -> str:
+    """The image with its size, for messages."""
+    return f"the image, {image['width']}x{image['height']}"
+
+
+def _image_of(annotation: Entry, context: Context) -> Entry | None:
     image_id = annotation.get("image_id")
-    return index.images.get(image_id) if is_int(image_id) else None
+    return context.images.get(image_id) if is_int(image_id) else None
 
 
-# ------------------------------------------------------------------------------ fields
+# ------------------------------------------------------------------------------ ids and flags
 
 
-def _id(a: dict[str, Any], index: Index) -> str | None:
+def _int_image_id(annotation: Entry, context: Context) -> Entry | None:
+    number = to_int(annotation.get("image_id"))
+    return annotation | {"image_id": number} if number in context.images else None
+
+
+def _int_category_id(annotation: Entry, context: Context) -> Entry | None:
+    number = to_int(annotation.get("category_id"))
+    return annotation | {"category_id": number} if number in context.categories else None
+
+
+def _iscrowd_0_or_1(annotation: Entry, context: Context) -> Entry:
+    return annotation | {"iscrowd": int(annotation.get("iscrowd") in (1, "1"))}  # True equals 1
+
+
+@rule("annotation-id", ANNOTATION, advice="number the annotations from 1", dataset_fix=number_annotations)
+def _annotation_id(a: Entry, context: Context) -> str | None:
     if "id" not in a:
         return "it has no id"
-    return None if is_int(a["id"]) else f"id is {short(a['id'])}, not an integer"
+    return None if is_int(a["id"]) else f"id is {short_repr(a['id'])}, not an integer"
 
 
-def _id_zero(a: dict[str, Any], index: Index) -> str | None:
+@rule(
+    "annotation-id-zero",
+    ANNOTATION,
+    advice="number from 1: pycocotools takes 0 for 'unmatched' and AP falls",
+    dataset_fix=number_annotations,
+)
+def _annotation_id_zero(a: Entry, context: Context) -> str | None:
     return "id is 0" if is_int(a.get("id")) and a["id"] == 0 else None
 
 
-def _id_duplicate(a: dict[str, Any], index: Index) -> str | None:
-    if not is_int(a.get("id")) or index.annotation_ids[a["id"]] < 2:
+@rule(
+    "annotation-id-duplicate",
+    ANNOTATION,
+    advice="number the annotations from 1, each once",
+    dataset_fix=number_annotations,
+)
+def _annotation_id_duplicate(a: Entry, context: Context) -> str | None:
+    if not is_int(a.get("id")) or context.annotation_ids[a["id"]] < 2:
         return None
-    return f"{index.annotation_ids[a['id']]} annotations have the id {a['id']}"
+    return f"{context.annotation_ids[a['id']]} annotations have the id {a['id']}"
 
 
-def _image_id(a: dict[str, Any], index: Index) -> str | None:
-    known = is_int(a.get("image_id")) and a["image_id"] in index.images
-    return None if known else f"image_id {short(a.get('image_id'))} is no image of this file"
+@rule("image-id-unknown", ANNOTATION, advice="add the image, or remove the annotation", fix=_int_image_id)
+def _image_id_unknown(a: Entry, context: Context) -> str | None:
+    if is_int(a.get("image_id")) and a["image_id"] in context.images:
+        return None
+    return f"image_id {short_repr(a.get('image_id'))} is no image of this file"
 
 
-def _category_id(a: dict[str, Any], index: Index) -> str | None:
-    known = is_int(a.get("category_id")) and a["category_id"] in index.categories
-    return None if known else f"category_id {short(a.get('category_id'))} is no category of this file"
+@rule("category-id-unknown", ANNOTATION, advice="add the category, or fix category_id", fix=_int_category_id)
+def _category_id_unknown(a: Entry, context: Context) -> str | None:
+    if is_int(a.get("category_id")) and a["category_id"] in context.categories:
+        return None
+    return f"category_id {short_repr(a.get('category_id'))} is no category of this file"
 
 
-def _iscrowd_missing(a: dict[str, Any], index: Index) -> str | None:
+_WRITE_ISCROWD = "write iscrowd 0, or 1 for a region to ignore"
+
+
+@rule("iscrowd-missing", ANNOTATION, advice=_WRITE_ISCROWD, fix=_iscrowd_0_or_1)
+def _iscrowd_missing(a: Entry, context: Context) -> str | None:
     return None if "iscrowd" in a else "it has no iscrowd"
 
 
-def _iscrowd_value(a: dict[str, Any], index: Index) -> str | None:
+@rule("iscrowd-value", ANNOTATION, advice=_WRITE_ISCROWD, fix=_iscrowd_0_or_1)
+def _iscrowd_value(a: Entry, context: Context) -> str | None:
     wrong = "iscrowd" in a and not (is_int(a["iscrowd"]) and a["iscrowd"] in (0, 1))
-    return f"iscrowd is {short(a['iscrowd'])}, not 0 or 1" if wrong else None
+    return f"iscrowd is {short_repr(a['iscrowd'])}, not 0 or 1" if wrong else None
 
 
-def _area_missing(a: dict[str, Any], index: Index) -> str | None:
+# ------------------------------------------------------------------------------ area and box
+
+_WRITE_AREA = "write the mask's number of pixels"
+
+
+@rule("area-missing", ANNOTATION, advice=_WRITE_AREA, **MEASURE_AREA)
+def _area_missing(a: Entry, context: Context) -> str | None:
     return None if "area" in a else "it has no area"
 
 
-def _area_value(a: dict[str, Any], index: Index) -> str | None:
+@rule("area-value", ANNOTATION, advice=_WRITE_AREA, **MEASURE_AREA)
+def _area_value(a: Entry, context: Context) -> str | None:
     wrong = "area" in a and not (is_number(a["area"]) and a["area"] >= 0)
-    return f"area is {short(a['area'])}, not a number from 0 up" if wrong else None
+    return f"area is {short_repr(a['area'])}, not a number from 0 up" if wrong else None
 
 
-def _bbox_missing(a: dict[str, Any], index: Index) -> str | None:
+@rule("bbox-missing", ANNOTATION, advice="write the mask's [x, y, width, height]", **MEASURE_BBOX)
+def _bbox_missing(a: Entry, context: Context) -> str | None:
     return None if "bbox" in a else "it has no bbox"
 
 
-def _bbox_value(a: dict[str, Any], index: Index) -> str | None:
+@rule("bbox-value", ANNOTATION, advice="write the mask's [x, y, width, height] in pixels", **MEASURE_BBOX)
+def _bbox_value(a: Entry, context: Context) -> str | None:
     if "bbox" not in a or read_box(a) is not None:
         return None
-    return f"bbox is {short(a['bbox'])}, not four finite numbers"
+    return f"bbox is {short_repr(a['bbox'])}, not four finite numbers"
 
 
-def _bbox_empty(a: dict[str, Any], index: Index) -> str | None:
+@rule(
+    "bbox-empty",
+    ANNOTATION,
+    advice="write the mask's box, or remove the annotation: training stops on it",
+    **MEASURE_BBOX,
+)
+def _bbox_empty(a: Entry, context: Context) -> str | None:
     box = read_box(a)
     return f"bbox is {box[2]:g} wide and {box[3]:g} high" if box and min(box[2:]) <= 0 else None
 
 
-def _bbox_tiny(a: dict[str, Any], index: Index) -> str | None:
+@rule(
+    "bbox-tiny",
+    ANNOTATION,
+    severity=WARNING,
+    advice="write the mask's box; are the numbers pixels, not 0..1?",
+    **MEASURE_BBOX,
+)
+def _bbox_tiny(a: Entry, context: Context) -> str | None:
     box = read_box(a)
     return f"bbox is {box[2]:g} wide and {box[3]:g} high" if box and 0 < min(box[2:]) < 1 else None
 
 
-def _bbox_outside(a: dict[str, Any], index: Index) -> str | None:
-    box, image = read_box(a), _image(a, index)
-    if not box or image is None or not is_size(image):
+@rule("bbox-outside", ANNOTATION, advice="correct bbox, or the image's width and height", **MEASURE_BBOX)
+def _bbox_outside(a: Entry, context: Context) -> str | None:
+    box, image = read_box(a), _image_of(a, context)
+    if not box or image is None or not has_valid_size(image):
         return None
     x, y, w, h = box
     outside = x >= image["width"] or y >= image["height"] or x + w <= 0 or y + h <= 0
-    return f"bbox {short(a['bbox'])} lies outside {_wxh(image)}" if outside else None
+    return f"bbox {short_repr(a['bbox'])} lies outside {format_image(image)}" if outside else None
 
 
-def _bbox_beyond(a: dict[str, Any], index: Index) -> str | None:
-    box, image = read_box(a), _image(a, index)
-    if not box or image is None or not is_size(image) or _bbox_outside(a, index):
+@rule(
+    "bbox-beyond",
+    ANNOTATION,
+    severity=WARNING,
+    advice="clip bbox to the image; it is [x, y, width, height]",
+    **MEASURE_BBOX,
+)
+def _bbox_beyond(a: Entry, context: Context) -> str | None:
+    box, image = read_box(a), _image_of(a, context)
+    if not box or image is None or not has_valid_size(image) or _bbox_outside(a, context):
         return None
     x, y, w, h = box
     beyond = min(x, y, image["width"] - x - w, image["height"] - y - h) < -1
-    return f"bbox {short(a['bbox'])} reaches beyond {_wxh(image)}" if beyond else None
+    return f"bbox {short_repr(a['bbox'])} reaches beyond {format_image(image)}" if beyond else None
 
 
-def _keypoints(a: dict[str, Any], index: Index) -> str | None:
+# ------------------------------------------------------------------------------ keypoints, segmentation
+
+
+def _count_keypoints(annotation: Entry, context: Context) -> Entry:
+    """Count the visible keypoints again; remove keypoints that cannot be read."""
+    points = annotation["keypoints"]
+    if isinstance(points, list) and all(is_number(p) for p in points):
+        counted = annotation | {"num_keypoints": sum(v > 0 for v in points[2::3])}
+        if _keypoints(counted, context) is None:
+            return counted
+    return {k: value for k, value in annotation.items() if k not in ("keypoints", "num_keypoints")}
+
+
+@rule(
+    "keypoints",
+    ANNOTATION,
+    severity=WARNING,
+    advice="write three numbers a keypoint, in the category's order",
+    fix=_count_keypoints,
+)
+def _keypoints(a: Entry, context: Context) -> str | None:
     points = a.get("keypoints")
     if points is None:
         return None
     if not isinstance(points, list) or len(points) % 3 or not all(is_number(p) for p in points):
         return "keypoints is not a flat list of x, y, v"
-    category = index.categories.get(a["category_id"], {}) if is_int(a.get("category_id")) else {}
+    category = context.categories.get(a["category_id"], {}) if is_int(a.get("category_id")) else {}
     names = category.get("keypoints")
     if isinstance(names, list) and len(points) != 3 * len(names):
         return f"{len(points) // 3} keypoints, but its category names {len(names)}"
     visible = sum(v > 0 for v in points[2::3])
     wrong = a.get("num_keypoints", visible) != visible
-    return f"num_keypoints is {short(a['num_keypoints'])}, but {visible} have v > 0" if wrong else None
+    return f"num_keypoints is {short_repr(a['num_keypoints'])}, but {visible} have v > 0" if wrong else None
 
 
-def _segmentation_missing(a: dict[str, Any], index: Index) -> str | None:
+@rule("segmentation-missing", ANNOTATION, advice="add the mask, or remove the annotation", fix=remove)
+def _segmentation_missing(a: Entry, context: Context) -> str | None:
     return None if "segmentation" in a else "it has no segmentation"
-
-
-def _wxh(image: dict[str, Any]) -> str:
-    return f"the image, {image['width']}x{image['height']}"
-
-
-FIELD_RULES = (
-    Rule("annotation-id", _id, "number the annotations from 1"),
-    Rule("annotation-id-zero", _id_zero, "number from 1: pycocotools takes 0 for 'unmatched' and AP falls"),
-    Rule("annotation-id-duplicate", _id_duplicate, "number the annotations from 1, each once"),
-    Rule("image-id-unknown", _image_id, "add the image to images, or remove the annotation"),
-    Rule("category-id-unknown", _category_id, "add the category to categories, or correct category_id"),
-    Rule("iscrowd-missing", _iscrowd_missing, "write iscrowd 0, or 1 for a region to ignore"),
-    Rule("iscrowd-value", _iscrowd_value, "write iscrowd 0, or 1 for a region to ignore"),
-    Rule("area-missing", _area_missing, "write the mask's number of pixels"),
-    Rule("area-value", _area_value, "write the mask's number of pixels"),
-    Rule("bbox-missing", _bbox_missing, "write the mask's [x, y, width, height]"),
-    Rule("bbox-value", _bbox_value, "write the mask's [x, y, width, height] in pixels"),
-    Rule("bbox-empty", _bbox_empty, "write the mask's box, or remove the annotation: training stops on it"),
-    Rule("bbox-tiny", _bbox_tiny, "write the mask's box; are the numbers pixels, not 0..1?", WARNING),
-    Rule("bbox-outside", _bbox_outside, "correct bbox, or the image's width and height"),
-    Rule("bbox-beyond", _bbox_beyond, "clip bbox to the image; it is [x, y, width, height]", WARNING),
-    Rule("keypoints", _keypoints, "three numbers a keypoint, in the category's order", WARNING),
-    Rule("segmentation-missing", _segmentation_missing, "add the mask, or remove the annotation"),
-)

@@ -1,4 +1,4 @@
-"""Check a COCO instances file, anybody's: every fault with its place, its rule and its cure."""
+"""Check a COCO instances file with all rules, and write a repaired copy of it (command ``validate``)."""
 
 from __future__ import annotations
 
@@ -7,118 +7,197 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from blender.contract import UserError
-from pipeline.data.coco_io import read_coco
-from pipeline.data.validation.annotations import annotation_faults
-from pipeline.data.validation.entries import CATEGORY_RULES, image_faults
-from pipeline.data.validation.rules import ERROR, WARNING, Fault, Index, broken, make_index
-from pipeline.data.values import is_int, short
+import click
 
-LISTS = ("images", "annotations", "categories")
-"""What a COCO instances file consists of."""
+from blender.contract import UserError, canonical_json, write_atomic
+from pipeline.data.coco_io import read_coco
+from pipeline.data.validation import masks  # noqa: F401  registers the rules for masks
+from pipeline.data.validation.annotations import annotation_faults, fix_annotations, number_annotations
+from pipeline.data.validation.categories import fix_categories
+from pipeline.data.validation.dataset import (
+    KEYS,
+    ParsedJson,
+    clear_iscrowd,
+    parse_json,
+    remove_copies,
+    remove_non_objects,
+    replace_non_finite,
+)
+from pipeline.data.validation.images import fix_images, image_faults
+from pipeline.data.validation.rules import (
+    CATEGORY,
+    DATASET,
+    ERROR,
+    FILE,
+    JSON,
+    LISTS,
+    WARNING,
+    Change,
+    DatasetFix,
+    Fault,
+    broken_dataset_rules,
+    broken_rules,
+    make_context,
+)
+
+REPAIR_STEPS: tuple[DatasetFix, ...] = (
+    remove_non_objects,
+    fix_categories,
+    fix_images,
+    number_annotations,
+    fix_annotations,
+    remove_copies,
+    clear_iscrowd,
+    replace_non_finite,
+)
+"""Images and categories come before the annotations, which refer to them."""
+
+
+def load_validated_coco(path: Path) -> dict[str, Any]:
+    """Read a COCO instances file and check it with all rules.
+
+    Raises:
+        UserError: it is missing, no COCO file, without images, or breaks a rule of severity "error"; names
+            the first fault.
+    """
+    dataset = read_coco(path)
+    errors = [fault for fault in find_faults(dataset) if fault.severity == ERROR]
+    if errors:
+        raise UserError(
+            f"{path}: {len(errors)} errors, the first: {errors[0].rule}: {errors[0].message}; "
+            f"see all with 'transpalette validate {path}'"
+        )
+    if not dataset["images"]:
+        raise UserError(f"{path}: has no images")
+    return dataset
 
 
 def find_faults(dataset: Any, images: Path | None = None) -> Iterator[Fault]:
-    """Yield every fault of a parsed COCO file, which is not changed.
+    """Yield every fault of a parsed COCO file.
 
     Args:
-        dataset: any JSON value.
-        images: check the image files in this folder too.
+        dataset: any JSON value; it is not changed.
+        images: folder of the image files, to check them too.
     """
-    missing = list(list_faults(dataset))
-    yield from missing
-    if missing:
+    no_coco_file = list(broken_dataset_rules(FILE, dataset, None))
+    yield from no_coco_file
+    if no_coco_file:
         return
-    index = make_index(dataset)
-    yield from _emptiness(dataset)
+    context = make_context(dataset, images)
+    yield from broken_dataset_rules(LISTS, dataset, context)
     for category in dataset["categories"]:
-        yield from _entry_faults("category", category) or broken(CATEGORY_RULES, category, index)
+        yield from _type_faults("category", category) or broken_rules(CATEGORY, category, context)
     for image in dataset["images"]:
-        yield from _entry_faults("image", image) or image_faults(image, index, images)
+        yield from _type_faults("image", image) or image_faults(image, context)
     for annotation in dataset["annotations"]:
-        yield from _entry_faults("annotation", annotation) or annotation_faults(annotation, index)
-    yield from whole_faults(dataset, index)
+        yield from _type_faults("annotation", annotation) or annotation_faults(annotation, context)
+    yield from broken_dataset_rules(DATASET, dataset, context)
 
 
-def _is_list(dataset: dict[str, Any], key: str) -> bool:
-    return isinstance(dataset.get(key), list)
+def _type_faults(kind: str, entry: Any) -> list[Fault]:
+    return list(broken_rules(f"{kind} type", entry, None))
 
 
-# ------------------------------------------------------------------------------ the whole
+def repair(dataset: Any, images: Path | None = None) -> tuple[Any, list[Change]]:
+    """Fix all faults that can be fixed, in a copy of a parsed COCO file.
+
+    Args:
+        dataset: any JSON value; it is not changed.
+        images: folder of the image files, to fix faults that concern them too.
+
+    Returns:
+        The copy and the changes in order. A file that lacks one of COCO's lists is returned as it is.
+    """
+    changes: list[Change] = []
+    if any(broken_dataset_rules(FILE, dataset, None)):
+        return dataset, changes
+    for step in REPAIR_STEPS:
+        dataset = step(dataset, images, changes)
+    return dataset, changes
 
 
-def list_faults(dataset: Any) -> Iterator[Fault]:
-    """Yield what keeps a JSON value from being a COCO file at all."""
-    cure = "give an instances file: an object with images, annotations and categories"
-    if not isinstance(dataset, dict):
-        yield Fault("not-an-object", f"the top level is {type(dataset).__name__}, not an object", cure=cure)
-        return
-    for key in LISTS:
-        if not _is_list(dataset, key):
-            what = f"'{key}' is {short(dataset[key])}, not a list" if key in dataset else f"no list '{key}'"
-            yield Fault("list-missing", what, cure=cure)
+# ------------------------------------------------------------------------------ command
 
 
-def _emptiness(dataset: dict[str, Any]) -> Iterator[Fault]:
-    if not dataset["images"]:
-        yield Fault("no-images", "the list of images is empty", cure="export the images too")
-    if not dataset["categories"]:
-        yield Fault("no-categories", "the list of categories is empty", cure="export the categories too")
-    if not dataset["annotations"]:
-        yield Fault(
-            "no-annotations", "no image is annotated", cure="export the annotations", severity=WARNING
-        )
+def validate_file(file: Path, images: Path | None, fix: Path | None = None) -> bool:
+    """Print every fault of a COCO file, one a line, and a last line that counts them.
 
+    Args:
+        images: folder that ``file_name`` is relative to; None: do not check the image files.
+        fix: where to write a repaired copy; the changes are printed too.
 
-def _entry_faults(kind: str, entry: Any) -> list[Fault]:
-    if isinstance(entry, dict):
-        return []
-    return [Fault(f"{kind}-type", f"an entry is {short(entry)}, not an object", cure="remove the entry")]
-
-
-def whole_faults(dataset: dict[str, Any], index: Index) -> Iterator[Fault]:
-    """Yield what only shows over all annotations: copies, classes that are all ignored, crowded images."""
-    objects: Counter[tuple[int, int]] = Counter()
-    seen: dict[tuple[Any, ...], Any] = {}
-    crowds: defaultdict[int, set[Any]] = defaultdict(set)
-    for a in dataset["annotations"]:
-        if not isinstance(a, dict) or not is_int(a.get("category_id")) or not is_int(a.get("image_id")):
-            continue
-        crowds[a["category_id"]].add(a.get("iscrowd") == 1)
-        objects[a["image_id"], a["category_id"]] += a.get("iscrowd") != 1
-        key = (a["image_id"], a["category_id"], hash(repr(a.get("segmentation"))), repr(a.get("bbox")))
-        if key in seen:
-            text = f"the same object as annotation {short(seen[key])}"
-            place = (a["image_id"], a.get("id"))
-            yield Fault("annotation-copy", text, *place, cure="remove one of the two", severity=WARNING)
-        seen.setdefault(key, a.get("id"))
-    for category_id, values in crowds.items():
-        if values == {True}:
-            name = short(index.categories.get(category_id, {}).get("name"))
-            text = f"every annotation of category {name} has iscrowd 1, so that nothing is measured"
-            yield Fault("all-crowd", text, cure="iscrowd 1 means 'ignore': write 0", severity=WARNING)
-    for (image_id, category_id), count in objects.items():
-        if count > 100:
-            text = (
-                f"{count} objects of category {category_id}, but pycocotools counts 100 detections an image"
-            )
-            cure = "raise maxDets, as 'transpalette evaluate' does: perfect detections get less than AP 1"
-            yield Fault("over-100-objects", text, image_id, cure=cure, severity=WARNING)
-
-
-def read_sound_coco(path: Path) -> dict[str, Any]:
-    """Read a COCO instances file in which nothing is wrong that would spoil training or make figures lie.
+    Returns:
+        True if the file (with ``fix``: its copy) is unusable, that is has a fault of severity "error".
 
     Raises:
-        UserError: missing, no COCO file, without images, or faulty; names the first fault.
+        UserError: ``file`` or ``images`` does not exist, or ``fix`` is ``file``.
     """
-    table = read_coco(path)
-    faults = [fault for fault in find_faults(table) if fault.severity == ERROR]
-    if faults:
-        raise UserError(
-            f"{path}: {len(faults)} errors, the first: {faults[0].rule}: {faults[0].message}; "
-            f"see all with 'transpalette validate {path}'"
-        )
-    if not table["images"]:
-        raise UserError(f"{path}: has no images")
-    return table
+    if images is not None and not images.is_dir():
+        raise UserError(f"{images}: no such folder; give --images the folder of the image files")
+    try:
+        parsed = parse_json(file.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file") from None
+    severities: Counter[str] = Counter()
+    for fault in _file_faults(parsed, images):
+        click.echo(str(fault))
+        severities[fault.severity] += 1
+    lists = [parsed.value.get(key) if isinstance(parsed.value, dict) else None for key in KEYS]
+    sizes = [len(entries) if isinstance(entries, list) else 0 for entries in lists]
+    click.echo(
+        f"{file}: {severities[ERROR]} errors, {severities[WARNING]} warnings in {sizes[0]} images, "
+        f"{sizes[1]} annotations, {sizes[2]} categories"
+    )
+    if fix is not None:
+        return bool(parsed.error) or not write_repaired(parsed.value, file, fix, images)
+    return severities[ERROR] > 0
+
+
+def _file_faults(parsed: ParsedJson, images: Path | None) -> Iterator[Fault]:
+    yield from broken_rules(JSON, parsed, None)
+    if not parsed.error:
+        yield from find_faults(parsed.value, images)
+
+
+def write_repaired(dataset: Any, file: Path, out: Path, images: Path | None) -> bool:
+    """Write ``out``, a repaired copy of ``dataset``; print the changes and the faults that are left.
+
+    Nothing is written if an error is left that cannot be fixed.
+
+    Args:
+        file: the file that ``dataset`` was read from.
+
+    Returns:
+        True if the copy was written.
+
+    Raises:
+        UserError: ``out`` is ``file`` itself.
+    """
+    if out.resolve() == file.resolve() or (out.exists() and out.samefile(file)):
+        raise UserError(f"{out}: --fix would replace the file itself; give the copy another name")
+    fixed, changes = repair(dataset, images)
+    left = list(find_faults(fixed, images))
+    for line in summarize(changes):
+        click.echo(line)
+    for fault in left:
+        click.echo(f"not repaired: {fault}")
+    if any(fault.severity == ERROR for fault in left):
+        click.echo(f"{out}: not written")
+        return False
+    if dataset["annotations"] and not fixed["annotations"]:
+        click.echo(f"{out}: not written: all {len(dataset['annotations'])} annotations had to be removed")
+        return False
+    write_atomic(out, canonical_json(fixed))
+    click.echo(f"{out}: written, {len(fixed['images'])} images, {len(fixed['annotations'])} annotations")
+    return True
+
+
+def summarize(changes: list[Change]) -> Iterator[str]:
+    """Yield a line for each rule and outcome: how many changes, and the first five places."""
+    groups: defaultdict[tuple[str, bool], list[str]] = defaultdict(list)
+    for change in changes:
+        groups[change.rule, change.removed].append(change.place)
+    for (name, removed), places in groups.items():
+        more = ", ..." if len(places) > 5 else ""
+        outcome = "removed" if removed else "corrected"
+        yield f"fixed: {name}: {len(places)} {outcome}: {', '.join(places[:5])}{more}"

@@ -1,207 +1,288 @@
-"""The rules for an annotation's mask: is it whole, and do ``bbox`` and ``area`` belong to it?"""
+"""Rules for an annotation's mask: is it valid, and do ``bbox`` and ``area`` match it?
+
+SEGMENTATION rules check an annotation beside its image; MASK rules check an annotation beside its
+``MeasuredMask``. A fix never guesses a mask, because a wrong mask trains a wrong model: it removes the
+annotation instead.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from pycocotools import mask as mask_utils
 
-from pipeline.data.rle import as_rle, read_counts
-from pipeline.data.validation.rules import WARNING, Rule
-from pipeline.data.values import are_numbers, is_number, short
+from pipeline.data.polygons import clip_polygon, flatten_points
+from pipeline.data.rle import MeasuredMask, as_rle, decode_counts, encode_mask, measure_mask
+from pipeline.data.validation.annotations import MEASURE_AREA, MEASURE_BBOX, format_image, image_size
+from pipeline.data.validation.rules import (
+    ERROR,
+    MASK,
+    SEGMENTATION,
+    WARNING,
+    Context,
+    Entry,
+    broken_rules,
+    remove,
+    rule,
+)
+from pipeline.data.values import are_numbers, is_number, read_box, short_repr
 
-Annotation = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Mask:
-    """What an annotation's segmentation amounts to, in pixels."""
-
-    area: int
-    bbox: tuple[float, float, float, float]
-    """x, y, width, height."""
-    exact: bool
-    """RLE says which pixels are in; polygons leave the outline open to rounding."""
-
-
-def read_mask(segmentation: Any, width: int, height: int) -> Mask:
-    """Measure a segmentation that broke none of ``SEGMENTATION_RULES``."""
-    rle = as_rle(segmentation, width, height)
-    x, y, w, h = (float(value) for value in mask_utils.toBbox(rle))
-    return Mask(int(mask_utils.area(rle)), (x, y, w, h), isinstance(segmentation, dict))
+_REDRAW = "draw the mask again, or remove the annotation"
 
 
-def read_box(annotation: Annotation) -> list[float] | None:
-    """The annotation's ``bbox`` if it is four finite numbers."""
-    box = annotation.get("bbox")
-    if isinstance(box, (list, tuple)) and len(box) == 4 and all(is_number(v) for v in box):
-        return [float(value) for value in box]
-    return None
+def segmentation_error(annotation: Entry, image: Entry) -> str | None:
+    """Check the ``segmentation`` of an annotation or a COCO result; return the first error, or None."""
+    faults = broken_rules(SEGMENTATION, annotation, image)
+    return next((fault.message for fault in faults if fault.severity == ERROR), None)
 
 
-# ------------------------------------------------------------------------------ segmentation
+def _polygons_of(annotation: Entry) -> list[Any]:
+    return annotation["segmentation"] if isinstance(annotation["segmentation"], list) else []
 
 
-def _type(a: Annotation, image: dict[str, Any]) -> str | None:
+# ------------------------------------------------------------------------------ polygons
+
+
+def _flatten_polygons(annotation: Entry, context: Context) -> Entry | None:
+    """Make a flat list one polygon, and flatten lists of points; anything else has no clear meaning."""
+    segmentation = annotation["segmentation"]
+    if all(is_number(value) for value in segmentation):
+        return annotation | {"segmentation": [segmentation]}
+    flat = [flatten_points(polygon) for polygon in segmentation]
+    return None if None in flat else annotation | {"segmentation": flat}
+
+
+def _remove_short_polygons(annotation: Entry, context: Context) -> Entry | None:
+    polygons = [polygon for polygon in annotation["segmentation"] if len(polygon) >= 6]
+    return annotation | {"segmentation": polygons} if polygons else None
+
+
+def _clip_polygons(annotation: Entry, context: Context) -> Entry | None:
+    width, height = image_size(annotation, context)
+    clipped = [clip_polygon(polygon, width, height) for polygon in annotation["segmentation"]]
+    polygons = [polygon for polygon in clipped if polygon]
+    return annotation | {"segmentation": polygons} if polygons else None
+
+
+@rule("segmentation-type", SEGMENTATION, advice="write polygons (lists) or RLE (size, counts)", fix=remove)
+def _segmentation_type(a: Entry, image: Entry) -> str | None:
     segmentation = a["segmentation"]
     if isinstance(segmentation, (list, dict)):
         return None
-    return f"segmentation is {short(segmentation)}, neither polygons nor RLE"
+    return f"segmentation is {short_repr(segmentation)}, neither polygons nor RLE"
 
 
-def _no_polygon(a: Annotation, image: dict[str, Any]) -> str | None:
+@rule("segmentation-empty", SEGMENTATION, advice=_REDRAW, fix=remove)
+def _segmentation_empty(a: Entry, image: Entry) -> str | None:
     return "segmentation is an empty list" if a["segmentation"] == [] else None
 
 
-def _polygon_values(a: Annotation, image: dict[str, Any]) -> str | None:
-    for number, polygon in enumerate(_list(a)):
+@rule(
+    "polygon-values",
+    SEGMENTATION,
+    advice="write each polygon as a flat list x1, y1, x2, y2, ...",
+    fix=_flatten_polygons,
+)
+def _polygon_values(a: Entry, image: Entry) -> str | None:
+    for number, polygon in enumerate(_polygons_of(a)):
         if not isinstance(polygon, list):
-            return f"polygon {number} is {short(polygon)}, not a list of numbers"
+            return f"polygon {number} is {short_repr(polygon)}, not a list of numbers"
         if not are_numbers(polygon):
             wrong = next(value for value in polygon if not is_number(value))
-            return f"polygon {number} holds {short(wrong)}, not a finite number"
+            return f"polygon {number} holds {short_repr(wrong)}, not a finite number"
     return None
 
 
-def _polygon_short(a: Annotation, image: dict[str, Any]) -> str | None:
-    for number, polygon in enumerate(_list(a)):
+@rule(
+    "polygon-short",
+    SEGMENTATION,
+    advice="remove the polygon: pycocotools fails on it, or takes it for a box",
+    fix=_remove_short_polygons,
+)
+def _polygon_short(a: Entry, image: Entry) -> str | None:
+    for number, polygon in enumerate(_polygons_of(a)):
         if isinstance(polygon, list) and len(polygon) < 6:
             return f"polygon {number} has {len(polygon)} numbers, fewer than three points"
     return None
 
 
-def _polygon_odd(a: Annotation, image: dict[str, Any]) -> str | None:
-    for number, polygon in enumerate(_list(a)):
+@rule("polygon-odd", SEGMENTATION, advice="write x and y of every point", fix=remove)
+def _polygon_odd(a: Entry, image: Entry) -> str | None:
+    for number, polygon in enumerate(_polygons_of(a)):
         if isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2:
             return f"polygon {number} has {len(polygon)} numbers, an odd count"
     return None
 
 
-def _polygon_beyond(a: Annotation, image: dict[str, Any]) -> str | None:
-    reach = _reach(a, image)
-    beyond = 1 < reach <= _far(image)
-    return f"a polygon reaches {reach:.0f} px beyond {_wxh(image)}" if beyond else None
+@rule(
+    "polygon-beyond",
+    SEGMENTATION,
+    severity=WARNING,
+    advice="clip the polygon to the image",
+    fix=_clip_polygons,
+)
+def _polygon_beyond(a: Entry, image: Entry) -> str | None:
+    overhang = _overhang(a, image)
+    beyond = 1 < overhang <= max(image["width"], image["height"])
+    return f"a polygon reaches {overhang:.0f} px beyond {format_image(image)}" if beyond else None
 
 
-def _polygon_outside(a: Annotation, image: dict[str, Any]) -> str | None:
-    # pycocotools allocates by a polygon's length: absurd coordinates would end the process.
-    reach = _reach(a, image)
-    return f"a polygon reaches {reach:g} px beyond {_wxh(image)}" if reach > _far(image) else None
+@rule("polygon-outside", SEGMENTATION, advice="correct the polygon, or the image's size", fix=remove)
+def _polygon_outside(a: Entry, image: Entry) -> str | None:
+    # pycocotools allocates memory by a polygon's length: huge coordinates would end the process.
+    overhang = _overhang(a, image)
+    outside = overhang > max(image["width"], image["height"])
+    return f"a polygon reaches {overhang:g} px beyond {format_image(image)}" if outside else None
 
 
-def _rle_size(a: Annotation, image: dict[str, Any]) -> str | None:
+def _overhang(a: Entry, image: Entry) -> float:
+    """How many pixels the farthest polygon coordinate lies beyond the image; 0 if none does."""
+    overhang = 0.0
+    for polygon in _polygons_of(a):
+        if isinstance(polygon, list) and are_numbers(polygon):
+            for values, size in ((polygon[0::2], image["width"]), (polygon[1::2], image["height"])):
+                if values:
+                    overhang = max(overhang, -min(values), max(values) - size)
+    return overhang
+
+
+# ------------------------------------------------------------------------------ RLE
+
+
+def _covers_image(rle: Entry, width: int, height: int) -> bool:
+    """The run lengths are valid and add up to the image's number of pixels."""
+    try:
+        return int(decode_counts(rle.get("counts")).sum()) == width * height
+    except ValueError:
+        return False
+
+
+def _add_size(annotation: Entry, context: Context) -> Entry | None:
+    """Add the image's size to RLE without a size, if the run lengths add up to it."""
+    (width, height), rle = image_size(annotation, context), annotation["segmentation"]
+    if rle.get("size") is not None or not _covers_image(rle, width, height):
+        return None
+    return annotation | {"segmentation": rle | {"size": [height, width]}}
+
+
+def _swap_size(annotation: Entry, context: Context) -> Entry | None:
+    """Swap ``size`` alone or transpose the whole mask, whichever fits ``bbox`` better."""
+    (width, height), rle = image_size(annotation, context), annotation["segmentation"]
+    if not _covers_image(rle, width, height):
+        return None
+    swapped = rle | {"size": [height, width]}
+    transposed = encode_mask(mask_utils.decode(as_rle(rle, width, height)).T)
+    box = read_box(annotation)
+    if box is None:
+        return annotation | {"segmentation": swapped}
+
+    def distance(candidate: Entry) -> float:
+        bbox = measure_mask(candidate, width, height).bbox
+        return sum(abs(p - q) for p, q in zip(bbox, box, strict=True))
+
+    return annotation | {"segmentation": min(swapped, transposed, key=distance)}
+
+
+@rule(
+    "rle-size",
+    SEGMENTATION,
+    advice="write size as [height, width] of the image, and encode again",
+    fix=_add_size,
+)
+def _rle_size(a: Entry, image: Entry) -> str | None:
     if not isinstance(a["segmentation"], dict):
         return None
     size, right = a["segmentation"].get("size"), [image["height"], image["width"]]
-    if not isinstance(size, (list, tuple)) or list(size) in (right, right[::-1]):
-        return None if isinstance(size, (list, tuple)) else f"RLE size is {short(size)}, not [height, width]"
-    return f"RLE size is {short(size)}, but the image is {right} (height, width)"
+    if not isinstance(size, (list, tuple)):
+        return f"RLE size is {short_repr(size)}, not [height, width]"
+    if list(size) in (right, right[::-1]):
+        return None
+    return f"RLE size is {short_repr(size)}, but the image is {right} (height, width)"
 
 
-def _rle_swapped(a: Annotation, image: dict[str, Any]) -> str | None:
+@rule(
+    "rle-size-swapped",
+    SEGMENTATION,
+    advice="write size as [height, width]; runs go down the columns",
+    fix=_swap_size,
+)
+def _rle_size_swapped(a: Entry, image: Entry) -> str | None:
     if not isinstance(a["segmentation"], dict) or image["height"] == image["width"]:
         return None
     size = a["segmentation"].get("size")
     swapped = isinstance(size, (list, tuple)) and list(size) == [image["width"], image["height"]]
-    return f"RLE size is [width, height] {short(size)}" if swapped else None
+    return f"RLE size is [width, height] {short_repr(size)}" if swapped else None
 
 
-def _rle_counts(a: Annotation, image: dict[str, Any]) -> str | None:
+@rule("rle-counts", SEGMENTATION, advice="encode the mask again with pycocotools.mask.encode", fix=remove)
+def _rle_counts(a: Entry, image: Entry) -> str | None:
     if not isinstance(a["segmentation"], dict):
         return None
     try:
-        read_counts(a["segmentation"].get("counts"))
+        decode_counts(a["segmentation"].get("counts"))
     except ValueError as error:
         return f"RLE cannot be decoded: {error}"
     return None
 
 
-def _rle_sum(a: Annotation, image: dict[str, Any]) -> str | None:
+@rule("rle-sum", SEGMENTATION, advice="encode the mask at the image's size", fix=remove)
+def _rle_sum(a: Entry, image: Entry) -> str | None:
     if not isinstance(a["segmentation"], dict) or _rle_counts(a, image):
         return None
-    total = int(read_counts(a["segmentation"]["counts"]).sum())
+    total = int(decode_counts(a["segmentation"]["counts"]).sum())
     pixels = image["height"] * image["width"]
     return None if total == pixels else f"RLE covers {total} pixels, but the image has {pixels}"
 
 
-def _crowd_polygon(a: Annotation, image: dict[str, Any]) -> str | None:
+# ------------------------------------------------------------------------------ iscrowd, area, box
+
+
+@rule(
+    "crowd-polygon",
+    SEGMENTATION,
+    severity=WARNING,
+    advice="iscrowd 1 means 'ignore': write 0 for an object",
+    fix=lambda annotation, context: annotation | {"iscrowd": 0},
+)
+def _crowd_polygon(a: Entry, image: Entry) -> str | None:
     wrong = a.get("iscrowd") == 1 and isinstance(a["segmentation"], list)
     return "iscrowd is 1, but the mask is given as polygons" if wrong else None
 
 
-def _list(a: Annotation) -> list[Any]:
-    return a["segmentation"] if isinstance(a["segmentation"], list) else []
-
-
-def _reach(a: Annotation, image: dict[str, Any]) -> float:
-    """How many pixels beyond the image the farthest coordinate lies; 0: none."""
-    reach = 0.0
-    for polygon in _list(a):
-        if isinstance(polygon, list) and are_numbers(polygon):
-            for values, size in ((polygon[0::2], image["width"]), (polygon[1::2], image["height"])):
-                if values:
-                    reach = max(reach, -min(values), max(values) - size)
-    return reach
-
-
-def _far(image: dict[str, Any]) -> int:
-    return int(max(image["width"], image["height"]))
-
-
-def _wxh(image: dict[str, Any]) -> str:
-    return f"the image, {image['width']}x{image['height']}"
-
-
-_REDRAW = "draw the mask again, or remove the annotation"
-
-SEGMENTATION_RULES = (
-    Rule("segmentation-type", _type, "write polygons (a list of lists) or RLE (size and counts)"),
-    Rule("segmentation-empty", _no_polygon, _REDRAW),
-    Rule("polygon-values", _polygon_values, "write each polygon as a flat list x1, y1, x2, y2, ..."),
-    Rule(
-        "polygon-short", _polygon_short, "remove the polygon: pycocotools fails on it, or takes it for a box"
-    ),
-    Rule("polygon-odd", _polygon_odd, "write x and y of every point"),
-    Rule("polygon-beyond", _polygon_beyond, "clip the polygon to the image", WARNING),
-    Rule("polygon-outside", _polygon_outside, "correct the polygon, or the image's width and height"),
-    Rule("rle-size", _rle_size, "write size as [height, width] of the image, and encode again"),
-    Rule("rle-size-swapped", _rle_swapped, "write size as [height, width]; runs go down the columns"),
-    Rule("rle-counts", _rle_counts, "encode the mask again with pycocotools.mask.encode"),
-    Rule("rle-sum", _rle_sum, "encode the mask at the image's size: its area would be garbage"),
-    Rule("crowd-polygon", _crowd_polygon, "iscrowd 1 means 'ignore': write 0 for an object", WARNING),
-)
-
-
-# ------------------------------------------------------------------------------ mask
-
-
-def _empty(a: Annotation, mask: Mask) -> str | None:
+@rule("mask-empty", MASK, advice=_REDRAW, fix=remove)
+def _mask_empty(a: Entry, mask: MeasuredMask) -> str | None:
     return None if mask.area else "the mask has no pixel"
 
 
-def _area_mask(a: Annotation, mask: Mask) -> str | None:
+@rule(
+    "area-mask",
+    MASK,
+    severity=WARNING,
+    advice="write the mask's number of pixels; were holes filled?",
+    **MEASURE_AREA,
+)
+def _area_mask(a: Entry, mask: MeasuredMask) -> str | None:
     area = a.get("area")
     if not is_number(area) or not mask.area:
         return None
     # A polygon's area and its pixels differ by at most about half a pixel along the outline.
-    slack = 1.0 if mask.exact else 0.05 * mask.area + mask.bbox[2] + mask.bbox[3]
-    wrong = abs(float(area) - mask.area) > slack
+    tolerance = 1.0 if mask.exact else 0.05 * mask.area + mask.bbox[2] + mask.bbox[3]
+    wrong = abs(float(area) - mask.area) > tolerance
     return f"area is {area:g}, but the mask has {mask.area} pixels" if wrong else None
 
 
-def _bbox_mask(a: Annotation, mask: Mask) -> str | None:
+@rule(
+    "bbox-mask",
+    MASK,
+    severity=WARNING,
+    advice="write the mask's [x, y, width, height] in pixels",
+    **MEASURE_BBOX,
+)
+def _bbox_mask(a: Entry, mask: MeasuredMask) -> str | None:
     box = read_box(a)
     if box is None or not mask.area:
         return None
     x, y, w, h = mask.bbox
     gaps = (box[0] - x, box[1] - y, box[0] + box[2] - x - w, box[1] + box[3] - y - h)
     wrong = max(abs(gap) for gap in gaps) > 2
-    return f"bbox is {short(a['bbox'])}, but the mask's box is {[x, y, w, h]}" if wrong else None
-
-
-MASK_RULES = (
-    Rule("mask-empty", _empty, _REDRAW),
-    Rule("area-mask", _area_mask, "write the mask's number of pixels; were holes filled?", WARNING),
-    Rule("bbox-mask", _bbox_mask, "write the mask's [x, y, width, height] in pixels", WARNING),
-)
+    return f"bbox is {short_repr(a['bbox'])}, but the mask's box is {[x, y, w, h]}" if wrong else None

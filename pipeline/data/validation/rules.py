@@ -1,87 +1,255 @@
-"""What a check of a COCO file is made of: rules in tables, and the faults that they find."""
+"""The registry of validation rules: each rule has a severity, advice for the user, and a fix if possible.
+
+A rule is a function with the decorator ``rule``. To add one, write it in the module of its scope::
+
+    @rule("bbox-missing", ANNOTATION, advice="write the mask's box", **MEASURE_BBOX)
+    def _bbox_missing(annotation, context):
+        return None if "bbox" in annotation else "it has no bbox"
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from pipeline.data.values import is_int
+from pipeline.data.values import is_int, short_repr
+
+Entry = dict[str, Any]
+"""An entry of ``images``, ``categories`` or ``annotations``."""
 
 ERROR, WARNING = "error", "warning"
+
+JSON, FILE, LISTS, DATASET = "json", "file", "lists", "dataset"
+"""Scopes of ``dataset``: the bytes, the top level, the empty lists, and all annotations together."""
+CATEGORY, IMAGE, IMAGE_FILE = "category", "image", "image file"
+ANNOTATION, SEGMENTATION, MASK = "annotation", "segmentation", "mask"
+"""Scopes for an entry, or a part of it."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with a COCO file, where it is, and what to do about it."""
+    """A rule that a COCO file breaks, where it does so, and advice how to fix it."""
 
     rule: str
     message: str
     image_id: Any = None
     annotation_id: Any = None
-    cure: str = ""
+    advice: str = ""
     severity: str = ERROR
-    """"error": evaluation or training with the file fails or lies; "warning": suspicious, usable."""
+    """"error": training or evaluation with the file fails or gives wrong figures; "warning": suspicious."""
 
     def __str__(self) -> str:
-        """One line: severity, place, rule, what, cure."""
-        place = [
-            f"{what} {value!r}"
-            for what, value in (("image", self.image_id), ("annotation", self.annotation_id))
-            if value is not None
-        ]
-        return f"{self.severity}: {', '.join([*place, self.rule])}: {self.message}; cure: {self.cure}"
+        """Format as one line: severity, place, rule, message, advice."""
+        ids = (("image", self.image_id), ("annotation", self.annotation_id))
+        place = [f"{kind} {value!r}" for kind, value in ids if value is not None]
+        return f"{self.severity}: {', '.join([*place, self.rule])}: {self.message}; fix: {self.advice}"
 
 
 @dataclass(frozen=True)
-class Index:
-    """What a rule may need to know of the rest of the file."""
+class Context:
+    """Lookups into the whole COCO file, for rules and fixes of a single entry."""
 
-    images: dict[int, dict[str, Any]]
-    categories: dict[int, dict[str, Any]]
+    images: dict[int, Entry]
+    categories: dict[int, Entry]
     image_ids: Counter[Any]
     category_ids: Counter[Any]
     annotation_ids: Counter[Any]
     file_names: Counter[Any]
     category_names: Counter[Any]
+    folder: Path | None = None
+    """Folder of the image files; None: do not check the files."""
+    free_category_id: int = 1
+    """An id that no category has."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A repair that was made in the copy."""
+
+    rule: str
+    place: str
+    """The entry with the id that it had before: ``image 3``, ``annotation 11``, ..."""
+    removed: bool = False
+
+
+EntryFix = Callable[[Entry, Context], Entry | None]
+"""Returns a copy of the entry with the fault fixed; None: the entry must be removed."""
+DatasetFix = Callable[[Entry, Path | None, list[Change]], Entry]
+"""Takes a COCO file, its image folder and the list of changes, which it extends; returns the fixed file."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A check of one image, category or annotation: None, or what is wrong."""
+    """A check with its severity, its advice, and exactly one of a fix or a reason why there is none."""
 
     name: str
-    check: Callable[[dict[str, Any], Any], str | None]
-    """Takes the item and what it is to be seen with: the index, its image, or its mask."""
-    cure: str
+    scope: str
+    check: Callable[[Any, Any], Any]
+    """Takes the entry and its context; returns a message if the rule is broken, else None.
+
+    Rules of the scopes FILE, LISTS and DATASET yield any number of ``Finding`` instead.
+    """
+    advice: str
     severity: str = ERROR
+    fix: EntryFix | None = None
+    fix_stage: int = 0
+    """Fixes of an entry are applied by stage, and within a stage in the order of registration."""
+    dataset_fix: DatasetFix | None = None
+    not_fixable: str = ""
+    """Why the rule has no fix."""
+
+    def fault(self, message: str, image_id: Any = None, annotation_id: Any = None) -> Fault:
+        """A fault of this rule."""
+        return Fault(self.name, message, image_id, annotation_id, self.advice, self.severity)
 
 
-def broken(rules: Iterable[Rule], item: dict[str, Any], context: Any, **place: Any) -> Iterator[Fault]:
-    """Yield a fault for each rule that ``item`` breaks; ``place`` is its image_id and annotation_id."""
-    for rule in rules:
-        message = rule.check(item, context)
+@dataclass(frozen=True)
+class Finding:
+    """A message of a rule about the whole file, with the entry that it is about."""
+
+    message: str
+    image_id: Any = None
+    annotation_id: Any = None
+
+
+RULES: dict[str, Rule] = {}
+"""All registered rules by name, in the order of registration."""
+_BY_SCOPE: defaultdict[str, list[Rule]] = defaultdict(list)
+
+Check = TypeVar("Check", bound=Callable[[Any, Any], Any])
+
+
+def rule(
+    name: str,
+    scope: str,
+    *,
+    advice: str,
+    severity: str = ERROR,
+    fix: EntryFix | None = None,
+    fix_stage: int = 0,
+    dataset_fix: DatasetFix | None = None,
+    not_fixable: str = "",
+) -> Callable[[Check], Check]:
+    """Register the decorated function as the check of a rule.
+
+    Args:
+        name: the rule's name in messages.
+        scope: what the rule checks.
+        advice: what the user can do, as an imperative.
+        severity: ERROR or WARNING.
+        fix, fix_stage, dataset_fix, not_fixable: as in ``Rule``. Give exactly one of the fixes, or a reason
+            why there is none.
+
+    Raises:
+        ValueError: the name is taken, or the options are not as described.
+    """
+    if name in RULES or sum(map(bool, (fix, dataset_fix, not_fixable))) != 1:
+        raise ValueError(f"rule {name}: give it a new name and one of fix, dataset_fix and not_fixable")
+
+    def register(check: Check) -> Check:
+        RULES[name] = Rule(name, scope, check, advice, severity, fix, fix_stage, dataset_fix, not_fixable)
+        _BY_SCOPE[scope].append(RULES[name])
+        return check
+
+    return register
+
+
+def rules_of(scope: str) -> list[Rule]:
+    """The rules of a scope, in the order of registration."""
+    return _BY_SCOPE[scope]
+
+
+def broken_rules(scope: str, entry: Any, context: Any, **place: Any) -> Iterator[Fault]:
+    """Yield a fault for each rule of ``scope`` that ``entry`` breaks.
+
+    Args:
+        context: what the scope's rules take beside the entry.
+        place: image_id and annotation_id of the entry.
+    """
+    for each in _BY_SCOPE[scope]:
+        message = each.check(entry, context)
         if message is not None:
-            yield Fault(rule.name, message, cure=rule.cure, severity=rule.severity, **place)
+            yield each.fault(message, **place)
 
 
-def make_index(dataset: dict[str, Any]) -> Index:
-    """Index a COCO file whose entries may be anything at all."""
+def broken_dataset_rules(scope: str, dataset: Any, context: Any) -> Iterator[Fault]:
+    """Yield a fault for each finding of the rules of the scope FILE, LISTS or DATASET."""
+    for each in _BY_SCOPE[scope]:
+        for finding in each.check(dataset, context):
+            yield each.fault(finding.message, finding.image_id, finding.annotation_id)
+
+
+def make_context(dataset: Entry, folder: Path | None = None) -> Context:
+    """Index a COCO file whose entries may be any JSON values."""
     images, categories, annotations = (
-        [item for item in dataset[key] if isinstance(item, dict)]
+        [entry for entry in dataset[key] if isinstance(entry, dict)]
         for key in ("images", "categories", "annotations")
     )
-    return Index(
+    by_id = {c["id"]: c for c in categories if is_int(c.get("id"))}
+    return Context(
         images={i["id"]: i for i in images if is_int(i.get("id"))},
-        categories={c["id"]: c for c in categories if is_int(c.get("id"))},
+        categories=by_id,
         image_ids=_count(images, "id"),
         category_ids=_count(categories, "id"),
         annotation_ids=_count(annotations, "id"),
         file_names=_count(images, "file_name"),
         category_names=_count(categories, "name"),
+        folder=folder,
+        free_category_id=max([0, *by_id]) + 1,
     )
 
 
-def _count(items: list[dict[str, Any]], key: str) -> Counter[Any]:
-    return Counter(item[key] for item in items if isinstance(item.get(key), (int, str)))
+def _count(entries: list[Entry], key: str) -> Counter[Any]:
+    return Counter(entry[key] for entry in entries if isinstance(entry.get(key), (int, str)))
+
+
+def remove(entry: Entry, context: Context) -> None:
+    """Fix for an entry that cannot be corrected: remove it."""
+
+
+def fix_entry(
+    entry: Entry,
+    kind: str,
+    find_faults: Callable[[Entry], Iterable[Fault]],
+    context: Context,
+    changes: list[Change],
+) -> Entry | None:
+    """Apply the fixes of the rules that an entry breaks, one after the other, until none is left.
+
+    Args:
+        kind: "image", "category" or "annotation", for the list of changes.
+        find_faults: all faults of an entry.
+        changes: gets what was done.
+
+    Returns:
+        The fixed entry; None if it must be removed, also because a fix had no effect.
+    """
+    place, applied = f"{kind} {short_repr(entry.get('id'))}", set()
+    # The faults come in the order of registration, and min() takes the first of the lowest stage.
+    while broken := [RULES[fault.rule] for fault in find_faults(entry) if RULES[fault.rule].fix]:
+        first = min(broken, key=lambda each: each.fix_stage)
+        fixed = first.fix(entry, context) if first.fix is not None and first.name not in applied else None
+        changes.append(Change(first.name, place, removed=fixed is None))
+        if fixed is None:
+            return None
+        applied.add(first.name)
+        entry = fixed
+    return entry
+
+
+def move_references(annotations: list[Entry], key: str, moved: dict[Any, int]) -> list[Entry]:
+    """Point annotations to the new ids of their images or categories.
+
+    Args:
+        key: "image_id" or "category_id".
+        moved: old id -> new id.
+    """
+    return [
+        a | {key: moved[a[key]]}
+        if isinstance(a.get(key), (int, str)) and not isinstance(a[key], bool) and a[key] in moved
+        else a
+        for a in annotations
+    ]

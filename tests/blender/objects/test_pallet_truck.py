@@ -1,4 +1,4 @@
-"""Pallet trucks: dimensions of every variant, loads between boards, hands on tillers."""
+"""Pallet trucks: dimensions of every variant, forks in pallets, hands on tillers."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blender.assets import Assets, load_assets
+from blender.assets import Assets
 from blender.config.run import load_config
 from blender.contract import UserError, from_table
-from blender.geometry.mesh import Material, Part, bounds
-from blender.geometry.solids import bevelled, decals, loft, slab, turned
+from blender.geometry.mesh import Part, bounds
 from blender.objects import pallet, pallet_truck, pedestrian
-from blender.scene import attachments as equipment
+from blender.objects.pallet_truck import attachments
 from blender.spec import ObjectSpec
 from tests.conftest import ROOT, default_scene
 
-GREY = Material("paint")
 CONFIG = load_config(ROOT / "assets/profiles/default.toml", "train")
 RANGES = CONFIG.ranges["pallet_truck"]
 HEIGHTS = {
@@ -32,18 +30,14 @@ EMPTY = {"load": "none", "stack": 1, "tiers": 1, "load_height": 0.5, "wrapped": 
 HAND = pedestrian.REGIONS.index("hand")
 
 
-@pytest.fixture(scope="module")
-def assets(tiny_people: Path) -> Assets:
-    return load_assets(tiny_people)
-
-
 def truck(variant: str, seed: int, assets: Assets, **fixed: Any) -> dict[str, Any]:
+    """Parameters of a truck of one variant, some of them given."""
     only = replace(RANGES, variants={variant: 1.0}, lowered=0.0)
     return {**pallet_truck.sample(only, np.random.default_rng(seed), assets), **fixed}
 
 
 def faces_hit(first: tuple[np.ndarray, list[Any]], second: tuple[np.ndarray, list[Any]]) -> int:
-    """How many pairs of faces of two meshes, (vertices, faces) each, cut each other."""
+    """Number of pairs of faces of two meshes, (vertices, faces) each, that intersect."""
     import bpy  # noqa: F401  (brings mathutils)
     from mathutils.bvhtree import BVHTree
 
@@ -52,6 +46,7 @@ def faces_hit(first: tuple[np.ndarray, list[Any]], second: tuple[np.ndarray, lis
 
 
 def joined(parts: Iterable[Part], spec: ObjectSpec | None = None) -> tuple[np.ndarray, list[Any]]:
+    """Vertices and faces of all parts, in the frame that ``spec`` stands in."""
     vertices: list[np.ndarray] = []
     faces: list[list[int]] = []
     for part in parts:
@@ -65,33 +60,6 @@ def joined(parts: Iterable[Part], spec: ObjectSpec | None = None) -> tuple[np.nd
 def world(points: np.ndarray, item: ObjectSpec) -> np.ndarray:
     c, s = np.cos(item.yaw), np.sin(item.yaw)
     return points @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T + np.asarray(item.position)
-
-
-def volume(part: Part) -> float:
-    """Signed volume by the divergence theorem."""
-    triangles = np.concatenate([part.faces[:, :3], part.faces[part.faces[:, 3] >= 0][:, [0, 2, 3]]])
-    a, b, c = part.vertices[triangles].transpose(1, 0, 2)
-    return float((a * np.cross(b, c)).sum() / 6)
-
-
-def test_solids_are_closed_and_wound_outwards() -> None:
-    square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], float)
-    for axis in range(3):
-        assert 0.9 < volume(bevelled(square, 0, 1, axis, GREY, 0.02)) < 1
-    assert volume(slab((0, 0, 0), (1, 2, 3), GREY, 0.001)) == pytest.approx(6, rel=0.01)
-    assert volume(turned([(0, 1), (2, 1)], (0, 0, 0), (0, 1, 0), GREY, 64)) == pytest.approx(
-        2 * np.pi, rel=0.01
-    )
-    rings = np.array([[(0, 0, z), (1, 0, z), (1, 1, z), (0, 1, z)] for z in (0.0, 1.0)])
-    assert volume(loft(rings, GREY)) == volume(loft(rings[::-1], GREY)) == pytest.approx(1)
-
-
-def test_decals_lie_just_above_their_face() -> None:
-    face = np.array([(0, 0, 0), (2, 0, 0), (2, 1, 0), (0, 1, 0)], float)
-    part = decals(face, [(0.25, 0.0, 0.5, 1.0)], GREY, 0.001)
-    assert part.vertices == pytest.approx(
-        np.array([(0.5, 0, 0.001), (1, 0, 0.001), (1, 1, 0.001), (0.5, 1, 0.001)])
-    )
 
 
 @pytest.mark.parametrize("variant", pallet_truck.VARIANTS)
@@ -116,83 +84,83 @@ def test_every_variant_has_its_real_dimensions(variant: str, assets: Assets) -> 
 
 
 @pytest.mark.parametrize("variant", pallet_truck.VARIANTS)
-def test_the_handle_is_where_it_is_said_to_be(variant: str, assets: Assets) -> None:
+def test_grip_is_at_the_handle(variant: str, assets: Assets) -> None:
     for turn, lean in ((0.0, 0.1), (0.9, 0.5), (-0.6, 1.0)):
         params = truck(variant, 1, assets, tiller_turn=turn, tiller_angle=lean)
         points = np.concatenate([p.vertices for p in pallet_truck.build(params, assets)])
-        near = np.linalg.norm(points - pallet_truck.handle_point(params), axis=1)
-        assert near.min() < 0.09, "something to hold within a hand's reach of the point"
+        near = np.linalg.norm(points - pallet_truck.grip(params), axis=1)
+        assert near.min() < 0.09, "a mesh within a hand's reach of the point"
     held = pallet_truck.hold(params, 0.9)
-    assert pallet_truck.handle_point(held)[1:] == pytest.approx([0.0, 0.9], abs=1e-3)
+    assert pallet_truck.grip(held)[1:] == pytest.approx([0.0, 0.9], abs=1e-3)
 
 
 @pytest.mark.parametrize("variant", pallet_truck.VARIANTS)
-def test_forks_go_between_a_pallets_boards(variant: str, assets: Assets) -> None:
-    """At every height, neither forks nor frame nor rollers cut the pallet, and raised forks bear it."""
+def test_forks_fit_between_a_pallets_boards(variant: str, assets: Assets) -> None:
+    """At every height neither forks nor frame nor rollers cut the pallet, and raised forks carry it."""
     for lift in (0.0, 0.01, 0.05, 0.115, *((0.4, 0.7) if variant in ("scissor", "stacker") else ())):
         params = truck(variant, 3, assets, lift=lift, fork_length=1.15, fork_width=0.16, overall_width=0.55)
-        assert equipment.fits_a_pallet(params)
-        load = equipment.load(params, EMPTY)
+        assert attachments.fits_pallet(params)
+        load = attachments.place_load(params, EMPTY)
         body, board = pallet_truck.build(params, assets), pallet.build(load.params, assets)
         assert faces_hit(joined(body), joined(board, load)) == 0, lift
         gap = load.position[2] + 0.1 - pallet_truck.fork_height(params)
         assert 0 < gap < (0.002 if lift >= 0.0151 else 0.017)
-    assert not equipment.fits_a_pallet({**params, "overall_width": 0.69})
-    assert not equipment.fits_a_pallet({**params, "overall_width": 0.46})
-    assert not equipment.fits_a_pallet({**params, "fork_length": 0.9})
+    assert not attachments.fits_pallet({**params, "overall_width": 0.69})
+    assert not attachments.fits_pallet({**params, "overall_width": 0.46})
+    assert not attachments.fits_pallet({**params, "fork_length": 0.9})
 
 
-@pytest.mark.parametrize("variant", equipment.OPERATED)
-def test_hands_hold_the_tiller_and_no_limb_is_in_the_truck(variant: str, assets: Assets) -> None:
-    held = 0
+@pytest.mark.parametrize("variant", attachments.WALKED_BEHIND)
+def test_operator_holds_the_tiller_and_no_limb_is_in_the_truck(variant: str, assets: Assets) -> None:
+    operators = 0
     for seed, person in enumerate(p for p in assets.people if p["pose"] in ("pushing", "pulling")):
         params = {"body": person["file"], "pose": person["pose"]}
-        operated, spec = equipment.at_the_tiller(
+        operated, spec = attachments.place_operator(
             truck(variant, seed, assets), ObjectSpec("pedestrian", params), assets
         )
         body = pedestrian.load_body(assets.people_dir / person["file"])
         points, hands = world(body["vertices"].astype(float), spec), body["regions"] == HAND
-        grip = pallet_truck.handle_point(operated)
+        grip = pallet_truck.grip(operated)
         off = points[np.unique(body["faces"][hands])] - grip
         off[:, 1] -= np.clip(off[:, 1], -0.12, 0.12)  # anywhere along the grip
         assert np.linalg.norm(off, axis=1).min() < 0.03
-        assert abs(equipment.holding(params, assets)[2] - grip[2]) < 0.03
+        assert abs(attachments.holding_point(params, assets)[2] - grip[2]) < 0.03
         machine = joined(pallet_truck.build(operated, assets))
         assert faces_hit((points, body["faces"][~hands].tolist()), machine) == 0, person["pose"]
-        held += 1
-    assert held >= 2, "the tiny people include both poses"
+        operators += 1
+    assert operators >= 2, "the tiny people include both poses"
 
 
-def test_scenes_have_every_variant_loads_and_operators(assets: Assets) -> None:
-    """Over 60 default frames: all variants occur, hand trucks most, some loaded, some operated."""
-    seen: dict[str, int] = dict.fromkeys(pallet_truck.VARIANTS, 0)
+def test_scenes_contain_every_variant_loads_and_operators(tiny_people: Path, assets: Assets) -> None:
+    """In 60 default frames: hand trucks are the most frequent."""
+    variants: dict[str, int] = dict.fromkeys(pallet_truck.VARIANTS, 0)
     loaded = operated = 0
     for frame in range(60):
-        objects = default_scene(assets.people_dir, frame).objects
+        objects = default_scene(tiny_people, frame).objects
         for item, *following in zip(objects, objects[1:], objects[2:], strict=False):
             if item.builder == "pallet_truck":
-                seen[item.params["variant"]] += 1
+                variants[item.params["variant"]] += 1
                 loaded += item.params.get("loaded", False)
-                grip = world(pallet_truck.handle_point(item.params)[None], item)[0]
+                grip = world(pallet_truck.grip(item.params)[None], item)[0]
                 for person in following:
                     if person.builder == "pedestrian" and person.params["pose"] in ("pushing", "pulling"):
-                        hand = world(equipment.holding(person.params, assets)[None], person)[0]
+                        hand = world(attachments.holding_point(person.params, assets)[None], person)[0]
                         operated += bool(np.linalg.norm(hand - grip) < 0.1)
-    assert min(seen.values()) > 0
-    assert max(seen, key=lambda v: seen[v]) == "hand"
-    share = loaded / sum(seen.values())
-    assert 0.5 * CONFIG.scene.loaded < share < 1.3 * CONFIG.scene.loaded, "most forks are made to fit"
+    assert min(variants.values()) > 0
+    assert max(variants, key=lambda v: variants[v]) == "hand"
+    share = loaded / sum(variants.values())
+    assert 0.5 * CONFIG.scene.loaded < share < 1.3 * CONFIG.scene.loaded, "most forks are changed to fit"
     assert operated > 3
 
 
-def test_the_same_parameters_build_the_same_truck(assets: Assets) -> None:
+def test_equal_parameters_build_equal_trucks(assets: Assets) -> None:
     for variant in pallet_truck.VARIANTS:
-        first, again = (pallet_truck.build(truck(variant, 5, assets), assets) for _ in range(2))
+        first, second = (pallet_truck.build(truck(variant, 5, assets), assets) for _ in range(2))
         assert all(
             (a.vertices == b.vertices).all() and (a.faces == b.faces).all()
-            for a, b in zip(first, again, strict=True)
+            for a, b in zip(first, second, strict=True)
         )
-        assert all(a.material == b.material for a, b in zip(first, again, strict=True))
+        assert all(a.material == b.material for a, b in zip(first, second, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -204,14 +172,14 @@ def test_the_same_parameters_build_the_same_truck(assets: Assets) -> None:
         ("handles", {}, "handles: weights must"),
     ],
 )
-def test_wrong_ranges_are_named(key: str, value: Any, message: str) -> None:
+def test_wrong_ranges_are_errors_that_name_the_key(key: str, value: Any, message: str) -> None:
     table = {"paint": {"red": 1.0}, "handle_paint": {"same": 1.0}, key: value}
     with pytest.raises(UserError, match=message):
         from_table(pallet_truck.Ranges, table, "here")
 
 
-def test_raised_forks_carry_the_frame_or_leave_it(assets: Assets) -> None:
-    """A hand truck's head rises with its forks; a scissor truck's and a stacker's chassis stays."""
+def test_frame_rises_with_the_forks_except_on_scissor_trucks(assets: Assets) -> None:
+    """A stacker's chassis stays on the floor, too."""
     for variant, share in (("hand", 1.0), ("scissor", 0.0), ("walkie", 1.0)):
         tops = []
         for lift in (0.0, 0.1):

@@ -16,7 +16,7 @@ from blender.config.run import Config, load_config
 from blender.geometry.lens import LENSES, intrinsics
 from blender.geometry.mesh import bounds
 from blender.imaging.png import encode_png
-from blender.kinds import kind
+from blender.kinds import find_kind
 from blender.rendering import passes
 from blender.rendering.builder import build_scene
 from blender.rendering.device import Device, use_device
@@ -147,7 +147,7 @@ def test_box3d_is_right_in_world_and_camera_coordinates(
     _, _, (instance,) = render_ground_truth([item], config, people, tmp_path)
     box = instance.box3d
     assert box is not None
-    low, high = bounds(kind("pallet_truck").build(item.params, people))
+    low, high = bounds(find_kind("pallet_truck").build(item.params, people))
     assert box.size == pytest.approx(high - low, abs=2e-6)
     c, s = np.cos(0.7), np.sin(0.7)
     assert np.array(box.rotation) == pytest.approx(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]), abs=1e-6)

@@ -12,8 +12,8 @@ from blender.assets import Assets
 from blender.config.run import Config
 from blender.contract import KEYPOINTS, RunLengths
 from blender.geometry.mesh import Part, bounds
-from blender.kinds import kind
-from blender.objects.pallet_truck.livery import livery
+from blender.kinds import find_kind
+from blender.objects.pallet_truck.livery import livery_of
 from blender.objects.pallet_truck.tiller import hand_tiller
 from blender.spec import ObjectSpec
 from tests.helpers.ground_truth import assert_painted, person, render_ground_truth, solid_of, truck
@@ -63,7 +63,7 @@ def test_keypoints_behind_the_upright_are_labelled_as_hidden(
     pedestrian = person(people, 6.0)
     rack = ObjectSpec("rack", RACK, (3.0, 0.0, 0.0), -np.pi / 2)
     _, _, (instance,) = render_ground_truth([rack, pedestrian], config, people, tmp_path)
-    joints = kind("pedestrian").keypoints(pedestrian.params, people) * [-1, -1, 1] + [6.0, 0.0, 0.0]
+    joints = find_kind("pedestrian").keypoints(pedestrian.params, people) * [-1, -1, 1] + [6.0, 0.0, 0.0]
     expected = to_pixels(joints)
     keypoints = np.array(instance.keypoints)
     assert keypoints[:, :2] == pytest.approx(expected, abs=0.0051)
@@ -97,7 +97,7 @@ def test_person_at_the_image_edge_is_truncated(people: Assets, config: Config, t
     pedestrian = person(people, 3.0, 1.8)
     ids, _, (instance,) = render_ground_truth([pedestrian], config, people, tmp_path)
     expected = to_pixels(
-        kind("pedestrian").keypoints(pedestrian.params, people) * [-1, -1, 1] + [3.0, 1.8, 0.0]
+        find_kind("pedestrian").keypoints(pedestrian.params, people) * [-1, -1, 1] + [3.0, 1.8, 0.0]
     )
     inside = expected[:, 0] >= 0
     assert 4 <= inside.sum() <= 13
@@ -112,7 +112,7 @@ def test_person_at_the_image_edge_is_truncated(people: Assets, config: Config, t
 def find_parameters(name: str, variant: str, height: float, kinds: set[str]) -> dict[str, Any]:
     """Find parameters of a variant with a maximum height and only these kinds of surface."""
     for seed in range(200):
-        parts = kind(name).build({"variant": variant, "seed": seed}, None)
+        parts = find_kind(name).build({"variant": variant, "seed": seed}, None)
         if bounds(parts)[1][2] <= height and {p.material.kind for p in parts} <= kinds:
             return {"variant": variant, "seed": seed}
     raise AssertionError(f"no such {variant}")
@@ -133,7 +133,7 @@ def test_wires_of_a_mesh_box_hide_parts_of_the_forks(
     assert abs(instance.visible_pixels - (owners == 1).sum()) <= (~sure).sum()
     # The mesh box consists of axis-aligned boxes only: wires of 5 mm, bars, boards, feet. Each box hides the
     # lines of sight that intersect it, because all of them are nearer than the truck.
-    corners = np.concatenate([p.vertices.reshape(-1, 8, 3) for p in kind("cage").build(params, people)])
+    corners = np.concatenate([p.vertices.reshape(-1, 8, 3) for p in find_kind("cage").build(params, people)])
     low, high = (corners.min(1) + cage.position, corners.max(1) + cage.position)
     assert np.isclose(np.sort(high - low)[:, :2], 0.005).all(1).sum() == 2 * (12 + 17 + 11 + 11), "wires"
     hidden, sure = behind_boxes(low, high)
@@ -162,8 +162,8 @@ def test_tub_hides_everything_of_a_truck_except_its_tiller(
     assert np.array_equal(ids == 1, visible)
     assert instance.visible_pixels == visible.sum() > 60
     assert instance.visible_fraction == round(float(visible.sum() / amodal[1].sum()), 4) < 0.3
-    tiller = {part.vertices.tobytes() for part in hand_tiller(item.params, livery(item.params))[0]}
-    parts: list[Part] = kind("pallet_truck").build(item.params, people)
+    tiller = {part.vertices.tobytes() for part in hand_tiller(item.params, livery_of(item.params))[0]}
+    parts: list[Part] = find_kind("pallet_truck").build(item.params, people)
     rest = [part for part in parts if part.vertices.tobytes() not in tiller]
     assert len(parts) - len(rest) == len(tiller)
     body = certain([solid(1, rest, item.position, item.yaw)])[0]

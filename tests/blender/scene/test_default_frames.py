@@ -1,4 +1,4 @@
-"""What 200 frames of the default profile show: sizes, hidden shares, kinds of view; without their light."""
+"""Statistics of 200 default frames: sizes, visibility, mounts, lenses, layouts; rendered without light."""
 
 from __future__ import annotations
 
@@ -23,50 +23,50 @@ from tests.conftest import ROOT, run
 PROFILE = ROOT / "assets/profiles/default.toml"
 FRAMES = 200
 WIDTH, HEIGHT, LEAST_PIXELS, LEAST_VISIBLE = 320, 240, 88, 0.25
-"""A quarter of the default's pixels; its floors for what is labelled."""
+"""A quarter of the default's pixels, and its lower limits for labelled objects."""
 
 
 @pytest.mark.slow
-def test_two_hundred_frames(tmp_path: Path) -> None:
+def test_default_frames_vary_in_all_factors_and_sizes(tmp_path: Path) -> None:
     assert run("-m", "pipeline", "people", "--profile", PROFILE, "--out", tmp_path / "people").returncode == 0
     assets, config = load_assets(tmp_path / "people"), load_config(PROFILE, "train")
     config = dataclasses.replace(
         config, render=dataclasses.replace(config.render, width=WIDTH, height=HEIGHT)
     )
-    seen: dict[str, Counter[Any]] = {
+    counts: dict[str, Counter[Any]] = {
         name: Counter()
         for name in ("layout", "mount", "lens", "variant", "pose", "labelled", "truncated", "far")
     }
-    widths, visible = [], []
+    widths, visible_fractions = [], []
     for frame in range(FRAMES):
         spec = frame_scene(config, assets, frame)
         placed = build_scene(spec, config, assets)
         use_device(Device("CPU"), 1)
         ids, _ = passes.render_ids(tmp_path)
-        seen["layout"][spec.layout] += 1
-        seen["mount"][spec.camera.mount] += 1
-        seen["lens"][spec.camera.lens] += 1
-        found = annotations.instance_records(placed, ids, spec.camera, assets)
-        seen["labelled"][bool(found)] += 1
-        for one in found:
-            if one.visible_pixels < LEAST_PIXELS or one.visible_fraction < LEAST_VISIBLE:
+        counts["layout"][spec.layout] += 1
+        counts["mount"][spec.camera.mount] += 1
+        counts["lens"][spec.camera.lens] += 1
+        instances = annotations.instance_records(placed, ids, spec.camera, assets)
+        counts["labelled"][bool(instances)] += 1
+        for instance in instances:
+            if instance.visible_pixels < LEAST_PIXELS or instance.visible_fraction < LEAST_VISIBLE:
                 continue
-            if one.category == "pedestrian":
-                seen["pose"][one.parameters["pose"]] += 1
+            if instance.category == "pedestrian":
+                counts["pose"][instance.parameters["pose"]] += 1
                 continue
-            seen["variant"][one.parameters["variant"]] += 1
-            seen["truncated"][one.truncated] += 1
-            seen["far"][one.distance > 7] += 1
-            across = np.flatnonzero((ids == one.id).any(0))
+            counts["variant"][instance.parameters["variant"]] += 1
+            counts["truncated"][instance.truncated] += 1
+            counts["far"][instance.distance > 7] += 1
+            across = np.flatnonzero((ids == instance.id).any(0))
             widths.append((across[-1] - across[0] + 1) / WIDTH)
-            visible.append(one.visible_fraction)
-    print({name: dict(counts) for name, counts in seen.items()}, len(widths), np.median(widths))
+            visible_fractions.append(instance.visible_fraction)
+    print({name: dict(counter) for name, counter in counts.items()}, len(widths), np.median(widths))
     assert 0.06 <= np.median(widths) <= 0.14
-    assert np.mean(np.array(visible) < 0.99) >= 0.4
-    assert set(seen["layout"]) == set(LAYOUTS)
-    assert set(seen["mount"]) == set(config.scene.camera.mounts)
-    assert set(seen["lens"]) == set(config.scene.camera.lenses)
-    assert set(seen["variant"]) == set(VARIANTS)
-    assert set(seen["pose"]) == {person["pose"] for person in assets.people}
-    assert seen["truncated"][True] and seen["truncated"][False] and seen["far"][True]
-    assert 0.1 <= seen["labelled"][False] / FRAMES <= 0.2
+    assert np.mean(np.array(visible_fractions) < 0.99) >= 0.4
+    assert set(counts["layout"]) == set(LAYOUTS)
+    assert set(counts["mount"]) == set(config.scene.camera.mounts)
+    assert set(counts["lens"]) == set(config.scene.camera.lenses)
+    assert set(counts["variant"]) == set(VARIANTS)
+    assert set(counts["pose"]) == {person["pose"] for person in assets.people}
+    assert counts["truncated"][True] and counts["truncated"][False] and counts["far"][True]
+    assert 0.1 <= counts["labelled"][False] / FRAMES <= 0.2

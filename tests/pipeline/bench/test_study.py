@@ -129,7 +129,7 @@ def test_small_study_runs_and_is_resumed(tmp_path: Path) -> None:
         "variants with the same scenes share a timing"
     )
     assert "| relative to Cycles alone |" in done.stdout
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")}
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
     again = run_study(tmp_path / "s.toml", tmp_path / "out")
     assert again.returncode == 0 and again.stdout == done.stdout
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")} == before
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == before

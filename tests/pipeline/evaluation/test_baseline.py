@@ -23,7 +23,7 @@ from pipeline.evaluation.baseline import compare, load_baseline
 from pipeline.evaluation.metrics import bootstrap_intervals
 from pipeline.models.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.models.pretrained import coco_path
-from pipeline.training.run_state import fresh
+from pipeline.training.train_state import initial_checkpoint
 from tests.helpers.synthetic import CATEGORIES, perfect_results, write_split, write_tiny_model
 
 
@@ -49,8 +49,10 @@ def split(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    write_tiny_model(tmp_path / "model.pt", start={"kind": "embedded", "source": "Lite2", "fallback": ""})
-    return tmp_path / "model.pt"
+    write_tiny_model(
+        tmp_path / "model.safetensors", start={"kind": "embedded", "source": "Lite2", "fallback": ""}
+    )
+    return tmp_path / "model.safetensors"
 
 
 @pytest.fixture
@@ -115,7 +117,7 @@ def test_the_start_is_the_one_that_training_began_with(weights: str) -> None:
     """Weight for weight, untrained predictors too; the caller's random numbers stay as they are."""
     config = ModelConfig(weights=weights, min_size=64, max_size=96)
     profile = Profile(name="p", seed=3, classes=CATEGORIES, splits={}, model=config)
-    checkpoint = fresh(profile, 4, "key", torch.device("cpu"))
+    checkpoint = initial_checkpoint(profile, 4, "key", torch.device("cpu"))
     torch.manual_seed(3)
     base = load_baseline("start", checkpoint)
     drawn = torch.rand(1)
@@ -128,7 +130,9 @@ def test_the_start_is_the_one_that_training_began_with(weights: str) -> None:
 
 def test_a_start_that_is_gone(model: Path, split: Path, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(model)
-    gone = dataclasses.replace(checkpoint, start={"kind": "checkpoint", "source": "x.pt", "fallback": ""})
+    gone = dataclasses.replace(
+        checkpoint, start={"kind": "checkpoint", "source": "x.safetensors", "fallback": ""}
+    )
     save_checkpoint(model, gone)
     run = evaluate(model, split, tmp_path / "e", "--baseline", "start")
     assert run.exit_code == 2 and "leave --baseline out" in run.output

@@ -27,7 +27,7 @@ from tests.helpers.synthetic import perfect_results, write_split, write_tiny_mod
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.pt"
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
     write_tiny_model(path)
     return path
 

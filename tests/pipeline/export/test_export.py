@@ -49,16 +49,18 @@ def one_thread() -> Iterator[None]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that looks at mirror images too, and what export makes of it."""
     path = tmp_path_factory.mktemp("export")
-    write_tiny_model(path / "model.pt")
-    model, checkpoint = load_checkpoint_model(path / "model.pt")
+    write_tiny_model(path / "model.safetensors")
+    model, checkpoint = load_checkpoint_model(path / "model.safetensors")
     with torch.no_grad():
         model.roi_heads.box_predictor.cls_score.bias += torch.tensor([0.0, 0.0, 1.0])  # pallet trucks
-    write_tiny_model(path / "model.pt", state=model.state_dict(), config=checkpoint.config | {"mirror": True})
+    write_tiny_model(
+        path / "model.safetensors", state=model.state_dict(), config=checkpoint.config | {"mirror": True}
+    )
     for kind in ("onnx", "torchscript"):
-        done = export(path / "model.pt", path / f"model.{kind}")
+        done = export(path / "model.safetensors", path / f"model.{kind}")
         assert done.exit_code == 0, done.output
         assert "as its checkpoint: " in done.output
-    assert sorted(p.name for p in path.iterdir()) == ["model.onnx", "model.pt", "model.torchscript"]
+    assert sorted(p.name for p in path.iterdir()) == ["model.onnx", "model.safetensors", "model.torchscript"]
     return path
 
 
@@ -84,7 +86,7 @@ def same(one: Prediction, other: Prediction) -> None:
 
 @pytest.mark.parametrize("kind", PARSERS)
 def test_it_finds_what_the_checkpoint_finds(folder: Path, kind: str) -> None:
-    eager, away = load_model(folder / "model.pt"), load_model(folder / f"model{kind}")
+    eager, away = load_model(folder / "model.safetensors"), load_model(folder / f"model{kind}")
     assert (away.classes, away.threshold) == (eager.classes, eager.threshold)
     for pixels in pictures():
         same(eager.predict(pixels, 0.0), away.predict(pixels, 0.0))
@@ -95,7 +97,7 @@ def test_it_finds_what_the_checkpoint_finds(folder: Path, kind: str) -> None:
 
 @pytest.mark.slow  # export itself looks at this
 def test_a_picture_without_objects(folder: Path) -> None:
-    model, checkpoint = load_checkpoint_model(folder / "model.pt")
+    model, checkpoint = load_checkpoint_model(folder / "model.safetensors")
     facts = dataclasses.replace(_facts(model, checkpoint), min_box_score=0.99)
     nothing = PARSERS[".onnx"](FORMATS["onnx"](model, facts)(facts), "x")
     for pixels in pictures():
@@ -118,18 +120,18 @@ def test_anybody_can_run_the_onnx_file(folder: Path, capfd: pytest.CaptureFixtur
 def test_a_difference_is_measured_and_nothing_is_kept(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, _ = load_checkpoint_model(folder / "model.pt")
+    model, _ = load_checkpoint_model(folder / "model.safetensors")
     data = (folder / "model.onnx").read_bytes()
     with torch.no_grad():
         model.roi_heads.mask_predictor.mask_fcn_logits.bias += 0.5
         model.roi_heads.box_predictor.bbox_pred.bias += 0.1
-    write_tiny_model(tmp_path / "model.pt", state=model.state_dict())
+    write_tiny_model(tmp_path / "model.safetensors", state=model.state_dict())
     monkeypatch.setitem(FORMATS, "onnx", lambda model, facts: lambda facts: data)  # another model's file
-    done = export(tmp_path / "model.pt", tmp_path / "other.onnx")
+    done = export(tmp_path / "model.safetensors", tmp_path / "other.onnx")
     assert done.exit_code == 2
     said = re.search(r"boxes within (\S+) px, scores within (\S+), mask IoU at least (\S+);", done.output)
     assert said and float(said[1]) > 0.1 and float(said[3]) < 0.99, done.output
-    assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
 
 
 def without_torch(*words: object) -> subprocess.CompletedProcess[str]:
@@ -241,7 +243,7 @@ def test_evil_torchscript_files_end_in_one_line(folder: Path, tmp_path: Path) ->
         data[:5000] + bytes([data[5000] ^ 1]) + data[5001:]: "damaged",
         theirs: "not a file of 'transpalette export'",
         seal(theirs): "does not say what it is",
-        (folder / "model.pt").read_bytes(): "not a TorchScript model",
+        (folder / "model.safetensors").read_bytes(): "not a TorchScript model",
     }
     for content, says in cases.items():
         (tmp_path / "x.torchscript").write_bytes(content)
@@ -250,7 +252,7 @@ def test_evil_torchscript_files_end_in_one_line(folder: Path, tmp_path: Path) ->
 
 
 def test_mistakes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = folder / "model.pt"
+    model = folder / "model.safetensors"
     assert (
         "must be named *.onnx"
         in CliRunner()
@@ -356,7 +358,7 @@ def test_every_kind_of_network_can_leave(name: str, tmp_path: Path) -> None:
         model.rpn.head.cls_logits.weight *= 20
         model.roi_heads.box_predictor.cls_score.weight *= 5
     facts = {"model": name, "config": dataclasses.asdict(config), "state": model.state_dict()}
-    write_tiny_model(tmp_path / "model.pt", **facts)
+    write_tiny_model(tmp_path / "model.safetensors", **facts)
     for kind in FORMATS:
-        done = export(tmp_path / "model.pt", tmp_path / f"model.{kind}")
+        done = export(tmp_path / "model.safetensors", tmp_path / f"model.{kind}")
         assert done.exit_code == 0, done.output

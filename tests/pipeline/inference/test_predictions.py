@@ -35,8 +35,8 @@ def test_masks_are_pasted_as_torchvision_does() -> None:
 
 
 def test_what_predicts_is_torchvisions_own_forward(tmp_path: Path) -> None:
-    write_tiny_model(tmp_path / "model.pt")
-    model, _ = load_model(tmp_path / "model.pt")
+    write_tiny_model(tmp_path / "model.safetensors")
+    model, _ = load_model(tmp_path / "model.safetensors")
     for height, width in SIZES:
         pixels = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
         image = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255

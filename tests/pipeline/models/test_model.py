@@ -108,7 +108,7 @@ def test_coco_heads_move_frozen_layers_do_not_and_a_reload_is_bit_identical(
     assert {"roi_heads.box_predictor.cls_score.weight", "rpn.head.cls_logits.weight"} <= moved
     # Sees through eps, too: FrozenBatchNorm rebuilt as live BatchNorm would give other outputs.
     model.roi_heads.score_thresh = 0.0
-    save_and_compare(model, COCO, tmp_path / "model.pt")
+    save_and_compare(model, COCO, tmp_path / "model.safetensors")
 
 
 def save_and_compare(model: torch.nn.Module, name: str, path: Path) -> None:
@@ -143,7 +143,7 @@ def test_embedded_parts_learn_as_told_and_a_reload_is_bit_identical(tmp_path: Pa
     moved = {k for k, v in model.state_dict().items() if not torch.equal(before[k], v)}
     assert {parts_of(model)[k] for k in moved} == {"heads", "fpn", "stage4"}
     assert not any(k.endswith(".bias") for k in moved if k.startswith("backbone.body."))
-    save_and_compare(model, EMBEDDED, tmp_path / "model.pt")
+    save_and_compare(model, EMBEDDED, tmp_path / "model.safetensors")
 
 
 def test_embedded_taps_have_the_spread_the_pyramid_divides_by() -> None:

@@ -22,7 +22,7 @@ from pipeline.models import weight_files
 from pipeline.models.checkpoint import load_checkpoint
 from pipeline.models.mask_rcnn import COCO, COCO_V2, EMBEDDED, build_model
 from pipeline.models.pretrained import coco, from_file, resolve
-from pipeline.training import run_state as state
+from pipeline.training.train_state import initial_checkpoint
 from tests.helpers.shapes import CLASSES
 from tests.helpers.synthetic import write_tiny_model
 
@@ -149,11 +149,11 @@ def profile(path: Path, classes: tuple[str, ...], name: str = "auto") -> Profile
 
 
 def start_of(wanted: Profile) -> Any:
-    return state.fresh(wanted, 4, "key", torch.device("cpu"))
+    return initial_checkpoint(wanted, 4, "key", torch.device("cpu"))
 
 
 def test_a_checkpoint_of_the_same_classes_keeps_its_predictors(tmp_path: Path) -> None:
-    path = tmp_path / "model.pt"
+    path = tmp_path / "model.safetensors"
     write_tiny_model(path, CLASSES)
     before, start = load_checkpoint(path), start_of(profile(path, CLASSES))
     assert start.start["kind"] == "checkpoint" and "new predictors" not in start.start["source"]
@@ -164,22 +164,22 @@ def test_a_checkpoint_of_the_same_classes_keeps_its_predictors(tmp_path: Path) -
 def test_a_checkpoint_of_other_classes_gets_new_predictors_and_says_which(
     classes: tuple[str, ...], tmp_path: Path
 ) -> None:
-    path = tmp_path / "model.pt"
+    path = tmp_path / "model.safetensors"
     write_tiny_model(path, CLASSES)
     before, start = load_checkpoint(path), start_of(profile(path, classes))
-    assert start.start["source"].endswith("which knew pedestrian, pallet_truck: new predictors")
+    assert start.start["source"].endswith("trained on pedestrian, pallet_truck: new predictors")
     changed = {k for k, v in before.state.items() if not torch.equal(start.state[k], v)}
     assert changed and all("_predictor." in k or ".pixels." in k for k in changed)
     assert len(start.state["roi_heads.box_predictor.cls_score.weight"]) == len(classes) + 1
 
 
 def test_a_checkpoint_with_other_heads_gives_its_body(tmp_path: Path) -> None:
-    path = tmp_path / "model.pt"
+    path = tmp_path / "model.safetensors"
     torch.manual_seed(0)
     made = build_model(COCO_V2, 3, SMALL).state_dict()
     write_tiny_model(path, CLASSES, model=COCO_V2, config=dataclasses.asdict(SMALL), state=made)
     start = start_of(profile(path, CLASSES, COCO))
-    assert start.start["kind"] == "body" and start.start["source"].startswith("the body of model.pt")
+    assert start.start["kind"] == "body" and start.start["source"].startswith("the body of model.safetensors")
     body = {k: v for k, v in start.state.items() if k.startswith("backbone.body.")}
     assert all(torch.equal(v, made[k]) for k, v in body.items() if not k.endswith("running_var"))
     with pytest.raises(UserError, match="not the weights of timm/resnet18, nor of its body"):

@@ -47,11 +47,15 @@ def run_dir(tmp_path: Path) -> Path:
         write_split(run / name, frames=frames, seed=seed)
         convert_split(run / name, CocoConfig())
     start = {"kind": "embedded", "source": "EfficientNet <b>", "fallback": FALLBACK}
-    write_tiny_model(run / "model.pt", start=start)
+    write_tiny_model(run / "model.safetensors", start=start)
     lines = [json.dumps(epoch(n, 0.3 * n, n < 3)) for n in (1, 2, 3)]
     (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
     evaluate(
-        run / "model.pt", run / "test" / "annotations.json", run / "test" / "images", run / "evaluation", 10
+        run / "model.safetensors",
+        run / "test" / "annotations.json",
+        run / "test" / "images",
+        run / "evaluation",
+        10,
     )
     return run
 
@@ -100,7 +104,7 @@ def test_the_page_holds_everything(run_dir: Path, capsys: pytest.CaptureFixture[
     ):
         assert wanted in text
     assert "not from COCO's" in text and "upper bound, not the result" in text
-    assert "transpalette evaluate build/tiny &amp; small/model.pt" in text
+    assert "transpalette evaluate build/tiny &amp; small/model.safetensors" in text
     for wanted in ("torchvision", "pycocotools", "anny", "timm", "4.5.0", "1 min 15 s", "5 (profile)"):
         assert wanted in text, wanted
     assert str(run_dir.parent) not in text
@@ -134,14 +138,14 @@ def test_up_to_date_and_the_same_bytes(run_dir: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("name", "command"),
     [
-        ("model.pt", "make train"),
+        ("model.safetensors", "make train"),
         ("evaluation/metrics.json", "make evaluate"),
         ("val/annotations.json", "make coco"),
         ("train/manifest.json", "make render"),
     ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, name: str, command: str) -> None:
-    order = ["model.pt", "metrics.jsonl", "evaluation/metrics.json", "evaluation/predictions.json"]
+    order = ["model.safetensors", "metrics.jsonl", "evaluation/metrics.json", "evaluation/predictions.json"]
     order += [f"{s}/{f}" for f in ("manifest.json", "annotations.json") for s in ("train", "val", "test")]
     for other in order:
         if other != name:
@@ -162,12 +166,14 @@ def test_an_evaluation_of_something_else_is_named(run_dir: Path) -> None:
     test, val = (run_dir / s / "annotations.json" for s in ("test", "val"))
     sets = tuple(ExtraSet(str(file), str(file.parent / "images")) for file in (test, val))
     images, out = test.parent / "images", run_dir / "evaluation"
-    evaluate(run_dir / "model.pt", test, images, out, 0, sets)
+    evaluate(run_dir / "model.safetensors", test, images, out, 0, sets)
     with pytest.raises(UserError, match=r"more or other pictures .*; make it again \(make evaluate\)"):
         write_report(PROFILE, run_dir)
-    evaluate(run_dir / "model.pt", test, images, out, 0)
+    evaluate(run_dir / "model.safetensors", test, images, out, 0)
     write_report(PROFILE, run_dir)
-    write_tiny_model(run_dir / "model.pt", start={"kind": "none", "source": "nothing", "fallback": ""})
+    write_tiny_model(
+        run_dir / "model.safetensors", start={"kind": "none", "source": "nothing", "fallback": ""}
+    )
     with pytest.raises(UserError, match="measures another model"):
         write_report(PROFILE, run_dir)
 

@@ -1,9 +1,8 @@
-"""Interrupted, killed, fed the odd: training goes on to the same bytes, or stops in one line."""
+"""Interrupted and killed runs resume to the same bytes, and errors keep the last checkpoint."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
 import itertools
 import json
 import multiprocessing
@@ -17,20 +16,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
-from PIL import Image
 
 from blender.contract.files import _host
-from pipeline.cli import main
-from pipeline.config import Profile, TrainConfig, UserError
+from pipeline.config import Profile, UserError
+from pipeline.models import safetensors_file
 from pipeline.models.checkpoint import load_checkpoint, save_checkpoint
-from pipeline.training import fit
-from pipeline.training import run_state as state
+from pipeline.training import fit, train_state
 from pipeline.training.command import train
-from pipeline.training.oom import memory_guard
 from tests.conftest import ROOT
 from tests.helpers import training
-from tests.helpers.shapes import SIZE, rle, write_split, write_table
+from tests.helpers.shapes import SIZE, write_split, write_table
 from tests.helpers.synthetic import write_tiny_model
 from tests.helpers.training import write_splits
 
@@ -46,38 +41,39 @@ def with_train(**changes: Any) -> Profile:
     return training.with_train(PROFILE, **changes)
 
 
-def bytes_of(out: Path) -> dict[str, bytes]:
-    """What a run left, byte for byte, but for the time it took and TensorBoard's clock."""
-    found = {}
+def outputs_of(out: Path) -> dict[str, bytes]:
+    """Return the bytes of a run's files, without the time it took and without TensorBoard's files."""
+    outputs = {}
     for path in sorted(p for p in out.rglob("*") if p.is_file() and "tfevents" not in p.name):
         data = path.read_bytes()
-        if path.suffix == ".pt":
-            stream = io.BytesIO()
-            torch.save(vars(dataclasses.replace(load_checkpoint(path), seconds=0.0)), stream)
-            data = stream.getvalue()
+        if path.suffix == ".safetensors":
+            tensors, metadata = safetensors_file.decode(data)
+            data = safetensors_file.encode(tensors, metadata | {"seconds": "0.0"})
         elif path.suffix == ".jsonl":
             lines = [json.loads(line) | {"seconds": 0} for line in data.decode().splitlines()]
             data = json.dumps(lines).encode()
         elif path.suffix == ".stamp":
-            continue  # hashes of the others
-        found[str(path.relative_to(out))] = data
-    return found
+            continue  # it holds hashes of the other files
+        outputs[str(path.relative_to(out))] = data
+    return outputs
 
 
 def stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """Let training end with ``error`` when it begins the epoch after ``epochs``."""
-    whole_epoch = fit.train_one_epoch
+    """Make training raise ``error`` after this number of epochs."""
+    train_one_epoch = fit.train_one_epoch
 
-    def limited(*args: Any, **options: Any) -> dict[str, float]:
-        if options["so_far"].epoch == epochs:
+    def stopped(
+        model: Any, optimizer: Any, data_loader: Any, device: Any, epoch: int, **options: Any
+    ) -> dict[str, float]:
+        if epoch == epochs:
             raise error
-        return whole_epoch(*args, **options)
+        return train_one_epoch(model, optimizer, data_loader, device, epoch, **options)
 
-    monkeypatch.setattr(fit, "train_one_epoch", limited)
+    monkeypatch.setattr(fit, "train_one_epoch", stopped)
 
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "adamw, thawing": {
+    "adamw, unfreezing": {
         "epochs": 3,
         "trainable": ("heads",),
         "unfreeze": {"fpn": 2, "stage4": 3},
@@ -90,36 +86,42 @@ RECIPES: dict[str, dict[str, Any]] = {
         "accumulate": 2,
         "clip_grad_norm": 0.0,
     },
-    "kept features": {"cache_features": 3, "passes": 2, "patience": 9, "ema": 0.9, "unfreeze": {"stage4": 2}},
+    "cached features": {
+        "cache_features": 3,
+        "passes": 2,
+        "patience": 9,
+        "ema": 0.9,
+        "unfreeze": {"stage4": 2},
+    },
     "fp16": {"precision": "fp16"},
 }
 
 
 @pytest.mark.parametrize(
     "recipe",
-    [pytest.param(r, marks=[pytest.mark.slow] if r != "kept features" else []) for r in RECIPES],
+    [pytest.param(r, marks=[pytest.mark.slow] if r != "cached features" else []) for r in RECIPES],
 )
-def test_a_run_in_two_parts_is_the_run(
+def test_a_resumed_run_has_the_bytes_of_an_uninterrupted_one(
     recipe: str, splits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Interrupted before its last epoch, and repeated."""
-    if recipe == "fp16":  # for its scaler's state; refused without a GPU otherwise
-        monkeypatch.setattr(state, "choose_precision", lambda wanted, device: wanted)
+    """Interrupted before its last epoch, and resumed."""
+    if recipe == "fp16":  # to test the scaler's state; refused without a GPU otherwise
+        monkeypatch.setattr(train_state, "choose_precision", lambda requested, device: requested)
     profile = with_train(**RECIPES[recipe])
     last = profile.train.epochs
-    train(profile, *splits, tmp_path / "whole")
+    train(profile, *splits, tmp_path / "uninterrupted")
     with monkeypatch.context() as patch:
         stop_after(last - 1, patch, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
-            train(profile, *splits, tmp_path / "parts")
-    assert load_checkpoint(tmp_path / "parts" / "last.pt").epoch == last - 1
-    train(profile, *splits, tmp_path / "parts")
-    whole, parts = bytes_of(tmp_path / "whole"), bytes_of(tmp_path / "parts")
-    assert {"model.pt", "last.pt", "metrics.jsonl", f"training/epoch-00{last}-batch.jpg"} <= set(whole)
-    assert [name for name in whole if whole[name] != parts.get(name)] == []
-    assert set(whole) == set(parts)
-    scaler = load_checkpoint(tmp_path / "whole" / "last.pt").resume["scaler"]
-    assert bool(scaler) == (recipe == "fp16")
+            train(profile, *splits, tmp_path / "resumed")
+    assert load_checkpoint(tmp_path / "resumed" / "last.safetensors").epoch == last - 1
+    train(profile, *splits, tmp_path / "resumed")
+    uninterrupted, resumed = outputs_of(tmp_path / "uninterrupted"), outputs_of(tmp_path / "resumed")
+    names = {"model.safetensors", "last.safetensors", "metrics.jsonl", f"training/epoch-00{last}-batch.jpg"}
+    assert names <= set(uninterrupted) == set(resumed)
+    assert [name for name in uninterrupted if uninterrupted[name] != resumed[name]] == []
+    resume = load_checkpoint(tmp_path / "uninterrupted" / "last.safetensors").resume
+    assert resume is not None and bool(resume.scaler) == (recipe == "fp16")
 
 
 # ------------------------------------------------------------------------------ SIGKILL
@@ -133,63 +135,64 @@ def start(splits: tuple[Path, Path], out: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(
+def uninterrupted(
     splits: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[dict[str, bytes], float]:
-    """What a run leaves that nobody kills, and the seconds it takes."""
-    out, began = tmp_path_factory.mktemp("undisturbed") / "run", time.monotonic()
+    """The outputs of a run that is not killed, and the seconds it takes."""
+    out, began = tmp_path_factory.mktemp("uninterrupted") / "run", time.monotonic()
     assert start(splits, out).wait() == 0
-    return bytes_of(out), time.monotonic() - began
+    return outputs_of(out), time.monotonic() - began
 
 
 @pytest.mark.slow
-def test_killed_between_two_files_it_goes_on_to_the_same_bytes(
-    splits: tuple[Path, Path], undisturbed: tuple[dict[str, bytes], float], tmp_path: Path
+def test_a_run_killed_between_two_files_resumes_to_the_same_bytes(
+    splits: tuple[Path, Path], uninterrupted: tuple[dict[str, bytes], float], tmp_path: Path
 ) -> None:
-    """As soon as an epoch's first file is there: the others, and last.pt, are not, or are being written."""
+    """Killed as soon as an epoch's first file exists: the others do not exist yet or are being written."""
     out = tmp_path / "run"
     process, deadline = start(splits, out), time.monotonic() + 120
-    while not (out / "model.pt").is_file():
+    while not (out / "model.safetensors").is_file():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    (out / f".last.pt.{_host()}.{process.pid}.tmp").write_bytes(b"half")  # as a kill amid a file leaves it
+    fragment = out / f".last.safetensors.{_host()}.{process.pid}.tmp"
+    fragment.write_bytes(b"half")  # as if killed while writing
     assert start(splits, out).wait() == 0
-    assert bytes_of(out) == undisturbed[0]
+    assert outputs_of(out) == uninterrupted[0]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("instant", range(10))
-def test_killed_at_any_instant_it_goes_on_to_the_same_bytes(
-    instant: int, splits: tuple[Path, Path], undisturbed: tuple[dict[str, bytes], float], tmp_path: Path
+def test_a_run_killed_at_any_time_resumes_to_the_same_bytes(
+    instant: int, splits: tuple[Path, Path], uninterrupted: tuple[dict[str, bytes], float], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
     process = start(splits, out)
-    time.sleep(undisturbed[1] * np.random.default_rng(instant).uniform(instant / 10, (instant + 1) / 10))
+    time.sleep(uninterrupted[1] * np.random.default_rng(instant).uniform(instant / 10, (instant + 1) / 10))
     process.kill()
     process.wait()
     assert start(splits, out).wait() == 0
-    assert bytes_of(out) == undisturbed[0]
+    assert outputs_of(out) == uninterrupted[0]
 
 
-def save_for_ever(path: Path) -> None:
-    """Write one checkpoint after the other."""
-    one = load_checkpoint(path)
-    for epoch in itertools.count(one.epoch + 1):
+def save_repeatedly(path: Path) -> None:
+    """Overwrite a checkpoint again and again."""
+    first = load_checkpoint(path)
+    for epoch in itertools.count(first.epoch + 1):
         state = {"weight": torch.full((2_000_000,), float(epoch))}
-        save_checkpoint(path, dataclasses.replace(one, epoch=epoch, state=state))
+        save_checkpoint(path, dataclasses.replace(first, epoch=epoch, state=state))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
-def test_a_kill_while_a_checkpoint_is_written_never_costs_the_one_before(tmp_path: Path) -> None:
-    path, rng, epoch = tmp_path / "last.pt", np.random.default_rng(0), 1
+def test_a_kill_while_a_checkpoint_is_written_keeps_the_one_before(tmp_path: Path) -> None:
+    path, rng, epoch = tmp_path / "last.safetensors", np.random.default_rng(0), 1
     write_tiny_model(path)
     for _ in range(3):
-        process = multiprocessing.get_context("fork").Process(target=save_for_ever, args=(path,))
+        process = multiprocessing.get_context("fork").Process(target=save_repeatedly, args=(path,))
         process.start()
         deadline = time.monotonic() + 60
-        while (written := load_checkpoint(path)).epoch < epoch + 2:  # whole at every look
+        while (written := load_checkpoint(path)).epoch < epoch + 2:  # complete at any time
             assert process.is_alive() and time.monotonic() < deadline
         time.sleep(rng.uniform(0, 0.05))
         process.kill()
@@ -200,137 +203,60 @@ def test_a_kill_while_a_checkpoint_is_written_never_costs_the_one_before(tmp_pat
         epoch = after.epoch
 
 
-# ------------------------------------------------------------------------------ odd data
+# ------------------------------------------------------------------------------ errors
 
 
-def odd_split(
-    folder: Path, masks: list[np.ndarray], images: int = 1, classes: tuple[int, ...] = (7, 3)
-) -> None:
-    """Write ``images`` pictures with these masks each, of the classes in turn."""
-    (folder / "images").mkdir(parents=True)
-    table: dict[str, Any] = {
-        "images": [], "annotations": [],
-        "categories": [{"id": 3, "name": "pallet_truck"}, {"id": 7, "name": "pedestrian"}],
-    }  # fmt: skip
-    rng = np.random.default_rng(0)
-    for number in range(1, images + 1):
-        pixels = rng.integers(90, 130, (SIZE, SIZE, 3), dtype=np.uint8)
-        for i, mask in enumerate(masks):
-            pixels[mask] = (220, 60, 40)
-            rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
-            box = [columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]
-            table["annotations"].append(
-                {
-                    "id": len(table["annotations"]) + 1, "image_id": number, "iscrowd": 0,
-                    "category_id": classes[i % len(classes)], "area": int(mask.sum()),
-                    "bbox": [int(v) for v in box], "segmentation": rle(mask),
-                }
-            )  # fmt: skip
-        Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
-        table["images"].append({"id": number, "file_name": f"{number}.png", "width": SIZE, "height": SIZE})
-    write_table(folder, table)
-
-
-def squares(count: int, side: int) -> list[np.ndarray]:
-    masks = np.zeros((count, SIZE, SIZE), bool)
-    step = side + 1
-    for i, mask in enumerate(masks):
-        row, column = divmod(i, SIZE // step)
-        mask[row * step : row * step + side, column * step : column * step + side] = True
-    return list(masks)
-
-
-ODD: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
-    "no objects to learn from": (([], 2), (squares(2, 20), 2)),
-    "objects of one pixel": ((squares(5, 1), 2), (squares(5, 1), 2)),
-    "300 objects in an image": ((squares(300, 4), 1), (squares(300, 4), 1)),
-    "a class absent from validation": ((squares(4, 20), 2), (squares(2, 20), 2, (7,))),
-    "a single image": ((squares(2, 30), 1), (squares(2, 30), 1)),
-}
-
-
-OFTEN = ("no objects to learn from", "300 objects in an image")
-"""The others are for the nightly tests."""
-
-
-@pytest.mark.parametrize(
-    "case", [pytest.param(name, marks=[] if name in OFTEN else [pytest.mark.slow]) for name in ODD]
-)
-def test_odd_data_sets_train_and_evaluate(case: str, tmp_path: Path) -> None:
-    for name, arguments in zip(("train", "val"), ODD[case], strict=True):
-        odd_split(tmp_path / name, *arguments)
-    train(with_train(epochs=1, copy_paste=1.0), tmp_path / "train", tmp_path / "val", tmp_path / "out")
-    losses = json.loads((tmp_path / "out" / "metrics.jsonl").read_text())["losses"]
-    assert all(np.isfinite(v) for v in losses.values())
-    assert (tmp_path / "out" / "training" / "epoch-001-validation.jpg").is_file()
-    files = ["--annotations", tmp_path / "val" / "annotations.json", "--images", tmp_path / "val" / "images"]
-    done = CliRunner().invoke(main, [*map(str, ["evaluate", tmp_path / "out" / "model.pt", *files])])
-    assert done.exit_code == 0, done.output
-    ap = load_checkpoint(tmp_path / "out" / "model.pt").metrics["classes"]["pallet_truck"]["segm"]["AP"]
-    assert (ap is None) == (case == "a class absent from validation")
-
-
-# ------------------------------------------------------------------------------ guards
-
-
-def test_what_is_not_finite_costs_no_good_state(
+def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(
     splits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole_epoch = fit.train_one_epoch
+    train_one_epoch = fit.train_one_epoch
 
-    def poisoned(learner: Any, *args: Any, **options: Any) -> dict[str, float]:
-        if options["so_far"].epoch == 1:
+    def with_nan(
+        model: Any, optimizer: Any, data_loader: Any, device: Any, epoch: int, **options: Any
+    ) -> dict[str, float]:
+        if epoch == 1:
             with torch.no_grad():
-                learner.model.roi_heads.box_head.fc6.weight[0] = float("nan")
-        return whole_epoch(learner, *args, **options)
+                model.roi_heads.box_head.fc6.weight[0] = float("nan")
+        return train_one_epoch(model, optimizer, data_loader, device, epoch, **options)
 
-    monkeypatch.setattr(fit, "train_one_epoch", poisoned)
+    monkeypatch.setattr(fit, "train_one_epoch", with_nan)
     with pytest.raises(UserError, match=r"the loss is not finite in epoch 2 on 00000\d\.png") as error:
         train(with_train(), *splits, tmp_path)
-    assert "last.pt" in str(error.value) and "\n" not in str(error.value)
-    last = load_checkpoint(tmp_path / "last.pt")
+    assert "last.safetensors" in str(error.value) and "\n" not in str(error.value)
+    last = load_checkpoint(tmp_path / "last.safetensors")
     assert last.epoch == 1 and all(v.isfinite().all() for v in last.state.values())
     monkeypatch.undo()
     train(with_train(), *splits, tmp_path)
-    assert load_checkpoint(tmp_path / "last.pt").epoch == 2
+    assert load_checkpoint(tmp_path / "last.safetensors").epoch == 2
 
 
-def test_a_gradient_that_is_not_finite_names_its_batch(
+def test_a_gradient_that_is_not_finite_names_the_images(
     splits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = fit.restore
+    restore = fit.restore
 
-    def hooked(*args: Any) -> Any:
-        learner, resume = whole(*args)
-        learner.model.roi_heads.box_head.fc6.weight.register_hook(lambda g: g * float("inf"))
-        return learner, resume
+    def with_infinite_gradient(*args: Any) -> Any:
+        state = restore(*args)
+        state.model.roi_heads.box_head.fc6.weight.register_hook(lambda gradient: gradient * float("inf"))
+        return state
 
-    monkeypatch.setattr(fit, "restore", hooked)
+    monkeypatch.setattr(fit, "restore", with_infinite_gradient)
     names = r"00000\d\.png, 00000\d\.png"
     with pytest.raises(UserError, match=f"the gradient is not finite in epoch 1 on {names};"):
         train(with_train(batch_size=2), *splits, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_short_memory_names_what_to_lower(
+def test_an_out_of_memory_error_keeps_the_last_checkpoint(
     splits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop_after(1, monkeypatch, torch.OutOfMemoryError("CUDA out of memory"))
     with pytest.raises(UserError, match=r"out of memory .*cache_features \(now 2\).*box_batch.* \(now 16\)"):
         train(with_train(cache_features=2), *splits, tmp_path)
-    assert load_checkpoint(tmp_path / "last.pt").epoch == 1
-    config = TrainConfig(batch_size=8)
-    with (
-        pytest.raises(UserError, match=r"lower \[train\] batch_size \(now 8\).*; accumulate") as error,
-        memory_guard(config, torch.device("cuda")),
-    ):
-        torch.empty(1 << 50)  # for real
-    assert "\n" not in str(error.value)
-    with pytest.raises(RuntimeError, match="shape"), memory_guard(config, torch.device("cpu")):
-        torch.zeros(2) + torch.zeros(3, 4).view(5)
+    assert load_checkpoint(tmp_path / "last.safetensors").epoch == 1
 
 
-def test_data_are_looked_at_before_the_first_step(splits: tuple[Path, Path], tmp_path: Path) -> None:
+def test_data_are_checked_before_the_first_step(splits: tuple[Path, Path], tmp_path: Path) -> None:
     table = write_split(tmp_path / "val", 2, seed=2, empty=0)
     table["annotations"][1]["segmentation"]["size"] = [SIZE, SIZE + 1]
     write_table(tmp_path / "val", table)

@@ -1,4 +1,4 @@
-"""``validate --fix``: every broken file of ``test_validate`` is repaired, or said to be beyond it."""
+"""``validate --fix``: each fault of ``test_validate`` is fixed, or reported as not fixable."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from pycocotools.cocoeval import COCOeval
 
 from pipeline.cli import main
 from pipeline.data.rle import encode_mask
-from pipeline.data.validation.check import find_faults
-from pipeline.data.validation.repair import repair
+from pipeline.data.validation.check import find_faults, repair
 from tests.conftest import ROOT
 from tests.pipeline.data.validation.test_validate import (
     BROKEN,
@@ -37,15 +36,15 @@ from tests.pipeline.data.validation.test_validate import (
     polygon,
     ring,
     rle,
-    sound,
+    valid_dataset,
 )
 
-BEYOND_REPAIR = {
+NOT_FIXABLE = {
     "not-an-object", "list-missing", "no-images", "no-categories", "image-id-duplicate",
     "category-id-duplicate",
 }  # fmt: skip
-"""What only the file's owner knows."""
-LEFT_AS_IT_IS = {"no-annotations", "over-100-objects"}
+"""Errors that only the owner of the file can correct."""
+ACCEPTED = {"no-annotations", "over-100-objects"}
 """Warnings with nothing to correct in the file."""
 
 
@@ -78,20 +77,20 @@ def scores_against_itself(path: Path) -> list[float]:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_file_is_repaired_or_named(name: str, tmp_path: Path) -> None:
-    rule, harm = BROKEN[name]
+def test_broken_file_is_repaired_or_reported(name: str, tmp_path: Path) -> None:
+    rule, damage = BROKEN[name]
     path, out = tmp_path / "broken.json", tmp_path / "fixed.json"
-    path.write_text(json.dumps(harm(sound())))
+    path.write_text(json.dumps(damage(valid_dataset())))
     before = path.read_bytes()
     run = fix(path, out)
     assert path.read_bytes() == before
     assert run.exception is None or isinstance(run.exception, SystemExit), run.output
-    if rule in BEYOND_REPAIR:
+    if rule in NOT_FIXABLE:
         assert run.exit_code == 2 and not out.exists()
         assert rule in run.output and "not written" in run.output
         return
     assert run.exit_code == 0, run.output
-    if rule in LEFT_AS_IT_IS:
+    if rule in ACCEPTED:
         assert "not repaired: warning: " in run.output and rule in run.output
         return
     assert f"fixed: {rule}: " in run.output or (
@@ -101,18 +100,16 @@ def test_broken_file_is_repaired_or_named(name: str, tmp_path: Path) -> None:
     assert scores_against_itself(out) == pytest.approx([1.0, 1.0])
 
 
-def test_there_are_enough_kinds_of_repair() -> None:
-    assert (
-        len({name for name, (rule, _) in BROKEN.items() if rule not in BEYOND_REPAIR | LEFT_AS_IT_IS}) >= 40
-    )
+def test_many_kinds_of_repair_are_covered() -> None:
+    assert len({name for name, (rule, _) in BROKEN.items() if rule not in NOT_FIXABLE | ACCEPTED}) >= 40
 
 
-def test_a_sound_file_is_copied_as_it_is(tmp_path: Path) -> None:
-    assert repair(sound()) == (sound(), [])
+def test_valid_file_is_copied_unchanged(tmp_path: Path) -> None:
+    assert repair(valid_dataset()) == (valid_dataset(), [])
 
 
-def test_many_faults_at_once_are_counted(tmp_path: Path) -> None:
-    dataset = sound()
+def test_changes_are_counted_by_rule(tmp_path: Path) -> None:
+    dataset = valid_dataset()
     template = dataset["annotations"][0]
     dataset["annotations"] = [
         {k: v for k, v in template.items() if k != "iscrowd"}
@@ -159,16 +156,16 @@ REPAIRED: dict[str, tuple[Any, tuple[Any, ...], Any]] = {
 
 
 @pytest.mark.parametrize("name", REPAIRED)
-def test_the_cure_is_the_right_one(name: str) -> None:
-    harm, place, right = REPAIRED[name]
-    value: Any = repair(harm(sound()))[0]
+def test_fix_restores_the_original_value(name: str) -> None:
+    damage, place, expected = REPAIRED[name]
+    value: Any = repair(damage(valid_dataset()))[0]
     for key in place:
         value = value[key]
-    assert value == right
+    assert value == expected
 
 
-def test_category_zero_moves_with_its_annotations() -> None:
-    dataset = sound()
+def test_annotations_follow_a_renumbered_category() -> None:
+    dataset = valid_dataset()
     dataset["categories"][0]["id"] = 0
     for a in dataset["annotations"]:
         a["category_id"] = 0 if a["category_id"] == 1 else a["category_id"]
@@ -177,9 +174,9 @@ def test_category_zero_moves_with_its_annotations() -> None:
     assert [a["category_id"] for a in fixed["annotations"]] == [91, 91, 90, 91]
 
 
-def test_values_that_json_lacks_become_null(tmp_path: Path) -> None:
+def test_nan_becomes_null(tmp_path: Path) -> None:
     path, out = tmp_path / "broken.json", tmp_path / "fixed.json"
-    dataset = sound()
+    dataset = valid_dataset()
     dataset["annotations"][0]["score"] = float("nan")
     path.write_text(json.dumps(dataset))
     assert "json-nan" in fix(path, out).output
@@ -187,27 +184,27 @@ def test_values_that_json_lacks_become_null(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
-def test_other_encodings_are_named_and_rewritten(encoding: str, tmp_path: Path) -> None:
+def test_other_encodings_are_reported_and_rewritten(encoding: str, tmp_path: Path) -> None:
     path, out = tmp_path / "broken.json", tmp_path / "fixed.json"
-    path.write_bytes(json.dumps(sound()).encode(encoding))
+    path.write_bytes(json.dumps(valid_dataset()).encode(encoding))
     assert CliRunner().invoke(main, ["validate", str(path)]).exit_code == 2
     run = fix(path, out)
     assert run.exit_code == 0 and "json-encoding" in run.output
-    assert json.loads(out.read_bytes()) == sound()
+    assert json.loads(out.read_bytes()) == valid_dataset()
 
 
-def test_it_never_replaces_the_input(tmp_path: Path) -> None:
+def test_input_file_is_never_replaced(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    path.write_text(json.dumps(sound()))
+    path.write_text(json.dumps(valid_dataset()))
     (tmp_path / "link.json").symlink_to(path)
     (tmp_path / "hard.json").hardlink_to(path)
     for out in (path, tmp_path / "link.json", tmp_path / "hard.json", tmp_path / "a" / ".." / "x.json"):
         run = fix(path, out)
         assert run.exit_code == 2 and "would replace the file itself" in run.output
-    assert json.loads(path.read_bytes()) == sound()
+    assert json.loads(path.read_bytes()) == valid_dataset()
 
 
-def test_what_is_no_json_is_not_repaired(tmp_path: Path) -> None:
+def test_file_that_is_not_json_is_not_repaired(tmp_path: Path) -> None:
     path, out = tmp_path / "x.json", tmp_path / "out.json"
     path.write_text('{"images": [')
     run = fix(path, out)
@@ -215,39 +212,39 @@ def test_what_is_no_json_is_not_repaired(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_broken_image_files(name: str, tmp_path: Path) -> None:
-    rule, harm = FILES[name]
+def test_images_with_broken_files_are_removed(name: str, tmp_path: Path) -> None:
+    rule, damage = FILES[name]
     folder, path, out = tmp_path / "images", tmp_path / "x.json", tmp_path / "out.json"
     (folder / "sub").mkdir(parents=True)
     for file in ("a.png", "sub/b.png"):
         Image.new("RGB", (WIDTH, HEIGHT)).save(folder / file)
-    harm(folder / "a.png")
-    path.write_text(json.dumps(sound()))
+    damage(folder / "a.png")
+    path.write_text(json.dumps(valid_dataset()))
     run = fix(path, out, "--images", folder)
     assert run.exit_code == 0, run.output
-    kept = [image["id"] for image in json.loads(out.read_bytes())["images"]]
+    ids = [image["id"] for image in json.loads(out.read_bytes())["images"]]
     if rule in ("file-mode", "file-exif-rotated") and name != "turned, the JSON as shown":
-        assert kept == [3, 7] and f"not repaired: warning: image 3, {rule}" in run.output
-    assert kept == [7] or "not repaired: warning" in run.output
+        assert ids == [3, 7] and f"not repaired: warning: image 3, {rule}" in run.output
+    assert ids == [7] or "not repaired: warning" in run.output
     assert not [f for f in find_faults(json.loads(out.read_bytes()), folder) if f.severity == "error"]
 
 
-def test_a_size_is_read_from_the_file(tmp_path: Path) -> None:
+def test_image_size_is_read_from_the_file(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     for file in ("a.png", "sub/b.png"):
         Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / file)
-    dataset = sound()
+    dataset = valid_dataset()
     del dataset["images"][0]["width"]
     dataset["images"][1]["file_name"] = "/home/somebody/sub/b.png"
     fixed, changes = repair(dataset, tmp_path)
-    assert fixed["images"] == sound()["images"]
+    assert fixed["images"] == valid_dataset()["images"]
     assert [c.rule for c in changes] == ["image-size", "file-name-path"]
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), json_values), min_size=1, max_size=3))
-def test_no_harm_is_too_strange(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
-    dataset: Any = sound()
+def test_any_damage_is_repaired_or_reported(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+    dataset: Any = valid_dataset()
     for place, value in changes:
         with contextlib.suppress(KeyError, IndexError, TypeError):
             change(*place, to=copy.deepcopy(value))(dataset)
@@ -255,12 +252,12 @@ def test_no_harm_is_too_strange(changes: list[tuple[tuple[Any, ...], Any]]) -> N
     fixed, _ = repair(dataset)
     assert repr(dataset) == before
     left = {f.rule for f in find_faults(fixed)}
-    assert left <= BEYOND_REPAIR | LEFT_AS_IT_IS, left
+    assert left <= NOT_FIXABLE | ACCEPTED, left
     assert repair(fixed)[1] == []
 
 
 @pytest.mark.slow
-def test_a_large_file_in_a_minute_and_half_a_gigabyte(tmp_path: Path) -> None:
+def test_large_file_takes_at_most_a_minute_and_half_a_gigabyte(tmp_path: Path) -> None:
     """5,000 images with 50,000 annotations: RLE of ragged outlines and polygons of 60 points, by turns."""
     rng = np.random.default_rng(0)
     masks = [_ragged(rng) for _ in range(50)]
@@ -287,7 +284,7 @@ def test_a_large_file_in_a_minute_and_half_a_gigabyte(tmp_path: Path) -> None:
     path.write_text(json.dumps(table))
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from pipeline.data.validation.command import validate_file\n"
+        "from pipeline.data.validation.check import validate_file\n"
         "from pipeline.bench.measurement import own_peak_megabytes\n"
         "bad = validate_file(Path(sys.argv[1]), None, Path(sys.argv[2]) if len(sys.argv) > 2 else None)\n"
         "print('used', bad, own_peak_megabytes(), time.process_time())"

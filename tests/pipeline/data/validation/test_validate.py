@@ -1,4 +1,4 @@
-"""Broken COCO files, one kind after the other: each is found by its rule, none crashes the check."""
+"""Validate COCO files with faults of each kind: each is reported by its rule, and none crashes the check."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as mask_utils
 
+from blender.contract import UserError
 from pipeline.cli import main
-from pipeline.data.rle import encode_mask, read_counts
-from pipeline.data.validation.check import find_faults
-from pipeline.data.validation.command import validate_file
-from pipeline.data.validation.rules import Fault
+from pipeline.data.rle import decode_counts, encode_mask
+from pipeline.data.validation.check import REPAIR_STEPS, find_faults, load_validated_coco, validate_file
+from pipeline.data.validation.rules import RULES, Fault
 
 HEIGHT, WIDTH = 40, 60
 
@@ -36,11 +36,11 @@ def ring() -> np.ndarray:
 
 
 def runs(mask: np.ndarray) -> list[int]:
-    return read_counts(encode_mask(mask)["counts"]).tolist()
+    return decode_counts(encode_mask(mask)["counts"]).tolist()
 
 
-def sound() -> dict[str, Any]:
-    """A file with nothing wrong: polygons, both kinds of RLE, an ignore region, ids with gaps."""
+def valid_dataset() -> dict[str, Any]:
+    """A valid file: polygons, both kinds of RLE, an ignore region, ids with gaps."""
     rle = encode_mask(ring())
     polygon = [[2.0, 2.0, 12.0, 2.0, 12.0, 8.0, 2.0, 8.0], [20, 30, 26, 30, 26, 36]]
     drawn = mask_utils.merge(mask_utils.frPyObjects(polygon, HEIGHT, WIDTH))
@@ -235,29 +235,29 @@ BROKEN: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
 }
 
 
-def rules(dataset: Any, images: Path | None = None) -> list[str]:
+def broken_by(dataset: Any, images: Path | None = None) -> list[str]:
     return [fault.rule for fault in find_faults(dataset, images)]
 
 
-def test_a_sound_file_has_no_faults() -> None:
-    assert rules(sound()) == []
+def test_valid_file_has_no_faults() -> None:
+    assert broken_by(valid_dataset()) == []
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_file(name: str) -> None:
-    rule, harm = BROKEN[name]
-    dataset = harm(copy.deepcopy(sound()))
+def test_broken_rule_is_reported(name: str) -> None:
+    rule, damage = BROKEN[name]
+    dataset = damage(copy.deepcopy(valid_dataset()))
     before = repr(dataset)
     faults = list(find_faults(dataset))
     fault = next((f for f in faults if f.rule == rule), None)
-    assert fault is not None, f"found only {faults}"
-    assert fault.message and fault.cure and "\n" not in str(fault)
+    assert fault is not None, f"only {faults}"
+    assert fault.message and fault.advice and "\n" not in str(fault)
     assert repr(dataset) == before
     if rule.startswith(("bbox", "area", "iscrowd", "polygon", "rle", "mask")):
         assert fault.annotation_id in (11, 12, 15) and fault.image_id in (3, 7)
 
 
-def test_there_are_enough_kinds() -> None:
+def test_many_kinds_of_faults_are_covered() -> None:
     assert len(BROKEN) >= 100
     assert len({rule for rule, _ in BROKEN.values()}) >= 45
 
@@ -274,27 +274,27 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
 
 
-PLACES = [place for place in places(sound()) if place]
+PLACES = [place for place in places(valid_dataset()) if place]
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), json_values), min_size=1, max_size=3))
-def test_nothing_crashes_the_check(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
-    dataset: Any = sound()
+def test_no_json_value_crashes_the_check(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+    dataset: Any = valid_dataset()
     for place, value in changes:
         try:
             change(*place, to=copy.deepcopy(value))(dataset)
         except (KeyError, IndexError, TypeError):
-            continue  # an earlier change took the place away
+            continue  # an earlier change removed this place
     for fault in find_faults(dataset):
         assert str(fault)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.text(st.characters(min_codepoint=48, max_codepoint=111), max_size=30))
-def test_any_string_is_read_as_cocoapi_would_or_refused(counts: str) -> None:
+def test_counts_are_decoded_as_by_cocoapi_or_refused(counts: str) -> None:
     try:
-        lengths = read_counts(counts)
+        lengths = decode_counts(counts)
     except ValueError:
         return
     if len(lengths) and lengths.sum() < 10**6 and lengths.max() < 2**31:
@@ -303,12 +303,12 @@ def test_any_string_is_read_as_cocoapi_would_or_refused(counts: str) -> None:
         assert area == lengths[1::2].sum()
 
 
-def test_every_mask_is_read_as_cocoapi_wrote_it() -> None:
+def test_counts_of_cocoapi_are_decoded_to_the_mask() -> None:
     rng = np.random.default_rng(0)
     for _ in range(100):
         size = rng.integers(1, 200, 2)
         mask = (rng.random(size) < rng.choice([0.001, 0.1, 0.5])).astype(np.uint8)
-        lengths = read_counts(encode_mask(mask)["counts"])
+        lengths = decode_counts(encode_mask(mask)["counts"])
         flat = np.repeat(np.arange(len(lengths)) % 2, lengths)
         assert np.array_equal(flat.reshape(size[::-1]).T, mask)
 
@@ -342,7 +342,7 @@ def link_out(path: Path) -> None:
     path.symlink_to(outside)
 
 
-def loop(path: Path) -> None:
+def link_to_itself(path: Path) -> None:
     path.unlink()
     path.symlink_to(path.name)
 
@@ -350,7 +350,7 @@ def loop(path: Path) -> None:
 FILES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "missing": ("file-missing", Path.unlink),
     "a symlink out": ("file-outside", link_out),
-    "a loop of symlinks": ("file-", loop),
+    "a loop of symlinks": ("file-", link_to_itself),
     "truncated": ("file-unreadable", truncate),
     "text": ("file-unreadable", lambda p: p.write_text("hello")),
     "empty": ("file-unreadable", lambda p: p.write_bytes(b"")),
@@ -367,59 +367,59 @@ FILES: dict[str, tuple[str, Callable[[Path], Any]]] = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_broken_image_file(folder: Path, name: str) -> None:
-    rule, harm = FILES[name]
-    assert rules(sound(), folder) == []
-    harm(folder / "a.png")
-    faults = list(find_faults(sound(), folder))
+def test_broken_image_file_is_reported(folder: Path, name: str) -> None:
+    rule, damage = FILES[name]
+    assert broken_by(valid_dataset(), folder) == []
+    damage(folder / "a.png")
+    faults = list(find_faults(valid_dataset(), folder))
     assert faults and all(f.rule.startswith(rule) and f.image_id == 3 for f in faults), faults
 
 
-def test_paths_that_lead_out_are_never_opened(folder: Path) -> None:
+def test_paths_out_of_the_folder_are_errors(folder: Path) -> None:
     Image.new("RGB", (WIDTH, HEIGHT)).save(folder.parent / "out.png")
     for name in ("../out.png", str(folder.parent / "out.png"), "a.png\0", "x" * 5000, "sub"):
-        dataset = sound()
+        dataset = valid_dataset()
         dataset["images"][0]["file_name"] = name
         assert any(f.severity == "error" for f in find_faults(dataset, folder))
 
 
-# ------------------------------------------------------------------------------ the command
+# ------------------------------------------------------------------------------ command
 
 
-def test_the_command(tmp_path: Path, folder: Path) -> None:
+def test_command_validate(tmp_path: Path, folder: Path) -> None:
     path = tmp_path / "x.json"
-    path.write_text(json.dumps(sound()))
+    path.write_text(json.dumps(valid_dataset()))
     run = CliRunner().invoke(main, ["validate", str(path), "--images", str(folder)])
     assert run.exit_code == 0, run.output
     assert run.output.endswith("0 errors, 0 warnings in 2 images, 4 annotations, 2 categories\n")
-    path.write_text(json.dumps(BROKEN["bbox as corners"][1](sound())))
-    assert CliRunner().invoke(main, ["validate", str(path)]).exit_code == 0  # a warning is no error
-    path.write_text(json.dumps(BROKEN["annotation id 0"][1](sound())))
+    path.write_text(json.dumps(BROKEN["bbox as corners"][1](valid_dataset())))
+    assert CliRunner().invoke(main, ["validate", str(path)]).exit_code == 0  # only warnings
+    path.write_text(json.dumps(BROKEN["annotation id 0"][1](valid_dataset())))
     before = path.read_bytes()
     run = CliRunner().invoke(main, ["validate", str(path)])
     assert run.exit_code == 2
-    assert "error: image 3, annotation 0, annotation-id-zero: id is 0; cure: number from 1" in run.output
+    assert "error: image 3, annotation 0, annotation-id-zero: id is 0; fix: number from 1" in run.output
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"\x80"])
-def test_what_is_no_json(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_files_are_not_json(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(content)
     assert validate_file(path, None)
     assert "not-json" in capsys.readouterr().out
 
 
-def test_missing_file_or_folder(tmp_path: Path) -> None:
+def test_missing_file_or_folder_is_named(tmp_path: Path) -> None:
     run = CliRunner().invoke(main, ["validate", str(tmp_path / "x.json")])
     assert run.exit_code == 2 and "no such file" in run.output
-    (tmp_path / "x.json").write_text(json.dumps(sound()))
+    (tmp_path / "x.json").write_text(json.dumps(valid_dataset()))
     run = CliRunner().invoke(main, ["validate", str(tmp_path / "x.json"), "--images", str(tmp_path / "no")])
     assert run.exit_code == 2 and "no such folder" in run.output
 
 
-def test_a_large_file_in_reasonable_time() -> None:
-    dataset = sound()
+def test_large_file_is_checked_in_reasonable_time() -> None:
+    dataset = valid_dataset()
     template = dataset["annotations"][0]
     dataset["images"] = [dataset["images"][0] | {"id": n, "file_name": f"{n}.png"} for n in range(1, 501)]
     dataset["annotations"] = [
@@ -427,11 +427,34 @@ def test_a_large_file_in_reasonable_time() -> None:
         for n in range(1, 5001)
     ]
     began = time.process_time()
-    assert rules(dataset) == []
+    assert broken_by(dataset) == []
     assert time.process_time() - began < 6  # a tenth of 5,000 images and 50,000 annotations in a minute
 
 
-def test_a_fault_is_one_line() -> None:
-    assert str(Fault("r", "m", 1, 2, "c")) == "error: image 1, annotation 2, r: m; cure: c"
-    assert str(Fault("r", "m", cure="c", severity="warning")) == "warning: r: m; cure: c"
+def test_fault_is_one_line() -> None:
+    assert str(Fault("r", "m", 1, 2, "c")) == "error: image 1, annotation 2, r: m; fix: c"
+    assert str(Fault("r", "m", advice="c", severity="warning")) == "warning: r: m; fix: c"
     assert os.linesep not in str(Fault("r", "m"))
+
+
+# ------------------------------------------------------------------------------ the registry
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rule_has_advice_and_a_fix_or_a_reason_for_none(name: str) -> None:
+    rule = RULES[name]
+    assert rule.advice
+    assert sum(bool(option) for option in (rule.fix, rule.dataset_fix, rule.not_fixable)) == 1
+    assert rule.dataset_fix is None or rule.dataset_fix in REPAIR_STEPS
+
+
+def test_validated_file_is_loaded_or_its_first_error_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(BROKEN["area of the box"][1](valid_dataset())))
+    assert load_validated_coco(path) == json.loads(path.read_bytes())  # only a warning
+    path.write_text(json.dumps(BROKEN["annotation id 0"][1](valid_dataset())))
+    with pytest.raises(UserError, match=r"x.json: 1 errors, the first: annotation-id-zero: id is 0; see all"):
+        load_validated_coco(path)
+    path.write_text(json.dumps(valid_dataset() | {"images": [], "annotations": []}))
+    with pytest.raises(UserError, match="no-images"):
+        load_validated_coco(path)

@@ -1,0 +1,130 @@
+"""What comes with a pallet truck: a pallet on its forks, an operator whose hands hold its tiller."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from blender.assets import Assets
+from blender.geometry.mesh import Floats
+from blender.kinds import AttachmentContext, ObjectGroup
+from blender.objects import pallet, pedestrian
+from blender.objects.pallet_truck.chassis import fork_height, front, grip, hold
+from blender.sampling import chance, uniform
+from blender.spec import ObjectSpec, Params
+
+WALKED_BEHIND = ("hand", "weighing", "scissor", "walkie", "stacker")
+"""Variants whose operator walks. A rider's operator stands; no body is posed so with both hands raised."""
+
+PALLET_DECK = 0.100
+"""Height of the boards' underside below a EUR pallet's deck, metres: there the forks bear it."""
+PALLET_OPENING = (0.0725, 0.300)
+"""From where to where each of a EUR pallet's two openings reaches, from the pallet's middle, metres."""
+OPENING_MARGIN = 0.005
+"""Least distance between a fork and the blocks beside an opening, metres."""
+FITTING_MARGIN = 0.006
+"""The same where forks are changed to fit: a millimetre more, so that rounding does not undo the fit."""
+SHORTEST_FORK = 1.0
+"""Forks must be longer than this to carry a pallet lengthwise, metres."""
+LOAD_GAP = 0.01
+"""Between the forks' face and the pallet, metres."""
+SURFACE_GAP = 0.001
+"""Between fork and deck, metres: surfaces in one plane would flicker."""
+
+PULLING_TURN = np.radians(35)
+"""How far a pulling operator's body is turned to the hand behind, radians: the handle clears the hips."""
+PULLING_OFFSET = 0.06
+"""How far from the middle of the grip that hand holds it, metres."""
+
+
+def attach(truck: ObjectSpec, context: AttachmentContext) -> ObjectGroup:
+    """Draw a truck's load and operator; its forks and its tiller are changed to fit them."""
+    params, rng = dict(truck.params), context.rng
+    objects: list[ObjectSpec] = []
+    loaded = chance(context.shares.loaded, rng)
+    if loaded:
+        ranges = context.ranges
+        params = fit_forks_to_pallet(params, ranges.overall_width, ranges.fork_length, rng)
+        loaded = fits_pallet(params)
+    if loaded:
+        single = replace(context.common_ranges["pallet"], tiers=(1, 1))  # trucks carry no stacked loads
+        objects.append(place_load(params, pallet.sample(single, rng, context.assets)))
+    operator = None
+    if chance(context.shares.operated, rng):
+        operator = pedestrian.sample_in_pose(pedestrian.AT_TILLER, context)
+    operated = operator is not None and params["variant"] in WALKED_BEHIND
+    if operator is not None and operated:
+        params, operator = place_operator(params, operator, context.assets)
+        objects.append(operator)
+    truck = replace(truck, params={**params, "loaded": loaded})
+    return ObjectGroup((truck, *objects), in_use=operated)
+
+
+def fits_pallet(params: Params) -> bool:
+    """Return whether the forks go lengthwise into a EUR pallet's openings and are long enough to carry it."""
+    outer = params["overall_width"] / 2
+    return bool(
+        params["fork_length"] > SHORTEST_FORK
+        and outer < PALLET_OPENING[1] - OPENING_MARGIN
+        and outer - params["fork_width"] > PALLET_OPENING[0] + OPENING_MARGIN
+    )
+
+
+def fit_forks_to_pallet(
+    params: Params, widths: tuple[float, float], lengths: tuple[float, float], rng: np.random.Generator
+) -> Params:
+    """Draw forks that fit a EUR pallet, if the truck's own do not.
+
+    Args:
+        params: the truck's parameters.
+        widths: the profile's range of the width over both forks, metres.
+        lengths: the profile's range of the forks' length, metres.
+
+    Returns:
+        The changed parameters; the same ones if they fit already, or if the ranges hold no forks that fit.
+    """
+    if fits_pallet(params):
+        return params
+    widths = (
+        max(widths[0], 2 * (params["fork_width"] + PALLET_OPENING[0] + FITTING_MARGIN)),
+        min(widths[1], 2 * (PALLET_OPENING[1] - FITTING_MARGIN)),
+    )
+    lengths = (max(lengths[0], SHORTEST_FORK + 0.01), lengths[1])
+    if widths[0] > widths[1] or lengths[0] > lengths[1]:
+        return params
+    return params | {"overall_width": uniform(widths, rng), "fork_length": uniform(lengths, rng)}
+
+
+def place_load(params: Params, pallet_params: Params) -> ObjectSpec:
+    """Put a pallet against the forks' face: on raised forks, or on the floor above lowered ones."""
+    height = max(0.0, fork_height(params) - PALLET_DECK + SURFACE_GAP)
+    x = front(params) + LOAD_GAP + pallet.LENGTH / 2
+    return ObjectSpec("pallet", pallet_params, (round(x, 4), 0.0, round(height, 4)))
+
+
+def place_operator(params: Params, operator: ObjectSpec, assets: Assets) -> tuple[Params, ObjectSpec]:
+    """Lower the tiller to the height of the operator's hands and move the operator so that they hold it.
+
+    Returns:
+        The truck's changed parameters, and the operator in the truck's frame.
+    """
+    hands = holding_point(operator.params, assets)
+    params = hold(params, float(hands[2]))
+    handle = grip(params)
+    yaw = 0.0  # an operator who pushes faces the truck
+    if operator.params["pose"] == "pulling":  # and one who pulls walks away from it, a hand behind
+        side = float(np.sign(hands[1]))
+        yaw, handle = np.pi + side * PULLING_TURN, handle + np.array([0.0, side * PULLING_OFFSET, 0.0])
+    c, s = np.cos(yaw), np.sin(yaw)
+    at = (handle[0] - c * hands[0] + s * hands[1], handle[1] - s * hands[0] - c * hands[1], 0.0)
+    return params, replace(operator, position=(round(float(at[0]), 4), round(float(at[1]), 4), 0.0), yaw=yaw)
+
+
+def holding_point(person: Params, assets: Assets) -> Floats:
+    """Return where a person holds the tiller, (3,) metres in the person's frame.
+
+    It is the middle of both palms; of somebody who pulls, the palm behind.
+    """
+    palms = pedestrian.palms(person, assets)
+    return palms[np.argmin(palms[:, 0])] if person["pose"] == "pulling" else palms.mean(0)

@@ -1,0 +1,38 @@
+"""What people hold: who carries has a carton in the arms, who scans a terminal in the raised hand."""
+
+from __future__ import annotations
+
+from blender.kinds import AttachmentContext, ObjectGroup
+from blender.objects import carried
+from blender.objects.pedestrian.body import palms, region
+from blender.spec import ObjectSpec
+
+TRUNK_CLOTH, ARM_CLOTH, HAND_CLOTH = 0.045, 0.03, 0.006
+"""How far clothes are outside the bare body at most, metres: on the trunk, on arms and legs, on hands."""
+TERMINAL_REACH = 0.4
+"""Distance from a palm to the middle of the terminal that it holds, as a share of the terminal's length."""
+
+
+def attach(person: ObjectSpec, context: AttachmentContext) -> ObjectGroup:
+    """Put a carton on the hands and forearms of who carries, a terminal into the hand of who scans."""
+    pose, assets = person.params["pose"], context.assets
+    if pose not in ("carrying", "scanning"):
+        return ObjectGroup((person,))
+    params = carried.sample(context.common_ranges["carried"], context.rng, assets)
+    hands = palms(person.params, assets)
+    if pose == "scanning":
+        params["thing"] = "terminal"
+        x, y, _ = hands[hands[:, 2].argmax()] + [TERMINAL_REACH * carried.TERMINAL[0], 0.0, 0.0]
+    else:
+        trunk = region(person.params, assets, "torso", "hips")[:, 0].max() + TRUNK_CLOTH
+        x, y = max(trunk + params["size"][0] / 2, hands[:, 0].mean()), hands[:, 1].mean()
+    back, front, right, left = carried.footprint(params, assets)
+    heights = []  # at which the object's underside clears each vertex of hands and forearms below it
+    for part, cloth in (("hand", HAND_CLOTH), ("forearm", ARM_CLOTH)):
+        arms = region(person.params, assets, part) - [x, y, 0.0]
+        below = (arms[:, 0] > back) & (arms[:, 0] < front) & (arms[:, 1] > right) & (arms[:, 1] < left)
+        heights += (arms[below, 2] - carried.underside(params, arms[below, 0]) + cloth).tolist()
+    if not heights:
+        return ObjectGroup((person,))
+    position = (round(float(x), 4), round(float(y), 4), round(max(heights), 4))
+    return ObjectGroup((person, ObjectSpec("carried", params, position)))

@@ -1,0 +1,109 @@
+"""Rows of racks in a hall: their style, their places, their open bays, the guards at their ends. No bpy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from blender.config.layouts import CrossingConfig
+from blender.objects import rack
+from blender.scene.camera import HEADROOM
+from blender.scene.free_space import corners_of
+from blender.scene.plan import Face, OpenBay, Plan
+from blender.scene.sampler import SceneSampler
+from blender.spec import ObjectSpec, Params
+
+TRUCK_CLEARANCE = 0.95
+"""A lowest beam at this height, metres, lets a pallet truck's forks and frame below it."""
+BEAM_HALF_HEIGHT = 0.12
+"""Height of a beam's underside below its level, metres."""
+BAY_MARGIN = 0.35
+"""Half of a pallet truck's width with some play, metres: its middle keeps this distance to the uprights."""
+BAY_DEPTH_MARGIN = 0.05
+"""Forks stop this far from the end of an open bay, metres."""
+RACK_GAP = 0.02
+"""Between two racks of a row, metres."""
+LOAD_CLEARANCE = 0.2
+"""Between the highest load on a top level and the space below the roof, metres."""
+
+
+def draw_rack_style(sampler: SceneSampler, roof: float) -> Params:
+    """Draw what all racks of a hall share: colours, number and distance of levels, height of the top loads.
+
+    Args:
+        sampler: draws a rack.
+        roof: height of the roof, metres. Below a low roof racks have fewer levels and lower loads on top.
+    """
+    params = sampler.params("rack")
+    free = roof - HEADROOM
+    pitch = params["pitch"]
+    levels = max(1, min(params["levels"], int((free - rack.UPRIGHT_ABOVE) / pitch)))
+    top = round(min(rack.TOP_LOAD, free - levels * pitch - LOAD_CLEARANCE), 4)
+    style = {key: params[key] for key in ("uprights", "beams", "pitch")}
+    return {**style, "levels": levels, "top": top}
+
+
+def add_rack_row(sampler: SceneSampler, plan: Plan, style: Params, front: Face) -> None:
+    """Add racks end to end, where the floor is free, and their front as a face to park at.
+
+    Args:
+        sampler: draws each rack.
+        plan: the scene so far.
+        style: what the racks share: see ``draw_rack_style``.
+        front: the row's front, and from where to where it may run.
+    """
+    start, end = front.span
+    position = start
+    while True:
+        params = {**sampler.params("rack"), **style}
+        params["bays"] = min(params["bays"], int((end - position - 2 * rack.POST) / rack.BAY))
+        if params["bays"] < 1:
+            break
+        _, half, _, _ = footprint = rack.footprint(params, sampler.assets)
+        length = half * 2
+        middle = position + length / 2
+        if front.axis == 0:
+            place, yaw = (middle, front.position, 0.0), 0.0 if front.inward < 0 else np.pi
+        else:
+            place, yaw = (front.position, middle, 0.0), -np.pi / 2 if front.inward < 0 else np.pi / 2
+        item = ObjectSpec("rack", params, place, yaw)
+        if plan.is_free(corners_of(footprint, item.position, item.yaw)):
+            _add_rack(plan, item, front)
+        position += length + RACK_GAP
+    if position > start:
+        goods = front.position + front.inward * rack.OVERHANG
+        plan.faces.append(Face(front.axis, goods, front.inward, (start, position), is_rack=True))
+
+
+def _add_rack(plan: Plan, item: ObjectSpec, front: Face) -> None:
+    """Add a rack whose place is free, and its open bays."""
+    plan.add(item, *(corners_of(part, item.position, item.yaw) for part in rack.solids(item.params)))
+    for bay in rack.open_bays(item.params):
+        corners = corners_of(bay, item.position, item.yaw)
+        plan.bay_floors.append(corners)
+        if item.params["pitch"] - BEAM_HALF_HEIGHT > TRUCK_CLEARANCE:
+            low, high = float(corners[:, front.axis].min()), float(corners[:, front.axis].max())
+            entry = Face(front.axis, front.position, front.inward, (low + BAY_MARGIN, high - BAY_MARGIN))
+            plan.open_bays.append(OpenBay(entry, bay[3] - BAY_DEPTH_MARGIN))
+
+
+def add_rack_end_guard(
+    sampler: SceneSampler, plan: Plan, ranges: CrossingConfig, position: tuple[float, float]
+) -> None:
+    """Add a guard at the end of two racks that stand back to back along y, or a bollard at each corner.
+
+    Args:
+        sampler: draws the guard.
+        plan: the scene so far.
+        ranges: [scene.crossing].
+        position: (x, y) of the middle of both racks' ends, metres.
+    """
+    places, yaw = [position], np.pi / 2
+    variant = sampler.pick(ranges.guards)
+    if variant == "bollard":
+        places, yaw = [(position[0] + side * rack.DEPTH, position[1]) for side in (-1, 1)], 0.0
+    elif variant == "rail":  # rails run along x, guards along y
+        yaw = 0.0
+    params = {"variant": variant, "seed": sampler.seed()}
+    for x, y in places:
+        item = ObjectSpec("guard", params, (x, y, 0.0), yaw)
+        plan.add_if_free(item, sampler.footprint(item))

@@ -1,0 +1,56 @@
+"""Draw a whole scene: ``sample_scene`` gives the description of one frame. No bpy.
+
+A layout comes first: it puts the racks of a real kind of place into a hall. Then the profile's objects are
+placed by rules: on the floor, in the hall, in view, through nothing. Lamps, sensor and goods in store follow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from blender.assets import Assets
+from blender.config.run import Config
+from blender.imaging.sensor import sample_sensor
+from blender.objects import hall
+from blender.scene.layouts import LAYOUTS
+from blender.scene.lighting import sample_lamps
+from blender.scene.placement import place_object
+from blender.scene.sampler import SceneSampler
+from blender.scene.stores import add_stores
+from blender.spec import SceneSpec
+
+
+def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> SceneSpec:
+    """Draw the scene of one frame.
+
+    Args:
+        config: one split of a profile.
+        rng: the frame's generator. Equal generators give equal scenes.
+        assets: the files that objects are built from.
+    """
+    sampler, scene = SceneSampler(config, rng, assets), config.scene
+    name = sampler.pick(scene.layouts)
+    plan = LAYOUTS[name](sampler)
+    negative = sampler.chance(scene.negatives)
+    for key, table in scene.objects.items():
+        if not (negative and table.category):
+            for _ in range(sampler.integer(table.count)):
+                place_object(sampler, plan, key, allow_labelled=not negative)
+    lamps, temperature, ambient, environment = sample_lamps(
+        scene.light, plan.room, plan.hall.params["height"], rng
+    )
+    sensor = sample_sensor(scene.sensor, rng)
+    add_stores(sampler, plan)  # last, so that no other draw depends on them
+    lit_hall = replace(plan.hall, params=hall.with_lamps(plan.hall.params, lamps))
+    return SceneSpec(
+        layout=name,
+        objects=(lit_hall, *plan.objects),
+        camera=plan.camera,
+        lamps=lamps,
+        temperature=temperature,
+        ambient=ambient,
+        environment=environment,
+        sensor=sensor,
+    )

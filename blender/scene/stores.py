@@ -1,0 +1,100 @@
+"""Goods in store along free walls: runs of equal stacks of pallets or containers. No bpy.
+
+They are drawn after everything else. So they never take a labelled object's place, and a profile without
+them gives the same scenes but for the goods.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from blender.config.layouts import StoresConfig
+from blender.objects import hall
+from blender.scene.free_space import Corners, corners_of, is_apart
+from blender.scene.plan import Face, Plan
+from blender.scene.sampler import SceneSampler
+from blender.scene.visibility import horizontal_distance, in_picture
+from blender.spec import Footprint, ObjectSpec
+
+ROOF_SPACE = 0.6
+"""Space below the roof for beams, pipes and lamps, metres."""
+DEVIATION = 0.012
+"""Standard deviation of a stack's position, metres, and heading, radians: it stands nearly square."""
+VIEW_HEIGHT = 0.7
+"""Height of the point, metres, that decides whether a stack is near the picture ..."""
+VIEW_MARGIN = 0.3
+"""... and how far it may lie outside, as a share of the picture: its shadow and its top may still be seen."""
+
+
+def add_stores(sampler: SceneSampler, plan: Plan) -> None:
+    """Fill the free walls of some halls with goods."""
+    ranges = sampler.scene.stores
+    if not sampler.chance(ranges.halls):
+        return
+    doorways = [corners_of(area) for area in hall.entrances(plan.hall.params)]
+    for face in plan.faces:
+        if face.is_rack:
+            continue
+        filled, (position, end) = sampler.uniform(ranges.filled), face.span
+        while position < end:
+            position = _add_run(sampler, plan, face, position, sampler.chance(filled), doorways)
+
+
+def _add_run(
+    sampler: SceneSampler, plan: Plan, face: Face, start: float, filled: bool, doorways: list[Corners]
+) -> float:
+    """Add a run of equal stacks at a wall, or leave as much of the wall free; return where it ends.
+
+    Args:
+        sampler: draws the stacks.
+        plan: the scene so far.
+        face: the wall.
+        start: where the run starts along the wall, metres.
+        filled: False: leave this part of the wall free.
+        doorways: floor that stays free.
+    """
+    ranges, rng, across = sampler.scene.stores, sampler.rng, face.across
+    stack = _draw_stack(sampler, ranges)
+    footprint = sampler.footprint(stack)
+    yaw = (0.0 if face.axis == 0 else np.pi / 2) + int(rng.integers(4)) * np.pi / 2
+    corners = corners_of(footprint, yaw=yaw)
+    low, high = corners.min(0), corners.max(0)
+    size = high - low
+    gap, from_wall = sampler.uniform(ranges.apart), sampler.uniform(ranges.away)
+    count, deep = sampler.integer(ranges.run), sampler.integer(ranges.deep)
+    filled = filled and sampler.height(stack) < plan.hall.params["height"] - ROOF_SPACE
+    for _ in range(count):
+        if start > face.span[1]:
+            break
+        for row in range(deep if filled else 0):
+            at = np.zeros(3)
+            at[face.axis] = start + gap - low[face.axis]
+            out = from_wall + row * (size[across] + gap)
+            at[across] = face.position + face.inward * out - (low if face.inward > 0 else high)[across]
+            at[:2] += rng.normal(0, DEVIATION, 2)
+            turn = yaw + float(rng.normal(0, DEVIATION))
+            item = ObjectSpec(stack.builder, stack.params, tuple(at.tolist()), turn)
+            if _may_stand(sampler, plan, item, footprint, doorways):
+                plan.add_if_free(item, footprint)
+        start += float(size[face.axis]) + gap
+    return start + sampler.uniform(ranges.apart)
+
+
+def _draw_stack(sampler: SceneSampler, ranges: StoresConfig) -> ObjectSpec:
+    """Draw a pallet by the ranges of [scene.pallet], or a variant of ``blender.objects.cage``."""
+    name = sampler.pick(ranges.things)
+    if name == "pallet":
+        return ObjectSpec("pallet", sampler.params("pallet"))
+    return ObjectSpec("cage", {"variant": name, "seed": sampler.seed()})
+
+
+def _may_stand(
+    sampler: SceneSampler, plan: Plan, item: ObjectSpec, footprint: Footprint, doorways: list[Corners]
+) -> bool:
+    """Return whether a stack is near the picture, not too near the camera, and not in a doorway."""
+    x, y, _ = item.position
+    if horizontal_distance(plan.camera, item.position) < sampler.scene.stores.near:
+        return False
+    if not in_picture(plan.camera, sampler.config.render, (x, y, VIEW_HEIGHT), VIEW_MARGIN):
+        return False
+    return is_apart(corners_of(footprint, item.position, item.yaw), doorways, 0.0)

@@ -1,0 +1,243 @@
+"""Rules for a COCO file as a whole: its JSON, its lists, and all annotations together.
+
+JSON rules check a ``ParsedJson`` and FILE rules any JSON value, both without a context. LISTS and DATASET
+rules check the parsed file beside the ``Context``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blender.contract import canonical_json
+from pipeline.data.validation.rules import (
+    DATASET,
+    FILE,
+    JSON,
+    LISTS,
+    WARNING,
+    Change,
+    Context,
+    Entry,
+    Finding,
+    rule,
+)
+from pipeline.data.values import is_int, short_repr
+
+KEYS = ("images", "annotations", "categories")
+"""The lists of a COCO instances file."""
+_ONLY_THE_OWNER = "only the owner of the file has the missing data"
+
+# ------------------------------------------------------------------------------ JSON
+
+
+@dataclass(frozen=True)
+class ParsedJson:
+    """A JSON file as read, with what strict readers refuse."""
+
+    value: Any
+    encoding: str = "utf-8"
+    error: str = ""
+    """Why the file cannot be read as JSON, or ""."""
+    non_finite: tuple[str, ...] = ()
+    """Values that are NaN, Infinity or -Infinity."""
+
+
+def parse_json(data: bytes) -> ParsedJson:
+    """Parse a JSON file leniently."""
+    non_finite: list[str] = []
+
+    def parse_constant(text: str) -> float:
+        non_finite.append(text)
+        return float(text)
+
+    try:
+        value = json.loads(data, parse_constant=parse_constant)
+    except (ValueError, RecursionError) as error:
+        return ParsedJson(None, error=str(error))
+    return ParsedJson(value, json.detect_encoding(data), non_finite=tuple(non_finite))
+
+
+def replace_non_finite(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
+    """Replace NaN and infinity, which JSON lacks, by null wherever other fixes left them."""
+    try:
+        canonical_json(dataset)
+    except ValueError:
+        changes.append(Change("json-nan", "a value that no other rule checks"))
+        return _without_non_finite(dataset)
+    return dataset
+
+
+def _without_non_finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_non_finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_non_finite(item) for item in value]
+    return None if isinstance(value, float) and value - value != 0 else value
+
+
+@rule(
+    "not-json",
+    JSON,
+    advice="export it again; is it JSON, UTF-8 and complete?",
+    not_fixable="the file cannot be parsed",
+)
+def _not_json(parsed: ParsedJson, context: None) -> str | None:
+    return f"not readable as JSON: {parsed.error}" if parsed.error else None
+
+
+@rule(
+    "json-encoding",
+    JSON,
+    advice="write it as UTF-8 without a byte order mark",
+    not_fixable="no fix is needed: the repaired copy is always written as UTF-8",
+)
+def _json_encoding(parsed: ParsedJson, context: None) -> str | None:
+    if parsed.encoding == "utf-8":
+        return None
+    return f"it is written in {parsed.encoding}, and pycocotools cannot read that"
+
+
+@rule("json-nan", JSON, severity=WARNING, advice="write numbers, or null", dataset_fix=replace_non_finite)
+def _json_nan(parsed: ParsedJson, context: None) -> str | None:
+    values = parsed.non_finite
+    return (
+        f"{len(values)} values are {values[0]} or the like, which strict readers refuse" if values else None
+    )
+
+
+# ------------------------------------------------------------------------------ lists
+
+_INSTANCES = "give an instances file: an object with images, annotations and categories"
+
+
+@rule("not-an-object", FILE, advice=_INSTANCES, not_fixable="it is no COCO instances file")
+def _not_an_object(dataset: Any, context: None) -> Iterator[Finding]:
+    if not isinstance(dataset, dict):
+        yield Finding(f"the top level is {type(dataset).__name__}, not an object")
+
+
+@rule("list-missing", FILE, advice=_INSTANCES, not_fixable=_ONLY_THE_OWNER)
+def _list_missing(dataset: Any, context: None) -> Iterator[Finding]:
+    for key in KEYS if isinstance(dataset, dict) else ():
+        if key not in dataset:
+            yield Finding(f"no list '{key}'")
+        elif not isinstance(dataset[key], list):
+            yield Finding(f"'{key}' is {short_repr(dataset[key])}, not a list")
+
+
+@rule("no-images", LISTS, advice="export the images too", not_fixable=_ONLY_THE_OWNER)
+def _no_images(dataset: Entry, context: Context) -> Iterator[Finding]:
+    if not dataset["images"]:
+        yield Finding("the list of images is empty")
+
+
+@rule("no-categories", LISTS, advice="export the categories too", not_fixable=_ONLY_THE_OWNER)
+def _no_categories(dataset: Entry, context: Context) -> Iterator[Finding]:
+    if not dataset["categories"]:
+        yield Finding("the list of categories is empty")
+
+
+@rule("no-annotations", LISTS, severity=WARNING, advice="export the annotations", not_fixable=_ONLY_THE_OWNER)
+def _no_annotations(dataset: Entry, context: Context) -> Iterator[Finding]:
+    if not dataset["annotations"]:
+        yield Finding("no image is annotated")
+
+
+def remove_non_objects(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
+    """Remove the entries that are no JSON objects."""
+    fixed = dataset
+    for key, kind in (("categories", "category"), ("images", "image"), ("annotations", "annotation")):
+        wrong = [number for number, entry in enumerate(dataset[key]) if not isinstance(entry, dict)]
+        changes += [Change(f"{kind}-type", f"{kind} number {number}", removed=True) for number in wrong]
+        fixed = fixed | {key: [entry for entry in dataset[key] if isinstance(entry, dict)]}
+    return fixed
+
+
+def _entry_type(entry: Any, context: None) -> str | None:
+    return None if isinstance(entry, dict) else f"an entry is {short_repr(entry)}, not an object"
+
+
+for _kind in ("category", "image", "annotation"):
+    rule(f"{_kind}-type", f"{_kind} type", advice="remove the entry", dataset_fix=remove_non_objects)(
+        _entry_type
+    )
+
+
+# ------------------------------------------------------------------------------ all annotations
+
+
+def remove_copies(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
+    """Remove annotations that repeat an earlier one."""
+    copies = {finding.annotation_id for finding in _annotation_copy(dataset, None)}
+    changes += [Change("annotation-copy", f"annotation {number}", removed=True) for number in sorted(copies)]
+    return dataset | {"annotations": [a for a in dataset["annotations"] if a["id"] not in copies]}
+
+
+def clear_iscrowd(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
+    """Set iscrowd to 0 in the categories that have nothing but ignore regions."""
+    measured = {a["category_id"] for a in dataset["annotations"] if a["iscrowd"] == 0}
+    ignored = [a for a in dataset["annotations"] if a["category_id"] not in measured]
+    changes += [Change("all-crowd", f"annotation {a['id']}") for a in ignored]
+    annotations = [a if a["category_id"] in measured else a | {"iscrowd": 0} for a in dataset["annotations"]]
+    return dataset | {"annotations": annotations}
+
+
+def _with_int_ids(annotations: list[Any]) -> Iterator[Entry]:
+    """Annotations whose image_id and category_id are integers."""
+    for a in annotations:
+        if isinstance(a, dict) and is_int(a.get("category_id")) and is_int(a.get("image_id")):
+            yield a
+
+
+@rule("annotation-copy", DATASET, severity=WARNING, advice="remove one of the two", dataset_fix=remove_copies)
+def _annotation_copy(dataset: Entry, context: Context | None) -> Iterator[Finding]:
+    first: dict[tuple[Any, ...], Any] = {}
+    for a in _with_int_ids(dataset["annotations"]):
+        # The hash keeps the memory for long masks small.
+        key = (a["image_id"], a["category_id"], hash(repr(a.get("segmentation"))), repr(a.get("bbox")))
+        if key in first:
+            yield Finding(
+                f"the same object as annotation {short_repr(first[key])}", a["image_id"], a.get("id")
+            )
+        first.setdefault(key, a.get("id"))
+
+
+@rule(
+    "all-crowd",
+    DATASET,
+    severity=WARNING,
+    advice="iscrowd 1 means 'ignore': write 0",
+    dataset_fix=clear_iscrowd,
+)
+def _all_crowd(dataset: Entry, context: Context) -> Iterator[Finding]:
+    crowds: defaultdict[int, set[bool]] = defaultdict(set)
+    for a in _with_int_ids(dataset["annotations"]):
+        crowds[a["category_id"]].add(a.get("iscrowd") == 1)
+    for category_id, values in crowds.items():
+        if values == {True}:
+            name = short_repr(context.categories.get(category_id, {}).get("name"))
+            yield Finding(f"every annotation of category {name} has iscrowd 1, so that nothing is measured")
+
+
+@rule(
+    "over-100-objects",
+    DATASET,
+    severity=WARNING,
+    advice="raise maxDets, as 'transpalette evaluate' does: perfect detections get less than AP 1",
+    not_fixable="the file is correct: it is pycocotools' default that is too low",
+)
+def _over_100_objects(dataset: Entry, context: Context) -> Iterator[Finding]:
+    objects: Counter[tuple[int, int]] = Counter()
+    for a in _with_int_ids(dataset["annotations"]):
+        objects[a["image_id"], a["category_id"]] += a.get("iscrowd") != 1
+    for (image_id, category_id), count in objects.items():
+        if count > 100:
+            yield Finding(
+                f"{count} objects of category {category_id}, but pycocotools counts 100 detections an image",
+                image_id,
+            )

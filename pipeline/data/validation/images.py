@@ -1,0 +1,254 @@
+"""Rules for the images of a COCO file, and for the image files that they name.
+
+IMAGE rules check an image beside the ``Context``; IMAGE_FILE rules check an image beside its ``ImageFile``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from pipeline.data.images import (
+    EXIF_ORIENTATION,
+    format_size,
+    is_file,
+    is_inside,
+    unsafe_path_reason,
+    upright_size,
+)
+from pipeline.data.validation.rules import (
+    IMAGE,
+    IMAGE_FILE,
+    WARNING,
+    Change,
+    Context,
+    Entry,
+    Fault,
+    broken_rules,
+    fix_entry,
+    make_context,
+    move_references,
+    remove,
+    rule,
+)
+from pipeline.data.values import has_valid_size, is_int, short_repr, to_int
+
+SIZE, PIXELS = 1, 2
+"""Fix stages: the size is read from the file once ``file_name`` is fixed, then the file is checked."""
+_FILES_STAY = "image files are not changed"
+
+
+def image_faults(image: Entry, context: Context) -> Iterator[Fault]:
+    """Yield every fault of an image, and of its file if the context has a folder."""
+    yield from broken_rules(IMAGE, image, context, image_id=image.get("id"))
+    name = image.get("file_name")
+    if context.folder is not None and isinstance(name, str) and name and not unsafe_path_reason(name):
+        file = inspect_image_file(context.folder, name)
+        yield from broken_rules(IMAGE_FILE, image, file, image_id=image.get("id"))
+
+
+def fix_images(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
+    """Fix the images, merge the entries of the same file, and update the annotations' ids."""
+    context = make_context(dataset, folder)
+    moved: dict[int, int] = {}
+    images: list[Entry] = []
+    by_name: dict[str, Entry] = {}
+    for image in dataset["images"]:
+        fixed = fix_entry(image, "image", lambda i: image_faults(i, context), context, changes)
+        if fixed is None:
+            continue
+        first = by_name.setdefault(fixed["file_name"], fixed)
+        if first is fixed:
+            images.append(fixed)
+            continue
+        same_size = all(first[key] == fixed[key] for key in ("width", "height"))
+        place = f"image {short_repr(image['id'])}"
+        changes.append(Change("file-name-duplicate", place, removed=not same_size))
+        if same_size and fixed["id"] != first["id"]:
+            moved[fixed["id"]] = first["id"]
+    annotations = move_references(dataset["annotations"], "image_id", moved)
+    return dataset | {"images": images, "annotations": annotations}
+
+
+# ------------------------------------------------------------------------------ entries
+
+
+def _whole_id(image: Entry, context: Context) -> Entry | None:
+    number = to_int(image.get("id"))
+    return None if number is None else image | {"id": number}
+
+
+def _size_as_meant(image: Entry, context: Context) -> Entry | None:
+    """Convert width and height to integers, or read them from the file."""
+    size = {key: to_int(image.get(key)) for key in ("width", "height")}
+    if has_valid_size(size):
+        return image | size
+    name = image.get("file_name")
+    if context.folder is None or not isinstance(name, str) or unsafe_path_reason(name):
+        return None
+    try:
+        with Image.open(context.folder / name) as picture:
+            return image | dict(zip(("width", "height"), picture.size, strict=True))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def _safe_path(image: Entry, context: Context) -> Entry | None:
+    """Shorten the path from the left to the longest safe one that is a file in the folder.
+
+    Without a folder, keep the whole path if it is relative, else only its last part.
+    """
+    parts = PurePosixPath(image["file_name"].replace("\\", "/")).parts
+    tails = [str(PurePosixPath(*parts[start:])) for start in range(len(parts))]
+    safe = [tail for tail in tails if not unsafe_path_reason(tail)]
+    if context.folder is None:
+        name = safe[0 if safe == tails else -1] if safe else None
+    else:
+        name = next((tail for tail in safe if (context.folder / tail).is_file()), None)
+    return image | {"file_name": name} if name else None
+
+
+@rule("image-id", IMAGE, advice="give it an integer", fix=_whole_id)
+def _image_id(i: Entry, context: Context) -> str | None:
+    if is_int(i.get("id")):
+        return None
+    return f"image {short_repr(i.get('file_name'))} has the id {short_repr(i.get('id'))}"
+
+
+@rule(
+    "image-id-duplicate",
+    IMAGE,
+    advice="give every image an id of its own",
+    not_fixable="only the owner of the file can say which image an annotation means",
+)
+def _image_id_duplicate(i: Entry, context: Context) -> str | None:
+    duplicate = is_int(i.get("id")) and context.image_ids[i["id"]] > 1
+    return f"{context.image_ids[i['id']]} images have the id {i['id']}" if duplicate else None
+
+
+@rule(
+    "image-size",
+    IMAGE,
+    advice="write width and height of the image, in whole pixels",
+    fix=_size_as_meant,
+    fix_stage=SIZE,
+)
+def _image_size(i: Entry, context: Context) -> str | None:
+    if has_valid_size(i):
+        return None
+    return f"width {short_repr(i.get('width'))}, height {short_repr(i.get('height'))}"
+
+
+@rule("file-name", IMAGE, advice="write the file's path, relative to the image folder", fix=remove)
+def _file_name(i: Entry, context: Context) -> str | None:
+    if isinstance(i.get("file_name"), str) and i["file_name"]:
+        return None
+    return f"file_name is {short_repr(i.get('file_name'))}"
+
+
+@rule("file-name-path", IMAGE, advice="write a path below the image folder, with '/'", fix=_safe_path)
+def _file_name_path(i: Entry, context: Context) -> str | None:
+    reason = unsafe_path_reason(i["file_name"]) if isinstance(i.get("file_name"), str) else None
+    return f"file_name {short_repr(i['file_name'])}: {reason}" if reason else None
+
+
+@rule(
+    "file-name-duplicate",
+    IMAGE,
+    severity=WARNING,
+    advice="merge the entries of the same file",
+    dataset_fix=fix_images,
+)
+def _file_name_duplicate(i: Entry, context: Context) -> str | None:
+    duplicate = isinstance(i.get("file_name"), str) and context.file_names[i["file_name"]] > 1
+    return f"file_name {short_repr(i['file_name'])} is used more than once" if duplicate else None
+
+
+# ------------------------------------------------------------------------------ files
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """What reading an image file says about it."""
+
+    path: Path
+    outside: bool = False
+    """A symlink leads out of the folder."""
+    missing: bool = False
+    error: str = ""
+    """Why it cannot be read, or ""."""
+    stored_size: tuple[int, int] = (0, 0)
+    """(width, height) as stored."""
+    upright_size: tuple[int, int] = (0, 0)
+    """(width, height) after its EXIF orientation is applied."""
+    rotated: bool = False
+    """The EXIF orientation says that it must be turned."""
+    mode: str = ""
+    """Pillow's name of the pixel format; "" if the file was not read."""
+
+    @property
+    def readable(self) -> bool:
+        """The image was read to its end."""
+        return self.mode != ""
+
+
+def inspect_image_file(folder: Path, name: str) -> ImageFile:
+    """Read an image file; ``name`` must be a safe path (see ``unsafe_path_reason``)."""
+    path = folder / name
+    if not is_inside(folder, path):
+        return ImageFile(path, outside=True)
+    if not is_file(path):
+        return ImageFile(path, missing=True)
+    try:
+        with warnings.catch_warnings(), Image.open(path) as picture:
+            warnings.simplefilter("ignore")
+            stored, upright, mode = picture.size, upright_size(picture), picture.mode
+            rotated = picture.getexif().get(EXIF_ORIENTATION, 1) not in (0, 1)
+            picture.draft("L", (1, 1))  # a JPEG is read to its end, but at an eighth of its size
+            picture.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, MemoryError) as error:
+        return ImageFile(path, error=str(error) or type(error).__name__)
+    return ImageFile(path, stored_size=stored, upright_size=upright, rotated=rotated, mode=mode)
+
+
+@rule("file-outside", IMAGE_FILE, advice="copy the image into the folder", fix=remove, fix_stage=PIXELS)
+def _file_outside(i: Entry, file: ImageFile) -> str | None:
+    return f"{file.path} is a symlink out of the folder" if file.outside else None
+
+
+@rule("file-missing", IMAGE_FILE, advice="copy it there, or remove the image", fix=remove, fix_stage=PIXELS)
+def _file_missing(i: Entry, file: ImageFile) -> str | None:
+    return f"no file {file.path}" if file.missing else None
+
+
+@rule("file-unreadable", IMAGE_FILE, advice="download or export it again", fix=remove, fix_stage=PIXELS)
+def _file_unreadable(i: Entry, file: ImageFile) -> str | None:
+    return f"{file.path}: {file.error}" if file.error else None
+
+
+@rule("file-size", IMAGE_FILE, advice="correct width and height", fix=remove, fix_stage=PIXELS)
+def _file_size(i: Entry, file: ImageFile) -> str | None:
+    size = (i.get("width"), i.get("height"))
+    if not file.readable or size in (file.stored_size, file.upright_size):
+        return None
+    return f"{file.path} is {format_size(file.stored_size)}, not {size[0]}x{size[1]}"
+
+
+@rule(
+    "file-exif-rotated",
+    IMAGE_FILE,
+    severity=WARNING,
+    advice="turn the pixels themselves (exiftran, mogrify -auto-orient) and check the masks",
+    not_fixable=_FILES_STAY,
+)
+def _file_exif_rotated(i: Entry, file: ImageFile) -> str | None:
+    return f"{file.path} is shown turned, as EXIF says" if file.rotated else None
+
+
+@rule("file-mode", IMAGE_FILE, severity=WARNING, advice="convert it to RGB", not_fixable=_FILES_STAY)
+def _file_mode(i: Entry, file: ImageFile) -> str | None:
+    return f"{file.path} is of mode {file.mode}, not RGB" if file.readable and file.mode != "RGB" else None

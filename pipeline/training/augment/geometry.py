@@ -1,0 +1,124 @@
+"""Geometric augmentation: flip, zoom and crop of an image with its masks, boxes and keypoints."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torchvision.transforms.v2 import functional as T  # noqa: N812 (the field's own name)
+
+from blender.contract import KEYPOINTS
+from pipeline.config import TrainConfig
+from pipeline.models.targets import Sample, boxes_of, drop_lost, within
+
+FOCUS_RANGE = (0.25, 0.75)
+"""Where the centre of the object that a crop is aimed at lies, as a share of the crop's width and height:
+in its middle half, so that most of the object is in the crop, and not always at its centre."""
+
+
+def _mirrored_name(name: str) -> str:
+    side, _, rest = name.partition("_")
+    return f"{'right' if side == 'left' else 'left'}_{rest}" if rest else name
+
+
+FLIPPED_KEYPOINTS = tuple(KEYPOINTS.index(_mirrored_name(name)) for name in KEYPOINTS)
+"""For each COCO keypoint the index of its mirror image: left and right are swapped."""
+
+
+def random_geometry(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Sample:
+    """Flip, zoom and crop a sample at random."""
+    if rng.random() < config.flip:
+        sample = flip(sample)
+    scale = float(np.exp(rng.uniform(*np.log(config.scale_jitter))))
+    aim = random_object_centre(sample, rng) if rng.random() < config.focus else None
+    return zoom(sample, scale, rng, crop=config.crop, aim=aim)
+
+
+def flip(sample: Sample) -> Sample:
+    """Mirror a sample left to right."""
+    image, target = sample
+    width = image.shape[2]
+    masks = target["masks"].flip(2)
+    left, top, right, bottom = target["ignore"].unbind(1)
+    ignore = torch.stack([width - right, top, width - left, bottom], 1)
+    flipped = {**target, "masks": masks, "boxes": boxes_of(masks), "ignore": ignore}
+    if "keypoints" in target:
+        x, y, visibility = target["keypoints"][:, list(FLIPPED_KEYPOINTS)].unbind(2)
+        flipped["keypoints"] = torch.stack([torch.where(visibility > 0, width - x, x), y, visibility], 2)
+    return image.flip(2), flipped
+
+
+def random_object_centre(sample: Sample, rng: np.random.Generator) -> tuple[float, float] | None:
+    """Draw an object and return the centre (x, y) of its box in pixels; None without objects.
+
+    The class is drawn first, so that rare classes are drawn as often as frequent ones.
+    """
+    _, target = sample
+    labels = target["labels"]
+    if not len(labels):
+        return None
+    classes = labels.unique().tolist()
+    of_class = (labels == classes[int(rng.integers(len(classes)))]).nonzero()[:, 0].tolist()
+    left, top, right, bottom = target["boxes"][of_class[int(rng.integers(len(of_class)))]].tolist()
+    return (left + right) / 2, (top + bottom) / 2
+
+
+def zoom(
+    sample: Sample,
+    scale: float,
+    rng: np.random.Generator,
+    *,
+    crop: float = 1.0,
+    aim: tuple[float, float] | None = None,
+) -> Sample:
+    """Scale an image and cut a window out of it.
+
+    Pixels outside the image get its mean colour. Objects outside the window are dropped; an object of which
+    too little is left becomes an ignore region (see ``drop_lost``).
+
+    Args:
+        scale: above 1 enlarges.
+        crop: the result's width and height as a share of the image's.
+        aim: a point (x, y) in pixels that shall lie in ``FOCUS_RANGE`` of the window; None: a random window.
+    """
+    image, target = sample
+    full_height, full_width = image.shape[1:]
+    height, width = max(1, round(full_height * crop)), max(1, round(full_width * crop))
+    window_height, window_width = max(1, round(height / scale)), max(1, round(width / scale))
+    slack_y, slack_x = full_height - window_height, full_width - window_width
+    top, left = _random_offset(slack_y, rng), _random_offset(slack_x, rng)
+    if aim is not None:
+        top = _clamp_offset(aim[1] - rng.uniform(*FOCUS_RANGE) * window_height, slack_y)
+        left = _clamp_offset(aim[0] - rng.uniform(*FOCUS_RANGE) * window_width, slack_x)
+    padding = [
+        max(0, -left),
+        max(0, -top),
+        max(0, left + window_width - full_width),
+        max(0, top + window_height - full_height),
+    ]
+    rows, columns = slice(max(0, top), top + window_height), slice(max(0, left), left + window_width)
+
+    mean = image.mean((1, 2), keepdim=True)
+    window = T.pad(image[:, rows, columns] - mean, padding) + mean
+    image = T.resize(window, [height, width], antialias=scale < 1).clamp(0, 1)
+    masks = T.pad(target["masks"][:, rows, columns], padding)
+    masks = T.resize(masks, [height, width], interpolation=T.InterpolationMode.NEAREST_EXACT)
+
+    ratio = torch.tensor([width / window_width, height / window_height] * 2)
+    ignore = (target["ignore"] - torch.tensor([left, top, left, top])) * ratio
+    ignore = ignore.clamp(min=0).minimum(torch.tensor([width, height] * 2))
+    zoomed = {**target, "masks": masks, "ignore": ignore}
+    if "keypoints" in target:
+        x, y, visibility = target["keypoints"].unbind(2)
+        points = torch.stack([(x - left) * ratio[0], (y - top) * ratio[1], visibility], 2)
+        zoomed["keypoints"] = within(points, (height, width))
+    return image, drop_lost(zoomed)
+
+
+def _clamp_offset(offset: float, slack: int) -> int:
+    """Round a window's offset and keep the window inside the image, or around it if it is larger."""
+    return round(min(max(offset, min(0, slack)), max(0, slack)))
+
+
+def _random_offset(slack: int, rng: np.random.Generator) -> int:
+    """Draw a window's offset in pixels; ``slack`` is image size - window size, and may be negative."""
+    return int(rng.integers(min(0, slack), max(0, slack) + 1))

@@ -1,0 +1,137 @@
+"""The training data loader: shuffled batches of augmented images, divided among the processes.
+
+Shuffling and augmentation are seeded by (seed, number of the pass), so resuming needs no stored generator,
+and the number of loader workers changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.config import TrainConfig
+from pipeline.models.targets import Target
+from pipeline.training.augment.augmentation import augmentation
+from pipeline.training.dataset import CocoDataset, collate_fn
+from pipeline.training.distributed import shard, world_size
+from pipeline.training.feature_cache import FeatureCache
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Images of one process that go through the model together."""
+
+    indices: list[int]
+    """Of the images in the data set."""
+    images: list[Tensor]
+    """Augmented, (3, H, W) in 0..1; empty if their features are cached."""
+    targets: list[Target]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The images of one optimizer step."""
+
+    data_pass: int
+    """Number of the pass through the data set, from 0, over the whole run."""
+    view: int
+    """Number of the augmented view."""
+    indices: list[int]
+    """Of all images of the batch, whichever process has them."""
+    chunks: list[Chunk]
+    """This process's share."""
+
+
+class TrainLoader:
+    """Yields the batches of an epoch; the batches of a pass cover every image once."""
+
+    def __init__(
+        self,
+        dataset: CocoDataset,
+        config: TrainConfig,
+        seed: int,
+        feature_cache: FeatureCache,
+        device: torch.device,
+    ) -> None:
+        """Set up the loader.
+
+        Args:
+            config: ``passes`` is the number of passes through the data set in an epoch.
+            feature_cache: images in it are not loaded.
+            device: images and targets are moved there. On a CPU images go through the model one by one,
+                which is as fast, and makes the result independent of the number of processes; on a GPU a
+                chunk is this process's share of ``batch_size``.
+        """
+        self.dataset, self.config, self.seed = dataset, config, seed
+        self.feature_cache, self.device = feature_cache, device
+        on_cpu = device.type == "cpu"
+        self._chunk_size = 1 if on_cpu else math.ceil(config.batch_size / world_size())
+
+    def __len__(self) -> int:
+        """Count the optimizer steps of an epoch."""
+        return math.ceil(len(self.dataset) / images_per_step(self.config)) * self.config.passes
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch, counted from 0."""
+        for data_pass in range(epoch * self.config.passes, (epoch + 1) * self.config.passes):
+            yield from self._pass(data_pass)
+
+    def _pass(self, data_pass: int) -> Iterator[Batch]:
+        view = self.feature_cache.view_of(data_pass)
+        batches = batches_of_pass(len(self.dataset), self.config, self.seed, data_pass)
+        shares = [list(shard(indices)) for indices in batches]
+        to_load = [[i for i in share if (view, i) not in self.feature_cache] for share in shares]
+        loader = torch.utils.data.DataLoader(
+            self.dataset.transformed(augmentation(self.config, self.seed, view)),
+            batch_sampler=to_load,
+            collate_fn=collate_fn,
+            num_workers=self.config.workers,
+            generator=torch.Generator(),  # else it would draw from the global generator
+        )
+        for indices, share, loaded, (images, targets) in zip(batches, shares, to_load, loader, strict=True):
+            yield Batch(data_pass, view, indices, self._chunks(share, loaded, images, targets))
+
+    def _chunks(
+        self, share: list[int], loaded: list[int], images: list[Tensor], targets: list[Target]
+    ) -> list[Chunk]:
+        """Divide this process's share into chunks, on the device."""
+        image_of = {i: image.to(self.device) for i, image in zip(loaded, images, strict=True)}
+        target_of = {
+            i: {name: value.to(self.device) for name, value in target.items()}
+            for i, target in zip(loaded, targets, strict=True)
+        }
+        chunks = [share[i : i + self._chunk_size] for i in range(0, len(share), self._chunk_size)]
+        return [
+            Chunk(
+                indices,
+                [image_of[i] for i in indices if i in image_of],
+                [target_of[i] for i in indices if i in target_of],
+            )
+            for indices in chunks
+        ]
+
+
+def images_per_step(config: TrainConfig) -> int:
+    """Return the number of images of an optimizer step, over all processes."""
+    return config.batch_size * config.accumulate
+
+
+def batches_of_pass(count: int, config: TrainConfig, seed: int, data_pass: int) -> list[list[int]]:
+    """Return the image indices of each batch of one pass through ``count`` images."""
+    return shuffled_batches(count, images_per_step(config), np.random.default_rng([seed, data_pass]))
+
+
+def shuffled_batches(count: int, batch_size: int, rng: np.random.Generator) -> list[list[int]]:
+    """Shuffle ``count`` images into batches so that image i always has position i % batch_size in its batch.
+
+    So an image goes to the same process in every pass, and its features are cached in one process alone.
+    """
+    positions = [rng.permutation(np.arange(first, count, batch_size)).tolist() for first in range(batch_size)]
+    return [
+        [images[i] for images in positions if i < len(images)] for i in range(math.ceil(count / batch_size))
+    ]

@@ -1,0 +1,139 @@
+"""The state of training: a run's first checkpoint, the search for one to resume, and the objects of both."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import torch
+from torchvision.models.detection import MaskRCNN
+
+from pipeline.config import Profile, TrainConfig, UserError
+from pipeline.models.checkpoint import Checkpoint, ResumeState, load_checkpoint, model_from_checkpoint
+from pipeline.models.mask_rcnn import training_options
+from pipeline.models.pretrained import resolve, untrained
+from pipeline.models.rpn import respect_ignore_regions
+from pipeline.training.device import choose_precision
+from pipeline.training.distributed import rank
+from pipeline.training.param_groups import parameter_groups, set_trainable, trainable_parameters
+
+BETAS = (0.9, 0.98)
+"""AdamW's. The usual second one, 0.999, averages squared gradients over as many steps as a short run has: the
+first steps' gradients, many times as large as the last ones', would keep all later updates small."""
+MIN_IMAGE_SIDE = 32
+"""Pixels: the largest stride of the feature maps."""
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """The objects that training changes."""
+
+    model: MaskRCNN
+    ema_model: MaskRCNN
+    """Its weights are the exponential moving average (EMA) of the model's; it is validated and saved."""
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    """Scales the loss in fp16, so that gradients do not vanish; disabled at another precision."""
+
+
+def initial_checkpoint(profile: Profile, images: int, inputs_hash: str, device: torch.device) -> Checkpoint:
+    """Return the checkpoint of epoch 0: the start weights, with new predictors if the classes differ.
+
+    Args:
+        images: number of training images, to be recorded.
+        inputs_hash: SHA-256 of everything the result depends on.
+
+    Raises:
+        UserError: the start weights are missing or do not fit, or the device lacks the precision.
+    """
+    start = resolve(profile.model)
+    description = start.describe()
+    if start.classes and start.classes != profile.classes:
+        description["source"] += f", trained on {', '.join(start.classes)}: new predictors"
+    model = untrained(start, profile.classes, profile.model, profile.seed)
+    return Checkpoint(
+        model=start.model,
+        config=dataclasses.asdict(profile.model),
+        classes=profile.classes,
+        start=description,
+        metrics={},
+        epoch=0,
+        epochs=profile.train.of_start(start.kind).epochs,
+        seed=profile.seed,
+        seconds=0.0,
+        images=images,
+        score_threshold=0.5,
+        state=model.state_dict(),
+        resume=ResumeState(inputs_hash, choose_precision(profile.train.precision, device)),
+    )
+
+
+def find_resumable(out: Path, inputs_hash: str) -> Checkpoint | None:
+    """Return the last checkpoint of the run in ``out``; None if it is missing, damaged or of other inputs."""
+    path = out / "last.safetensors"
+    try:
+        last = load_checkpoint(path)
+        load_checkpoint(out / "model.safetensors")
+    except UserError:
+        return None
+    if last.resume is None or last.resume.inputs_hash != inputs_hash:
+        if rank() == 0:
+            classes = ", ".join(last.classes)
+            click.echo(f"train: {path} is of other settings or data (classes {classes}): starting over")
+        return None
+    return last if (out / "metrics.jsonl").is_file() else None
+
+
+def restore(checkpoint: Checkpoint, config: TrainConfig, device: torch.device) -> TrainState:
+    """Build model, EMA model, optimizer and scaler from a checkpoint that has a ``ResumeState``.
+
+    Args:
+        config: the recipe for the checkpoint's start weights (``TrainConfig.of_start``).
+
+    Raises:
+        UserError: the weights do not fit the network.
+        ValueError: the checkpoint has no ``ResumeState``.
+    """
+    resume = checkpoint.resume
+    if resume is None:
+        raise ValueError("a checkpoint without ResumeState cannot be resumed")
+    ema_model = model_from_checkpoint(checkpoint, Path("last.safetensors"), **training_options(config))
+    ema_model = ema_model.to(device, memory_format=torch.channels_last).eval()
+    set_trainable(ema_model, (*config.trainable, *config.unfreeze))  # all that any epoch trains
+    model = respect_ignore_regions(copy.deepcopy(ema_model))
+    shorter_side = config.min_size or model.transform.min_size[0]
+    model.transform.min_size = (max(MIN_IMAGE_SIDE, round(shorter_side * config.crop)),)
+    with torch.no_grad():
+        for name, parameter in trainable_parameters(model):
+            if name in resume.weights:
+                parameter.copy_(resume.weights[name])
+    optimizer = _restore_optimizer(model, resume, config, checkpoint.start["kind"])
+    scaler = torch.amp.GradScaler(device.type, enabled=resume.precision == "fp16")
+    if resume.scaler:
+        scaler.load_state_dict(resume.scaler)
+    if config.compile:
+        for network in (model, ema_model):
+            network.backbone.body.compile()
+    return TrainState(model, ema_model, optimizer, scaler)
+
+
+def _restore_optimizer(
+    model: MaskRCNN, resume: ResumeState, config: TrainConfig, start: str
+) -> torch.optim.Optimizer:
+    groups = parameter_groups(model, config, start)
+    optimizer: torch.optim.Optimizer = (
+        torch.optim.AdamW(groups, betas=BETAS, fused=True)
+        if config.optimizer == "adamw"
+        else torch.optim.SGD(groups, momentum=config.momentum, fused=True)
+    )
+    if resume.optimizer:
+        optimizer.load_state_dict(resume.optimizer)
+        for parameter, values in optimizer.state.items():
+            for name, value in values.items():
+                if value.shape == parameter.shape:
+                    # Files hold contiguous tensors, and fused optimizers need the parameter's memory format.
+                    values[name] = torch.empty_like(parameter).copy_(value)
+    return optimizer

@@ -1,0 +1,44 @@
+"""Validation after an epoch: detections on the validation split, and their COCO metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torchvision.models.detection import MaskRCNN
+
+from pipeline.data.combine import select_categories
+from pipeline.evaluation.diagnosis import best_threshold
+from pipeline.evaluation.metrics import coco_metrics
+from pipeline.inference.predictor import predict_coco
+from pipeline.training.dataset import CocoDataset
+from pipeline.training.device import autocast
+from pipeline.training.distributed import gather, shard, world_size
+from pipeline.training.progress import Progress
+
+
+@torch.inference_mode()
+def predict_dataset(
+    model: MaskRCNN, dataset: CocoDataset, precision: str, progress: Progress
+) -> list[dict[str, Any]]:
+    """Detect the objects in every image of a data set, each process in its share of the images.
+
+    Returns:
+        COCO results of all images on rank 0, [] on other ranks.
+    """
+    device, processes = next(model.parameters()).device, world_size()
+    samples = ((dataset.records[i]["id"], dataset[i][0]) for i in shard(range(len(dataset))))
+    with autocast(precision, device):
+        results = predict_coco(
+            model,
+            samples,
+            {label: category for category, label in dataset.labels.items()},
+            lambda images: progress(images * processes, None),
+        )
+    return gather(results)
+
+
+def compute_metrics(dataset: CocoDataset, results: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
+    """Return the COCO metrics of results on a data set, and the score threshold with the best F1."""
+    ground_truth = select_categories(dataset.coco, dataset.labels)
+    return coco_metrics(ground_truth, results), best_threshold(ground_truth, results)

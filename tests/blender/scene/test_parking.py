@@ -1,0 +1,63 @@
+"""Where objects stand at walls and racks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from blender.kinds import Parking
+from blender.objects import pedestrian
+from blender.scene.free_space import corners_of
+from blender.scene.parking import LEAST_INSERTION, stand_at_face, stand_under_rack
+from blender.scene.plan import LEAST_GAP, Face, OpenBay
+
+PERSON = (-0.3, 0.4, -0.3, 0.3)
+TRUCK = (-0.3, 1.4, -0.3, 0.3)
+FACES = [Face(axis, 4.0, inward, (-50.0, 50.0)) for axis in (0, 1) for inward in (-1, 1)]
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_people_at_a_face_look_at_it(face: Face) -> None:
+    parking = pedestrian.parking({"pose": "standing"})
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        position, yaw = stand_at_face(face, (1.0, 2.0, 0.0), PERSON, parking, rng)
+        to_face = face.position - position[face.across]
+        ahead = (np.cos(yaw), np.sin(yaw))[face.across] * np.sign(to_face)
+        assert 0.3 < abs(to_face) < 1.5 and np.sign(to_face) == -face.inward and ahead > 0.5
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_parked_objects_are_square_to_the_face_and_keep_the_gap(face: Face) -> None:
+    rng, quarters = np.random.default_rng(0), set()
+    for _ in range(40):
+        position, yaw = stand_at_face(face, (1.0, 2.0, 0.0), TRUCK, Parking(), rng)
+        quarters.add(round(yaw / (np.pi / 2)) % 4)
+        assert abs(yaw - round(yaw / (np.pi / 2)) * np.pi / 2) < 0.6
+        corners = corners_of(TRUCK, position, yaw)[:, face.across]
+        nearest = corners.min() if face.inward > 0 else corners.max()
+        assert (nearest - face.position) * face.inward > LEAST_GAP
+    assert quarters == {0, 1, 2, 3}
+
+
+def test_people_who_reach_stand_close_to_racks_even_if_not_parked() -> None:
+    parking = pedestrian.parking({"pose": "reaching"})
+    assert parking.always and parking.at_racks and parking.facing
+    assert parking.mean_gap < pedestrian.parking({"pose": "standing"}).mean_gap
+
+
+def test_position_along_a_face_is_clipped_to_its_span() -> None:
+    face = Face(0, 4.0, -1, (-1.0, 1.0))
+    position, _ = stand_at_face(face, (9.0, 0.0, 0.0), PERSON, Parking(), np.random.default_rng(0))
+    assert position[0] == 1.0
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_low_front_stands_below_the_beam_and_the_rest_in_the_aisle(face: Face) -> None:
+    bay, rng = OpenBay(Face(face.axis, face.position, face.inward, (0.0, 2.0)), 0.9), np.random.default_rng(0)
+    for _ in range(40):
+        position, yaw = stand_under_rack([bay], TRUCK, 0.26, rng)
+        outside = (position[face.across] - face.position) * face.inward
+        assert outside >= 0.26 and TRUCK[1] - bay.depth <= outside <= TRUCK[1] - LEAST_INSERTION
+        assert 0.0 <= position[face.axis] <= 2.0
+        assert abs(yaw - face.heading_to) < 0.2

@@ -1,0 +1,149 @@
+"""Placement rules in whole scenes: racks, reaching people, clear views, objects in the picture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blender.assets import Assets
+from blender.config.run import Config
+from blender.geometry import lens
+from blender.objects import pallet_truck, pedestrian, rack
+from blender.rendering.frame import frame_scene
+from blender.scene.free_space import Corners, corners_of, overlap
+from blender.scene.placement import move_to
+from blender.spec import ObjectSpec
+from tests.conftest import default_scene
+from tests.helpers.footprints import floor_of
+
+
+def test_moving_a_group_keeps_its_arrangement() -> None:
+    attached = ObjectSpec("pallet", {}, (1.0, 0.0, 0.2), 0.5)
+    moved = move_to(attached, (3.0, 4.0, 0.0), np.pi / 2)
+    assert moved.position == (3.0, 5.0, 0.2)
+    assert moved.yaw == pytest.approx(0.5 + np.pi / 2, abs=1e-5)
+
+
+def test_people_who_reach_have_their_fingers_at_a_rack(default_config: Config, assets: Assets) -> None:
+    holding = ("carrying", "scanning")  # none of the tiny people reaches
+    people = tuple(
+        {**body, "pose": "reaching" if body["pose"] in holding else body["pose"]} for body in assets.people
+    )
+    gaps = []
+    for frame in range(40):
+        objects = frame_scene(default_config, replace(assets, people=people), frame).objects
+        racks = [
+            corners_of(rack.footprint(item.params, assets), item.position, item.yaw)
+            for item in objects
+            if item.builder == "rack"
+        ]
+        for person in (item for item in objects if racks and item.params.get("pose") == "reaching"):
+            x0, x1, _, _ = pedestrian.footprint(person.params, assets)
+            fingers = corners_of((x1 - 0.02, x1, -0.2, 0.2), person.position, person.yaw)
+            back = corners_of((x0, x0 + 0.02, -0.2, 0.2), person.position, person.yaw)
+            gaps.append(min(-overlap(fingers, corners) for corners in racks))
+            assert gaps[-1] < min(-overlap(back, corners) for corners in racks)
+    assert len(gaps) >= 8
+    assert np.median(gaps) < 0.12 and np.mean(np.array(gaps) < 0.25) > 0.9
+
+
+def test_some_parked_trucks_have_their_forks_in_an_open_bay(tiny_people: Path, assets: Assets) -> None:
+    inserted = 0
+    for frame in range(60):
+        objects = default_scene(tiny_people, frame).objects
+        bays = [
+            corners_of(bay, item.position, item.yaw)
+            for item in objects
+            if item.builder == "rack"
+            for bay in rack.open_bays(item.params)
+        ]
+        for truck in (item for item in objects if item.builder == "pallet_truck"):
+            x0, x1, y0, y1 = pallet_truck.footprint(truck.params, assets)
+            forks = corners_of((0.5, x1, y0, y1), truck.position, truck.yaw)
+            tiller = corners_of((x0, 0.2, y0, y1), truck.position, truck.yaw)
+            if any(overlap(forks, bay) > 0.1 for bay in bays):
+                inserted += 1
+                assert all(overlap(tiller, bay) < 0.0 for bay in bays)
+    assert inserted >= 3
+
+
+def hidden_shares(config: Config, assets: Assets, frames: int) -> list[float]:
+    """Share of each truck's outline that other objects hide from a camera below 2 m."""
+    shares = []
+    for frame in range(frames):
+        spec = frame_scene(config, assets, frame)
+        if spec.camera.position[2] > 2.0:
+            continue
+        eye = np.array(spec.camera.position[:2])
+        floor = [(item, corners) for item in spec.objects[1:] for corners in floor_of(item, assets)]
+        for truck, corners in floor:
+            if truck.builder != "pallet_truck" or truck.category == "":
+                continue
+            middle = corners.mean(0)
+            group = [truck, *attached_to(truck, spec.objects)]
+            others = [
+                other
+                for item, other in floor
+                if not any(item is member for member in group)
+                and np.linalg.norm(other.mean(0) - middle) > 1.3
+            ]  # trucks of the same row are nearer
+            lines = [
+                eye + np.linspace(0.0, 0.97, 200)[:, None] * (0.9 * corner + 0.1 * middle - eye)
+                for corner in corners
+            ]
+            hidden = [any(inside(line, other).any() for other in others) for line in lines]
+            shares.append(float(np.mean(hidden)))
+    return shares
+
+
+def attached_to(truck: ObjectSpec, objects: tuple[ObjectSpec, ...]) -> list[ObjectSpec]:
+    """A truck's load and operator: they follow it in the list of objects."""
+    place = next(i for i, item in enumerate(objects) if item is truck)
+    load = list(objects[place + 1 : place + 2]) if truck.params.get("loaded") else []
+    following = objects[place + 1 + len(load) : place + 2 + len(load)]
+    return load + [item for item in following if item.params.get("pose") in pedestrian.AT_TILLER]
+
+
+def inside(points: np.ndarray, corners: Corners) -> np.ndarray:
+    """Which points (N, 2) lie in a convex quadrilateral (4, 2)."""
+    edges = np.roll(corners, -1, 0) - corners
+    to = points[:, None] - corners
+    turns = edges[:, 0] * to[..., 1] - edges[:, 1] * to[..., 0]
+    return (turns > 0).all(1) | (turns < 0).all(1)
+
+
+def test_clear_keeps_the_view_of_trucks_free(default_config: Config, assets: Assets) -> None:
+    def shares(clear: float) -> list[float]:
+        truck = replace(default_config.scene.objects["pallet_truck"], clear=clear)
+        scene = replace(default_config.scene, objects={**default_config.scene.objects, "pallet_truck": truck})
+        return hidden_shares(replace(default_config, scene=scene), assets, 40)
+
+    without, with_clear = shares(0.0), shares(1.0)
+    assert np.mean(with_clear) < 0.3 * np.mean(without)
+    assert len(with_clear) > 0.85 * len(without)
+
+
+@pytest.mark.parametrize("mount", ["vehicle", "hand", "overhead"])
+@pytest.mark.parametrize("name", ["perspective", "equisolid"])
+def test_labelled_objects_are_placed_in_the_picture(
+    mount: str, name: str, default_config: Config, assets: Assets
+) -> None:
+    camera = default_config.scene.camera
+    camera = replace(camera, lenses={name: camera.lenses[name]}, mounts={mount: camera.mounts[mount]})
+    scene = replace(default_config.scene, camera=camera, negatives=0.0)
+    config = replace(default_config, scene=scene)
+    width, height = config.render.width, config.render.height
+    in_picture, trucks = [], 0
+    for frame in range(15):
+        spec = frame_scene(config, assets, frame)
+        for item in spec.objects:
+            if item.category:
+                middle = np.asarray(item.position) + np.array([0, 0, 1.0])
+                pixels, depth = lens.project(middle[None], spec.camera, width, height)
+                in_picture.append(depth[0] > 0 and (np.abs(pixels[0] / [width, height] - 0.5) < 0.6).all())
+                trucks += item.category == "pallet_truck"
+    assert np.mean(in_picture) > 0.85, "operators and rows may stand a little outside"
+    assert trucks >= 9

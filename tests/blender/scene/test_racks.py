@@ -1,0 +1,75 @@
+"""Rows of racks: style below low roofs, faces to park at, open bays, guards at their ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from blender.assets import Assets
+from blender.config.run import Config
+from blender.objects import rack
+from blender.scene.camera import HEADROOM
+from blender.scene.plan import Face, Plan
+from blender.scene.racks import add_rack_end_guard, add_rack_row, draw_rack_style
+from blender.scene.sampler import SceneSampler
+from blender.spec import CameraSpec, ObjectSpec
+
+CAMERA = CameraSpec((1.0, 0.0, 1.5), 0.0, 0.0, 0.0, 1.0)
+
+
+@pytest.fixture
+def sampler(default_config: Config, assets: Assets) -> SceneSampler:
+    """A sampler whose racks have nothing on the floor."""
+    ranges = {**default_config.ranges, "rack": replace(default_config.ranges["rack"], open=1.0)}
+    return SceneSampler(replace(default_config, ranges=ranges), np.random.default_rng(0), assets)
+
+
+def empty_plan() -> Plan:
+    return Plan(ObjectSpec("hall", {"height": 6.0}), (0.0, 30.0, -8.0, 8.0), CAMERA, [])
+
+
+def test_racks_stay_below_the_roof(sampler: SceneSampler) -> None:
+    for roof in (3.0, 4.5, 9.0):
+        for _ in range(20):
+            style = draw_rack_style(sampler, roof)
+            assert style["levels"] >= 1
+            assert style["levels"] * style["pitch"] + style["top"] < roof - HEADROOM or style["levels"] == 1
+            assert style["top"] <= rack.TOP_LOAD
+
+
+@pytest.mark.parametrize("front", [Face(0, 3.0, -1, (4.0, 28.0)), Face(1, 28.0, -1, (-7.0, 7.0))])
+def test_rack_row_fills_its_span_and_gives_a_face_and_open_bays(front: Face, sampler: SceneSampler) -> None:
+    plan = empty_plan()
+    style = {**draw_rack_style(sampler, 9.0), "pitch": 1.5}
+    add_rack_row(sampler, plan, style, front)
+    assert len(plan.objects) >= 1 and all(item.builder == "rack" for item in plan.objects)
+    (face,) = plan.faces
+    assert face.is_rack and face.axis == front.axis and face.inward == front.inward
+    assert front.span[0] == face.span[0] and face.span[1] <= front.span[1]
+    assert face.position == front.position + front.inward * rack.OVERHANG
+    bays = sum(item.params["bays"] for item in plan.objects)
+    assert len(plan.bay_floors) == len(plan.open_bays) == bays
+    assert all(bay.face.span[0] < bay.face.span[1] for bay in plan.open_bays)
+
+
+def test_low_beams_make_no_bay_that_trucks_may_enter(sampler: SceneSampler) -> None:
+    plan = empty_plan()
+    style = {**draw_rack_style(sampler, 9.0), "pitch": 1.0}
+    add_rack_row(sampler, plan, style, Face(0, 3.0, -1, (4.0, 28.0)))
+    assert plan.bay_floors and not plan.open_bays
+
+
+def test_span_too_short_for_a_bay_adds_nothing(sampler: SceneSampler) -> None:
+    plan = empty_plan()
+    add_rack_row(sampler, plan, draw_rack_style(sampler, 9.0), Face(0, 3.0, -1, (4.0, 6.0)))
+    assert not plan.objects and not plan.faces
+
+
+@pytest.mark.parametrize(("variant", "count"), [("bollard", 2), ("rack_guard", 1), ("rail", 1)])
+def test_rack_end_gets_a_guard_or_two_bollards(variant: str, count: int, sampler: SceneSampler) -> None:
+    plan = empty_plan()
+    ranges = replace(sampler.scene.crossing, guards={variant: 1.0})
+    add_rack_end_guard(sampler, plan, ranges, (12.0, 3.0))
+    assert [item.params["variant"] for item in plan.objects] == [variant] * count

@@ -1,0 +1,47 @@
+"""Points in the picture, and the floor between camera and object."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from blender.config.run import RenderConfig
+from blender.scene.visibility import (
+    VIEW_START,
+    draw_point_in_view,
+    horizontal_distance,
+    in_picture,
+    view_area,
+)
+from blender.spec import CameraSpec
+
+CAMERA = CameraSpec((1.0, 2.0, 1.5), 0.0, 0.0, 0.0, float(np.radians(90)))
+RENDER = RenderConfig(width=200, height=100)
+
+
+def test_points_ahead_are_in_the_picture_and_points_behind_are_not() -> None:
+    assert in_picture(CAMERA, RENDER, (5.0, 2.0, 1.5))
+    assert not in_picture(CAMERA, RENDER, (-3.0, 2.0, 1.5))
+    assert not in_picture(CAMERA, RENDER, (2.0, 9.0, 1.5))
+
+
+def test_margin_admits_points_beside_the_picture() -> None:
+    beside = (5.0, 2.0 + 4.0 * 1.2, 1.5)  # 0.6 widths off the middle
+    assert not in_picture(CAMERA, RENDER, beside)
+    assert in_picture(CAMERA, RENDER, beside, margin=0.2)
+
+
+def test_drawn_points_have_the_distance_and_are_about_in_view() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        point = draw_point_in_view(CAMERA, 6.0, rng)
+        assert horizontal_distance(CAMERA, point) == pytest.approx(6.0)
+        assert in_picture(CAMERA, RENDER, (point[0], point[1], 1.5), margin=0.1)
+
+
+def test_view_area_reaches_from_the_camera_to_the_outermost_corners() -> None:
+    corners = np.array([[5.0, 1.0], [6.0, 1.0], [6.0, 3.0], [5.0, 3.0]])
+    area = view_area(CAMERA, corners)
+    assert area[1:3] == pytest.approx(np.array([[5.0, 1.0], [5.0, 3.0]]))
+    eye = np.array(CAMERA.position[:2])
+    assert np.linalg.norm(area[[0, 3]] - eye, axis=1) == pytest.approx([VIEW_START, VIEW_START])

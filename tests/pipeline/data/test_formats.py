@@ -1,0 +1,147 @@
+"""Convert a split to other tools' formats: no pixel is lost, and an interrupted conversion continues."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from pycocotools import mask as mask_utils
+from pycocotools.coco import COCO
+
+from pipeline.cli import main
+from pipeline.config import CocoConfig
+from pipeline.data.coco_io import read_coco
+from pipeline.data.convert import convert_split
+from pipeline.data.formats import EXPORTERS
+from pipeline.data.validation.check import find_faults
+from tests.blender.test_render import tree_hash
+from tests.conftest import ROOT
+from tests.helpers.synthetic import write_split
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Path:
+    """Objects in two pieces, objects with holes, and ignore regions."""
+    write_split(tmp_path / "test", categories=("pedestrian", "pallet_truck", "crate"), objects=4)
+    convert_split(tmp_path / "test", CocoConfig(min_pixels=700))
+    return tmp_path / "test"
+
+
+def convert(split: Path, to: str, out: Path) -> Result:
+    return CliRunner().invoke(main, ["convert", str(split), "--to", to, "--out", str(out)])
+
+
+def test_coco_polygons_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
+    run = convert(split, "coco-polygons", tmp_path / "out")
+    assert run.exit_code == 0, run.output
+    assert "polygons lose 0 of " in run.output
+    path = tmp_path / "out" / "annotations.json"
+    before, after = read_coco(split / "annotations.json"), COCO(str(path))
+    assert list(find_faults(read_coco(path), tmp_path / "out" / "images")) == []
+    kinds = set()
+    for a in before["annotations"]:
+        other = after.anns[a["id"]]
+        kinds.add((a["iscrowd"], type(other["segmentation"])))
+        assert np.array_equal(after.annToMask(other), mask_utils.decode(a["segmentation"]))
+    assert kinds == {(0, list), (1, dict)}
+
+
+def test_yolo_outlines_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
+    run = convert(split, "yolo-seg", tmp_path / "out")
+    assert run.exit_code == 0, run.output
+    table = read_coco(split / "annotations.json")
+    ignored = sum(a["iscrowd"] for a in table["annotations"])
+    assert ignored and f"lose 0 pixels; {ignored} ignore regions left out" in run.output
+    assert 'names:\n  0: "pedestrian"\n  1: "pallet_truck"' in (tmp_path / "out" / "data.yaml").read_text()
+    objects = 0
+    for image in table["images"]:
+        assert (tmp_path / "out" / "images" / image["file_name"]).is_file()
+        text = (tmp_path / "out" / "labels" / f"{Path(image['file_name']).stem}.txt").read_text()
+        expected = [a for a in table["annotations"] if a["image_id"] == image["id"] and not a["iscrowd"]]
+        for line, a in zip(text.splitlines(), expected, strict=True):
+            number, *values = line.split()
+            assert int(number) == a["category_id"] - 1
+            points = np.array(values, float).reshape(-1, 2)
+            assert ((points >= 0) & (points <= 1)).all()
+            polygon = (points * (image["width"], image["height"])).ravel().tolist()
+            rle = mask_utils.merge(mask_utils.frPyObjects([polygon], image["height"], image["width"]))
+            assert np.array_equal(mask_utils.decode(rle), mask_utils.decode(a["segmentation"]))
+            objects += 1
+    assert objects >= 5
+
+
+def test_imagefolder_lists_every_image_and_object(split: Path, tmp_path: Path) -> None:
+    run = convert(split, "imagefolder", tmp_path / "out")
+    assert run.exit_code == 0, run.output
+    table = read_coco(split / "annotations.json")
+    rows = [json.loads(line) for line in (tmp_path / "out" / "metadata.jsonl").read_text().splitlines()]
+    assert [row["file_name"] for row in rows] == [image["file_name"] for image in table["images"]]
+    assert all((tmp_path / "out" / row["file_name"]).is_file() for row in rows)
+    assert {len(values) for row in rows[1:] for values in row["objects"].values()} <= {3, 4}
+    by_id = {a["id"]: a for a in table["annotations"]}
+    for row in rows:
+        for number, rle, crowd in zip(
+            *(row["objects"][k] for k in ("id", "segmentation", "iscrowd")), strict=True
+        ):
+            assert json.loads(rle) == by_id[number]["segmentation"]
+            assert crowd == by_id[number]["iscrowd"]
+
+
+@pytest.mark.parametrize("to", EXPORTERS)
+def test_repeated_conversion_writes_nothing(split: Path, tmp_path: Path, to: str) -> None:
+    out = tmp_path / "out"
+    convert(split, to, out)
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    run = convert(split, to, out)
+    assert run.exit_code == 0 and "up to date" in run.output
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == times
+
+
+@pytest.mark.parametrize(
+    "to", [pytest.param(to, marks=[] if to == "yolo-seg" else [pytest.mark.slow]) for to in EXPORTERS]
+)
+def test_killed_conversion_continues_to_the_same_result(tmp_path: Path, to: str) -> None:
+    split = tmp_path / "test"
+    write_split(split, frames=40, objects=6)
+    convert_split(split, CocoConfig())
+    assert convert(split, to, tmp_path / "single").exit_code == 0
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "pipeline", "convert", str(split), "--to", to, "--out", str(out)]
+    for files in (1, 20, 30):
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        while process.poll() is None and sum(path.is_file() for path in out.rglob("*")) <= files:
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+    assert not (out / ".convert.stamp.json").exists(), "it was not killed in time"
+    assert subprocess.run(command, cwd=ROOT, check=False, capture_output=True).returncode == 0
+    assert tree_hash(out) == tree_hash(tmp_path / "single")
+
+
+def test_output_folder_with_other_files_is_refused(split: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert convert(split, "yolo-seg", out).exit_code == 0
+    before = tree_hash(out)
+    run = convert(split, "imagefolder", out)
+    assert run.exit_code == 2 and "holds something else" in run.output
+    convert_split(split, CocoConfig())
+    assert convert(split, "yolo-seg", out).exit_code == 2
+    assert tree_hash(out) == before
+    run = convert(split, "pascal", tmp_path / "other")
+    assert run.exit_code == 2 and "coco-polygons, yolo-seg, imagefolder" in run.output
+
+
+def test_images_that_would_share_a_label_file_are_refused(split: Path, tmp_path: Path) -> None:
+    path = split / "annotations.json"
+    table = read_coco(path)
+    (split / "images" / "000001.png").rename(split / "images" / "000000.jpg")
+    table["images"][1]["file_name"] = "000000.jpg"
+    path.write_text(json.dumps(table))
+    run = convert(split, "yolo-seg", tmp_path / "out")
+    assert run.exit_code == 2 and "two images would share labels/000000.txt" in run.output
