@@ -1,12 +1,12 @@
-"""People, COCO, training, evaluation, reports. Everything but rendering; never imports bpy.
+"""The pipeline: people, COCO data, models, training, evaluation and reports; everything but rendering.
 
 In a notebook::
 
     from pipeline import load_model
 
     model = load_model("build/default/model.safetensors")
-    found = model.predict("photo.jpg")
-    found.boxes, found.labels, found.scores, found.masks
+    detections = model.predict("photo.jpg")
+    detections.boxes, detections.labels, detections.scores, detections.masks
 """
 
 from __future__ import annotations
@@ -21,16 +21,20 @@ __all__ = ["load_model"]
 
 
 def load_model(path: str | Path, device: str = "cpu") -> Segmenter:
-    """Load a model.safetensors of ``transpalette train``, or an .onnx or .torchscript file of ``export``.
+    """Load a checkpoint of ``transpalette train``, or an .onnx file of ``transpalette export``.
 
-    An .onnx file needs no torch. See ``pipeline.inference.segmenter.Segmenter`` for what it can do.
+    An .onnx file needs no torch.
 
     Args:
-        device: "cpu", "cuda", ... as torch names them; exported files run on the CPU.
+        path: the file, such as model.safetensors.
+        device: "cpu", "cuda" ... as torch names them; exported files run on the CPU.
+
+    Returns:
+        The model, with a method ``predict``.
 
     Raises:
-        UserError: missing, damaged, or not a file of ours.
+        UserError: the file is missing, damaged or foreign.
     """
-    from pipeline.inference.segmenter import load  # torch: importing the package alone stays light
+    from pipeline.inference.segmenter import load  # here: importing ``pipeline`` alone must take no time
 
     return load(Path(path), device)

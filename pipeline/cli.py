@@ -237,7 +237,7 @@ def predict(
 ) -> None:
     """Find the objects in IMAGE... (files, folders, 'patterns*', videos); draw the masks, write COCO results.
 
-    MODEL is a model.safetensors, or an .onnx or .torchscript file of 'export'.
+    MODEL is a checkpoint (model.safetensors), or an .onnx file of 'export'.
     """
     from pipeline.inference.predict import predict_images
 
@@ -246,9 +246,9 @@ def predict(
 
 @main.command()
 @click.argument("model", type=FILE)
-@click.option("--format", "to", required=True, help="onnx or torchscript.")
-@click.option("--out", type=FILE, required=True, help="The file to write: *.onnx or *.torchscript.")
-@click.option("--int8", is_flag=True, help="8-bit weights in an .onnx file, if they lose little AP50.")
+@click.option("--format", "to", type=click.Choice(["onnx"]), default="onnx", show_default=True)
+@click.option("--out", type=FILE, required=True, help="The file to write: *.onnx.")
+@click.option("--int8", is_flag=True, help="Store the weights in 8 bits, if they lose little AP50.")
 @click.option(
     "--images",
     type=click.Path(path_type=Path),
@@ -259,10 +259,10 @@ def predict(
 def export(
     model: Path, to: str, out: Path, int8: bool, images: tuple[Path, ...], annotations: Path | None
 ) -> None:
-    """Export MODEL, a model.safetensors, as one file, if its detections are the same."""
+    """Write MODEL, a checkpoint, as one .onnx file, if its detections stay the same."""
     from pipeline.export.export import export_model
 
-    export_model(model, to, out, images, int8, annotations)
+    export_model(model, out, images, int8, annotations)
 
 
 @main.command()

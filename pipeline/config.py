@@ -30,7 +30,7 @@ class ModelConfig:
     """Which network, from which weights, and how it sees an image."""
 
     name: str = "auto"
-    """A key of ``models.mask_rcnn.MODELS``, "timm/" and the name of any network of timm's, or "auto": what
+    """A key of ``models.registry.MODELS``, "timm/" and the name of any network of timm's, or "auto": what
     ``weights`` leads to."""
     weights: str = "auto"
     """"auto" (COCO, or the embedded start where COCO's can't be had), "coco", "imagenet" (the body alone),

@@ -127,7 +127,7 @@ def _gpu() -> str:
 
 def _weights() -> Iterator[Finding]:
     try:
-        path = importlib.import_module("pipeline.models.pretrained").coco_path()
+        path = importlib.import_module("pipeline.models.pretrained").coco_weights_path()
     except ImportError as error:
         yield Finding("COCO weights", f"unknown: {error}", None)
     else:

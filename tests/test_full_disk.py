@@ -78,9 +78,6 @@ WRITERS = {
     "export onnx": Writer(f"export {MODEL} --format onnx --out {{run}}/model.onnx",
                           f"export {MODEL} --format onnx --out {{run}}/model.onnx", ("model.onnx",),
                           limit=100_000),
-    "export torchscript": Writer(f"export {MODEL} --format torchscript --out {{run}}/model.torchscript",
-                                 f"export {MODEL} --format torchscript --out {{run}}/model.torchscript",
-                                 ("model.torchscript",), limit=100_000),
     "video": Writer(f"predict {MODEL} {{run}}/film.mp4 --out {{run}}/predicted --threshold 0.9",
                     f"predict {MODEL} {{run}}/film.mp4 --out {{run}}/predicted --threshold 0",
                     ("predicted/film.mp4", "predicted/predictions.json")),
@@ -131,7 +128,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-SLOW = ("train", "report", "predict", "evaluate", "export onnx", "export torchscript", "video")
+SLOW = ("train", "report", "predict", "evaluate", "export onnx", "video")
 """Writers that start torch several times."""
 
 
@@ -170,7 +167,7 @@ def load(path: Path) -> None:
             image.load()
     elif path.suffix == ".safetensors":
         load_checkpoint(path)
-    elif path.suffix in (".onnx", ".torchscript"):
+    elif path.suffix == ".onnx":
         load_model(path)
     elif path.suffix == ".mp4":
         assert len(list(read_video(path))) == 4

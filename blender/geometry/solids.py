@@ -142,21 +142,21 @@ def bar(start: ArrayLike, end: ArrayLike, height: float, width: float, material:
     return loft(np.array([ring + a, ring + b]), material)
 
 
-def decals(face: ArrayLike, spots: ArrayLike, material: Material, proud: float = 0.0008) -> Part:
+def decals(face: ArrayLike, rectangles: ArrayLike, material: Material, distance: float = 0.0008) -> Part:
     """Build rectangles just above a flat face.
 
     Args:
         face: its corners (4, 3), counter-clockwise seen from outside. u runs from the first to the second, v
             from the first to the fourth.
-        spots: (K, 4) of (u from, v from, u to, v to), each 0..1.
+        rectangles: (K, 4) of (u from, v from, u to, v to), each 0..1.
         material: of the rectangles.
-        proud: their distance from the face, metres.
+        distance: of the rectangles from the face, metres.
     """
     p = np.asarray(face, float)
-    u0, v0, u1, v1 = np.asarray(spots, float).T
+    u0, v0, u1, v1 = np.asarray(rectangles, float).T
     u, v = np.stack([u0, u1, u1, u0], 1)[..., None], np.stack([v0, v0, v1, v1], 1)[..., None]
     normal = np.cross(p[2] - p[0], p[3] - p[1])
     normal /= np.linalg.norm(normal)
     corners = (1 - u) * (1 - v) * p[0] + u * (1 - v) * p[1] + u * v * p[2] + (1 - u) * v * p[3]
     faces = np.arange(4 * len(u), dtype=np.int32).reshape(-1, 4)
-    return Part((corners + proud * normal).reshape(-1, 3), faces, material)
+    return Part((corners + distance * normal).reshape(-1, 3), faces, material)

@@ -30,7 +30,7 @@ STEELS: dict[str, Colour] = {
 DEPTH, BAY, POST = 1.1, 2.7, 0.1
 """Depth of a rack, width of a bay, width of an upright, metres."""
 LOAD_VARIANTS = 2
-"""Different meshes for loads of equal kind, height and wear; more would fill the memory. See ``_load``."""
+"""Different meshes for loads of equal kind, height and wear: more would fill the memory."""
 OVERHANG = 0.07
 """How far loads reach out of the front and the back, metres."""
 TOP_LOAD = 1.3
@@ -219,26 +219,28 @@ def _places(params: dict[str, Any], rng: np.random.Generator, bay: int, level: i
     for place in range(3):
         if rng.random() > share:
             continue
-        kind = pick(params["load"], rng)
-        load = _load(
-            kind,
-            stack=max(1, min(8, int(room / pallet.HEIGHT))) if kind == "stack" else 1,
+        name = pick(params["load"], rng)
+        loaded = _loaded_pallet(
+            name,
+            stack=max(1, min(8, int(room / pallet.HEIGHT))) if name == "stack" else 1,
             decimetres=round(10 * room * rng.uniform(0.35, 1.0)),
-            wrapped=bool(kind in pallet.WRAPPED and rng.random() < params["wrapped"]),
+            wrapped=bool(name in pallet.WRAPPED and rng.random() < params["wrapped"]),
             wear=float(rng.choice([0.3, 0.6])),
             seed=int(rng.integers(LOAD_VARIANTS)),
         )
         x = _bay_start(params, bay) + 0.05 + (place + 0.5) * (BAY - 0.1) / 3
         position = (x, DEPTH / 2 + rng.normal(0.0, 0.012), level * params["pitch"])
         turn = np.pi / 2 + float(np.clip(rng.normal(0, 0.01), -0.02, 0.02))
-        parts += move(load, position, turn)
+        parts += move(loaded, position, turn)
     return parts
 
 
 @lru_cache(maxsize=256)  # 25 kB each: 6 MB at most
-def _load(kind: str, *, stack: int, decimetres: int, wrapped: bool, wear: float, seed: int) -> list[Part]:
+def _loaded_pallet(
+    name: str, *, stack: int, decimetres: int, wrapped: bool, wear: float, seed: int
+) -> list[Part]:
     """Build a loaded pallet. Cached: a hall has dozens, and building all took a fifth of a scene's build."""
-    params = {"load": kind, "stack": stack, "tiers": 1, "load_height": decimetres / 10, "wrapped": wrapped}
+    params = {"load": name, "stack": stack, "tiers": 1, "load_height": decimetres / 10, "wrapped": wrapped}
     return pallet.build({**params, "wear": wear, "seed": seed}, _NO_ASSETS)
 
 

@@ -39,8 +39,8 @@ def _goods(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
     return _layers(rng, height, wear, "plastic" if rng.random() < 0.5 else "cardboard", tone(rng, _GOODS))
 
 
-def _layers(rng: np.random.Generator, height: float, wear: float, kind: str, base: Floats) -> list[Part]:
-    """Build layers of equal packages of the material ``kind`` and the colour ``base``."""
+def _layers(rng: np.random.Generator, height: float, wear: float, surface: str, base: Floats) -> list[Part]:
+    """Build layers of equal packages with the kind of surface ``surface`` and the colour ``base``."""
     nx, ny = int(rng.integers(2, 5)), int(rng.integers(1, 4))
     layers = max(1, round(height / rng.uniform(0.16, 0.42)))
     size = np.array([AREA[0] / nx, AREA[1] / ny, height / layers])
@@ -53,7 +53,7 @@ def _layers(rng: np.random.Generator, height: float, wear: float, kind: str, bas
     centres[:, :2] += rng.normal(0, 0.005, (len(grid), 2))
     tint = base * rng.uniform(0.85, 1.12, (len(grid), 1)) / 0.5
     yaw = rng.normal(0, 0.01, len(grid))
-    body = boxes(centres, size - 0.004, Material(kind, (0.5, 0.5, 0.5), round(wear * 0.6, 2)), tint, yaw)
+    body = boxes(centres, size - 0.004, Material(surface, (0.5, 0.5, 0.5), round(wear * 0.6, 2)), tint, yaw)
     return [body, *_prints(rng, centres, np.broadcast_to(size - 0.004, centres.shape), yaw)]
 
 
@@ -228,18 +228,18 @@ LOADS: dict[str, Callable[[np.random.Generator, float, float], list[Part]]] = {
 
 
 def build(
-    kind: str, rng: np.random.Generator, height: float, wear: float, at: float, bearing: bool = False
+    name: str, rng: np.random.Generator, height: float, wear: float, at: float, bearing: bool = False
 ) -> list[Part]:
     """Build a load.
 
     Args:
-        kind: a key of ``LOADS``.
+        name: a key of ``LOADS``.
         rng: draws its details.
         height: of the load, metres; the load may exceed it a little.
         wear: 0: new, 1: worn.
         at: height that the load stands at, metres.
         bearing: the load must be able to carry another pallet.
     """
-    if bearing and kind == "crate":
+    if bearing and name == "crate":
         return move(_collars(rng, height, wear, lid=True), (0, 0, at))
-    return move(LOADS[kind](rng, height, wear), (0, 0, at))
+    return move(LOADS[name](rng, height, wear), (0, 0, at))

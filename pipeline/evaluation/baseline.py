@@ -19,8 +19,8 @@ from pipeline.config import ModelConfig
 from pipeline.evaluation.matching import IOU_TYPES, class_names
 from pipeline.evaluation.metrics import METRICS, bootstrap_draws, coco_metrics, intervals, scene_weights
 from pipeline.models.checkpoint import Checkpoint
-from pipeline.models.mask_rcnn import COCO, build_model
-from pipeline.models.pretrained import StartWeights, coco, resolve, untrained
+from pipeline.models.pretrained import StartWeights, coco_weights, initial_model, resolve
+from pipeline.models.registry import COCO, build_model
 from pipeline.models.weight_files import WeightsError
 
 COCO_NAMES = {"pedestrian": "person"}
@@ -78,7 +78,7 @@ def build_baseline(kind: str, checkpoint: Checkpoint) -> Baseline:
         WeightsError: COCO's weights can't be had.
         UserError: the start can't be had again.
     """
-    return _start(checkpoint) if kind == "start" else _general(coco(), checkpoint.classes)
+    return _start(checkpoint) if kind == "start" else _general(coco_weights(), checkpoint.classes)
 
 
 def _general(start: StartWeights, classes: tuple[str, ...]) -> Baseline:
@@ -99,7 +99,7 @@ def _start(checkpoint: Checkpoint) -> Baseline:
     config = from_table(ModelConfig, table, "start")
     with torch.random.fork_rng(devices=[]):
         start = resolve(config)
-        model = untrained(start, checkpoint.classes, config, checkpoint.seed)
+        model = initial_model(start, checkpoint.classes, config, checkpoint.seed)
     labels = {name: label for label, name in enumerate(checkpoint.classes, start=1)}
     return Baseline("start", start.source, "", model.eval(), labels)
 

@@ -18,7 +18,7 @@ from blender.contract import UserError, sha256_file
 from pipeline.common.task_pool import map_tasks
 from pipeline.data.images import read_rgb
 from pipeline.evaluation.baseline import build_baseline
-from pipeline.inference.predictions import Prediction, rounded, to_coco
+from pipeline.inference.detections import Detections, round_result, to_coco_results
 from pipeline.inference.predictor import predict_array
 from pipeline.models.checkpoint import load_model
 
@@ -37,7 +37,7 @@ class Source:
 
 
 def find_in_all(
-    network: Callable[[np.ndarray], Prediction] | Source,
+    network: Callable[[np.ndarray], Detections] | Source,
     images: list[dict[str, Any]],
     paths: dict[int, Path],
     label_ids: dict[int, int],
@@ -79,7 +79,7 @@ def find_in_all(
 
 
 def _find(
-    network: Callable[[np.ndarray], Prediction] | Source,
+    network: Callable[[np.ndarray], Detections] | Source,
     label_ids: dict[int, int],
     picture: tuple[int, Path, tuple[int, int]],
 ) -> Found:
@@ -89,11 +89,12 @@ def _find(
     began = time.perf_counter()
     found = find(pixels)
     took = time.perf_counter() - began
-    return [rounded(result) for result in to_coco(found, image_id, label_ids)], took, torch.get_num_threads()
+    results = [round_result(result) for result in to_coco_results(found, image_id, label_ids)]
+    return results, took, torch.get_num_threads()
 
 
 @functools.lru_cache(maxsize=1)
-def _load(source: Source) -> Callable[[np.ndarray], Prediction]:
+def _load(source: Source) -> Callable[[np.ndarray], Detections]:
     """In a worker: the network, kept for the next picture."""
     if sha256_file(source.checkpoint) != source.sha256:
         raise UserError(f"{source.checkpoint}: another file at a worker; give all the same folder")

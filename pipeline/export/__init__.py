@@ -1,1 +1,1 @@
-"""Write a checkpoint as one file for other runtimes, and verify that it predicts the same."""
+"""Export of a checkpoint to ONNX, with a check that its detections stay the same."""

@@ -1,4 +1,4 @@
-"""Does an exported model find what its checkpoint finds?"""
+"""The parity check: does an exported model return the same detections as its checkpoint?"""
 
 from __future__ import annotations
 
@@ -12,93 +12,118 @@ import numpy as np
 import torch
 from PIL import Image
 from pycocotools import mask as mask_utils
-from torchvision.models.detection import MaskRCNN
 
 from blender.contract import UserError
 from pipeline.data.images import read_rgb
-from pipeline.inference.exported import Exported, Pixels, Raw
-from pipeline.inference.predictions import Prediction, pasted
-from pipeline.inference.sources import find_pictures
+from pipeline.inference.detections import Detections
+from pipeline.inference.exported import ExportedModel, Pixels, RawDetections
+from pipeline.inference.mask_pasting import paste_masks
+from pipeline.inference.sources import find_images
 from pipeline.models.detector import Detector
+from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
 
-BOX, SCORE, IOU = 0.1, 1e-3, 0.99
-"""How far an exported model may be from its checkpoint: pixels, score, IoU of masks."""
-MOST_PICTURES = 20
-"""Of those given, spread evenly."""
+MAX_BOX_DIFFERENCE, MAX_SCORE_DIFFERENCE, MIN_MASK_IOU = 0.1, 1e-3, 0.99
+"""Tolerances: pixels of a box's edge, score, and IoU of masks."""
+MAX_PAIR_DISTANCE = 1.0
+"""Pixels between two boxes' edges up to which they are compared as the same object."""
+MAX_IMAGES = 20
+"""Images that are compared, evenly spread over those given."""
+IMPOSSIBLE_SCORE = 2.0
+"""A least box score that no detection reaches."""
 
 
 @dataclass
 class Parity:
-    """The greatest differences so far."""
+    """The largest differences in all images compared so far."""
 
-    pictures: int = 0
+    images: int = 0
     objects: int = 0
-    lost: int = 0
-    """Objects that only one of the two finds, though their score is not at the edge."""
+    unmatched: int = 0
+    """Objects that only one of the two models detects, though their score is not at the threshold."""
     box: float = 0.0
+    """Pixels."""
     score: float = 0.0
-    iou: float = 1.0
+    mask_iou: float = 1.0
+    """The smallest."""
 
-    def holds(self) -> bool:
+    def is_within_tolerances(self) -> bool:
         """Whether all differences are small enough."""
-        return not self.lost and self.box <= BOX and self.score <= SCORE and self.iou >= IOU
+        return (
+            not self.unmatched
+            and self.box <= MAX_BOX_DIFFERENCE
+            and self.score <= MAX_SCORE_DIFFERENCE
+            and self.mask_iou >= MIN_MASK_IOU
+        )
 
     def __str__(self) -> str:
-        only = f"{self.lost} found by one of them alone, " if self.lost else ""
+        unmatched = f"{self.unmatched} detected by one of them alone, " if self.unmatched else ""
         return (
-            f"{self.objects} objects in {self.pictures} pictures: {only}boxes within {self.box:.4f} px, "
-            f"scores within {self.score:.1e}, mask IoU at least {self.iou:.4f}"
+            f"{self.objects} objects in {self.images} pictures: {unmatched}boxes within {self.box:.4f} px, "
+            f"scores within {self.score:.1e}, mask IoU at least {self.mask_iou:.4f}"
         )
 
 
 def check_parity(
-    model: MaskRCNN, exported: Exported, at: Callable[[float], Exported], images: tuple[Path, ...] = ()
+    model: TranspaletteMaskRCNN,
+    exported: ExportedModel,
+    with_min_score: Callable[[float], ExportedModel],
+    images: tuple[Path, ...] = (),
 ) -> Parity:
-    """Compare an exported model with its checkpoint's, on pictures of several sizes and on ``images``.
+    """Compare an exported model with its checkpoint, on generated images of several sizes and on ``images``.
 
-    Where nothing is found in any of them, boxes of any score are compared. Pictures without an object must
-    have an answer too, and so must one of a single colour: there a network sees the same everywhere, and
-    rounding decides between equal boxes, and neither set is wrong.
+    If nothing is detected in any of them, boxes of any score are compared. The exported model must also work
+    on images without objects. One of these has a single colour and is used for that only: the network's
+    outputs are the same everywhere in it, so rounding decides which of many equal boxes are returned.
 
     Args:
-        at: the same exported model with another least score of a box.
-        images: files, and folders of them.
+        model: the checkpoint's model.
+        exported: the exported model.
+        with_min_score: builds the same exported model with another least box score.
+        images: files and folders.
 
     Raises:
-        UserError: they differ, and by how much; or an image can't be read.
+        UserError: the detections differ (says by how much), or an image cannot be read.
     """
-    facts, parity = exported.facts, Parity()
-    *made_up, plain = sample_pictures(facts.min_size)
-    given = find_pictures(images) if images else []
-    count = min(len(given), MOST_PICTURES)
-    pictures: list[Pixels | Path] = [*made_up, *(given[len(given) * k // count] for k in range(count))]
+    min_score, parity = exported.metadata.min_box_score, Parity()
+    *generated, black = generate_images(exported.metadata.min_size)
+    paths = find_images(images) if images else []
+    count = min(len(paths), MAX_IMAGES)
+    compared: list[Pixels | Path] = [*generated, *(paths[len(paths) * k // count] for k in range(count))]
     detector = Detector(model)
-    with click.progressbar(pictures, label="check", show_pos=True, file=sys.stderr) as bar:
-        for picture in bar:
-            pixels = read_rgb(picture, upright=True) if isinstance(picture, Path) else picture
-            _compare(parity, detector, exported, pixels, facts.min_box_score)
+    with click.progressbar(compared, label="check", show_pos=True, file=sys.stderr) as bar:
+        for image in bar:
+            pixels = read_rgb(image, upright=True) if isinstance(image, Path) else image
+            _compare(parity, detector, exported, pixels, min_score)
     if not parity.objects:
-        everything = at(0.0)
-        for pixels in made_up:
-            _compare(parity, detector, everything, pixels, 0.0)
+        unlimited = with_min_score(0.0)
+        for pixels in generated:
+            _compare(parity, detector, unlimited, pixels, 0.0)
     if not parity.objects:
-        raise UserError(f"{exported.name}: nothing is found to compare; give --images with photographs")
-    if not parity.holds():
+        raise UserError(f"{exported.name}: nothing is detected to compare; give --images with photographs")
+    if not parity.is_within_tolerances():
         raise UserError(
-            f"{exported.name}: not as its checkpoint: {parity}; {BOX} px, {SCORE} and {IOU} are wanted; "
-            "nothing is kept"
+            f"{exported.name}: not as its checkpoint: {parity}; allowed are {MAX_BOX_DIFFERENCE} px, "
+            f"{MAX_SCORE_DIFFERENCE} and {MIN_MASK_IOU}; nothing is written"
         )
-    nothing = at(2.0)
-    for pixels in [*made_up, plain]:
-        empty = nothing.raw(pixels)
-        if [len(part) for part in empty] != [0] * 4 or empty[0].shape != (0, 4) or empty[3].ndim != 3:
-            shapes = [part.shape for part in empty]
-            raise UserError(f"{exported.name}: a picture without objects gives {shapes}; nothing is kept")
+    _check_no_objects(with_min_score(IMPOSSIBLE_SCORE), [*generated, black])
     return parity
 
 
-def sample_pictures(side: int) -> Iterator[Pixels]:
-    """Coloured clouds and noise, of several sizes around ``side`` pixels, lying and upright; last, black."""
+def _check_no_objects(exported: ExportedModel, images: list[Pixels]) -> None:
+    """Check the outputs' shapes of a model that can detect nothing.
+
+    Raises:
+        UserError: a shape is wrong.
+    """
+    for pixels in images:
+        outputs = exported.run(pixels)
+        if [len(x) for x in outputs] != [0] * 4 or outputs[0].shape != (0, 4) or outputs[3].ndim != 3:
+            shapes = [x.shape for x in outputs]
+            raise UserError(f"{exported.name}: an image without objects gives {shapes}; nothing is written")
+
+
+def generate_images(side: int) -> Iterator[Pixels]:
+    """Generate images of coloured clouds and noise, of several sizes around ``side`` pixels; last, black."""
     rng = np.random.default_rng(0)
     for height, width in (
         (side, side),
@@ -113,55 +138,58 @@ def sample_pictures(side: int) -> Iterator[Pixels]:
     yield np.zeros((side, side, 3), np.uint8)
 
 
-def _eager(detector: Detector, pixels: Pixels, least: float) -> Raw:
-    """What ``Exported.raw`` gives, of the checkpoint's own network."""
+def _run_checkpoint(detector: Detector, pixels: Pixels, min_score: float) -> RawDetections:
+    """Run the checkpoint's network; returns what ``ExportedModel.run`` does."""
     before = detector.roi_heads.score_thresh
     try:
-        detector.roi_heads.score_thresh = least
+        detector.roi_heads.score_thresh = min_score
         with torch.inference_mode():
-            found = detector(torch.from_numpy(pixels).permute(2, 0, 1).float() / 255)
+            outputs = detector(torch.from_numpy(pixels).permute(2, 0, 1).float() / 255)
     finally:
         detector.roi_heads.score_thresh = before
-    return tuple(part.numpy() for part in found)
+    return tuple(x.numpy() for x in outputs)
 
 
-def _compare(parity: Parity, detector: Detector, exported: Exported, pixels: Pixels, least: float) -> None:
-    """Pair the objects of both, nearest boxes of one class, and note how far they are apart."""
-    ours, theirs = _eager(detector, pixels, least), exported.raw(pixels)
-    most = detector.roi_heads.detections_per_img
-    free = np.ones(len(theirs[1]), bool)
-    alone = []
-    for number, (box, label, score, _) in enumerate(zip(*ours, strict=True)):
-        far = np.abs(theirs[0] - box).max(axis=1, initial=0) if len(free) else np.zeros(0)
-        far = np.where(free & (theirs[1] == label), far, np.inf)
-        best = int(far.argmin()) if len(far) else -1
-        if best < 0 or far[best] > max(10 * BOX, 1):
-            alone.append(score)
+def _compare(
+    parity: Parity, detector: Detector, exported: ExportedModel, pixels: Pixels, min_score: float
+) -> None:
+    """Pair the detections of both models, nearest boxes of a class, and update ``parity``."""
+    expected, actual = _run_checkpoint(detector, pixels, min_score), exported.run(pixels)
+    limit = detector.roi_heads.detections_per_img
+    unpaired = np.ones(len(actual[1]), bool)
+    unpaired_scores = []
+    for number, (box, label, score, _) in enumerate(zip(*expected, strict=True)):
+        distances = np.abs(actual[0] - box).max(axis=1, initial=0) if len(unpaired) else np.zeros(0)
+        distances = np.where(unpaired & (actual[1] == label), distances, np.inf)
+        nearest = int(distances.argmin()) if len(distances) else -1
+        if nearest < 0 or distances[nearest] > MAX_PAIR_DISTANCE:
+            unpaired_scores.append(score)
             continue
-        free[best] = False
+        unpaired[nearest] = False
         parity.objects += 1
-        parity.box = max(parity.box, float(far[best]))
-        one, other = (_object(found, n, pixels, exported) for found, n in ((ours, number), (theirs, best)))
-        parity.score = max(parity.score, abs(float(one.scores[0] - other.scores[0])))
-        parity.iou = min(parity.iou, _iou(one, other))
-    # Which objects come last is a matter of rounding, and so may be left out by one of the two.
-    for scores, unpaired in ((ours[2], np.array(alone)), (theirs[2], theirs[2][free])):
-        edge = max(least, scores.min() if len(scores) == most else 0) + SCORE
-        parity.lost += int((unpaired > edge).sum())
-    parity.pictures += 1
+        parity.box = max(parity.box, float(distances[nearest]))
+        first = _paste_object(expected, number, pixels, exported)
+        second = _paste_object(actual, nearest, pixels, exported)
+        parity.score = max(parity.score, abs(float(first.scores[0] - second.scores[0])))
+        parity.mask_iou = min(parity.mask_iou, _mask_iou(first, second))
+    # Rounding decides which objects are just above the threshold, or the last of the most allowed.
+    for scores, alone in ((expected[2], np.array(unpaired_scores)), (actual[2], actual[2][unpaired])):
+        edge = max(min_score, scores.min() if len(scores) == limit else 0) + MAX_SCORE_DIFFERENCE
+        parity.unmatched += int((alone > edge).sum())
+    parity.images += 1
 
 
-def _object(found: Raw, number: int, pixels: Pixels, exported: Exported) -> Prediction:
-    """One of the objects found, in its picture."""
-    boxes, labels, scores, masks = (part[number : number + 1] for part in found)
-    size = (pixels.shape[0], pixels.shape[1])
-    return pasted(
-        boxes, labels, scores, masks, size, exported.facts.mask_threshold, exported.facts.mask_margin
-    )
+def _paste_object(
+    detections: RawDetections, number: int, pixels: Pixels, exported: ExportedModel
+) -> Detections:
+    """Paste the mask of one of the detections into its image."""
+    boxes, labels, scores, masks = (x[number : number + 1] for x in detections)
+    size, metadata = (pixels.shape[0], pixels.shape[1]), exported.metadata
+    return paste_masks(boxes, labels, scores, masks, size, metadata.mask_threshold, metadata.mask_margin)
 
 
-def _iou(one: Prediction, other: Prediction) -> float:
-    """IoU of the masks of two single objects; a pixel more or less is rounding, however small they are."""
-    both = float(mask_utils.area(mask_utils.merge([*one.rles, *other.rles], intersect=True)))
-    either = float(mask_utils.area(mask_utils.merge([*one.rles, *other.rles])))
-    return 1.0 if either - both <= 1 else both / either
+def _mask_iou(first: Detections, second: Detections) -> float:
+    """IoU of the masks of two objects; 1 if they differ by one pixel, which is rounding."""
+    intersection = float(mask_utils.area(mask_utils.merge([*first.rles, *second.rles], intersect=True)))
+    union = float(mask_utils.area(mask_utils.merge([*first.rles, *second.rles])))
+    return 1.0 if union - intersection <= 1 else intersection / union

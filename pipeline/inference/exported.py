@@ -1,18 +1,15 @@
-"""Exported models, read: .onnx through onnxruntime alone, .torchscript through torch, imported only then.
+"""Exported models: reading .onnx files and running them with onnxruntime, without torch.
 
-Both kinds hold the network from raw pixels to boxes, labels, scores and masks of 28 x 28 cells; to paste the
-masks into the picture, one by one, is the reader's part. What else must be known lies in the file as JSON:
-``Facts``. A seal at the end, the SHA-256 of all before it, tells a damaged file.
+A file holds the network from raw pixels to boxes, labels, scores and masks of 28 x 28 cells. The reader
+pastes the masks into the image, one by one. The file's metadata hold the rest as JSON (``ExportMetadata``);
+their last entry is the SHA-256 of all bytes before it, which reveals a damaged file.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import os
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,48 +19,56 @@ import numpy.typing as npt
 
 from blender.contract import UserError, from_table, sha256_bytes
 from pipeline.common.optional import import_optional
-from pipeline.inference.predictions import Prediction, pasted
+from pipeline.inference.detections import Detections
+from pipeline.inference.mask_pasting import paste_masks
 
+SUFFIX = ".onnx"
+DROPPED_SUFFIX = ".torchscript"
+"""Of a format that earlier versions exported, and that PyTorch has deprecated."""
 FORMAT = 2
-KEY = "transpalette"
-"""Of the facts among an .onnx file's metadata."""
-EXTRA_FILE = "transpalette.json"
-"""Of the facts inside a .torchscript archive."""
+METADATA_KEY = "transpalette"
+"""Of ``ExportMetadata`` among an .onnx file's metadata."""
 INPUT, OUTPUTS = "image", ("boxes", "labels", "scores", "masks")
-_CURE = "copy it again or export it again"
+"""Names of the network's input and outputs."""
+MAX_COORDINATE = 1e6
+"""Pixels beyond which a box cannot be right."""
+ONNXRUNTIME_LOG_FATAL = 4
+_FIX = "copy it again or export it again"
 
 Pixels = npt.NDArray[np.uint8]
-Raw = tuple[npt.NDArray[Any], ...]
+"""(H, W, 3) RGB."""
+RawDetections = tuple[npt.NDArray[Any], ...]
 """Boxes (N, 4), labels (N,), scores (N,) and masks (N, M, M)."""
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What travels with the network."""
+class ExportMetadata:
+    """The facts about a model that its file holds beside the network."""
 
     format: int
+    """Of this table."""
     version: str
-    """Of the Transpalette that wrote the file."""
+    """The version of Transpalette that wrote the file."""
     model: str
-    """A key of ``pipeline.models.mask_rcnn.MODELS``."""
+    """A key of ``pipeline.models.registry.MODELS``."""
     classes: tuple[str, ...]
-    """Label 1 is the first."""
+    """The name of label 1 is the first."""
     score_threshold: float
-    """The score that was best on the validation split (F1)."""
+    """The score threshold with the best F1 on the validation split."""
     mask_threshold: float
-    """The probability from which a pixel is the object's."""
+    """The probability from which a pixel belongs to an object."""
     mask_margin: float
-    """What a mask's grid adds at each side of its box, as a share of it."""
+    """What a mask's grid adds at each side of its box, as a share of the box's side."""
     min_box_score: float
-    """The least score of a box that the network gives."""
+    """The least box score of the network's detections."""
     min_size: int
-    """The network resizes to this shorter side, in pixels ..."""
+    """The network resizes images to this shorter side, in pixels ..."""
     max_size: int
     """... unless the longer side would exceed this ..."""
     image_mean: tuple[float, float, float]
-    """... and subtracts this from RGB in 0..1 ..."""
+    """... subtracts this from RGB in 0..1 ..."""
     image_std: tuple[float, float, float]
-    """... and divides by this. All of it happens inside the network; it is said for those who ask."""
+    """... and divides by this. All of it is part of the network, and stated here for information."""
     precision: str
     """"fp32" or "int8"."""
 
@@ -71,165 +76,149 @@ class Facts:
         if self.format != FORMAT:
             raise ValueError(f"format {self.format} is not {FORMAT}; export again with this version")
         if not self.classes or not 0 <= self.score_threshold <= 1 or not 0 < self.mask_threshold < 1:
-            raise ValueError("classes must be named, and thresholds lie in 0..1")
+            raise ValueError("classes must be named, and thresholds must lie in 0..1")
 
-    def json(self) -> str:
-        """The facts as they are written."""
+    def to_json(self) -> str:
+        """Serialise the table as it is written to files."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedModel:
     """An exported model, ready to predict."""
 
-    facts: Facts
-    network: Any
-    """onnxruntime's InferenceSession, or torch's ScriptModule."""
-    raw: Callable[[Pixels], Raw]
-    """What the network says of pixels (H, W, 3)."""
+    metadata: ExportMetadata
+    session: Any
+    """onnxruntime's InferenceSession."""
     name: str
-    """For messages."""
+    """The file's name, for messages."""
 
-    def find(self, pixels: Pixels) -> Prediction:
-        """Predict one picture (H, W, 3) uint8 RGB.
+    def run(self, pixels: Pixels) -> RawDetections:
+        """Run the network on an image (H, W, 3) uint8 RGB; the masks are not pasted.
 
         Raises:
-            UserError: the network fails, or says what no network of ours can.
+            UserError: onnxruntime fails.
         """
-        boxes, labels, scores, masks = self.raw(pixels)
+        try:
+            return tuple(self.session.run(list(OUTPUTS), {INPUT: pixels}))
+        except Exception as error:  # onnxruntime's exceptions have no common base class
+            raise UserError(f"{self.name}: onnxruntime fails on this image: {_last_line(error)}") from None
+
+    def predict(self, pixels: Pixels) -> Detections:
+        """Predict one image (H, W, 3) uint8 RGB.
+
+        Raises:
+            UserError: the network fails, or returns impossible boxes or labels.
+        """
+        boxes, labels, scores, masks = self.run(pixels)
         if len(labels) and not (
             np.isfinite(boxes).all()
-            and np.abs(boxes).max() < 1e6
+            and np.abs(boxes).max() < MAX_COORDINATE
             and labels.min() >= 1
-            and labels.max() <= len(self.facts.classes)
+            and labels.max() <= len(self.metadata.classes)
         ):
-            raise UserError(f"{self.name}: it finds boxes or classes that cannot be; {_CURE}")
+            raise UserError(f"{self.name}: it returns impossible boxes or classes; {_FIX}")
         size = (pixels.shape[0], pixels.shape[1])
-        return pasted(boxes, labels, scores, masks, size, self.facts.mask_threshold, self.facts.mask_margin)
+        threshold, margin = self.metadata.mask_threshold, self.metadata.mask_margin
+        return paste_masks(boxes, labels, scores, masks, size, threshold, margin)
 
 
-# ------------------------------------------------------------------------------ ONNX
+def check_suffix(path: Path) -> None:
+    """Reject files of the format that was dropped.
+
+    Raises:
+        UserError: it is a .torchscript file.
+    """
+    if path.suffix.lower() == DROPPED_SUFFIX:
+        raise UserError(
+            f"{path}: the TorchScript format was dropped; export the checkpoint again as .onnx "
+            "(transpalette export MODEL --out model.onnx)"
+        )
 
 
-def seal_onnx(data: bytes) -> bytes:
+def is_exported(path: Path) -> bool:
+    """Whether a path names an exported model, by its suffix."""
+    return path.suffix.lower() == SUFFIX
+
+
+def read_exported(path: Path) -> ExportedModel:
+    """Read a file that ``transpalette export`` wrote.
+
+    Raises:
+        UserError: the file is missing, damaged or foreign, or onnxruntime is not installed.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such model; write it first (transpalette export)") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    return parse_onnx(data, str(path))
+
+
+def parse_onnx(data: bytes, name: str) -> ExportedModel:
+    """Load the content of an .onnx file that ``transpalette export`` wrote.
+
+    Args:
+        data: the content.
+        name: the file's name, for messages.
+
+    Raises:
+        UserError: the file is damaged or foreign, or onnxruntime is not installed.
+    """
+    runtime = import_optional("onnxruntime", "export", f"{name}: to run an .onnx file")
+    _check_checksum(data, name)
+    options = runtime.SessionOptions()
+    options.log_severity_level = ONNXRUNTIME_LOG_FATAL
+    # Convert 8-bit weights to float32 once, when loading, and not for every image.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    threads = os.environ.get("OMP_NUM_THREADS", "")  # as torch does; 0: all cores
+    options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0
+    try:
+        session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no common base class
+        raise UserError(f"{name}: not a model that onnxruntime can run: {_last_line(error)}") from None
+    metadata = _parse_metadata(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY), name)
+    ports = [port.name for port in (*session.get_inputs(), *session.get_outputs())]
+    if ports != [INPUT, *OUTPUTS]:
+        raise UserError(f"{name}: its inputs and outputs are not those of 'transpalette export'; {_FIX}")
+    return ExportedModel(metadata, session, name)
+
+
+def append_checksum(data: bytes) -> bytes:
     """Append the SHA-256 of an ONNX model to it, as one more entry of ``metadata_props``."""
-    return data + _onnx_seal(data)
+    return data + _checksum_entry(data)
 
 
-def _onnx_seal(data: bytes) -> bytes:
+def _checksum_entry(data: bytes) -> bytes:
     # Protocol buffers append to a repeated field by concatenation: ModelProto's field 14 is a list of
-    # StringStringEntryProto, key = field 1, value = field 2; all lengths are below 128.
+    # StringStringEntryProto, whose field 1 is the key and field 2 the value. All lengths are below 128.
     key, value = b"sha256", sha256_bytes(data).encode()
     entry = b"\x0a%c%b\x12%c%b" % (len(key), key, len(value), value)
     return b"\x72%c%b" % (len(entry), entry)
 
 
-_SEAL_LENGTH = len(_onnx_seal(b""))
-_SEAL_START = _onnx_seal(b"")[: -len(sha256_bytes(b""))]
+_CHECKSUM_LENGTH = len(_checksum_entry(b""))
+_CHECKSUM_START = _checksum_entry(b"")[: -len(sha256_bytes(b""))]
 
 
-def parse_onnx(data: bytes, name: str) -> Exported:
-    """Read the content of an .onnx file of ``transpalette export``.
-
-    Raises:
-        UserError: damaged, not ours, or onnxruntime is not installed.
-    """
-    runtime = import_optional("onnxruntime", "export", f"{name}: to run an .onnx file")
-    body, found = data[:-_SEAL_LENGTH], data[-_SEAL_LENGTH:]
-    if not found.startswith(_SEAL_START):
-        raise UserError(f"{name}: not written by 'transpalette export', or truncated; {_CURE}")
-    if found != _onnx_seal(body):
-        raise UserError(f"{name}: damaged (its checksum is wrong); {_CURE}")
-    options = runtime.SessionOptions()
-    options.log_severity_level = 4
-    options.add_session_config_entry(
-        "session.disable_quant_qdq", "1"
-    )  # unpack 8-bit weights once, not each time
-    threads = os.environ.get("OMP_NUM_THREADS", "")  # as torch's; 0: all cores
-    options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0
-    try:
-        session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # a class of its own for each fault, with no common one
-        raise UserError(f"{name}: not a model that onnxruntime can run: {_line(error)}") from None
-    facts = _parse_facts(session.get_modelmeta().custom_metadata_map.get(KEY), name)
-    ports = [port.name for port in (*session.get_inputs(), *session.get_outputs())]
-    if ports != [INPUT, *OUTPUTS]:
-        raise UserError(f"{name}: its inputs and outputs are not those of 'transpalette export'; {_CURE}")
-
-    def raw(pixels: Pixels) -> Raw:
-        try:
-            return tuple(session.run(list(OUTPUTS), {INPUT: pixels}))
-        except Exception as error:
-            raise UserError(f"{name}: onnxruntime fails on this picture: {_line(error)}") from None
-
-    return Exported(facts, session, raw, name)
+def _check_checksum(data: bytes, name: str) -> None:
+    content, entry = data[:-_CHECKSUM_LENGTH], data[-_CHECKSUM_LENGTH:]
+    if not entry.startswith(_CHECKSUM_START):
+        raise UserError(f"{name}: not written by 'transpalette export', or truncated; {_FIX}")
+    if entry != _checksum_entry(content):
+        raise UserError(f"{name}: damaged (its checksum is wrong); {_FIX}")
 
 
-# ------------------------------------------------------------------------------ TorchScript
-
-
-def parse_torchscript(data: bytes, name: str) -> Exported:
-    """Read the content of a .torchscript file of ``transpalette export``.
-
-    Raises:
-        UserError: damaged or not ours.
-    """
-    torch = import_optional("torch", "export", f"{name}: a .torchscript file")
-    from pipeline.models.checkpoint import check_seal
-
-    check_seal(data, name, "a file of 'transpalette export'", _CURE)
-    extra: dict[str, Any] = {EXTRA_FILE: ""}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that torch.jit is deprecated
-            module = torch.jit.load(io.BytesIO(data), map_location="cpu", _extra_files=extra)
-    except (RuntimeError, ValueError) as error:
-        raise UserError(f"{name}: not a TorchScript model: {_line(error)}") from None
-    text = extra[EXTRA_FILE]
-    facts = _parse_facts(text.decode() if isinstance(text, bytes) else text, name)
-
-    def raw(pixels: Pixels) -> Raw:
-        try:
-            # Its optimiser would look at the first two pictures for a second each, and win nothing.
-            with torch.inference_mode(), torch.jit.optimized_execution(False):
-                return tuple(found.numpy() for found in module(torch.from_numpy(pixels)))
-        except (RuntimeError, AttributeError) as error:
-            raise UserError(f"{name}: torch fails on this picture: {_line(error)}") from None
-
-    return Exported(facts, module, raw, name)
-
-
-# ------------------------------------------------------------------------------ both
-
-PARSERS: dict[str, Callable[[bytes, str], Exported]] = {
-    ".onnx": parse_onnx,
-    ".torchscript": parse_torchscript,
-}
-"""By the file's suffix: of its content and its name."""
-
-
-def read_exported(path: Path) -> Exported:
-    """Read a file of ``transpalette export``.
-
-    Raises:
-        UserError: missing, damaged, not ours, or what runs it is not installed.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such model; write one first (transpalette export)") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    return PARSERS[path.suffix.lower()](data, str(path))
-
-
-def _parse_facts(text: str | None, name: str) -> Facts:
+def _parse_metadata(text: str | None, name: str) -> ExportMetadata:
     try:
         table = json.loads(text or "")
     except ValueError:
-        raise UserError(f"{name}: not written by 'transpalette export': it does not say what it is") from None
-    return from_table(Facts, table, f"{name}: {KEY}")
+        raise UserError(
+            f"{name}: not written by 'transpalette export': its metadata have no '{METADATA_KEY}'"
+        ) from None
+    return from_table(ExportMetadata, table, f"{name}: {METADATA_KEY}")
 
 
-def _line(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]

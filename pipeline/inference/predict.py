@@ -1,6 +1,6 @@
-"""Find the objects in pictures, videos and before a camera: drawn masks to look at, results to work with.
+"""The command ``predict``: detect the objects in images, videos and a camera's frames, and draw them.
 
-Nothing is kept in memory but the picture at hand: results go to their files as they come.
+Results are written to their files image by image, so memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -22,42 +22,54 @@ from PIL import Image
 from blender.contract import UserError, write_atomic
 from pipeline.common.stages import prepare_output_dir
 from pipeline.data.images import read_rgb
-from pipeline.inference.predictions import rounded, to_coco
+from pipeline.inference.detections import round_result, to_coco_results
 from pipeline.inference.segmenter import Segmenter, load
-from pipeline.inference.sources import JPEG, drawn_names, find_sources
-from pipeline.inference.video import Frame, frames_of, is_video, open_video, read_camera, read_video
-from pipeline.inference.writers import Add, open_results
+from pipeline.inference.sources import JPEG_SUFFIXES, find_sources, name_drawings
+from pipeline.inference.video import Frame, count_frames, is_video, open_video, read_camera, read_video
+from pipeline.inference.writers import WriteResults, open_results
 from pipeline.viz.overlays import draw_overlays, readable, result_overlays
+
+JPEG_QUALITY = 92
+"""Of drawings, in Pillow's scale of 1 to 95."""
 
 
 @dataclass
-class _Run:
-    """One call of predict: what looks, where results go, and what came of it so far."""
+class PredictionRun:
+    """The model and the outputs of one run of the command, and its counts so far."""
 
     segmenter: Segmenter
     threshold: float
+    """The least score that is drawn and written."""
     out: Path
-    add: Add
-    step: Callable[[], None]
-    """Told after each picture."""
-    ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    done: int = 0
-    """Pictures and frames."""
-    found: Counter[str] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
+    write_results: WriteResults
+    update_progress: Callable[[], None]
+    """Called after each image."""
+    image_ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    images: int = 0
+    """Images and frames that were predicted."""
+    objects: Counter[str] = field(default_factory=Counter)
+    """Detections by class name."""
+    errors: list[str] = field(default_factory=list)
+    """A message for each source that could not be read."""
 
-    def look(self, pixels: npt.NDArray[np.uint8], image_id: int, **said: Any) -> Image.Image:
-        """Write what is found in one picture, each result with what is ``said``; give the drawing."""
+    def predict(self, pixels: npt.NDArray[np.uint8], image_id: int, **fields: Any) -> Image.Image:
+        """Predict one image, write its results and return the drawing.
+
+        Args:
+            pixels: (H, W, 3) RGB.
+            image_id: of the results.
+            fields: are added to each result.
+        """
         classes = self.segmenter.classes
         labels = {label: label for label in range(1, len(classes) + 1)}
-        prediction = self.segmenter.find(pixels).at_least(self.threshold)
-        results = [rounded(result) for result in to_coco(prediction, image_id, labels)]
+        detections = self.segmenter.predict(pixels, self.threshold)
+        results = [round_result(result) for result in to_coco_results(detections, image_id, labels)]
         for result in results:
-            result |= {"category_name": classes[result["category_id"] - 1], **said}
-            self.found[result["category_name"]] += 1
-        self.add(results)
-        self.done += 1
-        self.step()
+            result |= {"category_name": classes[result["category_id"] - 1], **fields}
+            self.objects[result["category_name"]] += 1
+        self.write_results(results)
+        self.images += 1
+        self.update_progress()
         categories = [{"id": label, "name": name} for label, name in enumerate(classes, start=1)]
         return draw_overlays(Image.fromarray(pixels), result_overlays(results, categories))
 
@@ -70,103 +82,114 @@ def predict_images(
     camera: int | None = None,
     frames: int | None = None,
 ) -> None:
-    """Draw what the model finds in ``images`` (see ``find_sources``) and write COCO results and a table.
+    """Detect the objects in ``images`` (see ``find_sources``), draw them, and write COCO results and a table.
 
-    ``out`` gets a drawn picture or video (.mp4) per source, turned as it says, and predictions.json: results
-    with ``file_name``, ``picture`` (its drawing in ``out``), ``category_name``, and ``image_id`` from 1 in
-    the order given; of a video's frame also ``frame``, from 0, and ``seconds``. predictions.csv is the same
-    without masks. A source that can't be read is named and left out.
+    ``out`` gets a drawing per image and a drawn .mp4 per video, rotated as the source says, and
+    predictions.json: COCO results that also have ``file_name``, ``picture`` (the drawing's name in ``out``)
+    and ``category_name``; ``image_id`` counts from 1. Results of a video also have ``frame``, from 0, and
+    ``seconds``. predictions.csv has the same without masks. A source that cannot be read is reported and
+    skipped.
 
     Args:
-        model_path: a model.safetensors, or an exported .onnx or .torchscript.
-        threshold: the least score kept; None: the model's own, best on its validation split.
-        camera: the number of a camera to look through, until it is interrupted or ``frames`` are done.
-        frames: of each video or camera at most so many.
+        model_path: a checkpoint (model.safetensors), or an exported .onnx file.
+        images: files, folders and patterns.
+        out: the folder for the results.
+        threshold: the least score that is drawn and written; None: the model's own threshold.
+        camera: number of a camera to read until the user interrupts, or until ``frames`` are done.
+        frames: most frames of each video or camera.
 
     Raises:
-        UserError: no image, no camera, no model, or ``out`` can't be written.
-        SystemExit: 1, at the end, if an image could not be read.
+        UserError: there is no image, camera or model, or ``out`` cannot be written.
+        SystemExit: 1, at the end, if a source could not be read.
     """
     sources = find_sources(images) if images or camera is None else []
     prepare_output_dir(out)
-    names = drawn_names(sources, out)
-    lengths = [min(frames_of(path), frames or sys.maxsize) if is_video(path) else 1 for path in sources]
-    live = _started(read_camera(camera)) if camera is not None else None
+    names = name_drawings(sources, out)
+    lengths = [min(count_frames(path), frames or sys.maxsize) if is_video(path) else 1 for path in sources]
+    live = _read_first(read_camera(camera)) if camera is not None else None
     length = None if live and not frames else sum(lengths) + (frames or 0) * (live is not None)
     segmenter = load(model_path)
-    least = segmenter.threshold if threshold is None else threshold
+    min_score = segmenter.threshold if threshold is None else threshold
     with (
-        open_results(out) as add,
+        open_results(out) as write_results,
         click.progressbar(itertools.count(), length, "predict", show_pos=True, file=sys.stderr) as bar,
     ):
-        run = _Run(segmenter, least, out, add, lambda: bar.update(1))
+        run = PredictionRun(segmenter, min_score, out, write_results, lambda: bar.update(1))
         for source, name in zip(sources, names, strict=True):
             try:
                 if is_video(source):
-                    _film(run, itertools.islice(read_video(source), frames), source.name, name)
+                    _predict_video(run, itertools.islice(read_video(source), frames), source.name, name)
                 else:
-                    _picture(run, source, name)
+                    _predict_image(run, source, name)
             except UserError as error:
-                run.failures.append(str(error))
+                run.errors.append(str(error))
         if live is not None:
-            shots = itertools.islice(live, frames)
-            _film(run, shots, f"camera {camera}", f"camera-{camera}.mp4", endless=True)
-    _summarise(run)
-    if run.failures:
+            camera_frames = itertools.islice(live, frames)
+            _predict_video(run, camera_frames, f"camera {camera}", f"camera-{camera}.mp4", is_camera=True)
+    _print_summary(run)
+    if run.errors:
         raise SystemExit(1)
 
 
-def _picture(run: _Run, source: Path, name: str) -> None:
-    image_id = next(run.ids)
-    drawn = run.look(read_rgb(source, upright=True), image_id, file_name=source.name, picture=name)
-    write_atomic(run.out / name, _encode(drawn, name))
+def _predict_image(run: PredictionRun, source: Path, name: str) -> None:
+    image_id = next(run.image_ids)
+    drawing = run.predict(read_rgb(source, upright=True), image_id, file_name=source.name, picture=name)
+    write_atomic(run.out / name, _encode(drawing, name))
 
 
-def _film(run: _Run, shots: Iterator[Frame], file_name: str, name: str, endless: bool = False) -> None:
-    """Look at all frames, and draw a video of them; where they break off, it ends.
+def _predict_video(
+    run: PredictionRun, frames: Iterator[Frame], file_name: str, name: str, is_camera: bool = False
+) -> None:
+    """Predict all frames, and write a drawn video. If a frame cannot be read, the video ends before it.
+
+    Args:
+        run: the run.
+        frames: of the video or camera.
+        file_name: of the source, for the results.
+        name: of the drawn video in the run's folder.
+        is_camera: the user ends it with Ctrl-C.
 
     Raises:
-        UserError: they broke off.
+        UserError: a frame could not be read.
     """
-    first = next(shots, None)
+    first = next(frames, None)
     if first is None:
         return
     height, width = first.pixels.shape[:2]
     fault: UserError | None = None
-    with open_video(run.out / name, (width, height)) as show:
+    with open_video(run.out / name, (width, height)) as append:
         try:
-            for shot in itertools.chain([first], shots):
-                said = {"frame": shot.number, "seconds": round(shot.seconds, 3)}
-                show(
-                    run.look(shot.pixels, next(run.ids), file_name=file_name, picture=name, **said),
-                    shot.seconds,
-                )
+            for frame in itertools.chain([first], frames):
+                position = {"frame": frame.number, "seconds": round(frame.seconds, 3)}
+                image_id = next(run.image_ids)
+                drawing = run.predict(frame.pixels, image_id, file_name=file_name, picture=name, **position)
+                append(drawing, frame.seconds)
         except UserError as error:
             fault = error
-        except KeyboardInterrupt:  # how one stops a camera
-            if not endless:
+        except KeyboardInterrupt:
+            if not is_camera:
                 raise
     if fault:
         raise fault
 
 
-def _started(shots: Iterator[Frame]) -> Iterator[Frame]:
-    """The same, its first frame already there: what is wrong is said before the work."""
-    return itertools.chain([next(shots)], shots)
+def _read_first(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """Read the first frame now, so that a missing camera is reported before the model is loaded."""
+    return itertools.chain([next(frames)], frames)
 
 
-def _encode(picture: Image.Image, name: str) -> bytes:
+def _encode(image: Image.Image, name: str) -> bytes:
     stream = io.BytesIO()
-    if Path(name).suffix in JPEG:
-        picture.save(stream, format="JPEG", quality=92)
+    if Path(name).suffix in JPEG_SUFFIXES:
+        image.save(stream, format="JPEG", quality=JPEG_QUALITY)
     else:
-        picture.save(stream, format="PNG")
+        image.save(stream, format="PNG")
     return stream.getvalue()
 
 
-def _summarise(run: _Run) -> None:
-    for failure in run.failures:
-        click.echo(f"error: {failure}", err=True)
-    found = ", ".join(f"{number} {readable(name)}" for name, number in sorted(run.found.items())) or "nothing"
-    images = f"{run.done} of {run.done + len(run.failures)} images"
-    click.echo(f"predict: {found} in {images} (score from {run.threshold:.2f}) -> {run.out}")
+def _print_summary(run: PredictionRun) -> None:
+    for message in run.errors:
+        click.echo(f"error: {message}", err=True)
+    counts = ", ".join(f"{count} {readable(name)}" for name, count in sorted(run.objects.items()))
+    images = f"{run.images} of {run.images + len(run.errors)} images"
+    click.echo(f"predict: {counts or 'nothing'} in {images} (score from {run.threshold:.2f}) -> {run.out}")

@@ -1,4 +1,4 @@
-"""A trained model for notebooks and programs: one call from a picture to boxes, labels, scores and masks."""
+"""The Python API: load a trained model, and predict boxes, labels, scores and masks of an image."""
 
 from __future__ import annotations
 
@@ -14,65 +14,65 @@ from PIL import Image
 
 from blender.contract import UserError
 from pipeline.data.images import read_rgb, to_rgb
-from pipeline.inference.exported import PARSERS, read_exported
-from pipeline.inference.predictions import Prediction
+from pipeline.inference.detections import Detections
+from pipeline.inference.exported import check_suffix, is_exported, read_exported
 
-Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
+AnyImage = str | Path | Image.Image | npt.NDArray[np.uint8]
+"""A file's path, a PIL image of any mode, or RGB pixels (H, W, 3) uint8."""
 
 
 @dataclass(frozen=True)
 class Segmenter:
-    """A model and what it takes to read its answers."""
+    """A trained model, its classes and its score threshold."""
 
     model: Any
-    """Of a model.safetensors: torchvision's MaskRCNN in eval mode, what its own tools expect; what ``find``
-    adds, such as the mirror image, it does not. Of an exported file: onnxruntime's InferenceSession, or
-    torch's ScriptModule."""
+    """Of a checkpoint: a torchvision MaskRCNN in eval mode. Its own ``forward`` uses no mirror image.
+    Of an .onnx file: onnxruntime's InferenceSession."""
     classes: tuple[str, ...]
-    """Label 1 is the first: ``classes[label - 1]``."""
+    """The name of label 1 is the first: ``classes[label - 1]``."""
     threshold: float
-    """The score that was best on the validation split (F1)."""
-    find: Callable[[npt.NDArray[np.uint8]], Prediction]
-    """Pixels (H, W, 3) RGB to everything that the model finds, of any score."""
+    """The score threshold with the best F1 on the validation split."""
+    predict_all: Callable[[npt.NDArray[np.uint8]], Detections]
+    """Maps pixels (H, W, 3) uint8 RGB to all detections, of any score."""
 
-    def predict(self, image: Picture, threshold: float | None = None) -> Prediction:
-        """Find the objects in one picture, the best score first.
+    def predict(self, image: AnyImage, threshold: float | None = None) -> Detections:
+        """Detect the objects in one image.
 
         Args:
-            image: a file's path, a PIL image of any mode (both turned as EXIF says), or RGB pixels
+            image: a file's path or a PIL image (both are turned as their EXIF data say), or RGB pixels
                 (H, W, 3) uint8.
-            threshold: the least score kept; None: the model's own.
+            threshold: the least score; None: the model's own ``threshold``.
 
         Returns:
-            N objects: ``boxes`` (N, 4) float32, xyxy in pixels; ``labels`` (N,) int64, from 1;
-            ``scores`` (N,) float32; ``masks`` (N, H, W) bool, pasted when asked for; ``rles``, the same masks
-            as N compressed RLEs, which for large pictures is a thousandth of the memory.
+            N objects, the highest score first: ``boxes`` (N, 4) float32, xyxy in pixels; ``labels`` (N,)
+            int64, from 1; ``scores`` (N,) float32; ``masks`` (N, H, W) bool; ``rles``, the same masks as
+            compressed RLE.
 
         Raises:
-            UserError: the file can't be read, or the pixels are of another shape or type.
+            UserError: the file cannot be read, or the pixels have another shape or type.
         """
-        return self.find(_pixels(image)).at_least(self.threshold if threshold is None else threshold)
+        min_score = self.threshold if threshold is None else threshold
+        return self.predict_all(_to_pixels(image)).filter(min_score)
 
 
 def load(path: Path, device: str = "cpu") -> Segmenter:
-    """Load a checkpoint or an exported file; what ``pipeline.load_model`` calls."""
-    if path.suffix.lower() in PARSERS:
+    """Load a checkpoint or an exported .onnx file; see ``pipeline.load_model``."""
+    check_suffix(path)
+    if is_exported(path):
         if device != "cpu":
-            raise UserError(
-                f"{path}: exported files run on the CPU; give device 'cpu', or a model.safetensors"
-            )
+            raise UserError(f"{path}: exported files run on the CPU; give device 'cpu', or a checkpoint")
         exported = read_exported(path)
-        facts = exported.facts
-        return Segmenter(exported.network, facts.classes, facts.score_threshold, exported.find)
+        metadata = exported.metadata
+        return Segmenter(exported.session, metadata.classes, metadata.score_threshold, exported.predict)
+    # Here, because exported models need no torch, which takes seconds to import.
     from pipeline.inference.predictor import predict_array
-    from pipeline.models.checkpoint import load_model  # torch, which exported files do without
+    from pipeline.models.checkpoint import load_model
 
     model, checkpoint = load_model(path, device)
-    find = partial(predict_array, model)
-    return Segmenter(model, checkpoint.classes, checkpoint.score_threshold, find)
+    return Segmenter(model, checkpoint.classes, checkpoint.score_threshold, partial(predict_array, model))
 
 
-def _pixels(image: Picture) -> npt.NDArray[np.uint8]:
+def _to_pixels(image: AnyImage) -> npt.NDArray[np.uint8]:
     if isinstance(image, (str, Path)):
         return read_rgb(Path(image), upright=True)
     if isinstance(image, Image.Image):

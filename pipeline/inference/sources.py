@@ -1,4 +1,4 @@
-"""What there is to look at: files, folders of them, patterns, and the names of their drawings."""
+"""The images and videos to predict: files, folders and patterns; and the names of their drawings."""
 
 from __future__ import annotations
 
@@ -9,75 +9,76 @@ from blender.contract import UserError
 from pipeline.data.images import IMAGE_SUFFIXES
 from pipeline.inference.video import VIDEO_SUFFIXES, is_video
 
-JPEG = (".jpg", ".jpeg")
-_WILD = frozenset("*?[")
+JPEG_SUFFIXES = (".jpg", ".jpeg")
+_WILDCARDS = frozenset("*?[")
 
 
-def find_sources(named: tuple[Path, ...]) -> list[Path]:
-    """The pictures and videos in ``named``: a file is itself, a folder the pictures directly in it, by name.
+def find_sources(paths: tuple[Path, ...]) -> list[Path]:
+    """List the images and videos that ``paths`` name.
 
-    What is no path but has a * (or **, ?, [...]) stands for the pictures and videos that it fits.
+    A file stands for itself, and a folder for the images directly in it, by name. A path that does not exist
+    but contains a wildcard (``*``, ``**``, ``?``, ``[...]``) stands for the images and videos that match it.
 
     Raises:
-        UserError: a path does not exist, a folder or a pattern has no picture, or nothing was given.
+        UserError: a path does not exist, a folder or pattern has no image, or ``paths`` is empty.
     """
-    found: list[Path] = []
-    for path in named:
+    sources: list[Path] = []
+    for path in paths:
         if path.is_dir():
             inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
             if not inside:
                 raise UserError(f"{path}: no image in this folder ({', '.join(IMAGE_SUFFIXES)})")
-            found += inside
+            sources += inside
         elif path.is_file():
-            found.append(path)
-        elif _WILD & set(str(path)):
-            found += _fitting(path)
+            sources.append(path)
+        elif _WILDCARDS & set(str(path)):
+            sources += _match_pattern(path)
         else:
             raise UserError(f"{path}: no such image or folder")
-    if not found:
+    if not sources:
         raise UserError("no image given; name image files, videos, folders or patterns of them")
-    return found
+    return sources
 
 
-def find_pictures(named: tuple[Path, ...]) -> list[Path]:
-    """The same where a video is of no use.
+def find_images(paths: tuple[Path, ...]) -> list[Path]:
+    """List the images that ``paths`` name, as ``find_sources`` does.
 
     Raises:
-        UserError: as ``find_sources``, or a video is among them.
+        UserError: as in ``find_sources``, or one of them is a video.
     """
-    found = find_sources(named)
-    for path in found:
+    sources = find_sources(paths)
+    for path in sources:
         if is_video(path):
-            raise UserError(f"{path}: a video; pictures are wanted here")
-    return found
+            raise UserError(f"{path}: a video; only images can be used here")
+    return sources
 
 
-def _fitting(pattern: Path) -> list[Path]:
+def _match_pattern(pattern: Path) -> list[Path]:
     suffixes = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
     paths = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]  # noqa: PTH207
-    found = [path for path in paths if path.suffix.lower() in suffixes and path.is_file()]
-    if not found:
-        raise UserError(f"{pattern}: no image or video fits this pattern")
-    return found
+    sources = [path for path in paths if path.suffix.lower() in suffixes and path.is_file()]
+    if not sources:
+        raise UserError(f"{pattern}: no image or video matches this pattern")
+    return sources
 
 
-def drawn_names(sources: list[Path], out: Path) -> list[str]:
-    """A name in ``out`` for each drawing, no two the same even where case does not count.
+def name_drawings(sources: list[Path], out: Path) -> list[str]:
+    """Choose a file name in ``out`` for the drawing of each source; all differ, even where case is ignored.
 
     Raises:
-        UserError: a drawing would replace what it is drawn from.
+        UserError: a drawing would replace the image that it is drawn from.
     """
     names: list[str] = []
-    taken: set[str] = set()
+    used: set[str] = set()
     copies: dict[str, int] = {}
     for source in sources:
-        plain = f"{source.stem}{_drawn_suffix(source)}"
+        plain = f"{source.stem}{_drawing_suffix(source)}"
         name = plain
-        while name.lower() in taken:
+        while name.lower() in used:
             copies[plain.lower()] = copies.get(plain.lower(), 1) + 1
-            name = f"{source.stem}-{copies[plain.lower()]}{_drawn_suffix(source)}"
+            name = f"{source.stem}-{copies[plain.lower()]}{_drawing_suffix(source)}"
         names.append(name)
-        taken.add(name.lower())
+        used.add(name.lower())
     inputs = {source.resolve() for source in sources}
     clash = next((name for name in names if (out / name).resolve() in inputs), None)
     if clash:
@@ -85,8 +86,8 @@ def drawn_names(sources: list[Path], out: Path) -> list[str]:
     return names
 
 
-def _drawn_suffix(source: Path) -> str:
+def _drawing_suffix(source: Path) -> str:
     suffix = source.suffix.lower()
     if is_video(source):
         return ".mp4"
-    return suffix if suffix in (*JPEG, ".png") else ".png"
+    return suffix if suffix in (*JPEG_SUFFIXES, ".png") else ".png"

@@ -1,4 +1,4 @@
-"""Videos and cameras, through PyAV (the extra ``video``): frames in, drawn frames out, one at a time."""
+"""Reading of videos and cameras and writing of videos, frame by frame, with PyAV (the extra ``video``)."""
 
 from __future__ import annotations
 
@@ -19,36 +19,38 @@ from blender.contract import UserError, open_atomic
 from pipeline.common.optional import import_optional
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".mts")
-_CLOCK = 90_000
-"""Ticks a second of a written video."""
-_LAG = 0.3
-"""Seconds by which a camera's frame may be late before it is passed over: drivers keep old ones."""
+DEFAULT_RATE = 25
+"""Frames per second of a video that does not state its rate, and the nominal rate of written videos."""
+_TICKS_PER_SECOND = 90_000
+"""Resolution of the time stamps in a written video; the usual one of MPEG."""
+_MAX_LAG = 0.3
+"""Seconds by which a camera's frame may be late before it is skipped: drivers queue old frames."""
 _CAMERAS: dict[str, tuple[str, str]] = {
     "linux": ("/dev/video{}", "v4l2"),
     "darwin": ("{}", "avfoundation"),
 }
-"""By platform: how FFmpeg names a camera, and the input that reads it."""
+"""By platform: FFmpeg's name of a camera, and the input format that reads it."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a video."""
+    """One frame of a video."""
 
     number: int
     """From 0."""
     seconds: float
-    """Since the first."""
+    """Since the first frame."""
     pixels: npt.NDArray[np.uint8]
-    """(H, W, 3) RGB, turned as the file says."""
+    """(H, W, 3) RGB, rotated as the file says."""
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file's name is a video's."""
+    """Whether a file is a video, by its suffix."""
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def frames_of(path: Path) -> int:
-    """About how many frames a video has, as its header says; 1 if it does not.
+def count_frames(path: Path) -> int:
+    """Estimate the number of a video's frames from its header; 1 if the header does not say.
 
     Raises:
         UserError: PyAV is not installed.
@@ -60,31 +62,31 @@ def frames_of(path: Path) -> int:
             seconds = float(stream.duration * stream.time_base) if stream.duration else 0.0
             return max(1, stream.frames or round(seconds * float(stream.average_rate or 0)))
     except (av.FFmpegError, OSError, IndexError, ValueError):
-        return 1  # what is wrong is said when its turn comes
+        return 1  # read_video will report the fault
 
 
 def read_video(path: Path) -> Iterator[Frame]:
-    """The frames of a video file.
+    """Read the frames of a video file.
 
     Raises:
-        UserError: PyAV is not installed; the file is no video, or broken from some frame on.
+        UserError: PyAV is not installed, the file is no video, or it is damaged from some frame on.
     """
     av = import_optional("av", "video", f"{path}: to read a video")
     number = 0
     try:
         with av.open(str(path)) as container:
-            for frame in _decoded(container):
+            for frame in _decode(container):
                 yield frame
                 number += 1
     except (av.FFmpegError, OSError, IndexError, ValueError) as error:
         where = f" from frame {number} on" if number else ""
-        raise UserError(f"{path}: not a readable video{where}: {_reason(error)}") from None
+        raise UserError(f"{path}: not a readable video{where}: {_first_line(error)}") from None
     if not number:
         raise UserError(f"{path}: not a readable video: it has no frame")
 
 
 def read_camera(camera: int) -> Iterator[Frame]:
-    """The frames of a camera as they come, those left out that are late.
+    """Read the frames of a camera in real time, without those that come too late.
 
     Raises:
         UserError: PyAV is not installed, or there is no such camera.
@@ -94,26 +96,27 @@ def read_camera(camera: int) -> Iterator[Frame]:
         raise UserError(
             f"camera {camera}: cameras are read on Linux and macOS only; record a video and give that"
         )
-    name, kind = _CAMERAS[sys.platform]
+    name, input_format = _CAMERAS[sys.platform]
     try:
-        with av.open(name.format(camera), format=kind) as container:
-            began = time.monotonic()
-            for frame in _decoded(container):
-                if frame.seconds + _LAG >= time.monotonic() - began or frame.number == 0:
+        with av.open(name.format(camera), format=input_format) as container:
+            start = time.monotonic()
+            for frame in _decode(container):
+                if frame.seconds + _MAX_LAG >= time.monotonic() - start or frame.number == 0:
                     yield frame
     except (av.FFmpegError, OSError, IndexError, ValueError) as error:
         raise UserError(
-            f"camera {camera}: cannot be read ({_reason(error)}); is it plugged in, and free? Its number is "
-            "that of /dev/video*"
+            f"camera {camera}: cannot be read ({_first_line(error)}); is it plugged in, and not in use? Its "
+            "number is that of /dev/video*"
         ) from None
 
 
-def _decoded(container: Any) -> Iterator[Frame]:
+def _decode(container: Any) -> Iterator[Frame]:
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
     first = None
     for number, frame in enumerate(container.decode(stream)):
-        seconds = frame.time if frame.time is not None else number / float(stream.average_rate or 25)
+        rate = float(stream.average_rate or DEFAULT_RATE)
+        seconds = frame.time if frame.time is not None else number / rate
         first = seconds if first is None else first
         pixels = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
         yield Frame(number, max(0.0, seconds - first), np.ascontiguousarray(pixels))
@@ -121,40 +124,43 @@ def _decoded(container: Any) -> Iterator[Frame]:
 
 @contextlib.contextmanager
 def open_video(path: Path, size: tuple[int, int]) -> Iterator[Callable[[Image.Image, float], None]]:
-    """Write an .mp4 (H.264) at ``path``, whole at the end or not there.
+    """Write an .mp4 (H.264) file, which is complete at the end or not there.
 
     Args:
-        size: (width, height) of its pictures; an odd one gets one more row or column.
+        path: the file.
+        size: (width, height) of its frames; an odd side gets one more row or column.
 
     Yields:
-        What takes one picture more, and its time in seconds.
+        A function that appends a frame, given an image and its time in seconds.
 
     Raises:
         UserError: PyAV is not installed.
-        OSError: the disk is full, ...
+        OSError: the disk is full, for example.
     """
     av = import_optional("av", "video", f"{path}: to write a video")
     width, height = size
     with open_atomic(path) as stream, av.open(stream, "w", format="mp4") as container:
-        track = container.add_stream("libx264", rate=25, options={"crf": "20", "preset": "veryfast"})
+        track = container.add_stream(
+            "libx264", rate=DEFAULT_RATE, options={"crf": "20", "preset": "veryfast"}
+        )
         track.width, track.height, track.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
-        track.codec_context.time_base = Fraction(1, _CLOCK)
+        track.codec_context.time_base = Fraction(1, _TICKS_PER_SECOND)
         last = -1
 
-        def show(picture: Image.Image, seconds: float) -> None:
+        def append(image: Image.Image, seconds: float) -> None:
             nonlocal last
-            if picture.size != size:  # a video may change its size on the way
-                picture = picture.resize(size)
-            pixels = np.pad(np.asarray(picture), ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            if image.size != size:  # the size of a video can change at any frame
+                image = image.resize(size)
+            pixels = np.pad(np.asarray(image), ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            last = max(last + 1, round(seconds * _CLOCK))
-            frame.pts, frame.time_base = last, Fraction(1, _CLOCK)
+            last = max(last + 1, round(seconds * _TICKS_PER_SECOND))
+            frame.pts, frame.time_base = last, Fraction(1, _TICKS_PER_SECOND)
             container.mux(track.encode(frame))
 
-        yield show
+        yield append
         container.mux(track.encode(None))
 
 
-def _reason(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
     return str(text).splitlines()[0]

@@ -1,4 +1,4 @@
-"""What predict finds, written as it comes: COCO results and a table, whole at the end or not there."""
+"""Writing of predictions as they are made: COCO results and a CSV table, each complete or not written."""
 
 from __future__ import annotations
 
@@ -18,32 +18,36 @@ COLUMNS = (
 )  # fmt: skip
 """Of predictions.csv; boxes are in pixels."""
 
-Add = Callable[[list[dict[str, Any]]], None]
+WriteResults = Callable[[list[dict[str, Any]]], None]
+"""Writes COCO results, each with the fields that ``COLUMNS`` names."""
 
 
 @contextlib.contextmanager
-def open_results(out: Path) -> Iterator[Add]:
-    """Open both files in ``out``; what the function is given is written, and not kept.
+def open_results(out: Path) -> Iterator[WriteResults]:
+    """Open predictions.json and predictions.csv in ``out``.
+
+    Yields:
+        A function that writes results to both files. It keeps none of them in memory.
 
     Raises:
-        UserError: a folder has the name of one of them.
-        OSError: the disk is full, ...; both stay as they were.
+        UserError: one of the two names is a folder.
+        OSError: the disk is full, for example; both files stay as they were.
     """
     for name in (RESULTS, TABLE):
         if (out / name).is_dir():
             raise UserError(f"{out / name}: a folder; the results are to have this name; give another --out")
-    with open_atomic(out / RESULTS) as results, open_atomic(out / TABLE) as table:
-        rows = csv.writer(codecs.getwriter("utf-8")(table, "backslashreplace"), lineterminator="\n")
+    with open_atomic(out / RESULTS) as results_file, open_atomic(out / TABLE) as table_file:
+        rows = csv.writer(codecs.getwriter("utf-8")(table_file, "backslashreplace"), lineterminator="\n")
         rows.writerow(COLUMNS)
-        before = b"["
+        separator = b"["
 
-        def add(found: list[dict[str, Any]]) -> None:
-            nonlocal before
-            for result in found:
-                results.write(before + canonical_json(result).rstrip(b"\n"))
-                before = b","
+        def write(results: list[dict[str, Any]]) -> None:
+            nonlocal separator
+            for result in results:
+                results_file.write(separator + canonical_json(result).rstrip(b"\n"))
+                separator = b","
                 sides = dict(zip(("left", "top", "width", "height"), result["bbox"], strict=True))
                 rows.writerow((result | sides).get(column, "") for column in COLUMNS)
 
-        yield add
-        results.write(b"]\n" if before == b"," else b"[]\n")
+        yield write
+        results_file.write(b"]\n" if separator == b"," else b"[]\n")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import platform
-import struct
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,12 +15,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.models.detection import MaskRCNN
 
-from blender.contract import from_table, sha256_bytes, write_atomic
+from blender.contract import from_table, write_atomic
 from pipeline.config import ModelConfig, UserError
 from pipeline.models import safetensors_file
-from pipeline.models.mask_rcnn import CLS_SCORE, build_model
+from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
+from pipeline.models.registry import CLS_SCORE, build_model
 
 FORMAT = 2
 """Format 1 was a pickle of ``torch.save``, and is no longer read."""
@@ -29,7 +28,6 @@ _FORMAT_KEY = "transpalette_format"
 """The metadata entry that only Transpalette's checkpoints have."""
 _WEIGHTS, _OPTIMIZER = "train/weights/", "train/optimizer/"
 """Prefixes of the tensors of ``ResumeState``."""
-_SEAL_LENGTH = 20 + 64
 _ZIP, _FORMAT_1_SEAL = b"PK\x03\x04", b"transpalette sha256:"
 """How a file of ``torch.save`` starts, and what the end of a checkpoint of format 1 contains."""
 
@@ -73,7 +71,7 @@ class Checkpoint:
     """A trained model and what describes it."""
 
     model: str
-    """A key of ``pipeline.models.mask_rcnn.MODELS``."""
+    """A key of ``pipeline.models.registry.MODELS``."""
     config: dict[str, Any]
     """The fields of ``ModelConfig``."""
     classes: tuple[str, ...]
@@ -191,12 +189,12 @@ def _from_tensors(tensors: dict[str, Tensor], fields: dict[str, Any]) -> Checkpo
     return Checkpoint(**{**fields, "classes": tuple(fields["classes"])}, state=tensors, resume=resume)
 
 
-def model_from_checkpoint(checkpoint: Checkpoint, path: Path, **options: Any) -> MaskRCNN:
+def model_from_checkpoint(checkpoint: Checkpoint, path: Path, **options: Any) -> TranspaletteMaskRCNN:
     """Build the network of a checkpoint and load its weights.
 
     Args:
         path: the checkpoint's file, for messages.
-        options: passed on to torchvision's ``MaskRCNN``.
+        options: fields of ``MaskRCNNOptions``, in place of those of the checkpoint's configuration.
 
     Raises:
         UserError: the weights do not fit the network.
@@ -219,7 +217,7 @@ def model_from_checkpoint(checkpoint: Checkpoint, path: Path, **options: Any) ->
         ) from None
 
 
-def load_model(path: Path, device: str = "cpu") -> tuple[MaskRCNN, Checkpoint]:
+def load_model(path: Path, device: str = "cpu") -> tuple[TranspaletteMaskRCNN, Checkpoint]:
     """Load a trained model in eval mode, with exactly the weights that were saved.
 
     Raises:
@@ -228,24 +226,3 @@ def load_model(path: Path, device: str = "cpu") -> tuple[MaskRCNN, Checkpoint]:
     checkpoint = load_checkpoint(path)
     model = model_from_checkpoint(checkpoint, path).to(device, memory_format=torch.channels_last)
     return model.eval(), checkpoint
-
-
-def seal(data: bytes) -> bytes:
-    """Put the SHA-256 of a zip archive into its comment: for TorchScript files alone."""
-    if data[-2:] != b"\0\0":
-        raise ValueError("the archive has a comment already")
-    body = data[:-2] + struct.pack("<H", _SEAL_LENGTH)
-    return body + _FORMAT_1_SEAL + sha256_bytes(body).encode()
-
-
-def check_seal(data: bytes, name: str, what: str, cure: str) -> None:
-    """Check the SHA-256 that ``seal`` wrote.
-
-    Raises:
-        UserError: no; ``name`` is not ``what``, or damaged.
-    """
-    body, found = data[:-_SEAL_LENGTH], data[-_SEAL_LENGTH:]
-    if not found.startswith(_FORMAT_1_SEAL):
-        raise UserError(f"{name}: not {what}, or a truncated one; {cure}")
-    if found != _FORMAT_1_SEAL + sha256_bytes(body).encode():
-        raise UserError(f"{name}: damaged (its checksum is wrong); copy it again or make it again")

@@ -1,252 +1,189 @@
-"""The networks: torchvision's Mask R-CNN on several backbones."""
+"""The Mask R-CNN of this project: torchvision's, with its own RPN, region heads, RoIAlign and transform."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from dataclasses import dataclass
 
-import timm
-from torch import Tensor, nn
-from torchvision.models import resnet50
+from torch import nn
 from torchvision.models.detection import MaskRCNN
-from torchvision.models.detection.backbone_utils import BackboneWithFPN, resnet_fpn_backbone
-from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
-from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
-from torchvision.models.detection.roi_heads import RoIHeads
-from torchvision.models.detection.rpn import RPNHead
-from torchvision.ops import MultiScaleRoIAlign
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 
-from pipeline.config import ModelConfig, TrainConfig, UserError
-from pipeline.models.backbones import (
-    RESNET_ENDS,
-    FrozenBatchNorm,
-    TimmFPN,
-    lite2_body,
-    timm_body,
-)
-from pipeline.models.heads import CELLS, CoarseAnchorGenerator, CoarseRPNHead, WholeMaskHead
-from pipeline.models.roi_align import RoIPool
-from pipeline.models.roi_heads import RefiningRoIHeads
-from pipeline.models.transform import Transform
+from pipeline.models.backbones.staged import StagedBackbone
+from pipeline.models.roi_align import RoIAlign
+from pipeline.models.roi_heads import CascadeRoIHeads
+from pipeline.models.rpn import IgnoringRPN
+from pipeline.models.transform import DetectionTransform
 
-COCO = "maskrcnn_resnet50_fpn"
-COCO_V2 = "maskrcnn_resnet50_fpn_v2"
-EMBEDDED = "maskrcnn_efficientnet_lite2_fpn"
-TIMM = "timm/"
-
-CLS_SCORE = "roi_heads.box_predictor.cls_score.weight"
-"""The entry of a state dict whose first dimension is the number of classes, background included."""
-PIXELS = "roi_heads.pixels.weight"
-"""One that light heads have."""
+INITIAL_PIXEL_LOGIT = -4.0
+"""Bias of the untrained segmentation branch: probability 0.02 of each class, as most pixels have none."""
+LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_dice", "loss_objectness", "loss_rpn_box_reg")
+"""The losses that every model returns in training; their sum is minimised."""
+SEGMENTATION_LOSSES = ("loss_pixels", "loss_regions")
+"""The losses that models with a segmentation branch return too."""
 
 
-def _resnet50(name: str, num_classes: int, options: dict[str, Any]) -> MaskRCNN:
-    # torchvision's maskrcnn_resnet50_fpn(weights=None) would have live BatchNorm with eps 1e-5;
-    # its COCO weights want frozen ones with eps 0. Built so, whether to train or to load into.
-    backbone = resnet_fpn_backbone(
-        backbone_name="resnet50", weights=None, norm_layer=FrozenBatchNorm, trainable_layers=5
-    )
-    for module in backbone.modules():
-        if isinstance(module, FrozenBatchNorm):
-            module.eps = 0.0
-    return MaskRCNN(backbone, num_classes, **options)
+@dataclass(frozen=True)
+class MaskRCNNOptions:
+    """Sizes, thresholds and numbers of boxes. The defaults are torchvision's."""
+
+    min_size: int = 800
+    """Shorter side of a resized image, in pixels ..."""
+    max_size: int = 1333
+    """... unless the longer side would exceed this."""
+    image_mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    """Subtracted from RGB in 0..1; ImageNet's mean ..."""
+    image_std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    """... and the divisor after that, ImageNet's standard deviation."""
+    rpn_pre_nms_top_n_train: int = 2000
+    """Proposals of a level before non-maximum suppression, in training ..."""
+    rpn_pre_nms_top_n_test: int = 1000
+    """... and in prediction."""
+    rpn_post_nms_top_n_train: int = 2000
+    """Proposals of an image after non-maximum suppression, in training ..."""
+    rpn_post_nms_top_n_test: int = 1000
+    """... and in prediction."""
+    box_batch_size_per_image: int = 512
+    """Proposals of an image that are sampled for the box losses."""
+    box_score_thresh: float = 0.05
+    """Least score of a detection."""
+    box_nms_thresh: float = 0.5
+    """IoU from which the lower-scoring one of two detections of a class is dropped."""
+    box_detections_per_img: int = 100
+    """Most detections of an image."""
+    box_stages: int = 1
+    """How often the box head moves a box, each time pooling from where it was moved to."""
+    mirror: bool = False
+    """Whether predictions are means over the image and its mirror image."""
 
 
-def _resnet50_v2(name: str, num_classes: int, options: dict[str, Any]) -> MaskRCNN:
-    # torchvision's, but every BatchNorm is frozen: in the heads too, whose statistics of a few images
-    # would be worse than COCO's, and other ones in each process.
-    backbone = BackboneWithFPN(
-        resnet50(weights=None, norm_layer=FrozenBatchNorm),
-        {layer: str(i) for i, layer in enumerate(RESNET_ENDS)},
-        [256, 512, 1024, 2048],
-        256,
-        norm_layer=FrozenBatchNorm,
-    )
-    return MaskRCNN(
-        backbone,
-        num_classes,
-        rpn_head=RPNHead(256, 3, conv_depth=2),
-        box_head=FastRCNNConvFCHead((256, 7, 7), [256] * 4, [1024], norm_layer=FrozenBatchNorm),
-        mask_head=MaskRCNNHeads(256, [256] * 4, 1, norm_layer=FrozenBatchNorm),
-        **options,
-    )
+@dataclass(frozen=True)
+class Heads:
+    """The modules of a Mask R-CNN behind its backbone."""
+
+    anchor_generator: AnchorGenerator
+    rpn_head: nn.Module
+    box_roi_pool: RoIAlign
+    box_head: nn.Module
+    box_predictor: FastRCNNPredictor
+    mask_roi_pool: RoIAlign
+    mask_head: nn.Module
+    mask_predictor: MaskRCNNPredictor
+    pixels: nn.Conv2d | None = None
+    """The segmentation branch."""
 
 
-def _efficientnet_lite2(name: str, num_classes: int, options: dict[str, Any]) -> MaskRCNN:
-    # std of the taps, un-normalised, on photographs: without 1/std the first mask loss is 9, not 2.
-    backbone = TimmFPN(lite2_body(), 96, std=(10.0, 8.5, 7.0, 2.4), folded=True)
-    # The network wants (255 x - 127) / 128.
-    return _light(
-        backbone, num_classes, {"image_mean": [127 / 255] * 3, "image_std": [128 / 255] * 3, **options}
-    )
+class TranspaletteMaskRCNN(MaskRCNN):  # type: ignore[misc]
+    """A Mask R-CNN with cascaded boxes, ignore regions, a fast RoIAlign on CPUs, and a segmentation branch.
 
-
-def _timm(name: str, num_classes: int, options: dict[str, Any]) -> MaskRCNN:
-    name = name.removeprefix(TIMM)
-    backbone = TimmFPN(timm_body(name), 128)
-    seen = timm.get_pretrained_cfg(name)
-    norm = {"image_mean": list(seen.mean), "image_std": list(seen.std)} if seen else {}
-    return _light(backbone, num_classes, {**norm, **options})
-
-
-def _light(backbone: TimmFPN, num_classes: int, options: dict[str, Any]) -> MaskRCNN:
-    """Light heads for the people and trucks of a warehouse, which learn from nothing."""
-    width = backbone.out_channels
-    hidden, ratios = 4 * width, (0.6, 1.3, 2.8)  # ratio = height / width
-    sizes = ((24, 40), (60, 90), (128, 180), (256, 360))
-    model = MaskRCNN(
-        backbone,
-        rpn_anchor_generator=CoarseAnchorGenerator(sizes, (ratios,) * len(sizes)),
-        rpn_head=CoarseRPNHead(width, 2 * len(ratios)),
-        box_head=TwoMLPHead(width * 7 * 7, hidden),
-        box_predictor=FastRCNNPredictor(hidden, num_classes),
-        mask_head=WholeMaskHead(width),
-        mask_predictor=MaskRCNNPredictor(width, width, num_classes),
-        # torchvision's 1000 proposals are half of an image's time on a CPU, and find no more.
-        **{"rpn_pre_nms_top_n_test": 500, "rpn_post_nms_top_n_test": 300, **options},
-    )
-    # A box that holds a truck's body is moved to its tiller only if that is seen, and a mask can mend what
-    # its box cut off. Masks come from a level finer than usual: tillers are thin.
-    heads, levels = model.roi_heads, ["0", "1", "2", "3"]
-    heads.box_roi_pool = pool(levels, 7, BOX_MARGIN)
-    heads.mask_roi_pool = pool(levels, CELLS, MASK_MARGIN, canonical_scale=448)
-    heads.pixels = pixel_layer(width, num_classes)
-    return model
-
-
-def pixel_layer(width: int, num_classes: int) -> nn.Conv2d:
-    """Says of each pixel of the finest map how likely each class is; at first: little."""
-    layer = nn.Conv2d(width, num_classes - 1, 1)
-    nn.init.constant_(layer.bias, -4.0)  # type: ignore[arg-type]
-    return layer
-
-
-BOX_MARGIN, MASK_MARGIN = 0.25, 0.15
-"""What the light heads see beyond each side of a box, as a share of it."""
-
-
-def pool(levels: list[str], cells: int, margin: float, canonical_scale: int = 224) -> RoIPool:
-    """RoIAlign that chooses a level by the box itself, and sees more than it."""
-    scale = round(canonical_scale * (1 + 2 * margin))
-    return RoIPool(MultiScaleRoIAlign(levels, cells, 2, canonical_scale=scale), margin)
-
-
-MODELS: dict[str, Callable[[str, int, dict[str, Any]], MaskRCNN]] = {
-    COCO: _resnet50,
-    COCO_V2: _resnet50_v2,
-    EMBEDDED: _efficientnet_lite2,
-    TIMM: _timm,
-}
-"""Name to builder: (name, number of classes with background, options of MaskRCNN) -> untrained model.
-A name that ends in "/" is followed by what its builder makes of it: "timm/resnet18"."""
-
-
-def builder_of(name: str) -> Callable[[int, dict[str, Any]], MaskRCNN]:
-    """Find the builder of a model.
-
-    Raises:
-        UserError: no such model.
+    It takes and returns what torchvision's MaskRCNN does, but each target also has ``ignore`` (K, 4) xyxy:
+    regions in which nothing counts as background.
     """
-    family, slash, _ = name.partition("/")
-    if family + slash not in MODELS:
-        known = ", ".join(f"{k}NAME" if k.endswith("/") else k for k in MODELS)
-        raise UserError(f"model '{name}' is unknown; known: auto, {known}")
-    return partial(MODELS[family + slash], name)
+
+    def __init__(self, backbone: StagedBackbone, heads: Heads, options: MaskRCNNOptions) -> None:
+        """Join a backbone and heads."""
+        rpn = IgnoringRPN(
+            heads.anchor_generator,
+            heads.rpn_head,
+            {"training": options.rpn_pre_nms_top_n_train, "testing": options.rpn_pre_nms_top_n_test},
+            {"training": options.rpn_post_nms_top_n_train, "testing": options.rpn_post_nms_top_n_test},
+        )
+        roi_heads = CascadeRoIHeads(
+            box_roi_pool=heads.box_roi_pool,
+            box_head=heads.box_head,
+            box_predictor=heads.box_predictor,
+            mask_roi_pool=heads.mask_roi_pool,
+            mask_head=heads.mask_head,
+            mask_predictor=heads.mask_predictor,
+            pixels=heads.pixels,
+            stages=options.box_stages,
+            batch_size_per_image=options.box_batch_size_per_image,
+            score_thresh=options.box_score_thresh,
+            nms_thresh=options.box_nms_thresh,
+            detections_per_img=options.box_detections_per_img,
+        )
+        transform = DetectionTransform(
+            options.min_size,
+            options.max_size,
+            options.image_mean,
+            options.image_std,
+            heads.mask_roi_pool.margin,
+        )
+        # MaskRCNN's own constructor would build torchvision's RPN, heads and transform instead of these.
+        GeneralizedRCNN.__init__(self, backbone, rpn, roi_heads, transform)
+        self.options = options
+
+    @property
+    def mirror(self) -> bool:
+        """Whether predictions are means over the image and its mirror image."""
+        return self.options.mirror
+
+    @property
+    def mask_margin(self) -> float:
+        """What a mask adds at each side of its box, as a share of the box's side."""
+        margin: float = self.roi_heads.mask_roi_pool.margin
+        return margin
+
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """The names of the losses that the model returns in training."""
+        return LOSSES + (SEGMENTATION_LOSSES if self.roi_heads.pixels is not None else ())
+
+    def replace_predictors(self, num_classes: int, *, replace_pixels: bool = True) -> None:
+        """Give the model untrained predictors.
+
+        Args:
+            num_classes: with the background.
+            replace_pixels: replace the segmentation branch too, if there is one.
+        """
+        heads = self.roi_heads
+        features, conv = heads.box_predictor.cls_score.in_features, heads.mask_predictor.conv5_mask
+        heads.box_predictor = FastRCNNPredictor(features, num_classes)
+        heads.mask_predictor = MaskRCNNPredictor(conv.in_channels, conv.out_channels, num_classes)
+        if replace_pixels and heads.pixels is not None:
+            heads.pixels = segmentation_branch(self.backbone.out_channels, num_classes)
+
+    def to_torchvision(self) -> MaskRCNN:
+        """Build torchvision's own MaskRCNN on the same backbone and heads, which it shares with this model.
+
+        It has one box stage, no margins, no mirror image, no segmentation branch, and torchvision's losses.
+        """
+        options, heads = self.options, self.roi_heads
+        plain = MaskRCNN(
+            self.backbone,
+            min_size=options.min_size,
+            max_size=options.max_size,
+            image_mean=list(options.image_mean),
+            image_std=list(options.image_std),
+            rpn_anchor_generator=self.rpn.anchor_generator,
+            rpn_head=self.rpn.head,
+            rpn_pre_nms_top_n_train=options.rpn_pre_nms_top_n_train,
+            rpn_pre_nms_top_n_test=options.rpn_pre_nms_top_n_test,
+            rpn_post_nms_top_n_train=options.rpn_post_nms_top_n_train,
+            rpn_post_nms_top_n_test=options.rpn_post_nms_top_n_test,
+            box_roi_pool=heads.box_roi_pool.without_margin(),
+            box_head=heads.box_head,
+            box_predictor=heads.box_predictor,
+            box_score_thresh=options.box_score_thresh,
+            box_nms_thresh=options.box_nms_thresh,
+            box_detections_per_img=options.box_detections_per_img,
+            box_batch_size_per_image=options.box_batch_size_per_image,
+            mask_roi_pool=heads.mask_roi_pool.without_margin(),
+            mask_head=heads.mask_head,
+            mask_predictor=heads.mask_predictor,
+        )
+        return plain.train(self.training)
 
 
-def build_model(
-    name: str,
-    num_classes: int,
-    config: ModelConfig,
-    state: Mapping[str, Tensor] | None = None,
-    *,
-    keep_predictors: bool = False,
-    **options: Any,
-) -> MaskRCNN:
-    """Build a network, load ``state`` into it, and give it predictors for ``num_classes``.
+def segmentation_branch(in_channels: int, num_classes: int) -> nn.Conv2d:
+    """Build the layer that predicts each class of each pixel; at first it predicts low probabilities.
 
     Args:
-        name: a key of ``MODELS``, or one of a family there.
-        num_classes: with the background.
-        state: weights of the whole network for any number of classes, or of its body alone.
-        keep_predictors: the classes of ``state`` are these classes: keep what it predicts.
-        options: passed on to torchvision's ``MaskRCNN``.
-
-    Raises:
-        UserError: no such model.
-        RuntimeError: ``state`` does not fit.
+        in_channels: of the pyramid's finest level.
+        num_classes: with the background, which gets no channel.
     """
-    build = builder_of(name)
-    options = {
-        "min_size": config.min_size,
-        "max_size": config.max_size,
-        "box_score_thresh": config.box_score_thresh,
-        "box_detections_per_img": config.detections_per_img,
-        "box_nms_thresh": config.box_nms_thresh,
-        **options,
-    }
-    classes = len(state[CLS_SCORE]) if state and CLS_SCORE in state else num_classes
-    model = build(classes, options)
-    heads = model.roi_heads
-    heads.__class__, heads.rounds = RefiningRoIHeads, config.box_rounds
-    for pools in ("box_roi_pool", "mask_roi_pool"):
-        if isinstance(plain := getattr(heads, pools), MultiScaleRoIAlign):
-            setattr(heads, pools, RoIPool(plain))
-    model.mirror = config.mirror
-    model.transform.__class__, model.transform.mask_margin = Transform, heads.mask_roi_pool.margin
-    if state and CLS_SCORE in state and PIXELS not in state and hasattr(heads, "pixels"):
-        del heads.pixels  # of a checkpoint from before there were any
-    if state is not None:
-        part = model if CLS_SCORE in state else model.backbone.body
-        part.load_state_dict(dict(state))
-    if not keep_predictors and state is not None:
-        replace_predictors(model, num_classes)
-        if CLS_SCORE in state and hasattr(heads, "pixels"):  # with a body alone, it is untrained already
-            heads.pixels = pixel_layer(model.backbone.out_channels, num_classes)
-    for head in (model.rpn.head, model.roi_heads.box_predictor, model.roi_heads.mask_predictor):
-        head.register_forward_hook(_in_float32)
-    return model
-
-
-def _in_float32(module: nn.Module, inputs: Any, outputs: Any) -> Any:
-    """Let a head's outputs leave autocast: torchvision computes boxes in the type of what it is given.
-
-    bfloat16 has 8 bits of mantissa: at pixel 300 it steps by 2, and a box of one pixel can become
-    empty, which makes the box loss NaN.
-    """
-    if isinstance(outputs, Tensor):
-        return outputs.float()
-    return type(outputs)(_in_float32(module, inputs, output) for output in outputs)
-
-
-def replace_predictors(model: MaskRCNN, num_classes: int) -> None:
-    """Give ``model`` untrained box and mask predictors for ``num_classes`` (with background)."""
-    box, mask = model.roi_heads.box_predictor, model.roi_heads.mask_predictor
-    conv = mask.conv5_mask
-    model.roi_heads.box_predictor = FastRCNNPredictor(box.cls_score.in_features, num_classes)
-    model.roi_heads.mask_predictor = MaskRCNNPredictor(conv.in_channels, conv.out_channels, num_classes)
-
-
-def plain_roi_heads(model: MaskRCNN) -> MaskRCNN:
-    """Give ``model`` torchvision's own second stage, in place: one round, its loss, no margins, no mirror."""
-    heads = model.roi_heads
-    heads.__class__, model.transform.mask_margin, model.mirror = RoIHeads, 0.0, False
-    for name in ("box_roi_pool", "mask_roi_pool"):
-        old = getattr(heads, name).pool
-        scale = round(old.canonical_scale / (1 + 2 * getattr(heads, name).margin))
-        setattr(
-            heads,
-            name,
-            MultiScaleRoIAlign(old.featmap_names, old.output_size, old.sampling_ratio, canonical_scale=scale),
-        )
-    return model
-
-
-def training_options(config: TrainConfig) -> dict[str, Any]:
-    """Options of torchvision's ``MaskRCNN`` that matter only while it learns."""
-    return {
-        "box_batch_size_per_image": config.box_batch_size_per_image,
-        "rpn_pre_nms_top_n_train": 500,
-        "rpn_post_nms_top_n_train": 500,
-    }
+    layer = nn.Conv2d(in_channels, num_classes - 1, 1)
+    nn.init.constant_(layer.bias, INITIAL_PIXEL_LOGIT)  # type: ignore[arg-type]
+    return layer

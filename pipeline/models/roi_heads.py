@@ -1,179 +1,236 @@
-"""The second stage of Mask R-CNN: it moves boxes in rounds, and leaves out ignore regions while it learns.
+"""The region heads of Mask R-CNN: a cascade of box refinements, then masks.
 
-A proposal that holds a truck's body but not its tiller is moved by the box head to where it sees both. So
-boxes go through the same box head several times, as in Cascade R-CNN (Cai and Vasconcelos 2018) but with one
-set of weights, and their scores are the rounds' mean. With one round it finds what torchvision's does.
+A proposal that holds a truck's body but not its tiller is moved by the box head to where it covers both. So
+boxes go through the same box head several times, as in Cascade R-CNN (Cai and Vasconcelos 2018) but with
+shared weights, and scores are means over the stages. With one stage the result is torchvision's.
 
-Given a picture's mirror image too, it looks at each box in both: class, offsets and mask are the means.
+If the levels of the mirrored image are given too, the heads run on both: class logits, box offsets and mask
+logits are the means.
 
-Light heads have a layer ``pixels`` besides, which says of each pixel of the finest map what it belongs to.
-It is asked only while the network learns: regions show the pyramid a few objects, pixels the whole picture.
+In training, proposals in ignore regions are left out. Light models also train a segmentation branch, a layer
+on the finest level that predicts the classes of each pixel: regions train the pyramid on a few objects, the
+branch on the complete image. Predictions do not use it.
 """
 
+from __future__ import annotations
+
 import torch
-import torch.nn.functional as F  # noqa: N812 (the field's own name)
-from torch import Tensor
-from torchvision.models.detection.roi_heads import (
-    RoIHeads,
-    fastrcnn_loss,
-    maskrcnn_inference,
-    project_masks_on_boxes,
-)
+import torch.nn.functional as F  # noqa: N812 (the name that PyTorch users expect)
+from torch import Tensor, nn
+from torchvision.models.detection.roi_heads import RoIHeads, maskrcnn_inference, project_masks_on_boxes
 from torchvision.ops.boxes import clip_boxes_to_image
 
-from pipeline.models.roi_align import enlarged
-from pipeline.models.rpn import covered
+from pipeline.models.losses import box_losses, mask_losses, segmentation_losses
+from pipeline.models.roi_align import RoIAlign, enlarge_boxes
+from pipeline.models.rpn import in_ignore_region
 from pipeline.models.targets import Target
 
 Shapes = list[tuple[int, int]]
-LEARNT_MASKS = 8
-"""Regions of an image whose masks are learnt: they are of few objects, and twice as many teach no more."""
+"""(H, W) of images, without their padding."""
+Levels = dict[str, Tensor]
+"""The pyramid's levels, (B, C, h, w) each."""
+Detections = list[dict[str, Tensor]]
+"""For each image ``boxes`` (N, 4), ``labels`` (N,), ``scores`` (N,) and ``masks`` (N, 1, M, M)."""
 
-FAINT = 20
-"""Pixels of the finest map by which Dice is smoothed: a class that is hardly in a picture hardly counts."""
-PIXELS_COUNT = (2.0, 0.5)
-"""Weights of the pixels' cross-entropy, small because most pixels are easy, and of their Dice."""
+# torchvision's values for Mask R-CNN (He et al. 2017).
+FOREGROUND_IOU = BACKGROUND_IOU = 0.5
+"""IoU with a ground-truth box from which a proposal counts as the object, and below which as background."""
+POSITIVE_FRACTION = 0.25
+"""Largest share of objects among the sampled proposals."""
+
+MAX_TRAINED_MASKS = 8
+"""Regions of an image whose masks are trained: they show few objects, and twice as many gained nothing."""
+MIN_BOX_SIDE = 1
+"""Least side, in pixels, of a box that goes on to the next stage in training."""
+MIN_PROBABILITY = 1e-8
+"""Keeps the logarithm of a mean probability finite."""
 
 
-class RefiningRoIHeads(RoIHeads):  # type: ignore[misc]
-    """torchvision's, in ``rounds``; it takes its place by changing the class of what torchvision built."""
+class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
+    """torchvision's RoIHeads with several box stages, mirrored images, ignore regions and a Dice loss."""
 
-    rounds = 1
+    def __init__(
+        self,
+        *,
+        box_roi_pool: RoIAlign,
+        box_head: nn.Module,
+        box_predictor: nn.Module,
+        mask_roi_pool: RoIAlign,
+        mask_head: nn.Module,
+        mask_predictor: nn.Module,
+        pixels: nn.Conv2d | None,
+        stages: int,
+        batch_size_per_image: int,
+        score_thresh: float,
+        nms_thresh: float,
+        detections_per_img: int,
+    ) -> None:
+        """Join the heads.
+
+        Args:
+            box_roi_pool: pools regions for the box head.
+            box_head: maps pooled regions to features (P, F).
+            box_predictor: maps features to logits (P, K) and box offsets (P, 4 K).
+            mask_roi_pool: pools regions for the mask head.
+            mask_head: maps pooled regions (N, C, S, S) to feature maps.
+            mask_predictor: maps feature maps to mask logits (N, K, M, M).
+            pixels: the segmentation branch, or None.
+            stages: how often the box head runs on the boxes, which it moves each time.
+            batch_size_per_image: proposals that are sampled in each image for training.
+            score_thresh: least score of a detection.
+            nms_thresh: IoU from which the lower-scoring one of two boxes of a class is dropped.
+            detections_per_img: most detections of an image.
+        """
+        super().__init__(
+            box_roi_pool, box_head, box_predictor, FOREGROUND_IOU, BACKGROUND_IOU, batch_size_per_image,
+            POSITIVE_FRACTION, None, score_thresh, nms_thresh, detections_per_img,
+            mask_roi_pool, mask_head, mask_predictor,
+        )  # fmt: skip
+        self.stages = stages
+        self.pixels = pixels
 
     def forward(
         self,
-        features: dict[str, Tensor],
-        proposals: list[Tensor],
-        image_shapes: list[tuple[int, int]],
-        targets: list[dict[str, Tensor]] | None = None,
-        mirrored: dict[str, Tensor] | None = None,
-    ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
-        """Find the objects, or, given targets, the losses.
-
-        Args:
-            features: the pyramid's levels, (B, C, h, w) each.
-            proposals: (P_i, 4) xyxy, for each image.
-            image_shapes: (H, W) of the images, without their padding.
-            targets: at the images' size.
-            mirrored: the same levels of the images' mirror images, padded as they are; not for learning.
-
-        Returns:
-            For each image ``boxes`` (N, 4), ``labels`` (N,), ``scores`` (N,) and ``masks`` (N, 1, M, M),
-            probabilities on a grid over each box, enlarged by ``mask_roi_pool.margin``; and no losses. Or
-            nothing, and the losses.
-        """
-        if targets is not None:
-            return self.learn(features, proposals, image_shapes, targets)
-        scores: list[Tensor] = []
-        logits, offsets = self.judge_both(features, mirrored, proposals, image_shapes)
-        for _ in range(1, self.rounds):
-            scores.append(F.softmax(logits, -1))
-            proposals = self.moved(proposals, offsets, logits[:, 1:].argmax(1) + 1, image_shapes)
-            logits, offsets = self.judge_both(features, mirrored, proposals, image_shapes)
-        if self.rounds > 1:
-            scores.append(F.softmax(logits, -1))
-            logits = torch.stack(scores).mean(0).clamp(min=1e-8).log()
-        boxes, best, labels = self.postprocess_detections(logits, offsets, proposals, image_shapes)
-        grids = self.masks(features, boxes, image_shapes)
-        if mirrored is not None:
-            grids = (
-                grids + self.masks(mirrored, mirrored_boxes(boxes, image_shapes), image_shapes).flip(3)
-            ) / 2
-        masks = maskrcnn_inference(grids, labels)
-        found: list[dict[str, Tensor]] = []
-        for i in range(len(boxes)):
-            found.append({"boxes": boxes[i], "labels": labels[i], "scores": best[i], "masks": masks[i]})
-        losses: dict[str, Tensor] = {}
-        return found, losses
-
-    def judge_both(
-        self,
-        features: dict[str, Tensor],
-        mirrored: dict[str, Tensor] | None,
-        boxes: list[Tensor],
-        image_shapes: list[tuple[int, int]],
-    ) -> tuple[Tensor, Tensor]:
-        """``judge``, or its mean over the images and their mirror images."""
-        logits, offsets = self.judge(features, boxes, image_shapes)
-        if mirrored is None:
-            return logits, offsets
-        others, back = self.judge(mirrored, mirrored_boxes(boxes, image_shapes), image_shapes)
-        # Offsets are of the middle's x and y, the width's and the height's: only the first changes sign.
-        signs = torch.tensor([-1.0, 1.0, 1.0, 1.0], device=back.device).repeat(back.shape[1] // 4)
-        return (logits + others) / 2, (offsets + back * signs) / 2
-
-    def judge(
-        self, features: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]
-    ) -> tuple[Tensor, Tensor]:
-        """What is in boxes, and where the object's edges are: logits (P, K), offsets (P, 4 K)."""
-        pooled = self.box_head(self.box_roi_pool(features, boxes, image_shapes))
-        logits, offsets = self.box_predictor(pooled)
-        return logits, offsets
-
-    def masks(
-        self, features: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]
-    ) -> Tensor:
-        """Mask logits (N, K, M, M) of boxes."""
-        pooled = self.mask_roi_pool(features, boxes, image_shapes)
-        logits: Tensor = self.mask_predictor(self.mask_head(pooled))
-        return logits
-
-    def moved(
-        self, boxes: list[Tensor], offsets: Tensor, labels: Tensor, image_shapes: list[tuple[int, int]]
-    ) -> list[Tensor]:
-        """Boxes moved by the offsets for a label each, and clipped to their image."""
-        # Of no boxes, torchvision's decoder gives (0, 4 K).
-        decoded = self.box_coder.decode(offsets, boxes).reshape(offsets.shape[0], offsets.shape[1] // 4, 4)
-        chosen = decoded[torch.arange(len(labels), device=labels.device), labels]
-        parts = chosen.split([len(one) for one in boxes])
-        return [clip_boxes_to_image(part, shape) for part, shape in zip(parts, image_shapes)]  # noqa: B905
-
-    @torch.jit.unused
-    def learn(
-        self,
-        features: dict[str, Tensor],
+        features: Levels,
         proposals: list[Tensor],
         image_shapes: Shapes,
-        targets: list[Target],
-    ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
-        """The losses: of the boxes, the mean over the rounds; of the masks, on the last round's boxes."""
-        boxes, matched, labels, wanted = self.select_training_samples(proposals, targets)
-        logits, offsets = self.judge(features, boxes, image_shapes)
-        losses = [box_losses(logits, offsets, labels, wanted)]
-        for _ in range(1, self.rounds):
-            boxes = self._next(boxes, offsets.detach(), logits.detach(), labels, image_shapes, targets)
-            matched, labels, wanted = self._match(boxes, targets)
-            logits, offsets = self.judge(features, boxes, image_shapes)
-            losses.append(box_losses(logits, offsets, labels, wanted))
-        of_classes, of_boxes = torch.stack(losses).mean(0)
-        chosen = [_some(label > 0, LEARNT_MASKS) for label in labels]
-        boxes = [b[k] for b, k in zip(boxes, chosen, strict=True)]
-        found = {"loss_classifier": of_classes, "loss_box_reg": of_boxes}
-        logits = self.masks(features, boxes, image_shapes).float()
-        matched = [m[k] for m, k in zip(matched, chosen, strict=True)]
-        named = torch.cat([one[k] for one, k in zip(labels, chosen, strict=True)])
-        margin = self.mask_roi_pool.margin
-        truth = [
-            project_masks_on_boxes(t["masks"], enlarged(b, margin), m, logits.shape[-1])
-            for t, b, m in zip(targets, boxes, matched, strict=True)
-        ]
-        found |= mask_losses(logits, named, torch.cat(truth))
-        if hasattr(self, "pixels"):
-            found |= pixel_losses(self.pixels(features["0"]), targets)
-        return [], found
+        targets: list[Target] | None = None,
+        mirrored: Levels | None = None,
+    ) -> tuple[Detections, dict[str, Tensor]]:
+        """Return detections, or with ``targets`` the losses.
 
-    @torch.jit.unused
+        Args:
+            features: the pyramid's levels.
+            proposals: (P_i, 4) xyxy, for each image.
+            image_shapes: of the resized images.
+            targets: at the resized images' size.
+            mirrored: the levels of the mirrored images, padded like the images; not used in training.
+
+        Returns:
+            Detections and no losses, or no detections and the losses. Masks are probabilities on a grid over
+            each box, enlarged by ``mask_roi_pool.margin``.
+        """
+        if targets is not None:
+            return [], self._compute_losses(features, proposals, image_shapes, targets)
+        logits, offsets, boxes = self._run_stages(features, mirrored, proposals, image_shapes)
+        boxes, scores, labels = self.postprocess_detections(logits, offsets, boxes, image_shapes)
+        mask_logits = self._mask_logits(features, boxes, image_shapes)
+        if mirrored is not None:
+            mirrored_logits = self._mask_logits(mirrored, mirror_boxes(boxes, image_shapes), image_shapes)
+            mask_logits = (mask_logits + mirrored_logits.flip(3)) / 2
+        masks = maskrcnn_inference(mask_logits, labels)
+        detections = [
+            {"boxes": b, "labels": n, "scores": s, "masks": m}
+            for b, n, s, m in zip(boxes, labels, scores, masks, strict=True)
+        ]
+        return detections, {}
+
     def select_training_samples(
         self, proposals: list[Tensor], targets: list[Target]
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
-        """torchvision's, without the proposals in ignore regions."""
-        # True objects are appended after this, so that one behind an ignore region is still learnt.
-        kept = [p[~covered(p, t["ignore"])] for p, t in zip(proposals, targets, strict=True)]
+        """Sample proposals as torchvision does, without those in ignore regions.
+
+        torchvision appends the ground-truth boxes after this, so a labelled object inside an ignore region
+        is still trained.
+        """
+        outside = [p[~in_ignore_region(p, t["ignore"])] for p, t in zip(proposals, targets, strict=True)]
         samples: tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]
-        samples = super().select_training_samples(kept, targets)
+        samples = super().select_training_samples(outside, targets)
         return samples
 
-    def _next(
+    def _run_stages(
+        self, features: Levels, mirrored: Levels | None, boxes: list[Tensor], image_shapes: Shapes
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Run the box stages; return mean logits (P, K), the last offsets (P, 4 K) and their boxes."""
+        probabilities: list[Tensor] = []
+        logits, offsets = self._mean_box_outputs(features, mirrored, boxes, image_shapes)
+        for _ in range(1, self.stages):
+            probabilities.append(F.softmax(logits, -1))
+            boxes = self._move_boxes(boxes, offsets, logits[:, 1:].argmax(1) + 1, image_shapes)
+            logits, offsets = self._mean_box_outputs(features, mirrored, boxes, image_shapes)
+        if self.stages > 1:
+            probabilities.append(F.softmax(logits, -1))
+            logits = torch.stack(probabilities).mean(0).clamp(min=MIN_PROBABILITY).log()
+        return logits, offsets, boxes
+
+    def _mean_box_outputs(
+        self, features: Levels, mirrored: Levels | None, boxes: list[Tensor], image_shapes: Shapes
+    ) -> tuple[Tensor, Tensor]:
+        """``_box_outputs``, or their mean over the images and the mirrored images."""
+        logits, offsets = self._box_outputs(features, boxes, image_shapes)
+        if mirrored is None:
+            return logits, offsets
+        mirrored_boxes = mirror_boxes(boxes, image_shapes)
+        mirrored_logits, mirrored_offsets = self._box_outputs(mirrored, mirrored_boxes, image_shapes)
+        # The offsets are those of the centre's x and y, the width and the height: only x changes its sign.
+        signs = torch.tensor([-1.0, 1.0, 1.0, 1.0], device=offsets.device).repeat(offsets.shape[1] // 4)
+        return (logits + mirrored_logits) / 2, (offsets + mirrored_offsets * signs) / 2
+
+    def _box_outputs(
+        self, features: Levels, boxes: list[Tensor], image_shapes: Shapes
+    ) -> tuple[Tensor, Tensor]:
+        """Class logits (P, K) and box offsets (P, 4 K) of boxes, in float32 even under autocast."""
+        logits, offsets = self.box_predictor(self.box_head(self.box_roi_pool(features, boxes, image_shapes)))
+        return logits.float(), offsets.float()
+
+    def _mask_logits(self, features: Levels, boxes: list[Tensor], image_shapes: Shapes) -> Tensor:
+        """Mask logits (N, K, M, M) of boxes, in float32 even under autocast."""
+        pooled = self.mask_roi_pool(features, boxes, image_shapes)
+        logits: Tensor = self.mask_predictor(self.mask_head(pooled))
+        return logits.float()
+
+    def _move_boxes(
+        self, boxes: list[Tensor], offsets: Tensor, labels: Tensor, image_shapes: Shapes
+    ) -> list[Tensor]:
+        """Move boxes by the offsets (P, 4 K) for their labels (P,), and clip them to their images."""
+        # torchvision's decoder returns (0, 4 K) if there are no boxes.
+        decoded = self.box_coder.decode(offsets, boxes).reshape(offsets.shape[0], offsets.shape[1] // 4, 4)
+        chosen = decoded[torch.arange(len(labels), device=labels.device), labels]
+        moved = chosen.split([len(b) for b in boxes])
+        return [clip_boxes_to_image(b, shape) for b, shape in zip(moved, image_shapes, strict=True)]
+
+    def _compute_losses(
+        self, features: Levels, proposals: list[Tensor], image_shapes: Shapes, targets: list[Target]
+    ) -> dict[str, Tensor]:
+        """Box losses as means over the stages; mask losses on the last stage's boxes; segmentation losses."""
+        boxes, matched, labels, regression_targets = self.select_training_samples(proposals, targets)
+        logits, offsets = self._box_outputs(features, boxes, image_shapes)
+        stage_losses = [box_losses(logits, offsets, labels, regression_targets)]
+        for _ in range(1, self.stages):
+            boxes = self._next_boxes(boxes, offsets.detach(), logits.detach(), labels, image_shapes, targets)
+            matched, labels, regression_targets = self._match_to_objects(boxes, targets)
+            logits, offsets = self._box_outputs(features, boxes, image_shapes)
+            stage_losses.append(box_losses(logits, offsets, labels, regression_targets))
+        loss_classifier, loss_box_reg = torch.stack(stage_losses).mean(0)
+        losses = {"loss_classifier": loss_classifier, "loss_box_reg": loss_box_reg}
+        losses |= self._compute_mask_losses(features, boxes, matched, labels, image_shapes, targets)
+        if self.pixels is not None:
+            losses |= segmentation_losses(self.pixels(features["0"]), targets)
+        return losses
+
+    def _compute_mask_losses(
+        self,
+        features: Levels,
+        boxes: list[Tensor],
+        matched: list[Tensor],
+        labels: list[Tensor],
+        image_shapes: Shapes,
+        targets: list[Target],
+    ) -> dict[str, Tensor]:
+        """Losses of the masks of some of the boxes that match an object."""
+        chosen = [_sample_indices(label > 0, MAX_TRAINED_MASKS) for label in labels]
+        boxes = [b[k] for b, k in zip(boxes, chosen, strict=True)]
+        logits = self._mask_logits(features, boxes, image_shapes)
+        matched = [m[k] for m, k in zip(matched, chosen, strict=True)]
+        chosen_labels = torch.cat([n[k] for n, k in zip(labels, chosen, strict=True)])
+        margin = self.mask_roi_pool.margin
+        target_masks = [
+            project_masks_on_boxes(t["masks"], enlarge_boxes(b, margin), m, logits.shape[-1])
+            for t, b, m in zip(targets, boxes, matched, strict=True)
+        ]
+        return mask_losses(logits, chosen_labels, torch.cat(target_masks))
+
+    def _next_boxes(
         self,
         boxes: list[Tensor],
         offsets: Tensor,
@@ -182,105 +239,45 @@ class RefiningRoIHeads(RoIHeads):  # type: ignore[misc]
         image_shapes: Shapes,
         targets: list[Target],
     ) -> list[Tensor]:
-        """The next round's boxes: these as moved, without those in ignore regions, and the true ones."""
-        known = torch.cat(labels)
-        label = torch.where(known > 0, known, logits[:, 1:].argmax(1) + 1)
-        moved = self.moved(boxes, offsets, label, image_shapes)
-        kept = [
-            one[((one[:, 2:] - one[:, :2]) >= 1).all(1) & ~covered(one, target["ignore"])]
-            for one, target in zip(moved, targets, strict=True)
-        ]
-        return [torch.cat([one, t["boxes"].to(one)]) for one, t in zip(kept, targets, strict=True)]
+        """The next stage's boxes: the moved boxes outside ignore regions, and the ground-truth boxes."""
+        all_labels = torch.cat(labels)
+        move_as = torch.where(all_labels > 0, all_labels, logits[:, 1:].argmax(1) + 1)
+        following = []
+        for moved, target in zip(
+            self._move_boxes(boxes, offsets, move_as, image_shapes), targets, strict=True
+        ):
+            large = ((moved[:, 2:] - moved[:, :2]) >= MIN_BOX_SIDE).all(1)
+            usable = moved[large & ~in_ignore_region(moved, target["ignore"])]
+            following.append(torch.cat([usable, target["boxes"].to(usable)]))
+        return following
 
-    def _match(
+    def _match_to_objects(
         self, boxes: list[Tensor], targets: list[Target]
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Which object each box is of, its label, and the offsets to the object's box."""
-        true = [t["boxes"].to(b) for t, b in zip(targets, boxes, strict=True)]
-        matched, labels = self.assign_targets_to_proposals(boxes, true, [t["labels"] for t in targets])
-        goals = [
-            t[m] if len(t) else torch.zeros_like(b) for t, m, b in zip(true, matched, boxes, strict=True)
+        """For each box: the index of its object, its label, and the offsets to the object's box."""
+        object_boxes = [t["boxes"].to(b) for t, b in zip(targets, boxes, strict=True)]
+        matched, labels = self.assign_targets_to_proposals(
+            boxes, object_boxes, [t["labels"] for t in targets]
+        )
+        matched_boxes = [
+            o[m] if len(o) else torch.zeros_like(b)
+            for o, m, b in zip(object_boxes, matched, boxes, strict=True)
         ]
-        return matched, labels, self.box_coder.encode(goals, boxes)
+        return matched, labels, self.box_coder.encode(matched_boxes, boxes)
 
 
-def mirrored_boxes(boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> list[Tensor]:
-    """Boxes (N_i, 4) xyxy as they lie in the mirror images of their images of (H, W)."""
-    found: list[Tensor] = []
-    for one, shape in zip(boxes, image_shapes):  # noqa: B905
-        x0, y0, x1, y1 = one.unbind(1)
-        found.append(torch.stack([shape[1] - x1, y0, shape[1] - x0, y1], 1))
-    return found
+def mirror_boxes(boxes: list[Tensor], image_shapes: Shapes) -> list[Tensor]:
+    """Map boxes (N_i, 4) xyxy of images to the same boxes in the mirrored images."""
+    mirrored: list[Tensor] = []
+    for image_boxes, shape in zip(boxes, image_shapes, strict=True):
+        x0, y0, x1, y1 = image_boxes.unbind(1)
+        mirrored.append(torch.stack([shape[1] - x1, y0, shape[1] - x0, y1], 1))
+    return mirrored
 
 
-def _some(wanted: Tensor, most: int) -> Tensor:
-    """Indices of at most ``most`` true entries of ``wanted`` (N,), at random."""
-    places = wanted.nonzero()[:, 0]
-    if len(places) <= most:
-        return places
-    return places[torch.randperm(len(places))[:most].to(places.device)]
-
-
-def box_losses(logits: Tensor, offsets: Tensor, labels: list[Tensor], wanted: list[Tensor]) -> Tensor:
-    """torchvision's losses of class and box, (2,); 0 of no boxes, where its means are not a number."""
-    if not len(logits):
-        return torch.stack([logits.sum(), offsets.sum()]) * 0
-    return torch.stack(fastrcnn_loss(logits, offsets, labels, wanted))
-
-
-def mask_losses(logits: Tensor, labels: Tensor, truth: Tensor) -> dict[str, Tensor]:
-    """Mask R-CNN's cross-entropy, and 1 - Dice (Milletari, Navab and Ahmadi 2016), each a mean over objects.
-
-    Cross-entropy alone is content with a blob: in a truck's box the tiller is a few pixels among hundreds.
-    Dice counts the overlap.
-
-    Args:
-        logits: (N, K, M, M).
-        labels: (N,).
-        truth: (N, M, M), shares 0..1.
-    """
-    if not len(labels):
-        return {"loss_mask": logits.sum() * 0, "loss_dice": logits.sum() * 0}
-    own = logits[torch.arange(len(labels), device=labels.device), labels]
-    given = own.sigmoid()
-    cross = F.binary_cross_entropy_with_logits(own, truth)
-    return {"loss_mask": cross, "loss_dice": dice_losses(given, truth, 1).mean()}
-
-
-def dice_losses(given: Tensor, truth: Tensor, faint: float) -> Tensor:
-    """1 - Dice of maps (N, h, w), smoothed by ``faint`` pixels: (N,)."""
-    overlap = 2 * (given * truth).sum((1, 2)) + faint
-    return 1 - overlap / (given.square().sum((1, 2)) + truth.square().sum((1, 2)) + faint)
-
-
-def pixel_losses(logits: Tensor, targets: list[Target]) -> dict[str, Tensor]:
-    """Cross-entropy of each pixel, and 1 - Dice of each class, of images whatever objects they have.
-
-    As in panoptic feature pyramids (Kirillov et al. 2019), where such a branch is trained beside the regions.
-    Nothing is asked of ignore regions, but where a labelled object is before them.
-
-    Args:
-        logits: (B, K, h, w) of K classes, at a quarter of the images' size; what is padding is left out.
-        targets: at the images' size.
-    """
-    losses = []
-    for found, target in zip(logits.float(), targets, strict=True):
-        masks, labels = target["masks"], target["labels"]
-        height, width = masks.shape[-2:]
-        truth = torch.zeros(len(found), height, width, device=found.device)
-        for number in range(len(found)):
-            own = masks[labels == number + 1]
-            if len(own):
-                truth[number] = own.amax(0).float()
-        asked = torch.ones(height, width, device=found.device)
-        for x0, y0, x1, y1 in target["ignore"].round().long().clamp(min=0).tolist():
-            asked[y0:y1, x0:x1] = 0
-        asked = torch.maximum(asked, truth.amax(0))
-        truth = F.avg_pool2d(truth[None], 4, ceil_mode=True)[0]
-        asked = F.avg_pool2d(asked[None, None], 4, ceil_mode=True)[0, 0]
-        own = found[:, : truth.shape[1], : truth.shape[2]]
-        cross = (F.binary_cross_entropy_with_logits(own, truth, reduction="none") * asked).mean()
-        dice = dice_losses(own.sigmoid() * asked, truth, FAINT).mean()
-        losses.append(torch.stack([cross, dice]))
-    of_pixels, of_classes = torch.stack(losses).mean(0) * torch.tensor(PIXELS_COUNT, device=logits.device)
-    return {"loss_pixels": of_pixels, "loss_regions": of_classes}
+def _sample_indices(mask: Tensor, count: int) -> Tensor:
+    """Random indices of at most ``count`` true entries of ``mask`` (N,)."""
+    indices = mask.nonzero()[:, 0]
+    if len(indices) <= count:
+        return indices
+    return indices[torch.randperm(len(indices))[:count].to(indices.device)]

@@ -1,4 +1,4 @@
-"""What a sample is: an image and its target; the checks and the sums that keep the two together."""
+"""Training samples: an image and its target, with the checks and operations that keep the two consistent."""
 
 from __future__ import annotations
 
@@ -11,70 +11,86 @@ from blender.contract import KEYPOINTS
 from pipeline.config import UserError
 
 Target = dict[str, Tensor]
-"""``boxes`` (N, 4) xyxy float, ``labels`` (N,) int64 from 1, ``masks`` (N, H, W) uint8,
-``ignore`` (K, 4) xyxy float: regions that are neither object nor background, ``image_id`` (); where the file
-has COCO's body keypoints also ``keypoints`` (N, 17, 3) float: x, y, mark (0 unknown, 1 hidden, 2 visible)."""
+"""Labels of an image, as torchvision's detection models take them:
+
+- ``boxes`` (N, 4) float, xyxy in pixels;
+- ``labels`` (N,) int64, from 1;
+- ``masks`` (N, H, W) uint8, 0 or 1;
+- ``ignore`` (K, 4) float, xyxy: regions that are neither object nor background;
+- ``image_id`` ();
+- ``keypoints`` (N, 17, 3) float, only if the COCO file has body keypoints: x, y and visibility (0 not
+  labelled, 1 hidden, 2 visible)."""
 Sample = tuple[Tensor, Target]
-"""Image (3, H, W) float in 0..1, and its target."""
-PER_OBJECT = ("boxes", "labels", "masks", "keypoints")
-"""Entries of a target with a row an object."""
-LEAST_PIXELS = 16
-"""An object of which augmentation leaves fewer pixels becomes an ignore region ..."""
-LEAST_SHARE = 0.1
-"""... and so does one of which what was pasted over it leaves a smaller share."""
+"""An image (3, H, W), float in 0..1, and its target."""
+OBJECT_FIELDS = ("boxes", "labels", "masks", "keypoints")
+"""Entries of a target that have one row per object."""
+MIN_OBJECT_PIXELS = 16
+"""Pixels below which an object that augmentation cut or covered becomes an ignore region."""
+MIN_VISIBLE_SHARE = 0.1
+"""Share of its former pixels below which an object that others were pasted over becomes an ignore region."""
 KEYPOINT_NUMBERS = 3 * len(KEYPOINTS)
+"""Length of ``keypoints`` in a COCO annotation."""
 
 
-def boxes_of(masks: Tensor) -> Tensor:
-    """Tight boxes (N, 4) xyxy float of masks (N, H, W), the far edges exclusive; none may be empty."""
+def boxes_from_masks(masks: Tensor) -> Tensor:
+    """Compute the tight boxes (N, 4) xyxy float of masks (N, H, W), none of which may be empty.
+
+    The right and bottom edges are exclusive: a mask of one pixel has a box of 1 x 1.
+    """
     columns, rows = masks.any(1), masks.any(2)
 
-    def span(hit: Tensor) -> tuple[Tensor, Tensor]:
-        hit = hit.to(torch.uint8)
-        return hit.argmax(1), hit.shape[1] - hit.flip(1).argmax(1)
+    def first_and_end(occupied: Tensor) -> tuple[Tensor, Tensor]:
+        occupied = occupied.to(torch.uint8)
+        return occupied.argmax(1), occupied.shape[1] - occupied.flip(1).argmax(1)
 
-    (left, right), (top, bottom) = span(columns), span(rows)
+    (left, right), (top, bottom) = first_and_end(columns), first_and_end(rows)
     return torch.stack([left, top, right, bottom], 1).float()
 
 
-def keypoints_of(annotations: list[dict[str, Any]]) -> Tensor:
-    """Body keypoints (N, 17, 3); zeros for an object without."""
-    points = torch.zeros(len(annotations), len(KEYPOINTS), 3)
-    for row, annotation in zip(points, annotations, strict=True):
-        given = annotation.get("keypoints", ())
-        if len(given) == row.numel():
-            row[:] = torch.tensor(given, dtype=torch.float32).reshape(row.shape)
-    return points
+def keypoints_from_annotations(annotations: list[dict[str, Any]]) -> Tensor:
+    """Read the body keypoints (N, 17, 3) of COCO annotations; zeros for an object without keypoints."""
+    keypoints = torch.zeros(len(annotations), len(KEYPOINTS), 3)
+    for row, annotation in zip(keypoints, annotations, strict=True):
+        values = annotation.get("keypoints", ())
+        if len(values) == row.numel():
+            row[:] = torch.tensor(values, dtype=torch.float32).reshape(row.shape)
+    return keypoints
 
 
-def within(keypoints: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Forget keypoints (N, K, 3) outside an image of (height, width): x, y and mark become 0."""
-    x, y, mark = keypoints.unbind(2)
-    inside = (x >= 0) & (y >= 0) & (x < size[1]) & (y < size[0]) & (mark > 0)
+def clear_outside_keypoints(keypoints: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Set x, y and visibility of keypoints (N, K, 3) outside an image of ``size`` (height, width) to 0."""
+    x, y, visibility = keypoints.unbind(2)
+    inside = (x >= 0) & (y >= 0) & (x < size[1]) & (y < size[0]) & (visibility > 0)
     return keypoints * inside[..., None]
 
 
-def drop_lost(target: Target, before: Tensor | None = None) -> Target:
-    """Take the boxes from the masks; drop objects that left none, and make remnants ignore regions.
+def drop_small_objects(target: Target, area_before: Tensor | None = None) -> Target:
+    """Recompute the boxes from the masks, drop empty objects, and turn small remnants into ignore regions.
 
     Args:
-        before: pixels of each mask, (N,), before something covered it.
+        target: its masks were cut or covered.
+        area_before: pixels of each mask (N,) before other objects covered it, if they did.
     """
     masks, area = target["masks"], target["masks"].sum((1, 2), dtype=torch.int64)
-    kept = area >= LEAST_PIXELS
-    if before is not None:
-        kept &= area >= LEAST_SHARE * before
-    ignore = torch.cat([target["ignore"], boxes_of(masks[~kept & (area > 0)])])
-    visible = (ignore[:, 2:] - ignore[:, :2] > 0).all(1)
-    rows = {k: target[k][kept] for k in PER_OBJECT if k in target}
-    return {**target, **rows, "boxes": boxes_of(rows["masks"]), "ignore": ignore[visible]}
+    large = area >= MIN_OBJECT_PIXELS
+    if area_before is not None:
+        large &= area >= MIN_VISIBLE_SHARE * area_before
+    ignore = torch.cat([target["ignore"], boxes_from_masks(masks[~large & (area > 0)])])
+    not_empty = (ignore[:, 2:] - ignore[:, :2] > 0).all(1)
+    rows = {name: target[name][large] for name in OBJECT_FIELDS if name in target}
+    return {**target, **rows, "boxes": boxes_from_masks(rows["masks"]), "ignore": ignore[not_empty]}
 
 
 def check_sample(sample: Sample, classes: int, name: str) -> None:
-    """Refuse what torchvision would train on silently and wrongly.
+    """Check a sample for errors that torchvision would silently train on.
+
+    Args:
+        sample: the image and its target.
+        classes: number of classes, without the background.
+        name: of the image, for the message.
 
     Raises:
-        UserError: names the image and what is wrong with it.
+        UserError: names the image and its fault.
     """
     image, target = sample
     boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
@@ -96,6 +112,6 @@ def check_sample(sample: Sample, classes: int, name: str) -> None:
             "masks are not 0 and 1": masks.dtype != torch.uint8 or bool((masks > 1).any()),
             "a mask is empty": not bool(masks.flatten(1).any(1).all()),
         }
-    for fault, found in faults.items():
-        if found:
+    for fault, is_present in faults.items():
+        if is_present:
             raise UserError(f"{name}: {fault}")

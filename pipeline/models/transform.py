@@ -1,21 +1,41 @@
-"""How pictures and targets enter a network, and how what it finds leaves it."""
+"""Resizing of images and targets before the network, and of its detections after it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from torch import Tensor
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
-from pipeline.models.roi_align import enlarged
+from pipeline.models.roi_align import enlarge_boxes
 from pipeline.models.targets import Target
 
 
-class Transform(GeneralizedRCNNTransform):  # type: ignore[misc]
-    """torchvision's, which also resizes ignore regions, and pastes masks that reach beyond their boxes."""
+class DetectionTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
+    """torchvision's transform, which also resizes ignore regions and pastes masks larger than their boxes."""
 
-    mask_margin = 0.0
+    def __init__(
+        self,
+        min_size: int,
+        max_size: int,
+        image_mean: Sequence[float],
+        image_std: Sequence[float],
+        mask_margin: float = 0.0,
+    ) -> None:
+        """Build it.
+
+        Args:
+            min_size: shorter side of a resized image, in pixels ...
+            max_size: ... unless the longer side would exceed this.
+            image_mean: subtracted from RGB in 0..1.
+            image_std: the divisor after that.
+            mask_margin: what a mask adds at each side of its box, as a share of the box's side.
+        """
+        super().__init__(min_size, max_size, list(image_mean), list(image_std))
+        self.mask_margin = mask_margin
 
     def resize(self, image: Tensor, target: Target | None = None) -> tuple[Tensor, Target | None]:
-        """Resize an image (3, H, W) and its target."""
+        """Resize an image (3, H, W) and its target, ignore regions included."""
         before = image.shape[-2:]
         image, target = super().resize(image, target)
         if target is not None and "ignore" in target:
@@ -28,13 +48,19 @@ class Transform(GeneralizedRCNNTransform):  # type: ignore[misc]
         image_shapes: list[tuple[int, int]],
         original_image_sizes: list[tuple[int, int]],
     ) -> list[dict[str, Tensor]]:
-        """Scale what was found to the images as they came, and paste the masks."""
-        grids = [
-            one | {"boxes": enlarged(one["boxes"], self.mask_margin)} for one in result if "masks" in one
-        ]
-        boxes = [{"boxes": one["boxes"]} for one in result] if grids else result
-        found: list[dict[str, Tensor]] = super().postprocess(boxes, image_shapes, original_image_sizes)
-        if grids:
-            pasted = super().postprocess(grids, image_shapes, original_image_sizes)
-            found = [drawn | one for drawn, one in zip(pasted, found, strict=True)]
-        return found
+        """Scale detections to the original images, and paste their masks, if they have any.
+
+        Args:
+            result: for each image ``boxes`` (N, 4), and perhaps ``masks`` (N, 1, M, M) and others.
+            image_shapes: (H, W) of the resized images.
+            original_image_sizes: (H, W) of the original images.
+        """
+        if not any("masks" in detections for detections in result):
+            scaled: list[dict[str, Tensor]]
+            scaled = super().postprocess(result, image_shapes, original_image_sizes)
+            return scaled
+        boxes = [{"boxes": detections["boxes"]} for detections in result]
+        scaled = super().postprocess(boxes, image_shapes, original_image_sizes)
+        grids = [d | {"boxes": enlarge_boxes(d["boxes"], self.mask_margin)} for d in result]
+        pasted = super().postprocess(grids, image_shapes, original_image_sizes)
+        return [with_masks | boxes for with_masks, boxes in zip(pasted, scaled, strict=True)]

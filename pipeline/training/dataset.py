@@ -16,7 +16,14 @@ from pipeline.config import ExtraSet, UserError
 from pipeline.data.combine import check_class_mapping, combine_sets, describe_extra_sets
 from pipeline.data.images import check_image, find_image, read_rgb
 from pipeline.data.rle import as_rle
-from pipeline.models.targets import KEYPOINT_NUMBERS, Sample, Target, boxes_of, check_sample, keypoints_of
+from pipeline.models.targets import (
+    KEYPOINT_NUMBERS,
+    Sample,
+    Target,
+    boxes_from_masks,
+    check_sample,
+    keypoints_from_annotations,
+)
 
 Transform = Callable[[Sample, int, Callable[[np.random.Generator], Sample]], Sample]
 """Maps a sample to another one. Its arguments are the sample, its index in the data set, and a function
@@ -125,14 +132,14 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         crowds = [a for a in self.annotations[record["id"]] if a.get("iscrowd")]
         masks = self._decode_masks(objects, height, width)
         target = {
-            "boxes": boxes_of(masks),
+            "boxes": boxes_from_masks(masks),
             "labels": torch.tensor([self.labels[a["category_id"]] for a in objects], dtype=torch.int64),
             "masks": masks,
-            "ignore": boxes_of(self._decode_masks(crowds, height, width)),
+            "ignore": boxes_from_masks(self._decode_masks(crowds, height, width)),
             "image_id": torch.tensor(record["id"]),
         }
         if self.has_keypoints:
-            target["keypoints"] = keypoints_of(objects)
+            target["keypoints"] = keypoints_from_annotations(objects)
         return torch.from_numpy(image).permute(2, 0, 1).float() / 255, target
 
     def _decode_masks(self, annotations: list[dict[str, Any]], height: int, width: int) -> Tensor:

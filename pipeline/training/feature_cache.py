@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.image_list import ImageList
 
 from pipeline.config import TrainConfig
-from pipeline.models.backbones import chains, deeper, frozen_stages, pyramid, taps
+from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
 from pipeline.models.targets import Target
 from pipeline.training.augment.augmentation import augmentation
 from pipeline.training.dataset import CocoDataset
@@ -45,22 +44,25 @@ class BackboneFeatures:
         return sum(t.numel() * t.element_size() for t in tensors)
 
 
-def forward_frozen(model: MaskRCNN, images: list[Tensor], targets: list[Target]) -> BackboneFeatures:
+def forward_frozen(
+    model: TranspaletteMaskRCNN, images: list[Tensor], targets: list[Target]
+) -> BackboneFeatures:
     """Resize and pad images (3, H, W) with their targets, and compute the frozen stages' feature maps."""
     padded, resized = model.transform(images, targets)
-    stages = frozen_stages(model.backbone)
+    stages = model.backbone.count_frozen_stages()
     if not stages:
         return BackboneFeatures(padded.tensors, {}, padded.image_sizes, resized)
     with torch.no_grad():
-        maps = taps(model.backbone, padded.tensors, stages)
+        maps = model.backbone.forward_body(padded.tensors, stages)
     return BackboneFeatures(padded.tensors.to("meta"), maps, padded.image_sizes, resized)
 
 
-def forward_losses(model: MaskRCNN, features: BackboneFeatures) -> dict[str, Tensor]:
+def forward_losses(model: TranspaletteMaskRCNN, features: BackboneFeatures) -> dict[str, Tensor]:
     """Compute the losses that ``model(images, targets)`` returns in training, from the features on."""
-    stages = frozen_stages(model.backbone)  # fewer than when a view was cached, if a stage was unfrozen since
+    # Fewer than when a view was cached, if a stage was unfrozen since.
+    stages = model.backbone.count_frozen_stages()
     maps = {name: feature_map for name, feature_map in features.maps.items() if int(name) < stages}
-    levels = pyramid(model.backbone, deeper(model.backbone, features.images, maps))
+    levels = model.backbone.forward_fpn(model.backbone.finish_body(features.images, maps))
     targets = [dict(target) for target in features.targets]
     proposals, rpn_losses = model.rpn(ImageList(features.images, features.sizes), levels, targets)
     _, roi_losses = model.roi_heads(levels, proposals, features.sizes, targets)
@@ -94,7 +96,7 @@ class FeatureCache:
         return 0 < self.views <= data_pass
 
     def features(
-        self, model: MaskRCNN, key: tuple[int, int], images: list[Tensor], targets: list[Target]
+        self, model: TranspaletteMaskRCNN, key: tuple[int, int], images: list[Tensor], targets: list[Target]
     ) -> BackboneFeatures:
         """Return the features of ``key``: cached ones, or those of ``images``, which are then cached."""
         if key in self._features:
@@ -110,7 +112,7 @@ class FeatureCache:
 
 
 def choose_cached_views(
-    model: MaskRCNN, train_set: CocoDataset, config: TrainConfig, device: torch.device
+    model: TranspaletteMaskRCNN, train_set: CocoDataset, config: TrainConfig, device: torch.device
 ) -> int:
     """Return how many views of each image to cache: ``config.cache_features``, or fewer if memory is short.
 
@@ -120,7 +122,7 @@ def choose_cached_views(
     if not config.cache_features or device.type != "cpu" or not len(train_set):
         return 0
     trains_stages = any(part.startswith("stage") for part in (*config.trainable, *config.unfreeze))
-    if trains_stages and not chains(model.backbone):
+    if trains_stages and not model.backbone.stages():
         return 0
     image, target = train_set.transformed(augmentation(config, 0, 0))[0]
     view_nbytes = forward_frozen(model.train(), [image], [target]).nbytes * len(train_set)

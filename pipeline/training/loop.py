@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torchvision.models.detection import MaskRCNN
 
 from pipeline.common.seeds import derive_seed
 from pipeline.config import Profile, UserError
+from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
 from pipeline.training.data_loader import TrainLoader
 from pipeline.training.device import autocast
 from pipeline.training.distributed import all_reduce
@@ -15,14 +15,9 @@ from pipeline.training.progress import Progress
 from pipeline.training.schedule import learning_rate_factor
 from pipeline.training.sharded_optimizer import ShardedOptimizer
 
-LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_dice", "loss_objectness", "loss_rpn_box_reg")
-"""The model's losses, whose sum is minimised."""
-PIXEL_LOSSES = ("loss_pixels", "loss_regions")
-"""Further losses of models with a per-pixel classifier (``roi_heads.pixels``)."""
-
 
 def train_one_epoch(
-    model: MaskRCNN,
+    model: TranspaletteMaskRCNN,
     optimizer: ShardedOptimizer,
     data_loader: TrainLoader,
     device: torch.device,
@@ -51,7 +46,7 @@ def train_one_epoch(
         UserError: a loss or gradient is NaN or infinite; names the images.
     """
     config, steps = profile.train, len(data_loader)
-    names = LOSSES + (PIXEL_LOSSES if hasattr(model.roi_heads, "pixels") else ())
+    names = model.loss_names
     epoch_losses = torch.zeros(len(names), device=device)
     model.train()
     for step, batch in enumerate(data_loader.batches(epoch), start=epoch * steps):

@@ -11,7 +11,6 @@ from typing import Any
 from torch import nn
 
 from pipeline.config import DETECTING, TrainConfig
-from pipeline.models.backbones import RESNET_ENDS, stages_of
 
 BACKBONE_STARTS = ("embedded", "imagenet", "body")
 """Kinds of start weights that hold the backbone alone."""
@@ -20,7 +19,7 @@ BACKBONE_STARTS = ("embedded", "imagenet", "body")
 def parts_of(model: Any) -> dict[str, str]:
     """Map every entry of a model's state dict to its part: "heads", "fpn", "stage4" ... "stage1"."""
     backbone = model.backbone
-    stages = stages_of(backbone.body, getattr(backbone, "ends", RESNET_ENDS))
+    stages = backbone.stage_names()
     heads = {name: "heads" for name in model.state_dict() if name.startswith(("rpn.", "roi_heads."))}
     fpn = {f"backbone.fpn.{name}": "fpn" for name in backbone.fpn.state_dict()}
     return {f"backbone.body.{name}": stage for name, stage in stages.items()} | fpn | heads
@@ -36,7 +35,7 @@ def set_trainable(model: Any, parts: tuple[str, ...]) -> None:
 
     The biases of a backbone with folded BatchNorm stay frozen: they stand for the frozen BatchNorm.
     """
-    part_of, folded = parts_of(model), getattr(model.backbone, "folded", False)
+    part_of, folded = parts_of(model), model.backbone.has_folded_batch_norm
     for name, parameter in model.named_parameters():
         frozen = folded and name.startswith("backbone.body.") and name.endswith(".bias")
         parameter.requires_grad_(part_of[name] in parts and not frozen)

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import click
 import torch
-from torchvision.models.detection import MaskRCNN
 
 from pipeline.config import Profile, TrainConfig, UserError
 from pipeline.models.checkpoint import Checkpoint, ResumeState, load_checkpoint, model_from_checkpoint
-from pipeline.models.mask_rcnn import training_options
-from pipeline.models.pretrained import resolve, untrained
-from pipeline.models.rpn import respect_ignore_regions
+from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
+from pipeline.models.pretrained import initial_model, resolve
+from pipeline.models.registry import training_options
 from pipeline.training.device import choose_precision
 from pipeline.training.distributed import rank
 from pipeline.training.param_groups import parameter_groups, set_trainable, trainable_parameters
@@ -31,8 +30,8 @@ MIN_IMAGE_SIDE = 32
 class TrainState:
     """The objects that training changes."""
 
-    model: MaskRCNN
-    ema_model: MaskRCNN
+    model: TranspaletteMaskRCNN
+    ema_model: TranspaletteMaskRCNN
     """Its weights are the exponential moving average (EMA) of the model's; it is validated and saved."""
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
@@ -53,7 +52,7 @@ def initial_checkpoint(profile: Profile, images: int, inputs_hash: str, device: 
     description = start.describe()
     if start.classes and start.classes != profile.classes:
         description["source"] += f", trained on {', '.join(start.classes)}: new predictors"
-    model = untrained(start, profile.classes, profile.model, profile.seed)
+    model = initial_model(start, profile.classes, profile.model, profile.seed)
     return Checkpoint(
         model=start.model,
         config=dataclasses.asdict(profile.model),
@@ -103,7 +102,7 @@ def restore(checkpoint: Checkpoint, config: TrainConfig, device: torch.device) -
     ema_model = model_from_checkpoint(checkpoint, Path("last.safetensors"), **training_options(config))
     ema_model = ema_model.to(device, memory_format=torch.channels_last).eval()
     set_trainable(ema_model, (*config.trainable, *config.unfreeze))  # all that any epoch trains
-    model = respect_ignore_regions(copy.deepcopy(ema_model))
+    model = copy.deepcopy(ema_model)
     shorter_side = config.min_size or model.transform.min_size[0]
     model.transform.min_size = (max(MIN_IMAGE_SIDE, round(shorter_side * config.crop)),)
     with torch.no_grad():
@@ -121,7 +120,7 @@ def restore(checkpoint: Checkpoint, config: TrainConfig, device: torch.device) -
 
 
 def _restore_optimizer(
-    model: MaskRCNN, resume: ResumeState, config: TrainConfig, start: str
+    model: TranspaletteMaskRCNN, resume: ResumeState, config: TrainConfig, start: str
 ) -> torch.optim.Optimizer:
     groups = parameter_groups(model, config, start)
     optimizer: torch.optim.Optimizer = (

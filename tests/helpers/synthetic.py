@@ -204,7 +204,7 @@ def write_tiny_model(path: Path, classes: tuple[str, ...] = CATEGORIES, **fields
 
     from pipeline.config import ModelConfig
     from pipeline.models.checkpoint import Checkpoint, save_checkpoint
-    from pipeline.models.mask_rcnn import EMBEDDED, build_model
+    from pipeline.models.registry import EMBEDDED, build_model
 
     torch.manual_seed(0)
     config = ModelConfig(min_size=96, max_size=128, detections_per_img=10, box_rounds=2)

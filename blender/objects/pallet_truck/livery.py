@@ -110,10 +110,10 @@ def _text(panel: Floats, lines: Sequence[tuple[float, float]], colour: Colour) -
 
 def _warning(panel: Floats) -> list[Part]:
     """A yellow triangle beside text on white."""
-    spots = [(0.05 + 0.03 * k, 0.15 + 0.14 * k, 0.41 - 0.03 * k, 0.29 + 0.14 * k) for k in range(5)]
+    triangle = [(0.05 + 0.03 * k, 0.15 + 0.14 * k, 0.41 - 0.03 * k, 0.29 + 0.14 * k) for k in range(5)]
     return [
         decals(panel, [(0, 0, 1, 1)], _ink((0.7, 0.7, 0.68)), 0.0),
-        decals(panel, spots, _ink((0.75, 0.45, 0.01))),
+        decals(panel, triangle, _ink((0.75, 0.45, 0.01))),
         decals(panel, [(0.5, v, 0.93, v + 0.09) for v in (0.15, 0.4, 0.65)], _ink((0.03, 0.03, 0.03))),
     ]
 

@@ -1,4 +1,4 @@
-"""Inference: time per image from file to masks, for each export format and for torchvision's model."""
+"""Inference: time per image from file to masks, for the model, its ONNX export and torchvision's model."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from pipeline.config import read_profile
 # Functions that run in a measured process import torch and the model code themselves, for start-up time and
 # because the memory of the measuring process must stay small.
 
-FORMATS = {"torchscript": "TorchScript", "onnx": "ONNX"}
-"""Formats of ``transpalette export`` and their names in the table."""
 WARM_UP_IMAGES = 2
 """Images that are predicted first and not counted."""
 REPEATS = 2
@@ -28,7 +26,7 @@ REPEATS = 2
 
 
 def measure(options: BenchOptions) -> dict[str, Any]:
-    """Time all models on the same images; a format that cannot be exported is listed with the reason."""
+    """Time all models on the same images; if ONNX cannot be exported, the reason is listed."""
     images = render_split(options, "train", options.images).image_paths()
     with tempfile.TemporaryDirectory(prefix="transpalette-bench-") as name:
         model = options.model or Path(name) / "model.safetensors"
@@ -38,13 +36,12 @@ def measure(options: BenchOptions) -> dict[str, Any]:
             "eager": (predict_with_segmenter, (model, images))
         }
         unavailable = {}
-        for format_name, title in FORMATS.items():
-            file = Path(name) / f"model.{format_name}"
-            try:
-                measure_in_subprocess(f"export to {title}", export, model, format_name, file)
-                tasks[title] = (predict_with_segmenter, (file, images))
-            except UserError as error:
-                unavailable[title] = str(error)
+        try:
+            onnx = Path(name) / "model.onnx"
+            measure_in_subprocess("export to ONNX", export, model, onnx)
+            tasks["ONNX"] = (predict_with_segmenter, (onnx, images))
+        except UserError as error:
+            unavailable["ONNX"] = str(error)
         # torchvision's model once limited to as many detections as the model has, so that both paste as many
         # masks, and once with its default limit.
         first = measure_in_subprocess(
@@ -97,15 +94,15 @@ def write_initial_model(profile_path: Path, path: Path) -> dict[str, Any]:
     return {}
 
 
-def export(model: Path, format_name: str, out: Path) -> dict[str, Any]:
-    """Export the model to another format.
+def export(model: Path, out: Path) -> dict[str, Any]:
+    """Export the model to ONNX.
 
     Raises:
         UserError: a package is missing, or the exported file does not agree with the model.
     """
     from pipeline.export.export import export_model
 
-    export_model(model, format_name, out)
+    export_model(model, out)
     return {}
 
 

@@ -21,8 +21,7 @@ from torchvision.transforms import v2
 from pipeline.bench.measurement import clocks
 from pipeline.common.seeds import derive_seed
 from pipeline.config import Profile
-from pipeline.models.mask_rcnn import plain_roi_heads
-from pipeline.models.pretrained import resolve, untrained
+from pipeline.models.pretrained import initial_model, resolve
 from pipeline.models.targets import Sample
 from pipeline.training.dataset import CocoDataset, collate_fn
 from pipeline.training.param_groups import set_trainable, trainable_parameters
@@ -50,7 +49,7 @@ def train(
     """
     config = profile.model if sizes is None else replace(profile.model, min_size=sizes[0], max_size=sizes[1])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = plain_roi_heads(untrained(resolve(config), profile.classes, config, profile.seed)).to(device)
+    model = initial_model(resolve(config), profile.classes, config, profile.seed).to_torchvision().to(device)
     set_trainable(model, profile.train.trainable)
     torch.manual_seed(derive_seed(profile.seed, 1))
     batch_size = profile.train.batch_size

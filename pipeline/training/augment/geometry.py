@@ -8,7 +8,7 @@ from torchvision.transforms.v2 import functional as T  # noqa: N812 (the field's
 
 from blender.contract import KEYPOINTS
 from pipeline.config import TrainConfig
-from pipeline.models.targets import Sample, boxes_of, drop_lost, within
+from pipeline.models.targets import Sample, boxes_from_masks, clear_outside_keypoints, drop_small_objects
 
 FOCUS_RANGE = (0.25, 0.75)
 """Where the centre of the object that a crop is aimed at lies, as a share of the crop's width and height:
@@ -40,7 +40,7 @@ def flip(sample: Sample) -> Sample:
     masks = target["masks"].flip(2)
     left, top, right, bottom = target["ignore"].unbind(1)
     ignore = torch.stack([width - right, top, width - left, bottom], 1)
-    flipped = {**target, "masks": masks, "boxes": boxes_of(masks), "ignore": ignore}
+    flipped = {**target, "masks": masks, "boxes": boxes_from_masks(masks), "ignore": ignore}
     if "keypoints" in target:
         x, y, visibility = target["keypoints"][:, list(FLIPPED_KEYPOINTS)].unbind(2)
         flipped["keypoints"] = torch.stack([torch.where(visibility > 0, width - x, x), y, visibility], 2)
@@ -73,7 +73,7 @@ def zoom(
     """Scale an image and cut a window out of it.
 
     Pixels outside the image get its mean colour. Objects outside the window are dropped; an object of which
-    too little is left becomes an ignore region (see ``drop_lost``).
+    too little is left becomes an ignore region (see ``drop_small_objects``).
 
     Args:
         scale: above 1 enlarges.
@@ -110,8 +110,8 @@ def zoom(
     if "keypoints" in target:
         x, y, visibility = target["keypoints"].unbind(2)
         points = torch.stack([(x - left) * ratio[0], (y - top) * ratio[1], visibility], 2)
-        zoomed["keypoints"] = within(points, (height, width))
-    return image, drop_lost(zoomed)
+        zoomed["keypoints"] = clear_outside_keypoints(points, (height, width))
+    return image, drop_small_objects(zoomed)
 
 
 def _clamp_offset(offset: float, slack: int) -> int:

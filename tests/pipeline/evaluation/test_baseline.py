@@ -22,7 +22,7 @@ from pipeline.evaluation import baseline as module
 from pipeline.evaluation.baseline import compare, load_baseline
 from pipeline.evaluation.metrics import bootstrap_intervals
 from pipeline.models.checkpoint import load_checkpoint, save_checkpoint
-from pipeline.models.pretrained import coco_path
+from pipeline.models.pretrained import coco_weights_path
 from pipeline.training.train_state import initial_checkpoint
 from tests.helpers.synthetic import CATEGORIES, perfect_results, write_split, write_tiny_model
 
@@ -68,8 +68,8 @@ def stand_in() -> None:
     ):
         state[f"{part}.weight"].zero_()  # random features decide nothing: boxes are anchors, scores the bias
     state["roi_heads.box_predictor.cls_score.bias"][1] = 20.0
-    coco_path().parent.mkdir(parents=True)
-    torch.save(state, coco_path())
+    coco_weights_path().parent.mkdir(parents=True)
+    torch.save(state, coco_weights_path())
 
 
 def evaluate(model: Path, split: Path, out: Path, *options: str) -> Result:

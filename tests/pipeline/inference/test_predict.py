@@ -1,4 +1,4 @@
-"""The verb predict: any picture in, drawings and COCO results out."""
+"""The command predict: images of all kinds, drawings and COCO results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def predict(model: Path, *images: Path, out: Path, threshold: float | None = 0.0
     return CliRunner().invoke(main, ["predict", str(model), *map(str, images), "--out", str(out), *options])
 
 
-def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (80, 60), **options: Any) -> Path:
+def write_image(path: Path, mode: str = "RGB", size: tuple[int, int] = (80, 60), **options: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)).convert(
         mode
@@ -43,10 +43,10 @@ def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (80, 60), **o
     return path
 
 
-def test_pictures_and_results(model: Path, tmp_path: Path) -> None:
+def test_predict_writes_drawings_and_results(model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
-    picture(folder / "b.jpg")
-    picture(folder / "a.png", size=(60, 90))
+    write_image(folder / "b.jpg")
+    write_image(folder / "a.png", size=(60, 90))
     (folder / "notes.txt").write_text("no picture")
     out = tmp_path / "out"
     run = predict(model, folder, out=out)
@@ -65,8 +65,8 @@ def test_pictures_and_results(model: Path, tmp_path: Path) -> None:
     assert "in 2 of 2 images" in run.output
 
 
-def test_threshold_is_the_checkpoints_own_unless_given(model: Path, tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.png")
+def test_default_threshold_is_the_checkpoints_own(model: Path, tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.png")
     everything = predict(model, path, out=tmp_path / "o1")
     assert "score from 0.00" in everything.output
     own = predict(model, path, out=tmp_path / "o2", threshold=None)
@@ -77,8 +77,8 @@ def test_threshold_is_the_checkpoints_own_unless_given(model: Path, tmp_path: Pa
     assert np.array_equal(read_rgb(tmp_path / "o3" / "a.png"), read_rgb(path))
 
 
-def test_equal_names_do_not_meet(model: Path, tmp_path: Path) -> None:
-    paths = [picture(tmp_path / d / n) for d, n in (("x", "a.png"), ("y", "a.png"), ("z", "A.png"))]
+def test_drawings_of_equal_names_get_numbers(model: Path, tmp_path: Path) -> None:
+    paths = [write_image(tmp_path / d / n) for d, n in (("x", "a.png"), ("y", "a.png"), ("z", "A.png"))]
     out = tmp_path / "out"
     assert predict(model, *paths, out=out).exit_code == 0
     assert sorted(p.name for p in out.glob("*.png")) == ["A-3.png", "a-2.png", "a.png"]
@@ -86,8 +86,8 @@ def test_equal_names_do_not_meet(model: Path, tmp_path: Path) -> None:
     assert {(r["image_id"], r["picture"]) for r in results} == {(1, "a.png"), (2, "a-2.png"), (3, "A-3.png")}
 
 
-def test_the_image_itself_is_never_replaced(model: Path, tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.png")
+def test_the_input_image_is_never_replaced(model: Path, tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.png")
     before = path.read_bytes()
     run = predict(model, path, out=tmp_path)
     assert run.exit_code == 2 and "give another --out" in run.output
@@ -98,12 +98,12 @@ def test_the_image_itself_is_never_replaced(model: Path, tmp_path: Path) -> None
     ("mode", "suffix"),
     [("L", "png"), ("P", "png"), ("RGBA", "png"), ("LA", "png"), ("1", "png"), ("CMYK", "jpg"), ("L", "tif")],
 )
-def test_any_mode(tmp_path: Path, mode: str, suffix: str) -> None:
-    pixels = read_rgb(picture(tmp_path / f"a.{suffix}", mode))
+def test_images_of_any_mode_are_read_as_rgb(tmp_path: Path, mode: str, suffix: str) -> None:
+    pixels = read_rgb(write_image(tmp_path / f"a.{suffix}", mode))
     assert pixels.shape == (60, 80, 3) and pixels.dtype == np.uint8 and pixels.std() > 10
 
 
-def test_wide_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
+def test_16_bit_grey_is_scaled_and_not_clipped(tmp_path: Path) -> None:
     ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(4, axis=0)
     Image.fromarray(ramp).save(tmp_path / "a.png")
     assert np.array_equal(read_rgb(tmp_path / "a.png")[0, :, 0], np.arange(256))
@@ -115,18 +115,18 @@ def test_wide_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
     assert read_rgb(tmp_path / "p.png")[0, 0].tolist() == [10, 20, 30]
 
 
-def test_photographs_are_turned_upright(model: Path, tmp_path: Path) -> None:
+def test_photographs_are_rotated_by_their_exif_data(model: Path, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    path = picture(tmp_path / "a.jpg", exif=exif)
+    path = write_image(tmp_path / "a.jpg", exif=exif)
     assert predict(model, path, out=tmp_path / "out").exit_code == 0
     assert Image.open(tmp_path / "out" / "a.jpg").size == (60, 80)
 
 
-def test_a_corrupt_image_costs_that_image(model: Path, tmp_path: Path) -> None:
+def test_damaged_image_is_reported_and_skipped(model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
-    picture(folder / "a.png")
-    picture(folder / "c.png")
+    write_image(folder / "a.png")
+    write_image(folder / "c.png")
     (folder / "b.png").write_bytes((folder / "a.png").read_bytes()[:4000])
     run = predict(model, folder, out=tmp_path / "out")
     assert run.exit_code == 1
@@ -136,8 +136,8 @@ def test_a_corrupt_image_costs_that_image(model: Path, tmp_path: Path) -> None:
     assert {r["file_name"] for r in results} == {"a.png", "c.png"}
 
 
-def test_mistakes(model: Path, tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.png")
+def test_wrong_arguments_are_named(model: Path, tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.png")
     run = predict(model, tmp_path / "no.png", out=tmp_path / "out")
     assert run.exit_code == 2 and "no such image or folder" in run.output
     (tmp_path / "empty").mkdir()
@@ -146,48 +146,48 @@ def test_mistakes(model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     run = predict(model, path, out=tmp_path / "file" / "sub")
     assert run.exit_code == 2 and "give --out another name" in run.output
-    run = predict(tmp_path / "no.pt", path, out=tmp_path / "out")
-    assert run.exit_code == 2 and "no.pt" in run.output
+    run = predict(tmp_path / "no.safetensors", path, out=tmp_path / "out")
+    assert run.exit_code == 2 and "no.safetensors" in run.output
     with pytest.raises(UserError, match="no image given"):
         find_sources(())
 
 
-def test_drawing_stays_inside_the_mask_and_the_label() -> None:
+def test_overlays_change_only_the_mask_and_its_label() -> None:
     mask = np.zeros((60, 80), np.uint8)
     mask[30:50, 10:40] = 1
     grey = Image.new("RGB", (80, 60), (100, 100, 100))
     drawn = np.asarray(draw_overlays(grey, [Overlay(encode_mask(mask), class_colour(0))]))
     changed = (drawn != 100).any(axis=2)
     assert np.array_equal(changed, mask.astype(bool))
-    assert drawn[30, 10, 2] > drawn[40, 20, 2] > 100, "the outline is stronger than the veil"
+    assert drawn[30, 10, 2] > drawn[40, 20, 2] > 100, "the outline is stronger than the fill"
     labelled = np.asarray(draw_overlays(grey, [Overlay(encode_mask(mask), IGNORED, "pallet truck 0.87")]))
-    assert (labelled[:29] != 100).any(), "the label stands above"
-    assert np.array_equal(np.asarray(grey), np.full((60, 80, 3), 100)), "the picture given is left alone"
+    assert (labelled[:29] != 100).any(), "the label is above the mask"
+    assert np.array_equal(np.asarray(grey), np.full((60, 80, 3), 100)), "the input image is not changed"
     empty = Overlay(encode_mask(np.zeros((60, 80), np.uint8)), IGNORED, "x")
     assert np.array_equal(np.asarray(draw_overlays(grey, [empty])), np.asarray(grey))
     scaled = draw_overlays(grey.resize((160, 120)), [Overlay(encode_mask(mask), class_colour(1))])
     assert scaled.getpixel((40, 80)) != (100, 100, 100) and scaled.getpixel((150, 10)) == (100, 100, 100)
 
 
-def test_patterns(model: Path, tmp_path: Path) -> None:
+def test_patterns_match_images_in_folders(model: Path, tmp_path: Path) -> None:
     for name in ("a.png", "deep/b.png", "deep/c.jpg", "deep/notes.txt"):
-        picture(tmp_path / "in" / name) if name[-3:] != "txt" else (tmp_path / "in" / name).write_text("")
+        write_image(tmp_path / "in" / name) if name[-3:] != "txt" else (tmp_path / "in" / name).write_text("")
     assert [p.name for p in find_sources((tmp_path / "in" / "**" / "*",))] == ["a.png", "b.png", "c.jpg"]
     assert [p.name for p in find_sources((tmp_path / "in" / "dee?" / "[bc].*",))] == ["b.png", "c.jpg"]
-    odd = picture(tmp_path / "a[1].png")
-    assert find_sources((odd,)) == [odd], "a file that is there is itself"
+    odd = write_image(tmp_path / "a[1].png")
+    assert find_sources((odd,)) == [odd], "an existing file is not a pattern"
     run = predict(model, tmp_path / "in" / "*.tif", out=tmp_path / "out")
-    assert run.exit_code == 2 and "no image or video fits this pattern" in run.output
+    assert run.exit_code == 2 and "no image or video matches this pattern" in run.output
 
 
-def test_results_are_there_whole_or_not_at_all(
+def test_results_are_written_completely_or_not_at_all(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    picture(tmp_path / "in" / "a.png")
-    picture(tmp_path / "in" / "b.png")
+    write_image(tmp_path / "in" / "a.png")
+    write_image(tmp_path / "in" / "b.png")
     out = tmp_path / "out"
     assert predict(model, tmp_path / "in", out=out).exit_code == 0
-    kept = {path: path.read_bytes() for path in out.iterdir()}
+    before = {path: path.read_bytes() for path in out.iterdir()}
     real = Image.Image.save
 
     def fails(self: Image.Image, stream: Any, **options: Any) -> None:
@@ -195,10 +195,10 @@ def test_results_are_there_whole_or_not_at_all(
             raise OSError(28, "No space left on device")
         real(self, stream, **options)
 
-    picture(tmp_path / "in" / "c.png", size=(30, 20))
+    write_image(tmp_path / "in" / "c.png", size=(30, 20))
     monkeypatch.setattr(Image.Image, "save", fails)
     assert predict(model, tmp_path / "in", out=out).exit_code == 2
-    assert {path: path.read_bytes() for path in out.iterdir()} == kept
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
     (tmp_path / "o2" / "predictions.csv").mkdir(parents=True)
     run = predict(model, tmp_path / "in", out=tmp_path / "o2")
     assert run.exit_code == 2 and "predictions.csv: a folder" in run.output
@@ -215,7 +215,7 @@ print("PEAK", round(own_peak_megabytes()))
 
 
 def peak(*words: object) -> int:
-    """The most memory that a process with this command line has, in MiB."""
+    """The peak memory of a process with this command line, in MiB."""
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, *map(str, words)],
         cwd=ROOT,
@@ -228,7 +228,7 @@ def peak(*words: object) -> int:
 
 
 @pytest.mark.slow
-def test_a_thousand_pictures_need_the_memory_of_a_few(model: Path, tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_number_of_images(model: Path, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     (tmp_path / "in").mkdir()
     Image.fromarray(pixels).save(tmp_path / "in" / "000.png", compress_level=1)
@@ -237,13 +237,13 @@ def test_a_thousand_pictures_need_the_memory_of_a_few(model: Path, tmp_path: Pat
     words = ("--threshold", 0, "--out", tmp_path / "out")
     few = peak("predict", model, tmp_path / "in" / "0[0-9]?.png", *words)
     many = peak("predict", model, tmp_path / "in", *words)
-    held = (tmp_path / "out" / "predictions.json").stat().st_size / 2**20
-    print(few, many, held)
+    size = (tmp_path / "out" / "predictions.json").stat().st_size / 2**20
+    print(few, many, size)
     assert many - few < 10  # MiB
 
 
 @pytest.mark.slow
-def test_fifty_megapixels(model: Path, tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.jpg", size=(8660, 5774))
+def test_an_image_of_50_megapixels_fits_into_4_gb(model: Path, tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.jpg", size=(8660, 5774))
     assert peak("predict", model, path, "--threshold", 0, "--out", tmp_path / "out") < 4000
     assert Image.open(tmp_path / "out" / "a.jpg").size == (8660, 5774)

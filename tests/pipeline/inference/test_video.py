@@ -1,4 +1,4 @@
-"""Videos and cameras: what is written is read again, at its times, upright; what is broken costs the rest."""
+"""Videos and cameras: written frames are read again at their times, and damaged videos end early."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from PIL import Image
 from blender.contract import UserError
 from pipeline.cli import main
 from pipeline.inference import video
-from pipeline.inference.video import frames_of, open_video, read_camera, read_video
+from pipeline.inference.video import count_frames, open_video, read_camera, read_video
 from tests.helpers.synthetic import write_tiny_model
 
 
@@ -29,13 +29,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def film(path: Path, frames: int = 5, size: tuple[int, int] = (81, 60)) -> Path:
-    """A video whose frame n is of grey 20 n on the left, and the reverse on the right."""
-    with open_video(path, size) as show:
+def write_video(path: Path, frames: int = 5, size: tuple[int, int] = (81, 60)) -> Path:
+    """Write a video whose frame n has grey 20 n in its left half, and 255 - 20 n in its right half."""
+    with open_video(path, size) as append:
         for number in range(frames):
             pixels = np.full((size[1], size[0], 3), 255 - 20 * number, np.uint8)
             pixels[:, : size[0] // 2] = 20 * number
-            show(Image.fromarray(pixels), number * 0.1 + (number > 2) * 0.25)
+            append(Image.fromarray(pixels), number * 0.1 + (number > 2) * 0.25)
     return path
 
 
@@ -43,19 +43,19 @@ def predict(model: Path, *words: object) -> Result:
     return CliRunner().invoke(main, ["predict", str(model), *map(str, words)])
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    path = film(tmp_path / "a.mp4")
-    assert frames_of(path) == 5 and [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
-    shots = list(read_video(path))
-    assert [shot.number for shot in shots] == [0, 1, 2, 3, 4]
-    assert [shot.seconds for shot in shots] == pytest.approx([0, 0.1, 0.2, 0.55, 0.65], abs=1e-3)
-    for shot in shots:
-        assert shot.pixels.shape == (60, 82, 3), "an odd width gets one column more"
-        assert abs(int(shot.pixels[30, 10, 0]) - 20 * shot.number) < 6
-        assert abs(int(shot.pixels[30, 70, 2]) - 255 + 20 * shot.number) < 6
+def test_written_videos_are_read_again(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    assert count_frames(path) == 5 and [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+    frames = list(read_video(path))
+    assert [frame.number for frame in frames] == [0, 1, 2, 3, 4]
+    assert [frame.seconds for frame in frames] == pytest.approx([0, 0.1, 0.2, 0.55, 0.65], abs=1e-3)
+    for frame in frames:
+        assert frame.pixels.shape == (60, 82, 3), "an odd width gets one column more"
+        assert abs(int(frame.pixels[30, 10, 0]) - 20 * frame.number) < 6
+        assert abs(int(frame.pixels[30, 70, 2]) - 255 + 20 * frame.number) < 6
 
 
-def test_videos_are_turned_as_they_say(tmp_path: Path) -> None:
+def test_videos_are_rotated_by_their_metadata(tmp_path: Path) -> None:
     with av.open(tmp_path / "a.mp4", "w") as container:
         track = container.add_stream("libx264", rate=10)
         track.width, track.height, track.pix_fmt = 80, 60, "yuv420p"
@@ -64,13 +64,13 @@ def test_videos_are_turned_as_they_say(tmp_path: Path) -> None:
         pixels[:30] = 255
         container.mux(track.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(track.encode(None))
-    (shot,) = read_video(tmp_path / "a.mp4")
-    assert shot.pixels.shape == (80, 60, 3)
-    assert shot.pixels[:, :20].min() > 200 and shot.pixels[:, 40:].max() < 60
+    (frame,) = read_video(tmp_path / "a.mp4")
+    assert frame.pixels.shape == (80, 60, 3)
+    assert frame.pixels[:, :20].min() > 200 and frame.pixels[:, 40:].max() < 60
 
 
-def test_a_video_beside_a_picture(model: Path, tmp_path: Path) -> None:
-    film(tmp_path / "in" / "a.mp4")
+def test_predict_takes_videos_and_images_together(model: Path, tmp_path: Path) -> None:
+    write_video(tmp_path / "in" / "a.mp4")
     Image.new("RGB", (80, 60), (90, 120, 60)).save(tmp_path / "in" / "b.png")
     out = tmp_path / "out"
     run = predict(model, tmp_path / "in" / "*", "--out", out, "--threshold", 0, "--frames", 3)
@@ -78,7 +78,7 @@ def test_a_video_beside_a_picture(model: Path, tmp_path: Path) -> None:
     assert "in 4 of 4 images" in run.output
     assert sorted(p.name for p in out.iterdir()) == ["a.mp4", "b.png", "predictions.csv", "predictions.json"]
     drawn = list(read_video(out / "a.mp4"))
-    assert [shot.seconds for shot in drawn] == pytest.approx([0, 0.1, 0.2], abs=1e-3)
+    assert [frame.seconds for frame in drawn] == pytest.approx([0, 0.1, 0.2], abs=1e-3)
     results = json.loads((out / "predictions.json").read_bytes())
     assert {(r["image_id"], r["file_name"], r.get("frame"), r.get("seconds")) for r in results} == {
         (1, "a.mp4", 0, 0.0), (2, "a.mp4", 1, 0.1), (3, "a.mp4", 2, 0.2), (4, "b.png", None, None),
@@ -92,18 +92,18 @@ def test_a_video_beside_a_picture(model: Path, tmp_path: Path) -> None:
         assert row["frame"] == str(result.get("frame", ""))
 
 
-def test_a_broken_video_keeps_what_was_seen(model: Path, tmp_path: Path) -> None:
-    whole = tmp_path / "whole.mkv"
-    with av.open(whole, "w") as container:
+def test_damaged_video_gives_results_up_to_the_damage(model: Path, tmp_path: Path) -> None:
+    intact = tmp_path / "intact.mkv"
+    with av.open(intact, "w") as container:
         track = container.add_stream("mjpeg", rate=10)
         track.width, track.height, track.pix_fmt = 80, 60, "yuvj420p"
         for number in range(6):
             pixels = np.random.default_rng(number).integers(0, 256, (60, 80, 3), np.uint8)
             container.mux(track.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(track.encode(None))
-    data = bytearray(whole.read_bytes())
-    at = [i for i in range(len(data)) if data[i : i + 3] == b"\xff\xd8\xff"]  # where a JPEG starts
-    data[at[3] : at[4] - 60] = bytes(at[4] - 60 - at[3])
+    data = bytearray(intact.read_bytes())
+    starts = [i for i in range(len(data)) if data[i : i + 3] == b"\xff\xd8\xff"]  # of JPEG frames
+    data[starts[3] : starts[4] - 60] = bytes(starts[4] - 60 - starts[3])
     broken = tmp_path / "broken.mkv"
     broken.write_bytes(data)
     run = predict(model, broken, "--out", tmp_path / "out", "--threshold", 0)
@@ -116,9 +116,11 @@ def test_a_broken_video_keeps_what_was_seen(model: Path, tmp_path: Path) -> None
     assert {r["frame"] for r in results} == {0, 1, 2}
 
 
-def test_no_video_and_no_camera(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = film(tmp_path / "a.mp4").read_bytes()
-    (tmp_path / "half.mp4").write_bytes(whole[: len(whole) // 2])
+def test_unreadable_videos_and_missing_cameras_are_named(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_video(tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "half.mp4").write_bytes(data[: len(data) // 2])
     run = predict(model, tmp_path / "half.mp4", "--out", tmp_path / "out")
     assert run.exit_code == 1 and "half.mp4: not a readable video: " in run.output
     assert not (tmp_path / "out" / "half.mp4").exists()
@@ -132,25 +134,26 @@ def test_no_video_and_no_camera(model: Path, tmp_path: Path, monkeypatch: pytest
         next(read_camera(0))
 
 
-def test_a_camera_is_filmed_as_it_runs(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """FFmpeg's test picture, in real time, stands for the camera."""
+def test_camera_frames_are_predicted_in_real_time(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FFmpeg's test image, in real time, takes the place of a camera."""
     monkeypatch.setitem(video._CAMERAS, sys.platform, ("testsrc=rate=20:size=96x64,realtime", "lavfi"))
     done = predict(model, "--camera", 0, "--frames", 4, "--threshold", 0, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
-    shots = list(read_video(tmp_path / "out" / "camera-0.mp4"))
-    assert [shot.pixels.shape for shot in shots] == [(64, 96, 3)] * 4
+    frames = list(read_video(tmp_path / "out" / "camera-0.mp4"))
+    assert [frame.pixels.shape for frame in frames] == [(64, 96, 3)] * 4
     results = json.loads((tmp_path / "out" / "predictions.json").read_bytes())
     assert {(r["file_name"], r["picture"]) for r in results} == {("camera 0", "camera-0.mp4")}
     times = sorted({(r["frame"], r["seconds"]) for r in results})
     assert len(times) == 4 and all(seconds == pytest.approx(frame / 20, abs=2e-3) for frame, seconds in times)
 
 
-def test_a_slow_program_sees_what_the_camera_sees_now(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_reader_of_a_camera_skips_late_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(video._CAMERAS, sys.platform, ("testsrc=rate=20:size=96x64,realtime", "lavfi"))
-    began, shots = time.monotonic(), []
-    for shot in itertools.islice(read_camera(0), 4):
-        late = time.monotonic() - began - shot.seconds
-        assert late < 1.0, "it does not fall behind"
-        shots.append(shot.number)
+    start, numbers = time.monotonic(), []
+    for frame in itertools.islice(read_camera(0), 4):
+        assert time.monotonic() - start - frame.seconds < 1.0, "the reader falls behind the camera"
+        numbers.append(frame.number)
         time.sleep(0.5)
-    assert shots == sorted(set(shots)) and shots[-1] >= 15, "frames that nobody waited for are left out"
+    assert numbers == sorted(set(numbers)) and numbers[-1] >= 15, "late frames are skipped"

@@ -23,7 +23,7 @@ from pipeline.models.checkpoint import (
     load_model,
     save_checkpoint,
 )
-from pipeline.models.mask_rcnn import EMBEDDED, build_model
+from pipeline.models.registry import EMBEDDED, build_model
 from tests.helpers.shapes import CLASSES
 
 CONFIG = ModelConfig(min_size=96, max_size=96)

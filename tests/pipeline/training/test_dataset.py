@@ -11,7 +11,7 @@ import torch
 from pycocotools import mask as coco_mask
 
 from pipeline.config import UserError
-from pipeline.models.targets import Sample, boxes_of, check_sample
+from pipeline.models.targets import Sample, boxes_from_masks, check_sample
 from pipeline.training.dataset import CocoDataset
 from tests.helpers.shapes import CLASSES, SIZE, rle, write_split, write_table
 
@@ -160,7 +160,11 @@ def test_a_missing_class_is_refused(split: tuple[Path, dict[str, Any]]) -> None:
 def valid_sample() -> Sample:
     masks = torch.zeros(1, 8, 8, dtype=torch.uint8)
     masks[0, 2:5, 2:6] = 1
-    return torch.rand(3, 8, 8), {"boxes": boxes_of(masks), "labels": torch.tensor([1]), "masks": masks}
+    return torch.rand(3, 8, 8), {
+        "boxes": boxes_from_masks(masks),
+        "labels": torch.tensor([1]),
+        "masks": masks,
+    }
 
 
 INVALID_TARGETS = {

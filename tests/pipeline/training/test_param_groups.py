@@ -13,9 +13,9 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 from torchvision.ops import FrozenBatchNorm2d
 
 from pipeline.config import PARTS, ModelConfig, TrainConfig, UserError, read_profile
-from pipeline.models.backbones import chains, deeper, frozen_stages, stages_of, taps, timm_body
-from pipeline.models.mask_rcnn import COCO, COCO_V2, EMBEDDED, MODELS, build_model, training_options
-from pipeline.models.rpn import respect_ignore_regions
+from pipeline.models.backbones.staged import stage_names
+from pipeline.models.backbones.timm_fpn import timm_body
+from pipeline.models.registry import COCO, COCO_V2, EMBEDDED, MODELS, build_model, training_options
 from pipeline.training.dataset import CocoDataset, collate_fn
 from pipeline.training.param_groups import (
     parameter_groups,
@@ -45,7 +45,7 @@ def train_step(model: nn.Module, batch: tuple[list, list], rate: float = 1e-3) -
     parameters = [p for _, p in trainable_parameters(model)]
     optimizer = torch.optim.SGD(parameters, rate, momentum=0.9, weight_decay=0.1)
     images, targets = batch
-    losses = respect_ignore_regions(model).train()(images, [dict(t) for t in targets])
+    losses = model.train()(images, [dict(t) for t in targets])
     torch.stack(list(losses.values())).sum().backward()
     optimizer.step()
 
@@ -78,7 +78,7 @@ def test_parameters_that_are_frozen_again_stop_changing(batch: tuple[list, list]
     for parts in (("heads", "fpn"), ("heads",)):
         set_trainable(model, parts)
         before = copy.deepcopy(model.backbone.fpn.state_dict())
-        torch.stack(list(respect_ignore_regions(model).train()(*map(list, batch)).values())).sum().backward()
+        torch.stack(list(model.train()(*map(list, batch)).values())).sum().backward()
         optimizer.step()
         after = model.backbone.fpn.state_dict()
         same = all(torch.equal(before[k], after[k]) for k in before)
@@ -87,12 +87,12 @@ def test_parameters_that_are_frozen_again_stop_changing(batch: tuple[list, list]
 
 def test_stages_end_at_their_feature_maps() -> None:
     lite2 = build_model(EMBEDDED, 3, SMALL_IMAGES).backbone
-    stage = stages_of(lite2.body, lite2.ends)
-    stage_names = {
+    stage = lite2.stage_names()
+    stage_of_module = {
         ".".join(k.split(".")[:2]) if k.startswith("blocks") else k.split(".")[0]: v for k, v in stage.items()
     }
     blocks = {f"blocks.{i}": f"stage{s}" for i, s in enumerate((1, 1, 2, 3, 3, 4, 4))}
-    assert stage_names == {"conv_stem": "stage1", **blocks}
+    assert stage_of_module == {"conv_stem": "stage1", **blocks}
     resnet = parts_of(build_model(COCO, 3, SMALL_IMAGES))
     assert resnet["backbone.body.conv1.weight"] == resnet["backbone.body.layer1.2.conv3.weight"] == "stage1"
     assert resnet["backbone.body.layer2.0.conv1.weight"] == "stage2"
@@ -102,7 +102,7 @@ def test_stages_end_at_their_feature_maps() -> None:
     assert convnext["backbone.body.stages_1.downsample.0.weight"] == "stage2"
     # A network without a module for the first map: modules before the end of stage 2 belong to stage 2.
     body = timm_body("hrnet_w18_small")
-    stages = stages_of(body, ["nowhere", "stage2", "stage3", "stage4"])
+    stages = stage_names(body, ["nowhere", "stage2", "stage3", "stage4"])
     assert stages["conv1.weight"] == "stage2" and set(stages.values()) == {"stage2", "stage3", "stage4"}
 
 
@@ -180,12 +180,12 @@ def test_a_backbone_continues_from_its_frozen_stages(name: str) -> None:
     backbone, image = model.backbone, torch.rand(1, 3, 96, 96)
     for parts, count in ((("fpn",), 4), (("stage4",), 3), (("stage4", "stage3"), 2), (("stage1",), 0)):
         set_trainable(model, parts)
-        frozen = count if chains(backbone) or count == 4 else 0
-        assert frozen_stages(backbone) == frozen
+        frozen = count if backbone.stages() or count == 4 else 0
+        assert backbone.count_frozen_stages() == frozen
         with torch.no_grad():
-            frozen_maps = taps(backbone, image, frozen) if frozen else {}
+            frozen_maps = backbone.forward_body(image, frozen) if frozen else {}
         assert len(frozen_maps) == frozen
-        maps, full = deeper(backbone, image, frozen_maps), taps(backbone, image)
+        maps, full = backbone.finish_body(image, frozen_maps), backbone.forward_body(image)
         assert maps.keys() == full.keys()
         trained = [p for n, p in trainable_parameters(model) if n.startswith("backbone.body.")]
         for key, expected in full.items():
@@ -202,11 +202,11 @@ def test_a_backbone_continues_from_its_frozen_stages(name: str) -> None:
 
 
 def test_which_backbones_are_chains_of_stages() -> None:
-    cut = {name for name in NAMES if chains(build_model(name, 3, SMALL_IMAGES).backbone)}
+    cut = {name for name in NAMES if build_model(name, 3, SMALL_IMAGES).backbone.stages()}
     assert cut == set(NAMES) - {"timm/mobilenetv3_small_050"}, "which returns its feature maps through hooks"
     backbone = build_model(COCO, 3, SMALL_IMAGES).backbone
     backbone.body.compile()
-    assert not chains(backbone), "a compiled backbone is called as a whole"
+    assert not backbone.stages(), "a compiled backbone is called as a whole"
 
 
 def test_parts_are_unfrozen_at_their_epoch() -> None:

@@ -13,9 +13,9 @@ from pipeline.common.seeds import derive_seed
 from pipeline.config import Profile, UserError
 from pipeline.inference.predictor import predict_array, predict_coco
 from pipeline.models.checkpoint import load_checkpoint, load_model
+from pipeline.models.mask_rcnn import LOSSES, SEGMENTATION_LOSSES
 from pipeline.training.command import OUTPUTS, train
 from pipeline.training.dataset import CocoDataset
-from pipeline.training.loop import LOSSES, PIXEL_LOSSES
 from tests.conftest import run
 from tests.helpers import training
 from tests.helpers.shapes import CLASSES, write_split, write_table
@@ -43,7 +43,7 @@ def with_train(**changes: object) -> Profile:
 def test_outputs_of_a_run(trained: Path) -> None:
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
-    assert set(lines[0]["losses"]) == {"loss", *LOSSES, *PIXEL_LOSSES}
+    assert set(lines[0]["losses"]) == {"loss", *LOSSES, *SEGMENTATION_LOSSES}
     assert set(lines[0]["val"]["classes"]) == set(CLASSES)
     model, best = load_model(trained / "model.safetensors")
     last = load_checkpoint(trained / "last.safetensors")

@@ -16,7 +16,6 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -25,19 +24,17 @@ from pipeline.cli import main
 from pipeline.data.rle import encode_mask
 from pipeline.data.validation.check import find_faults, repair
 from tests.conftest import ROOT
-from tests.pipeline.data.validation.test_validate import (
+from tests.pipeline.data.validation.cases import (
     BROKEN,
-    FILES,
     HEIGHT,
-    PLACES,
     WIDTH,
     change,
-    json_values,
     polygon,
     ring,
     rle,
     valid_dataset,
 )
+from tests.pipeline.data.validation.test_validate import PLACES, json_values
 
 NOT_FIXABLE = {
     "not-an-object", "list-missing", "no-images", "no-categories", "image-id-duplicate",
@@ -209,36 +206,6 @@ def test_file_that_is_not_json_is_not_repaired(tmp_path: Path) -> None:
     path.write_text('{"images": [')
     run = fix(path, out)
     assert run.exit_code == 2 and "not-json" in run.output and not out.exists()
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_images_with_broken_files_are_removed(name: str, tmp_path: Path) -> None:
-    rule, damage = FILES[name]
-    folder, path, out = tmp_path / "images", tmp_path / "x.json", tmp_path / "out.json"
-    (folder / "sub").mkdir(parents=True)
-    for file in ("a.png", "sub/b.png"):
-        Image.new("RGB", (WIDTH, HEIGHT)).save(folder / file)
-    damage(folder / "a.png")
-    path.write_text(json.dumps(valid_dataset()))
-    run = fix(path, out, "--images", folder)
-    assert run.exit_code == 0, run.output
-    ids = [image["id"] for image in json.loads(out.read_bytes())["images"]]
-    if rule in ("file-mode", "file-exif-rotated") and name != "turned, the JSON as shown":
-        assert ids == [3, 7] and f"not repaired: warning: image 3, {rule}" in run.output
-    assert ids == [7] or "not repaired: warning" in run.output
-    assert not [f for f in find_faults(json.loads(out.read_bytes()), folder) if f.severity == "error"]
-
-
-def test_image_size_is_read_from_the_file(tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    for file in ("a.png", "sub/b.png"):
-        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / file)
-    dataset = valid_dataset()
-    del dataset["images"][0]["width"]
-    dataset["images"][1]["file_name"] = "/home/somebody/sub/b.png"
-    fixed, changes = repair(dataset, tmp_path)
-    assert fixed["images"] == valid_dataset()["images"]
-    assert [c.rule for c in changes] == ["image-size", "file-name-path"]
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from blender.contract import KEYPOINTS
 from pipeline.config import TrainConfig
-from pipeline.models.targets import Sample, boxes_of, check_sample
+from pipeline.models.targets import Sample, boxes_from_masks, check_sample
 from pipeline.training.augment.augmentation import augment, augmentation
 from pipeline.training.dataset import CocoDataset
 from tests.helpers.shapes import CLASSES, write_split
@@ -46,7 +46,7 @@ def paint(rng: np.random.Generator, size: tuple[int, int], first_label: int, cou
             y, x = places[int(rng.integers(len(places)))].tolist()
             row[int(rng.integers(len(KEYPOINTS)))] = torch.tensor([x + rng.random(), y + rng.random(), 2])
     target = {
-        "boxes": boxes_of(masks), "labels": labels, "masks": masks, "ignore": torch.zeros(0, 4),
+        "boxes": boxes_from_masks(masks), "labels": labels, "masks": masks, "ignore": torch.zeros(0, 4),
         "keypoints": keypoints, "image_id": torch.tensor(1),
     }  # fmt: skip
     return image, target
@@ -65,7 +65,7 @@ def check_against_colours(sample: Sample) -> None:
     check_sample(sample, MAX_LABEL, "augmented")
     masks, labels = target["masks"], target["labels"]
     assert len(target["keypoints"]) == len(masks) and len(set(labels.tolist())) == len(labels)
-    assert torch.equal(target["boxes"], boxes_of(masks))
+    assert torch.equal(target["boxes"], boxes_from_masks(masks))
     assert int(masks.sum(0).max() if len(masks) else 0) <= 1, "a pixel belongs to at most one object"
     for mask, label in zip(eroded(masks, 3), labels.tolist(), strict=True):
         assert ((image[0] - label / MAX_LABEL).abs()[mask] < 0.01).all(), "a mask lies on its object"
@@ -162,7 +162,7 @@ def test_a_crop_contains_the_object_in_focus(dataset: CocoDataset) -> None:
         image, target = augment((full, truth), config, np.random.default_rng(seed))
         assert image.shape[1:] == (full.shape[1] // 2, full.shape[2] // 2)
         assert len(truth["labels"]) and len(target["labels"])
-        assert torch.equal(target["boxes"], boxes_of(target["masks"]))
+        assert torch.equal(target["boxes"], boxes_from_masks(target["masks"]))
 
 
 # ------------------------------------------------------------------------------ reproducibility

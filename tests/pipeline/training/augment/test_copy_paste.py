@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from blender.contract import KEYPOINTS
-from pipeline.models.targets import LEAST_PIXELS, Sample, boxes_of
+from pipeline.models.targets import MIN_OBJECT_PIXELS, Sample, boxes_from_masks
 from pipeline.training.augment.copy_paste import paste, paste_random_objects
 from tests.pipeline.training.augment.test_augmentation import MAX_LABEL
 
@@ -21,7 +21,7 @@ def rectangles(*places: tuple[int, int, int, int], first_label: int = 1, size: i
         keypoints[i, 0] = torch.tensor([x + 0.5, y + 0.5, 2])
     labels = torch.arange(first_label, first_label + len(places))
     image = (masks * (labels / MAX_LABEL)[:, None, None]).sum(0).expand(3, -1, -1)
-    target = {"boxes": boxes_of(masks), "labels": labels, "masks": masks, "keypoints": keypoints}
+    target = {"boxes": boxes_from_masks(masks), "labels": labels, "masks": masks, "keypoints": keypoints}
     return image, target | {"ignore": torch.zeros(0, 4), "image_id": torch.tensor(0)}
 
 
@@ -82,4 +82,4 @@ def test_a_donor_of_another_size_is_cut_or_padded() -> None:
 def test_an_object_with_too_few_pixels_left_is_not_pasted() -> None:
     cut_off = rectangles((62, 0, 30, 7), first_label=11, size=100)  # 2 x 7 pixels within 64
     image, target = paste(rectangles((0, 0, 20, 20)), cut_off, torch.ones(1) > 0)
-    assert LEAST_PIXELS > 14 and target["labels"].tolist() == [1] and float(image[0, 3, 63]) == 0
+    assert MIN_OBJECT_PIXELS > 14 and target["labels"].tolist() == [1] and float(image[0, 3, 63]) == 0

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from blender.contract import KEYPOINTS
-from pipeline.models.targets import boxes_of
+from pipeline.models.targets import boxes_from_masks
 from pipeline.training.augment.geometry import FLIPPED_KEYPOINTS, flip, random_object_centre, zoom
 from tests.pipeline.training.augment.test_augmentation import paint
 
@@ -27,7 +27,12 @@ def test_an_object_with_too_few_pixels_left_becomes_an_ignore_region() -> None:
     masks[0, 40:43, 40:43] = 1
     masks[1, 10:80, 10:80] = 1
     ignore = torch.tensor([[0.0, 0, 48, 48]])
-    target = {"boxes": boxes_of(masks), "labels": torch.tensor([1, 2]), "masks": masks, "ignore": ignore}
+    target = {
+        "boxes": boxes_from_masks(masks),
+        "labels": torch.tensor([1, 2]),
+        "masks": masks,
+        "ignore": ignore,
+    }
     _, zoomed = zoom((torch.rand(3, 96, 96), target), 0.5, np.random.default_rng(0))
     assert zoomed["labels"].tolist() == [2] and len(zoomed["ignore"]) == 2
     assert (zoomed["ignore"][0, 2:] - zoomed["ignore"][0, :2]).tolist() == [24, 24]
@@ -38,7 +43,7 @@ def test_the_object_in_focus_is_drawn_by_class_first() -> None:
     for i in range(10):
         masks[i, i : i + 3, 2 * i : 2 * i + 2] = 1
     labels = torch.tensor([1] * 9 + [2])
-    sample = (torch.zeros(3, 20, 20), {"boxes": boxes_of(masks), "labels": labels, "masks": masks})
+    sample = (torch.zeros(3, 20, 20), {"boxes": boxes_from_masks(masks), "labels": labels, "masks": masks})
     rng = np.random.default_rng(0)
     centres = [random_object_centre(sample, rng) for _ in range(200)]
     assert 70 < centres.count((19.0, 10.5)) < 130, "half of the draws, though one object of ten"

@@ -1,0 +1,86 @@
+"""The accuracy that 8-bit weights cost, measured on a COCO file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blender.contract import UserError
+from pipeline.data.combine import select_categories
+from pipeline.data.images import find_image
+from pipeline.data.validation.check import load_validated_coco
+from pipeline.evaluation.evaluate import label_ids, shared_classes
+from pipeline.evaluation.matching import with_rle
+from pipeline.evaluation.metrics import coco_metrics
+from pipeline.evaluation.run_model import find_in_all
+from pipeline.inference.exported import ExportedModel
+
+MAX_AP50_LOSS = 0.02
+"""The AP50 of boxes or masks that 8-bit weights may cost."""
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """The images and labels on which AP50 is measured."""
+
+    dataset: dict[str, Any]
+    """A COCO dataset, its masks as compressed RLE."""
+    paths: dict[int, Path]
+    """Image id to image file."""
+    category_ids: dict[int, int]
+    """The model's label to the dataset's category id."""
+
+
+def read_evaluation_set(annotations: Path, images: Path, classes: tuple[str, ...]) -> EvaluationSet:
+    """Read the COCO file on which two models are compared.
+
+    Args:
+        annotations: the COCO file.
+        images: the folder of its images.
+        classes: of the model.
+
+    Raises:
+        UserError: the file is missing or invalid, shares no class with the model, or has no object of one.
+    """
+    dataset = load_validated_coco(annotations)
+    shared, _ = shared_classes(classes, dataset["categories"], str(annotations))
+    dataset = with_rle(select_categories(dataset, shared.values()))
+    if not any(not a["iscrowd"] for a in dataset["annotations"]):
+        raise UserError(f"{annotations}: no object of the model's classes, so AP50 cannot be measured")
+    paths = {i["id"]: find_image(images, i["file_name"]) for i in dataset["images"]}
+    return EvaluationSet(dataset, paths, label_ids(classes, shared))
+
+
+def check_int8(fp32: ExportedModel, int8: ExportedModel, evaluation_set: EvaluationSet) -> str:
+    """Compare the AP50 of a model with 32-bit and with 8-bit weights.
+
+    Returns:
+        A line that states both.
+
+    Raises:
+        UserError: 8-bit weights cost more than ``MAX_AP50_LOSS``, or the AP50 is too low to measure a loss.
+    """
+    before = _ap50(fp32, evaluation_set)
+    if max(before.values()) <= MAX_AP50_LOSS:
+        raise UserError(
+            f"{fp32.name}: it detects next to nothing in these images, so no loss can be measured"
+        )
+    after = _ap50(int8, evaluation_set)
+    line = "int8: AP50 " + ", ".join(f"{kind} {before[kind]:.3f} -> {after[kind]:.3f}" for kind in before)
+    line += f" on {len(evaluation_set.paths)} images"
+    if max(before[kind] - after[kind] for kind in before) > MAX_AP50_LOSS:
+        raise UserError(f"{int8.name}: {line}: it may lose {MAX_AP50_LOSS} at most; export without --int8")
+    return line
+
+
+def _ap50(exported: ExportedModel, evaluation_set: EvaluationSet) -> dict[str, float]:
+    results, _ = find_in_all(
+        exported.predict,
+        evaluation_set.dataset["images"],
+        evaluation_set.paths,
+        evaluation_set.category_ids,
+        title=exported.metadata.precision,
+    )
+    overall = coco_metrics(evaluation_set.dataset, results)["overall"]
+    return {"boxes": overall["bbox"]["AP50"], "masks": overall["segm"]["AP50"]}

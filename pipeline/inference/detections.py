@@ -1,0 +1,83 @@
+"""The detections in one image as numpy arrays, and as COCO results. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as mask_utils
+
+BOX_DECIMALS, SCORE_DECIMALS = 3, 6
+"""Decimals of a written box, in pixels, and of a written score."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The N objects that a model detected in one image, the highest score first."""
+
+    boxes: npt.NDArray[np.float32]
+    """(N, 4) xyxy, in pixels of the image."""
+    labels: npt.NDArray[np.int64]
+    """(N,) from 1: ``classes[label - 1]`` is the name."""
+    scores: npt.NDArray[np.float32]
+    """(N,) in 0..1."""
+    rles: list[dict[str, Any]]
+    """N masks of the image's size as compressed RLE (``size``, and ``counts`` as a str), which for large
+    images is a thousandth of the memory of ``masks``."""
+    image_size: tuple[int, int]
+    """Height and width of the image, in pixels."""
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.scores)
+
+    @property
+    def masks(self) -> npt.NDArray[np.bool_]:
+        """(N, H, W) bool. Each access decodes the masks again, into N x H x W bytes."""
+        if not self.rles:
+            return np.zeros((0, *self.image_size), bool)
+        return np.ascontiguousarray(np.moveaxis(mask_utils.decode(self.rles), 2, 0)).astype(bool)
+
+    def filter(self, min_score: float) -> Detections:
+        """Return the detections with at least this score."""
+        rows = np.flatnonzero(self.scores >= min_score)
+        rles = [self.rles[row] for row in rows]
+        return Detections(self.boxes[rows], self.labels[rows], self.scores[rows], rles, self.image_size)
+
+
+def to_coco_results(
+    detections: Detections, image_id: int, category_ids: Mapping[int, int]
+) -> list[dict[str, Any]]:
+    """Convert the detections in one image to COCO results.
+
+    Args:
+        detections: of the image.
+        image_id: of the image, in the annotation file.
+        category_ids: label (from 1) to the annotation file's category id; other labels are left out.
+    """
+    results = []
+    for box, label, score, rle in zip(
+        detections.boxes.tolist(), detections.labels.tolist(), detections.scores.tolist(), detections.rles,
+        strict=True,
+    ):  # fmt: skip
+        if label in category_ids:
+            left, top, right, bottom = box
+            results.append(
+                {
+                    "image_id": image_id,
+                    "category_id": category_ids[label],
+                    "bbox": [left, top, right - left, bottom - top],
+                    "score": score,
+                    "segmentation": rle,
+                }
+            )
+    return results
+
+
+def round_result(result: dict[str, Any]) -> dict[str, Any]:
+    """Round the box and the score of a COCO result as they are written to files."""
+    box = [round(value, BOX_DECIMALS) for value in result["bbox"]]
+    return result | {"bbox": box, "score": round(result["score"], SCORE_DECIMALS)}

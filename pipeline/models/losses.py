@@ -1,0 +1,107 @@
+"""Losses of the detection heads: boxes, masks, and the segmentation branch."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (the name that PyTorch users expect)
+from torch import Tensor
+from torchvision.models.detection.roi_heads import fastrcnn_loss
+
+from pipeline.models.targets import Target
+
+MASK_SMOOTHING = 1
+"""Added to numerator and denominator of a region's Dice score, in cells: defines it for empty masks."""
+SEGMENTATION_SMOOTHING = 20
+"""The same for a class of an image, in pixels of the finest level: a class with few pixels counts little."""
+CROSS_ENTROPY_WEIGHT = 2.0
+"""Weight of the segmentation branch's cross-entropy, which is small because most pixels are easy ..."""
+DICE_WEIGHT = 0.5
+"""... and of its Dice loss."""
+FINEST_STRIDE = 4
+"""Pixels of the image, down and across, per pixel of the finest level."""
+
+
+def box_losses(
+    logits: Tensor, offsets: Tensor, labels: list[Tensor], regression_targets: list[Tensor]
+) -> Tensor:
+    """torchvision's classification and box regression losses; 0 if there are no boxes, where it gives NaN.
+
+    Args:
+        logits: (P, K) of P boxes.
+        offsets: (P, 4 K).
+        labels: of each image (P_i,), 0 for background.
+        regression_targets: of each image (P_i, 4), the wanted offsets.
+
+    Returns:
+        (2,).
+    """
+    if not len(logits):
+        return torch.stack([logits.sum(), offsets.sum()]) * 0
+    return torch.stack(fastrcnn_loss(logits, offsets, labels, regression_targets))
+
+
+def mask_losses(logits: Tensor, labels: Tensor, target_masks: Tensor) -> dict[str, Tensor]:
+    """Mask R-CNN's cross-entropy, and the Dice loss (Milletari, Navab and Ahmadi 2016); means over objects.
+
+    With cross-entropy alone masks become blobs: in a truck's box the tiller is a few pixels among hundreds.
+    The Dice loss measures the overlap.
+
+    Args:
+        logits: (N, K, M, M).
+        labels: (N,).
+        target_masks: (N, M, M), the share 0..1 of each cell that the object covers.
+    """
+    if not len(labels):
+        return {"loss_mask": logits.sum() * 0, "loss_dice": logits.sum() * 0}
+    class_logits = logits[torch.arange(len(labels), device=labels.device), labels]
+    probabilities = class_logits.sigmoid()
+    cross_entropy = F.binary_cross_entropy_with_logits(class_logits, target_masks)
+    dice = dice_losses(probabilities, target_masks, MASK_SMOOTHING).mean()
+    return {"loss_mask": cross_entropy, "loss_dice": dice}
+
+
+def dice_losses(probabilities: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """1 - Dice score of maps (N, h, w), smoothed by ``smoothing`` pixels: (N,)."""
+    overlap = 2 * (probabilities * targets).sum((1, 2)) + smoothing
+    total = probabilities.square().sum((1, 2)) + targets.square().sum((1, 2)) + smoothing
+    return 1 - overlap / total
+
+
+def segmentation_losses(logits: Tensor, targets: list[Target]) -> dict[str, Tensor]:
+    """Losses of the segmentation branch: cross-entropy of each pixel, and Dice of each class in an image.
+
+    As in panoptic feature pyramid networks (Kirillov et al. 2019), which train such a branch beside the
+    region heads. Pixels of ignore regions do not count, unless a labelled object is in front of them.
+
+    Args:
+        logits: (B, K, h, w) of K classes, at a quarter of the padded images' size.
+        targets: at the images' size.
+    """
+    losses = []
+    for image_logits, target in zip(logits.float(), targets, strict=True):
+        truth, weights = _segmentation_target(target, len(image_logits))
+        inside = image_logits[:, : truth.shape[1], : truth.shape[2]]  # without the padding
+        pixel_losses = F.binary_cross_entropy_with_logits(inside, truth, reduction="none")
+        dice = dice_losses(inside.sigmoid() * weights, truth, SEGMENTATION_SMOOTHING).mean()
+        losses.append(torch.stack([(pixel_losses * weights).mean(), dice]))
+    factors = torch.tensor((CROSS_ENTROPY_WEIGHT, DICE_WEIGHT), device=logits.device)
+    cross_entropy, dice = torch.stack(losses).mean(0) * factors
+    return {"loss_pixels": cross_entropy, "loss_regions": dice}
+
+
+def _segmentation_target(target: Target, classes: int) -> tuple[Tensor, Tensor]:
+    """Of one image: the share of each class (K, h, w), and the weight (h, w), of each quarter-size pixel."""
+    masks, labels = target["masks"], target["labels"]
+    height, width = masks.shape[-2:]
+    truth = torch.zeros(classes, height, width, device=masks.device)
+    for number in range(classes):
+        class_masks = masks[labels == number + 1]
+        if len(class_masks):
+            truth[number] = class_masks.amax(0).float()
+    weights = torch.ones(height, width, device=masks.device)
+    for x0, y0, x1, y1 in target["ignore"].round().long().clamp(min=0).tolist():
+        weights[y0:y1, x0:x1] = 0
+    weights = torch.maximum(weights, truth.amax(0))
+    truth = F.avg_pool2d(truth[None], FINEST_STRIDE, ceil_mode=True)[0]
+    weights = F.avg_pool2d(weights[None, None], FINEST_STRIDE, ceil_mode=True)[0, 0]
+    return truth, weights
