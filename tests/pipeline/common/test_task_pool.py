@@ -21,7 +21,7 @@ from pipeline.common.task_pool import map_tasks
 from pipeline.config import CocoConfig
 from pipeline.data.convert import convert_split
 from tests.blender.test_render import tree_hash
-from tests.blender.workers.test_cluster import local_cluster
+from tests.blender.workers.test_dask_backend import local_cluster
 from tests.helpers.synthetic import write_split, write_tiny_model
 from tests.helpers.tasks import add_in_process
 

@@ -1,4 +1,4 @@
-"""Sets of any size to convert, judge and validate: ellipses, drawn quickly."""
+"""Synthetic sets of any size for conversion, evaluation and validation; the objects are ellipses."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ PER_IMAGE = 5
 
 
 def write_split(folder: Path, masks: int) -> None:
-    """Write a split as the renderer would leave it, with ``masks`` objects, five a frame."""
+    """Write a split in the renderer's format with a number of objects, PER_IMAGE in each frame."""
     for name in ("images", "masks", "frames"):
         (folder / name).mkdir(parents=True)
     image, hashes = _png(np.full((HEIGHT, WIDTH, 3), 120, np.uint8)), {}
     for frame in range(-(-masks // PER_IMAGE)):
         count = min(PER_IMAGE, masks - frame * PER_IMAGE)
-        pixels, instances = _frame(np.random.default_rng([0, frame]), count)
+        pixels, instances = _draw_frame(np.random.default_rng([0, frame]), count)
         mask = _png(pixels)
         record = FrameRecord(
             schema=SCHEMA_VERSION,
@@ -64,15 +64,19 @@ def _png(pixels: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def _frame(rng: np.random.Generator, count: int) -> tuple[np.ndarray, tuple[Instance, ...]]:
-    """Ids (H, W) uint16 of ellipses, each in a column of its own, and what is known of them."""
+def _draw_frame(rng: np.random.Generator, count: int) -> tuple[np.ndarray, tuple[Instance, ...]]:
+    """Draw ellipses next to each other.
+
+    Returns:
+        The instance ids, (H, W) uint16, and the instance records.
+    """
     mask, instances = np.zeros((HEIGHT, WIDTH), np.uint16), []
     for number in range(1, count + 1):
-        tall, wide = int(rng.integers(60, 300)), int(rng.integers(30, WIDTH // PER_IMAGE))
-        top, left = int(rng.integers(0, HEIGHT - tall)), (number - 1) * WIDTH // PER_IMAGE
-        y, x = np.mgrid[:tall, :wide]
-        inside = (y / (tall - 1) - 0.5) ** 2 + (x / (wide - 1) - 0.5) ** 2 < 0.25
-        mask[top : top + tall, left : left + wide][inside] = number
+        height, width = int(rng.integers(60, 300)), int(rng.integers(30, WIDTH // PER_IMAGE))
+        top, left = int(rng.integers(0, HEIGHT - height)), (number - 1) * WIDTH // PER_IMAGE
+        y, x = np.mgrid[:height, :width]
+        inside = (y / (height - 1) - 0.5) ** 2 + (x / (width - 1) - 0.5) ** 2 < 0.25
+        mask[top : top + height, left : left + width][inside] = number
         area = int(inside.sum())
         instances.append(
             Instance(
@@ -89,34 +93,35 @@ def _frame(rng: np.random.Generator, count: int) -> tuple[np.ndarray, tuple[Inst
     return mask, tuple(instances)
 
 
-def results_of(annotations: Path) -> list[dict[str, Any]]:
-    """COCO results for a file: four in five of its objects as they are, another in place of the fifth."""
+def coco_results(annotations: Path) -> list[dict[str, Any]]:
+    """Make COCO results for an annotation file: every fifth detection is wrong, the others are exact."""
     dataset, rng = json.loads(annotations.read_bytes()), np.random.default_rng(0)
     objects, results = dataset["annotations"], []
-    for number, one in enumerate(objects):
-        shown = objects[number - 1] if number % 5 == 4 else one
+    for number, annotation in enumerate(objects):
+        detected = objects[number - 1] if number % 5 == 4 else annotation
         results.append(
             {
-                "image_id": one["image_id"],
-                "category_id": one["category_id"],
-                "bbox": shown["bbox"],
-                "segmentation": shown["segmentation"],
+                "image_id": annotation["image_id"],
+                "category_id": annotation["category_id"],
+                "bbox": detected["bbox"],
+                "segmentation": detected["segmentation"],
                 "score": round(float(rng.uniform(0.1, 1)), 6),
             }
         )
     return results
 
 
-def annotation_file(images: int, annotations: int) -> dict[str, Any]:
-    """A sound COCO instances file with compressed RLE of polygons of 24 corners."""
-    rng, turn = np.random.default_rng(0), np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    found = []
+def instances_file(images: int, annotations: int) -> dict[str, Any]:
+    """Make a valid COCO instances file with compressed RLE masks of polygons with 24 corners."""
+    rng, angles = np.random.default_rng(0), np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    entries = []
     for number in range(annotations):
-        reach = rng.uniform(10, 100, 2)
-        middle = rng.uniform(reach, [WIDTH - reach[0], HEIGHT - reach[1]])
-        corners = middle + reach * np.stack([np.cos(turn), np.sin(turn)], 1) * rng.uniform(0.7, 1, (24, 1))
+        radius = rng.uniform(10, 100, 2)
+        centre = rng.uniform(radius, [WIDTH - radius[0], HEIGHT - radius[1]])
+        circle = np.stack([np.cos(angles), np.sin(angles)], 1)
+        corners = centre + radius * circle * rng.uniform(0.7, 1, (24, 1))
         (rle,) = mask_utils.frPyObjects([corners.ravel().tolist()], HEIGHT, WIDTH)
-        found.append(
+        entries.append(
             {
                 "id": number + 1,
                 "image_id": number % images + 1,
@@ -132,6 +137,6 @@ def annotation_file(images: int, annotations: int) -> dict[str, Any]:
             {"id": n + 1, "file_name": f"{n:06d}.png", "width": WIDTH, "height": HEIGHT}
             for n in range(images)
         ],
-        "annotations": found,
+        "annotations": entries,
         "categories": [{"id": n, "name": name} for n, name in enumerate(CLASSES, start=1)],
     }
