@@ -162,7 +162,9 @@ def test_learning_rates_by_part_and_no_weight_decay_on_vectors() -> None:
         lr_factors={"stage3": 0.01, "fpn": 0.5},
     )  # fmt: skip
     set_trainable(model, config.trainable)
-    part_of, rate, decay = parts_of(model), {}, {}
+    part_of = parts_of(model)
+    rate: dict[int, float] = {}
+    decay: dict[int, float] = {}
     for group in parameter_groups(model, config, "imagenet"):
         rate |= {id(p): group["lr"] for p in group["params"]}
         decay |= {id(p): group["weight_decay"] for p in group["params"]}
@@ -222,7 +224,7 @@ def test_parts_are_unfrozen_at_their_epoch() -> None:
         {"lr_factors": {"fpn": -1.0}},
     ):
         with pytest.raises(ValueError, match=r"unfreeze|lr_factors|cache_features"):
-            TrainConfig(**wrong)  # type: ignore[arg-type]
+            TrainConfig(**wrong)
 
 
 def test_the_documented_keys_can_be_read(tmp_path: Path) -> None:
