@@ -18,9 +18,11 @@ TOOL := $(PY) -m pipeline
 READY := $(VENV)/.ready
 SPLITS := train val test
 THERE := $(addprefix --scheduler ,$(SCHEDULER))
+# Strict: broken links, unknown paths and commands without a description are errors.
+DOCS := $(PY) -m sphinx -n -W --keep-going -q --fresh-env
 
 .DEFAULT_GOAL := help
-.PHONY: help all setup check people render coco train evaluate report preview test test-slow lint format doctor golden check-golden bench study clean
+.PHONY: help all setup check people render coco train evaluate report preview test test-slow lint docs format doctor golden check-golden bench study clean
 .NOTPARALLEL:
 
 help: ## This list
@@ -46,14 +48,13 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 check: $(READY)
-	@$(PY) -m blender.config $(SETTINGS)
 	@$(TOOL) check --profile $(SETTINGS)
 
 people: check ## Bake posed adults with anny
 	@$(TOOL) people --profile $(SETTINGS) --out $(RUN)/people $(THERE)
 
 render: people ## Render the train, val and test splits
-	@for split in $(SPLITS); do $(PY) -m blender.render --profile $(SETTINGS) --split $$split \
+	@for split in $(SPLITS); do $(TOOL) render --profile $(SETTINGS) --split $$split \
 	  --people $(RUN)/people --out $(RUN)/$$split --workers $(WORKERS) --update $(THERE) || exit $$?; done
 
 coco: render ## Write COCO annotations for each split
@@ -95,11 +96,16 @@ test: $(READY) ## The tests that run within minutes
 test-slow: $(READY) ## The nightly tests
 	@$(PY) -m pytest -m slow
 
-lint: $(READY) ## ruff, mypy, import contracts
+lint: $(READY) ## ruff, mypy, import contracts, documentation checks
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo --quiet
+	@$(DOCS) -b dummy docs build/docs-check
+
+docs: $(READY) ## The documentation site, in build/docs/
+	@$(DOCS) -b html docs build/docs
+	@echo "docs: build/docs/index.html"
 
 format: $(READY) ## Let ruff fix what it can
 	@$(PY) -m ruff check --fix .

@@ -1,1 +1,4 @@
-"""Headless Blender: warehouse scenes with exact instance masks. Standard library, numpy and bpy only."""
+"""Describe warehouse scenes and render them with Blender, with exact instance masks.
+
+Uses the standard library, numpy and bpy only.
+"""

@@ -1,6 +1,6 @@
-"""A full disk at each writer: the path is named, nothing half-written stays, the earlier result loads.
+"""Full disk in each command that writes: the error names the path, the earlier result stays valid.
 
-A limit on the size of files stands for the disk: the write that crosses it fails half-way.
+A limit for the size of files simulates the full disk: the write that exceeds it fails.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipeline.models.checkpoint import load_checkpoint
 from tests.conftest import ROOT, TINY
 from tests.helpers.synthetic import write_split, write_tiny_model
 
-LIMITED = """
+RUN_WITH_LIMIT = """
 import resource, runpy, signal, sys
 module, limit = sys.argv[1], int(sys.argv[2])
 sys.argv = [module, *sys.argv[3:]]
@@ -38,15 +38,16 @@ UNLIMITED = -1
 
 @dataclass(frozen=True)
 class Writer:
-    """A command that writes, as words in which {run} stands for the run's folder."""
+    """Two commands that write the same output; {run} stands for the folder of the run."""
 
     first: str
-    """What makes the earlier result."""
+    """Command that writes the earlier result."""
     second: str
-    """What makes another one in its place, and fails."""
+    """Command that should replace the result, and fails because the disk is full."""
     outputs: tuple[str, ...]
-    """Where: kept as they are."""
+    """Files of the result. They must not change when the second command fails."""
     limit: int = 300
+    """Maximum size of a file in bytes."""
 
 
 MODEL = "{run}/model.safetensors"
@@ -77,18 +78,18 @@ WRITERS = {
     "export onnx": Writer(f"export {MODEL} --format onnx --out {{run}}/model.onnx",
                           f"export {MODEL} --format onnx --out {{run}}/model.onnx", ("model.onnx",),
                           limit=100_000),
-    "a drawn video": Writer(f"predict {MODEL} {{run}}/film.mp4 --out {{run}}/predicted --threshold 0.9",
-                            f"predict {MODEL} {{run}}/film.mp4 --out {{run}}/predicted --threshold 0",
-                            ("predicted/film.mp4", "predicted/predictions.json")),
-    # Nothing earlier to keep: its folder takes one set only.
+    "video": Writer(f"predict {MODEL} {{run}}/film.mp4 --out {{run}}/predicted --threshold 0.9",
+                    f"predict {MODEL} {{run}}/film.mp4 --out {{run}}/predicted --threshold 0",
+                    ("predicted/film.mp4", "predicted/predictions.json")),
+    # No earlier result: the output folder must be new.
     "convert": Writer("validate {run}/test/annotations.json",
                       "convert {run}/test --to imagefolder --out {run}/converted", ("model.safetensors",)),
 }  # fmt: skip
 
 
-def call(module: str, limit: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+def run_with_limit(module: str, limit: int, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", LIMITED, module, str(limit), *map(str, arguments)],
+        [sys.executable, "-c", RUN_WITH_LIMIT, module, str(limit), *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -96,13 +97,13 @@ def call(module: str, limit: int, *arguments: object) -> subprocess.CompletedPro
     )
 
 
-def words(text: str, run: Path) -> list[str]:
+def split_command(text: str, run: Path) -> list[str]:
     return [word.format(run=run) for word in text.split()]
 
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All that a run leaves, of shapes instead of renders."""
+    """The files of a complete run; the images show simple shapes instead of renders."""
     run = tmp_path_factory.mktemp("run")
     (run / "a.toml").write_text(TINY.replace("val = 2", "val = 2\ntest = 4"))
     (run / "b.toml").write_text(
@@ -114,35 +115,35 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         convert_split(run / split, CocoConfig())
     write_tiny_model(run / "model.safetensors")
     with open_video(run / "film.mp4", (96, 64)) as show:
-        for picture in sorted((run / "test" / "images").iterdir()):
-            show(Image.open(picture).resize((96, 64)), 0.0)
+        for image in sorted((run / "test" / "images").iterdir()):
+            show(Image.open(image).resize((96, 64)), 0.0)
     table = {key: {"AP": 0.3, "AP50": 0.5, "AP75": 0.4} for key in ("bbox", "segm")}
     scores = {"classes": dict.fromkeys(("pedestrian", "pallet_truck"), table), "overall": table}
     line = {"epoch": 1, "losses": {"loss": 2.0}, "best": True, "seconds": 3.0, "val": scores}
     (run / "metrics.jsonl").write_text(json.dumps(line) + "\n")
-    done = call(
+    done = run_with_limit(
         "pipeline", UNLIMITED, *f"{EVALUATE} --out {run}/evaluation --bootstrap 0".format(run=run).split()
     )
     assert done.returncode == 0, done.stderr
     return run
 
 
-LONG = ("train", "report", "predict", "evaluate", "export onnx", "a drawn video")
-"""Each starts torch several times: for the nightly run."""
+SLOW = ("train", "report", "predict", "evaluate", "export onnx", "video")
+"""Writers that start torch several times."""
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in WRITERS]
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in WRITERS]
 )
-def test_a_full_disk(name: str, run_dir: Path, tmp_path: Path) -> None:
+def test_full_disk_keeps_the_earlier_result(name: str, run_dir: Path, tmp_path: Path) -> None:
     writer, run = WRITERS[name], tmp_path / "run"
     shutil.copytree(run_dir, run)
-    first, second = words(writer.first, run), words(writer.second, run)
-    done = call("pipeline", UNLIMITED, *first)
+    first, second = split_command(writer.first, run), split_command(writer.second, run)
+    done = run_with_limit("pipeline", UNLIMITED, *first)
     assert done.returncode == 0, done.stderr
     before = {path: (run / path).read_bytes() for path in writer.outputs}
     names = {path for path in run.rglob("*") if path.is_file()}
-    done = call("pipeline", writer.limit, *second)
+    done = run_with_limit("pipeline", writer.limit, *second)
     assert done.returncode == 2, (done.stdout, done.stderr)
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith(f"error: {run}/") and last.endswith(": File too large"), done.stderr
@@ -153,17 +154,17 @@ def test_a_full_disk(name: str, run_dir: Path, tmp_path: Path) -> None:
         load(path)
     for path in writer.outputs:
         load(run / path)
-    done = call("pipeline", UNLIMITED, *second)
+    done = run_with_limit("pipeline", UNLIMITED, *second)
     assert done.returncode == 0, done.stderr
 
 
 def load(path: Path) -> None:
-    """Read a file to its end, whatever it is."""
+    """Read a file of any type completely."""
     if "tfevents" in path.name:
-        return  # TensorBoard's, which checks each of its records
+        return  # TensorBoard checks its own records
     if path.suffix in (".png", ".jpg"):
-        with Image.open(path) as picture:
-            picture.load()
+        with Image.open(path) as image:
+            image.load()
     elif path.suffix == ".safetensors":
         load_checkpoint(path)
     elif path.suffix == ".onnx":
@@ -177,7 +178,7 @@ def load(path: Path) -> None:
         assert path.read_text().rstrip()[-1] in ">.", path
 
 
-def test_a_full_disk_while_rendering(
+def test_full_disk_during_a_render_keeps_complete_frames(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "train"
@@ -186,16 +187,11 @@ def test_a_full_disk_while_rendering(
     arguments = ["--profile", tiny_profile, "--split", "train", "--people", tiny_people, "--out", out]
     fingerprint = read_manifest(out).fingerprint
     for limit in (8192, 2_000):
-        done = call("blender.render", limit, *arguments, "--workers", 1)
+        done = run_with_limit("blender.render", limit, *arguments, "--workers", 1)
         assert done.returncode == 2, done.stderr
         assert "error: /" in done.stderr and "Traceback" not in done.stderr
         assert not list(out.rglob("*.tmp"))
         assert [frame_is_complete(out, frame, fingerprint) for frame in range(4)] == [True, True, True, False]
-    assert read_coco(convert_after(out, arguments))["images"][3]["frame"] == 3
-
-
-def convert_after(out: Path, arguments: list[object]) -> Path:
-    """Render the rest with room enough, and convert."""
-    done = call("blender.render", UNLIMITED, *arguments)
+    done = run_with_limit("blender.render", UNLIMITED, *arguments)
     assert done.returncode == 0, done.stderr
-    return convert_split(out, CocoConfig())
+    assert read_coco(convert_split(out, CocoConfig()))["images"][3]["frame"] == 3

@@ -1,1 +1,1 @@
-"""Rendering speed by stage, beside Cycles alone. ``make bench`` runs it."""
+"""Measure the rendering speed by stage and in comparison with Cycles alone; ``make bench`` runs it."""

@@ -1,10 +1,9 @@
-"""How the cost of a frame grows: with its size, its samples, its objects, and the processes that render."""
+"""Sweeps: the time of a frame by image size, samples, objects and number of processes."""
 
 from __future__ import annotations
 
 import math
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,25 +13,28 @@ from typing import Any
 
 from blender.config.run import Config
 from blender.contract import UserError
-from blender.rendering.frame import Job, Workshop, frame_scene
-from blender.workers.dispatch import Reply, dispatch
-from blender.workers.pool import local_team
+from blender.rendering.frame import RenderContext, RenderJob, frame_scene
+from blender.workers.dispatch import FrameResult, dispatch
+from blender.workers.memory import peak_megabytes
+from blender.workers.pool import open_local_backend
 
 REPEATS = 2
-"""Renders of each frame and setting."""
+"""Number of renders of each frame and setting."""
 Seconds = dict[str, float]
+"""Seconds by stage, as ``Stopwatch.take`` returns them."""
 Row = dict[str, Any]
+"""Figures of a setting, as they are written to the JSON file."""
 
 
 def _resolutions(config: Config) -> dict[str, Config]:
-    found = {}
+    variants = {}
     for factor in (0.5, 1.0, 2.0):
         width, height = (
             round(side * math.sqrt(factor)) for side in (config.render.width, config.render.height)
         )
         render = replace(config.render, width=width, height=height)
-        found[f"{width} x {height}"] = replace(config, render=render)
-    return found
+        variants[f"{width} x {height}"] = replace(config, render=render)
+    return variants
 
 
 def _samples(config: Config) -> dict[str, Config]:
@@ -40,14 +42,14 @@ def _samples(config: Config) -> dict[str, Config]:
 
 
 def _objects(config: Config) -> dict[str, Config]:
-    found = {}
+    variants = {}
     for factor in (0, 1, 3):
         tables = {
             name: replace(table, count=(factor * table.count[0], factor * table.count[1]))
             for name, table in config.scene.objects.items()
         }
-        found[f"{factor} x the profile's"] = replace(config, scene=replace(config.scene, objects=tables))
-    return found
+        variants[f"{factor} x the profile's"] = replace(config, scene=replace(config.scene, objects=tables))
+    return variants
 
 
 VARIANTS: dict[str, Callable[[Config], dict[str, Config]]] = {
@@ -55,62 +57,86 @@ VARIANTS: dict[str, Callable[[Config], dict[str, Config]]] = {
     "samples": _samples,
     "objects": _objects,
 }
-"""Sweep to its settings, by what a table calls them."""
+"""Sweep -> its settings, by the label in the table."""
 
 
-def fastest(ways: Sequence[tuple[str, Callable[[], Seconds]]]) -> list[Seconds]:
-    """Do each way ``REPEATS`` times, in turns, there and back; keep its fastest: other work only ever adds.
+def fastest_runs(tasks: Sequence[tuple[Sequence[str], Callable[[], Seconds]]]) -> list[Seconds]:
+    """Run each task ``REPEATS`` times and keep the fastest run, because other work only adds time.
+
+    The tasks run in turns, forwards and then backwards.
 
     Args:
-        ways: the figures to go by, and what gives them. With several figures, those that begin like the
-            second, third, ... are taken from the run in which that one was least.
+        tasks: the figures that are compared, and the function that measures. With several figures, those
+            that begin with the name of the second, third, ... figure are taken from the run in which that
+            figure is smallest.
+
+    Returns:
+        The seconds of each task's fastest run.
     """
-    taken: list[list[Seconds]] = [[] for _ in ways]
+    runs: list[list[Seconds]] = [[] for _ in tasks]
     for turn in range(REPEATS):
-        for number in range(len(ways))[:: 1 if turn % 2 == 0 else -1]:
-            taken[number].append(ways[number][1]())
+        for number in range(len(tasks))[:: 1 if turn % 2 == 0 else -1]:
+            runs[number].append(tasks[number][1]())
     best = []
-    for (figures, _), runs in zip(ways, taken, strict=True):
-        first, *others = figures.split()
-        row = dict(min(runs, key=lambda run: run[first]))
+    for (figures, _), task_runs in zip(tasks, runs, strict=True):
+        first, *others = figures
+        row = dict(min(task_runs, key=lambda run: run[first]))
         for name in others:
-            least = min(runs, key=lambda run: run[name])
-            row |= {figure: value for figure, value in least.items() if figure.startswith(name)}
+            fastest = min(task_runs, key=lambda run: run[name])
+            row |= {figure: value for figure, value in fastest.items() if figure.startswith(name)}
         best.append(row)
     return best
 
 
-def sweep(
-    workshop: Workshop,
+def measure_sweep(
+    context: RenderContext,
     configs: dict[str, Config],
     frames: Iterable[int],
-    ours: Callable[[int, Config], Seconds],
+    time_frame: Callable[[int, Config], Seconds],
 ) -> list[Row]:
-    """A row for each setting: means over the frames, which are rendered in turns."""
-    taken: dict[str, list[Seconds]] = {name: [] for name in configs}
+    """Measure each setting of a sweep; the settings are rendered in turns.
+
+    Args:
+        context: the job with its profile and assets.
+        configs: the settings by label.
+        frames: numbers of the frames.
+        time_frame: renders a frame and returns the seconds of its stages.
+
+    Returns:
+        Means over the frames for each setting.
+    """
+    rows: dict[str, list[Seconds]] = {name: [] for name in configs}
     for frame in frames:
-        found = fastest([("whole", partial(ours, frame, config)) for config in configs.values()])
-        for (name, config), seconds in zip(configs.items(), found, strict=True):
-            spec = frame_scene(config, workshop.assets, frame)
+        fastest = fastest_runs(
+            [(["total"], partial(time_frame, frame, config)) for config in configs.values()]
+        )
+        for (name, config), seconds in zip(configs.items(), fastest, strict=True):
+            spec = frame_scene(config, context.assets, frame)
             labelled = sum(bool(item.category) for item in spec.objects)
-            taken[name].append(seconds | {"objects": len(spec.objects), "labelled": labelled})
-    return [{"value": name, "frames": len(rows), **mean(rows)} for name, rows in taken.items()]
+            rows[name].append(seconds | {"objects": len(spec.objects), "labelled": labelled})
+    return [{"setting": name, "frames": len(of_name), **mean(of_name)} for name, of_name in rows.items()]
 
 
-def workers(job: Job, count: int, frames: int) -> Row:
-    """The rate of a team of processes once all of them are at work, and the seconds until then."""
-    began, ends = time.perf_counter(), list[float]()
+def measure_processes(job: RenderJob, count: int, frames: int) -> Row:
+    """Measure the rate of several processes once all of them render, and the time until the first image.
 
-    def on_done(frame: int, reply: Reply) -> None:
-        ends.append(time.perf_counter() - began)
+    Args:
+        job: the split to render; the frames go to a temporary folder.
+        count: number of processes.
+        frames: number of frames.
+    """
+    start, ends = time.perf_counter(), list[float]()
+
+    def on_done(frame: int, result: FrameResult) -> None:
+        ends.append(time.perf_counter() - start)
 
     with tempfile.TemporaryDirectory(prefix="transpalette-bench-") as out:
-        with local_team(replace(job, out=out), count, 0, frames) as team:
-            failed = dispatch(team, range(frames), on_done)
+        with open_local_backend(replace(job, out=out), count, 0, frames) as backend:
+            failed = dispatch(backend, range(frames), on_done)
         if failed:
-            raise UserError(f"frame {min(failed)} failed: {failed[min(failed)]}; render it to see why")
+            raise UserError(f"frame {min(failed)} failed: {failed[min(failed)]}; render it to see the reason")
     return {
-        "value": str(count),
+        "setting": str(count),
         "frames": frames - count,
         "images_per_minute": 60 * (frames - count) / (ends[-1] - ends[count - 1]),
         "start_seconds": ends[0],
@@ -119,12 +145,6 @@ def workers(job: Job, count: int, frames: int) -> Row:
 
 
 def mean(rows: list[Seconds]) -> Seconds:
-    """Mean of each figure over the rows; one that a row lacks is 0 there."""
+    """Average each figure over the rows; a missing figure counts as 0."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     return {name: sum(row.get(name, 0.0) for row in rows) / len(rows) for name in names}
-
-
-def peak_megabytes(who: int = resource.RUSAGE_SELF) -> float:
-    """The most that this process, or the largest of those it has seen end, ever held."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(who).ru_maxrss * unit / 2**20

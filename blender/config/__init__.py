@@ -1,1 +1,4 @@
-"""The renderer's tables of a profile as frozen dataclasses: ranges, defaults and their checks."""
+"""The renderer's tables of a profile as frozen dataclasses: [render], [scene] and everything below.
+
+A field's annotation gives its limits, its docstring the meaning; ``load_config`` reads and checks them.
+"""

@@ -1,13 +1,33 @@
-"""``python -m blender.config PROFILE``: check the renderer's tables of a profile."""
+"""``python -m blender.config PROFILE``: check the renderer's tables of a profile.
+
+It prints nothing if they are right. With ``--reference`` it prints a Markdown reference of the tables.
+"""
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
+from blender.config.reference import renderer_reference
 from blender.config.run import load_config
-from blender.contract import mistakes_in_a_line
+from blender.contract import exit_on_user_error
+
+
+def main() -> None:
+    """Check a profile, or print the reference."""
+    parser = argparse.ArgumentParser(
+        prog="python -m blender.config", description="Check a profile's [render] and [scene]."
+    )
+    choice = parser.add_mutually_exclusive_group(required=True)
+    choice.add_argument("profile", nargs="?", type=Path, help="the TOML file to check")
+    choice.add_argument("--reference", action="store_true", help="print a Markdown reference of these tables")
+    options = parser.parse_args()
+    if options.reference:
+        print(renderer_reference(), end="")
+        return
+    with exit_on_user_error():
+        load_config(options.profile)
+
 
 if __name__ == "__main__":
-    with mistakes_in_a_line():
-        load_config(Path(sys.argv[1]))
+    main()

@@ -3,53 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from blender.contract.limits import Ge, Gt, Le, OneOf, Ordered, Share, ShareRange, Weights
 from blender.geometry.lens import LENSES
-from blender.sampling import ordered, shares, weighted
 
 
 @dataclass(frozen=True)
 class LensConfig:
-    """[scene.camera.lenses.NAME]: one key of ``blender.geometry.lens.LENSES``."""
+    """[scene.camera.lenses.NAME]: one lens; NAME is a key of ``blender.geometry.lens.LENSES``."""
 
-    weight: float
-    fov: tuple[float, float]
-    """Horizontal field of view, degrees."""
-
-    def __post_init__(self) -> None:
-        ordered(fov=self.fov)
-        if self.fov[0] <= 1 or self.fov[1] > 150:
-            raise ValueError("fov must lie in 1..150 degrees")
+    weight: Annotated[float, Ge(0)]
+    """How often the lens is drawn, relative to the other lenses."""
+    fov: Annotated[tuple[float, float], Gt(1), Le(150), Ordered()]
+    """Horizontal field of view in degrees."""
 
 
 @dataclass(frozen=True)
 class MountConfig:
-    """[scene.camera.mounts.NAME]: what carries a camera, and how it then looks."""
+    """[scene.camera.mounts.NAME]: where a camera is mounted and where it points."""
 
-    weight: float
-    height: tuple[float, float]
-    """Metres above the floor; the hall is made higher where its roof would be too low."""
-    behind: tuple[float, float] = (0.4, 1.6)
+    weight: Annotated[float, Ge(0)]
+    """How often the mount is drawn, relative to the other mounts."""
+    height: Annotated[tuple[float, float], Ge(0.1), Ordered()]
+    """Metres above the floor. The hall is made higher if its roof would be too low."""
+    behind: Annotated[tuple[float, float], Ge(0.1), Ordered()] = (0.4, 1.6)
     """Metres of floor between the camera and the wall behind it."""
-    floor: tuple[float, float] | None = None
-    """Metres of floor from below the camera on that the view is centred on; none: on the horizon."""
-    pitch: tuple[float, float] = (-12.0, 4.0)
-    """Degrees above what the view is centred on."""
-    yaw: tuple[float, float] = (-18.0, 18.0)
-    """Degrees off the hall's axis."""
-    roll: tuple[float, float] = (-2.0, 2.0)
-    """Degrees."""
-
-    def __post_init__(self) -> None:
-        ordered(height=self.height, behind=self.behind, pitch=self.pitch, yaw=self.yaw, roll=self.roll)
-        if self.height[0] < 0.1 or self.behind[0] < 0.1:
-            raise ValueError("height and behind must be at least 0.1 metres")
-        if self.floor is not None:
-            ordered(floor=self.floor)
-            if self.floor[0] <= 0:
-                raise ValueError("floor must be above 0 metres")
-        if self.pitch[0] < -60 or self.pitch[1] > 60:
-            raise ValueError("pitch must lie in -60..60 degrees")
+    floor: Annotated[tuple[float, float] | None, Gt(0), Ordered()] = None
+    """Metres of floor, counted from below the camera, on which the view is centred. Without this key the view
+    is centred on the horizon."""
+    pitch: Annotated[tuple[float, float], Ge(-60), Le(60), Ordered()] = (-12.0, 4.0)
+    """Degrees above the centre of the view that ``floor`` gives."""
+    yaw: Annotated[tuple[float, float], Ge(-180), Le(180), Ordered()] = (-18.0, 18.0)
+    """Degrees off the hall's long axis."""
+    roll: Annotated[tuple[float, float], Ge(-180), Le(180), Ordered()] = (-2.0, 2.0)
+    """Degrees of rotation about the viewing direction."""
 
 
 def _lenses() -> dict[str, LensConfig]:
@@ -73,24 +61,24 @@ def _mounts() -> dict[str, MountConfig]:
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """[scene.camera]: weighted kinds of lens and of mount; naming one table replaces its defaults."""
+    """[scene.camera]: lenses and mounts, drawn by weight.
 
-    lenses: dict[str, LensConfig] = field(default_factory=_lenses)
+    A profile with a table [scene.camera.lenses] has none of the default lenses, likewise for mounts.
+    """
+
+    lenses: Annotated[dict[str, LensConfig], OneOf(LENSES)] = field(default_factory=_lenses)
+    """Lenses to draw from."""
     mounts: dict[str, MountConfig] = field(default_factory=_mounts)
-    """Any names; they end up in the frames' records."""
+    """Mounts to draw from, with any names; a frame's record says which one it has."""
 
     def __post_init__(self) -> None:
-        for name in self.lenses:
-            if name not in LENSES:
-                raise ValueError(f"unknown lens '{name}'; known: {', '.join(LENSES)}")
-        weighted(
-            lenses={name: lens.weight for name, lens in self.lenses.items()},
-            mounts={name: mount.weight for name, mount in self.mounts.items()},
-        )
+        for key, tables in (("lenses", self.lenses), ("mounts", self.mounts)):
+            if not any(table.weight > 0 for table in tables.values()):
+                raise ValueError(f"{key}: at least one weight must be above 0")
 
 
 ENVIRONMENTS = ("none", "city", "courtyard", "forest", "interior", "night", "studio", "sunrise", "sunset")
-"""What the ambient light is coloured by: nothing, or one of the panoramas inside Blender (CC0)."""
+"""What colours the ambient light: nothing, or one of the panoramas (CC0) that Blender includes."""
 
 
 def _environments() -> dict[str, float]:
@@ -99,120 +87,78 @@ def _environments() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class LightConfig:
-    """[scene.light]: rows of lamps under the roof, and what is left between them."""
+    """[scene.light]: rows of lamps under the roof, and the ambient light."""
 
-    power: tuple[float, float] = (60.0, 260.0)
-    """Watts a lamp."""
-    spacing: tuple[float, float] = (3.0, 6.0)
-    """Metres between lamps in a row and between rows."""
-    lit: tuple[float, float] = (0.35, 1.0)
-    """Share of lamps that are on."""
-    temperature: tuple[float, float] = (3600.0, 6800.0)
-    """Kelvin."""
-    row_temperature: tuple[float, float] = (-400.0, 400.0)
-    """Kelvin by which each row of lamps differs: tubes of several makes and ages."""
-    ambient: tuple[float, float] = (0.05, 0.22)
-    """Strength of the light that has been reflected too often to be traced, W/m2/sr."""
-    environments: dict[str, float] = field(default_factory=_environments)
-    """Weights of what colours that light: keys of ``ENVIRONMENTS``, "none" for an even white."""
-    dark: float = 0.12
-    """Share of dark halls: few lamps on, little ambient light."""
-    dark_lit: tuple[float, float] = (0.08, 0.3)
-    """Share of a dark hall's lamps that are on ..."""
-    dark_ambient: float = 0.2
-    """... and of its ambient light that is left."""
-    tubes: float = 0.7
+    power: Annotated[tuple[float, float], Ge(0), Ordered()] = (60.0, 260.0)
+    """Power of a lamp in watts."""
+    spacing: Annotated[tuple[float, float], Ge(0.5), Ordered()] = (3.0, 6.0)
+    """Metres between the lamps of a row, and between rows."""
+    lit: ShareRange = (0.35, 1.0)
+    """Share of a hall's lamps that are on."""
+    temperature: Annotated[tuple[float, float], Ge(1000), Le(40000), Ordered()] = (3600.0, 6800.0)
+    """Colour temperature of a hall's lamps in kelvin."""
+    row_temperature: Annotated[tuple[float, float], Ge(-39000), Le(39000), Ordered()] = (-400.0, 400.0)
+    """Kelvin by which a row of lamps differs from the hall's: tubes of several makes and ages."""
+    ambient: Annotated[tuple[float, float], Ge(0), Ordered()] = (0.05, 0.22)
+    """Radiance of the ambient light, which stands for light after too many reflections to trace; W/m2/sr."""
+    environments: Annotated[dict[str, float], Weights(ENVIRONMENTS)] = field(default_factory=_environments)
+    """Weights of the panoramas that colour the ambient light; "none" is an even white."""
+    dark: Share = 0.12
+    """Share of dark halls, which have few lamps on and little ambient light."""
+    dark_lit: ShareRange = (0.08, 0.3)
+    """Share of the lamps that are on in a dark hall."""
+    dark_ambient: Share = 0.2
+    """Factor on the ambient light in a dark hall."""
+    tubes: Share = 0.7
     """Share of halls with long lamps; the others have square ones."""
-    unlit_end: float = 0.2
-    """Share of halls with the lamps off at one end or side."""
+    unlit_end: Share = 0.2
+    """Share of halls with the lamps off at one end or along one side."""
 
     def __post_init__(self) -> None:
-        ordered(
-            power=self.power,
-            spacing=self.spacing,
-            lit=self.lit,
-            temperature=self.temperature,
-            row_temperature=self.row_temperature,
-            ambient=self.ambient,
-            dark_lit=self.dark_lit,
-        )
-        shares(lit=self.lit, dark=self.dark, unlit_end=self.unlit_end)
-        shares(dark_lit=self.dark_lit, dark_ambient=self.dark_ambient, tubes=self.tubes)
-        if self.spacing[0] < 0.5:
-            raise ValueError("spacing must be at least 0.5 metres")
-        if self.power[0] < 0 or self.ambient[0] < 0:
-            raise ValueError("power and ambient must not be below 0")
         if self.temperature[0] + self.row_temperature[0] < 1000:
-            raise ValueError("temperature must stay above 1000 kelvin in every row")
-        for name in self.environments:
-            if name not in ENVIRONMENTS:
-                raise ValueError(f"unknown environment '{name}'; known: {', '.join(ENVIRONMENTS)}")
-        weighted(environments=self.environments)
+            raise ValueError("temperature plus row_temperature must be at least 1000 kelvin for every row")
 
 
 @dataclass(frozen=True)
 class SensorConfig:
-    """[scene.sensor]: what a camera does to the light; RGB only, never the masks.
+    """[scene.sensor]: what lens, sensor and camera do to the image; masks are not changed.
 
-    In the order of ``blender.imaging.sensor.expose``.
+    The keys are in the order in which ``blender.imaging.sensor.expose`` applies them.
     """
 
-    exposure: tuple[float, float] = (-0.8, 1.0)
-    """Stops off the metered exposure."""
-    neutral: tuple[float, float] = (0.4, 0.95)
-    """Share of the picture's colour cast that the automatic white balance takes out ..."""
-    white_balance: tuple[float, float] = (-0.1, 0.1)
-    """... and its error: gain of red against blue, as a share."""
-    haze: tuple[float, float] = (0.0, 0.012)
-    """Dust in the air: share of the light lost a metre, replaced by grey."""
-    vignetting: tuple[float, float] = (0.0, 0.45)
-    """Share of light lost in the corners."""
-    glare: tuple[float, float] = (0.0, 0.05)
-    """Share of the light above white that the lens scatters about its place."""
-    glare_radius: tuple[float, float] = (0.01, 0.04)
-    """How far, as a share of the picture's width (standard deviation)."""
-    aberration: tuple[float, float] = (0.0, 0.0015)
-    """Lateral chromatic aberration: share by which red is larger and blue smaller than green."""
-    defocus: float = 0.35
-    """Share of frames that are out of focus ..."""
-    defocus_radius: tuple[float, float] = (0.001, 0.0025)
-    """... and the radius of their blur disc, as a share of the picture's width."""
-    motion_blur: float = 0.15
-    """Share of frames with motion blur ..."""
-    motion_length: tuple[float, float] = (0.003, 0.02)
-    """... and its length, as a share of the picture's width."""
-    noise: tuple[float, float] = (0.002, 0.02)
-    """Standard deviation at mid-grey, as a share of white."""
-    contrast: tuple[float, float] = (0.9, 1.35)
+    exposure: Annotated[tuple[float, float], Ge(-10), Le(10), Ordered()] = (-0.8, 1.0)
+    """Stops above the metered exposure."""
+    neutral: ShareRange = (0.4, 0.95)
+    """Share of the image's colour cast that the automatic white balance removes."""
+    white_balance: Annotated[tuple[float, float], Ge(-0.5), Le(0.5), Ordered()] = (-0.1, 0.1)
+    """Error of the white balance: gain of red over blue, as a share."""
+    haze: Annotated[tuple[float, float], Ge(0), Le(0.2), Ordered()] = (0.0, 0.012)
+    """Dust in the air: share of the light lost per metre and replaced by grey."""
+    vignetting: ShareRange = (0.0, 0.45)
+    """Share of the light lost in the corners."""
+    glare: ShareRange = (0.0, 0.05)
+    """Share of the light above white that the lens scatters around its place."""
+    glare_radius: ShareRange = (0.01, 0.04)
+    """Standard deviation of the scattered light, as a share of the image's width."""
+    aberration: Annotated[tuple[float, float], Ge(0), Le(0.05), Ordered()] = (0.0, 0.0015)
+    """Lateral chromatic aberration: share by which red is larger and blue is smaller than green."""
+    defocus: Share = 0.35
+    """Share of frames that are out of focus."""
+    defocus_radius: Annotated[tuple[float, float], Ge(0), Le(0.02), Ordered()] = (0.001, 0.0025)
+    """Radius of the blur disc of those frames, as a share of the image's width."""
+    motion_blur: Share = 0.15
+    """Share of frames with motion blur."""
+    motion_length: Annotated[tuple[float, float], Ge(0), Le(0.1), Ordered()] = (0.003, 0.02)
+    """Length of the motion in those frames, as a share of the image's width."""
+    noise: ShareRange = (0.002, 0.02)
+    """Standard deviation of the noise at mid-grey, as a share of white."""
+    contrast: Annotated[tuple[float, float], Gt(0), Le(10), Ordered()] = (0.9, 1.35)
     """Slope of the tone curve at mid-grey."""
-    saturation: tuple[float, float] = (0.65, 1.1)
-    """Factor on the distance of each colour from grey."""
-    sharpening: tuple[float, float] = (0.2, 1.2)
+    saturation: Annotated[tuple[float, float], Ge(0), Le(10), Ordered()] = (0.65, 1.1)
+    """Factor on each colour's distance from grey."""
+    sharpening: Annotated[tuple[float, float], Ge(0), Le(10), Ordered()] = (0.2, 1.2)
     """Strength of the camera's unsharp mask."""
-    jpeg: float = 0.7
-    """Share of frames that show the traces of JPEG compression ..."""
-    jpeg_quality: tuple[int, int] = (45, 92)
-    """... and its quality, 1 to 100 on the Independent JPEG Group's scale."""
-
-    def __post_init__(self) -> None:
-        pairs = {name: value for name, value in vars(self).items() if isinstance(value, tuple)}
-        ordered(**pairs)
-        for name, (low, _) in pairs.items():
-            if low < 0 and name not in ("exposure", "white_balance"):
-                raise ValueError(f"{name} must not be below 0")
-        if self.contrast[0] == 0 or max(map(abs, self.white_balance)) > 0.5:
-            raise ValueError("contrast must be above 0 and white_balance lie in -0.5..0.5")
-        shares(
-            defocus=self.defocus,
-            motion_blur=self.motion_blur,
-            jpeg=self.jpeg,
-            vignetting=self.vignetting,
-            glare=self.glare,
-            neutral=self.neutral,
-        )
-        highest = {"haze": 0.2, "aberration": 0.05, "defocus_radius": 0.02, "motion_length": 0.1}
-        for name, top in highest.items():
-            if pairs[name][1] > top:
-                raise ValueError(f"{name} must lie in 0..{top}")
-        if self.jpeg_quality[0] < 1 or self.jpeg_quality[1] > 100:
-            raise ValueError("jpeg_quality must lie in 1..100")
+    jpeg: Share = 0.7
+    """Share of frames with the artefacts of JPEG compression."""
+    jpeg_quality: Annotated[tuple[int, int], Ge(1), Le(100), Ordered()] = (45, 92)
+    """Quality of that compression, on the Independent JPEG Group's scale."""

@@ -1,104 +1,88 @@
-"""What varies in halls: the tables [scene.aisle] to [scene.stores] as frozen dataclasses. No bpy.
+"""[scene.aisle] to [scene.stores] of a profile: what varies in each layout of a hall.
 
-Lengths in metres, from the wall behind the camera (x = 0) unless something else is said.
-"""
+Lengths are in metres; positions are measured from the wall behind the camera (x = 0) unless a key says
+otherwise."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from blender.contract.limits import Ge, Le, Ordered, Share, ShareRange, Weights
 from blender.objects import furniture, guard
 from blender.objects.hall import SHORTEST
 from blender.objects.rack import DEPTH
-from blender.sampling import at_least, named, ordered, shares
 
-Span = tuple[float, float]
-Count = tuple[int, int]
+Distance = Annotated[tuple[float, float], Ge(0.1), Ordered()]
+"""A range of lengths in metres that are never zero."""
+HallLength = Annotated[tuple[float, float], Ge(SHORTEST), Ordered()]
+"""A range of a hall's length in metres."""
+Count = Annotated[tuple[int, int], Ge(0), Ordered()]
+"""A range of integers; both ends are included."""
 
 
 @dataclass(frozen=True)
 class AisleConfig:
-    """[scene.aisle]: between two rows of racks."""
+    """[scene.aisle]: an aisle between two rows of racks."""
 
-    width: Span = (2.8, 4.8)
-    """Between the racks' faces."""
-    start: Span = (1.2, 4.0)
-    """Where each row begins."""
-    end: Span = (0.5, 5.0)
-    """From each row's end to the hall's end wall."""
-
-    def __post_init__(self) -> None:
-        ordered(width=self.width, start=self.start, end=self.end)
-        at_least(0.1, width=self.width, start=self.start, end=self.end)
+    width: Distance = (2.8, 4.8)
+    """Metres between the faces of the racks."""
+    start: Distance = (1.2, 4.0)
+    """Metres from the wall behind the camera to the start of each row of racks."""
+    end: Distance = (0.5, 5.0)
+    """Metres from the end of each row to the hall's end wall."""
 
 
 @dataclass(frozen=True)
 class StagingConfig:
     """[scene.staging]: rows of loaded pallets on an open floor."""
 
-    far_racks: float = 0.7
+    far_racks: Share = 0.7
     """Share of halls with racks along the end wall."""
-    side_racks: float = 0.5
-    """Share of halls with racks along a side."""
-    first: Span = (3.0, 7.0)
-    """Where the first row of pallets stands."""
-    aside: Span = (-0.7, 0.2)
-    """Of each row's first pallet, off the hall's middle: a share of its half width."""
+    side_racks: Share = 0.5
+    """Share of halls with racks along one side."""
+    first: Distance = (3.0, 7.0)
+    """Metres to the first row of pallets."""
+    aside: Annotated[tuple[float, float], Ge(-1), Le(1), Ordered()] = (-0.7, 0.2)
+    """Where the first pallet of a row stands, off the hall's middle, as a share of the hall's half width."""
     rows: Count = (1, 3)
     """Rows of pallets, one behind the other."""
     places: Count = (1, 4)
     """Pallet places side by side in a row."""
-    empty: float = 0.25
+    empty: Share = 0.25
     """Share of those places that are empty."""
-
-    def __post_init__(self) -> None:
-        shares(far_racks=self.far_racks, side_racks=self.side_racks, empty=self.empty)
-        ordered(first=self.first, aside=self.aside, rows=self.rows, places=self.places)
-        at_least(0.1, first=self.first)
-        at_least(0, rows=self.rows, places=self.places)
 
 
 @dataclass(frozen=True)
 class WallConfig:
-    """[scene.wall]: facing a wall or a rack a few metres away, where trucks are parked."""
+    """[scene.wall]: a view of a wall or of racks a few metres away, where trucks are parked."""
 
-    length: Span = (6.0, 12.0)
-    """Of the hall."""
-    racks: float = 0.6
+    length: HallLength = (6.0, 12.0)
+    """Length of the hall in metres."""
+    racks: Share = 0.6
     """Share of halls with racks along the end wall."""
-    partial: float = 0.5
-    """Share of those whose racks leave a part of the wall free ..."""
-    free: Span = (0.2, 0.5)
-    """... and that part, a share of the wall."""
-
-    def __post_init__(self) -> None:
-        ordered(length=self.length, free=self.free)
-        shares(racks=self.racks, partial=self.partial, free=self.free)
-        at_least(SHORTEST, length=self.length)
+    partial: Share = 0.5
+    """Share of those halls whose racks leave a part of the wall free."""
+    free: ShareRange = (0.2, 0.5)
+    """The part of the wall that stays free in those halls, as a share."""
 
 
 @dataclass(frozen=True)
 class DockConfig:
-    """[scene.dock]: doors in a row, pallets waiting in front of them."""
+    """[scene.dock]: loading doors in a row, with pallets in front of them."""
 
-    length: Span = (9.0, 17.0)
-    """Of the hall."""
-    racks: float = 0.4
-    """Share of halls with racks along a side."""
-    idle: float = 0.45
-    """Share of doors with no pallets before them."""
-    turned: float = 0.7
+    length: HallLength = (9.0, 17.0)
+    """Length of the hall in metres."""
+    racks: Share = 0.4
+    """Share of halls with racks along one side."""
+    idle: Share = 0.45
+    """Share of doors without pallets."""
+    turned: Share = 0.7
     """Share of lanes whose pallets stand lengthwise to the door."""
     places: Count = (1, 4)
-    """Pallets one behind the other in a lane."""
-    double: float = 0.5
+    """Pallets in a lane, one behind the other."""
+    double: Share = 0.5
     """Share of those places with two pallets side by side."""
-
-    def __post_init__(self) -> None:
-        ordered(length=self.length, places=self.places)
-        shares(racks=self.racks, idle=self.idle, turned=self.turned, double=self.double)
-        at_least(SHORTEST, length=self.length)
-        at_least(0, places=self.places)
 
 
 def _furniture() -> dict[str, float]:
@@ -107,27 +91,20 @@ def _furniture() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class PackingConfig:
-    """[scene.packing]: a corner with furniture along the end wall."""
+    """[scene.packing]: a packing corner, with furniture along the end wall."""
 
-    length: Span = (7.0, 12.0)
-    """Of the hall."""
-    racks: float = 0.4
-    """Share of halls with racks along a side."""
-    filled: Span = (0.5, 0.9)
-    """Share of the end wall that furniture stands along."""
-    gap: Span = (0.05, 0.5)
-    """Between two pieces."""
-    seats: float = 0.6
+    length: HallLength = (7.0, 12.0)
+    """Length of the hall in metres."""
+    racks: Share = 0.4
+    """Share of halls with racks along one side."""
+    filled: ShareRange = (0.5, 0.9)
+    """Share of the end wall that has furniture in front of it."""
+    gap: Annotated[tuple[float, float], Ge(0), Ordered()] = (0.05, 0.5)
+    """Metres between two pieces of furniture."""
+    seats: Share = 0.6
     """Share of desks and tables with a chair."""
-    furniture: dict[str, float] = field(default_factory=_furniture)
-    """Weights: keys of ``blender.objects.furniture.VARIANTS``."""
-
-    def __post_init__(self) -> None:
-        ordered(length=self.length, filled=self.filled, gap=self.gap)
-        shares(racks=self.racks, filled=self.filled, seats=self.seats)
-        at_least(SHORTEST, length=self.length)
-        named("furniture", self.furniture, furniture.VARIANTS)
-        at_least(0, gap=self.gap)
+    furniture: Annotated[dict[str, float], Weights(furniture.VARIANTS)] = field(default_factory=_furniture)
+    """Weights of the pieces of furniture."""
 
 
 def _protectors() -> dict[str, float]:
@@ -136,28 +113,22 @@ def _protectors() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class CrossingConfig:
-    """[scene.crossing]: a main aisle along the ends of rack rows, back to back."""
+    """[scene.crossing]: a main aisle along the ends of rack rows, which stand back to back."""
 
-    width: Span = (2.6, 4.8)
-    """Of the main aisle."""
-    beside: Span = (11.0, 17.0)
-    """Left and right of it together: what the rows have."""
-    first: Span = (3.0, 5.0)
-    """Where the first row stands."""
-    side_aisle: Span = (2.4, 3.2)
-    """Width of the aisles between the rows."""
-    guards: dict[str, float] = field(default_factory=_protectors)
-    """Weights of what protects the ends of rows: keys of ``blender.objects.guard.VARIANTS``."""
-
-    def __post_init__(self) -> None:
-        ordered(width=self.width, beside=self.beside, first=self.first, side_aisle=self.side_aisle)
-        at_least(0.1, width=self.width, first=self.first, side_aisle=self.side_aisle)
-        at_least(2 * DEPTH, beside=self.beside)
-        named("guards", self.guards, guard.VARIANTS)
+    width: Distance = (2.6, 4.8)
+    """Width of the main aisle in metres."""
+    beside: Annotated[tuple[float, float], Ge(2 * DEPTH), Ordered()] = (11.0, 17.0)
+    """Metres for the rows, left and right of the main aisle together."""
+    first: Distance = (3.0, 5.0)
+    """Metres to the first row."""
+    side_aisle: Distance = (2.4, 3.2)
+    """Width of the aisles between rows, in metres."""
+    guards: Annotated[dict[str, float], Weights(guard.VARIANTS)] = field(default_factory=_protectors)
+    """Weights of the guards that protect the ends of rows."""
 
 
 THINGS = ("pallet", "mesh_box", "tub", "crates", "roll_cage")
-"""What stands along walls: pallets, and variants of ``blender.objects.cage``."""
+"""Goods that are stored along walls: pallets, and variants of ``blender.objects.cage``."""
 
 
 def _stored() -> dict[str, float]:
@@ -166,33 +137,25 @@ def _stored() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class StoresConfig:
-    """[scene.stores]: goods along walls that are free, in runs of equal stacks, put there last of all."""
+    """[scene.stores]: goods stored along free walls, in runs of equal stacks; placed after everything
+    else."""
 
-    halls: float = 0.7
-    """Share of halls that have them."""
-    filled: Span = (0.2, 0.9)
-    """Share of a free wall that they take."""
-    run: Count = (1, 4)
+    halls: Share = 0.7
+    """Share of halls with stored goods."""
+    filled: ShareRange = (0.2, 0.9)
+    """Share of a free wall that has goods in front of it."""
+    run: Annotated[tuple[int, int], Ge(1), Ordered()] = (1, 4)
     """Equal stacks side by side."""
-    deep: Count = (1, 2)
-    """Rows, one before the other."""
-    apart: Span = (0.06, 0.18)
-    """Between two stacks of a run, and between its rows."""
-    away: Span = (0.08, 0.4)
-    """From the wall."""
-    near: float = 2.5
-    """They stand at least so far from the camera, metres."""
-    things: dict[str, float] = field(default_factory=_stored)
-    """Weights: some of THINGS."""
-
-    def __post_init__(self) -> None:
-        shares(halls=self.halls, filled=self.filled)
-        ordered(filled=self.filled, run=self.run, deep=self.deep, apart=self.apart, away=self.away)
-        at_least(1, run=self.run, deep=self.deep)
-        at_least(0.03, apart=self.apart, away=self.away)
-        if not self.near >= 1.5:  # so that nan is caught too
-            raise ValueError("near must be at least 1.5 metres")
-        named("things", self.things, THINGS)
+    deep: Annotated[tuple[int, int], Ge(1), Ordered()] = (1, 2)
+    """Rows of stacks, one in front of the other."""
+    apart: Annotated[tuple[float, float], Ge(0.03), Ordered()] = (0.06, 0.18)
+    """Metres between two stacks of a run, and between its rows."""
+    away: Annotated[tuple[float, float], Ge(0.03), Ordered()] = (0.08, 0.4)
+    """Metres between the wall and the nearest row."""
+    near: Annotated[float, Ge(1.5)] = 2.5
+    """Least distance from the camera in metres."""
+    things: Annotated[dict[str, float], Weights(THINGS)] = field(default_factory=_stored)
+    """Weights of the goods."""
 
 
 LAYOUTS = ("aisle", "staging", "wall", "dock", "packing", "crossing")

@@ -1,14 +1,15 @@
-"""The renderer's half of a profile: [render], [scene] and [splits] as frozen dataclasses.
+"""The renderer's half of a profile: [render] and [scene], read and checked for one split.
 
-``python -m blender.config PROFILE`` checks a profile and says nothing if it is right.
+``python -m blender.config PROFILE`` checks a profile and prints nothing if it is right.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from blender.config.capture import CameraConfig, LightConfig, SensorConfig
 from blender.config.layouts import (
@@ -21,124 +22,119 @@ from blender.config.layouts import (
     StoresConfig,
     WallConfig,
 )
-from blender.contract import (
-    ARRAYS,
-    UserError,
-    canonical_json,
-    from_table,
-    load_profile,
-    sha256_bytes,
-)
+from blender.contract import ProfileHeader, UserError, canonical_json, from_table, load_profile, sha256_bytes
+from blender.contract.limits import Ge, Gt, Le, MinLen, Ordered, Share, Weights
 from blender.geometry.lens import covers
 from blender.kinds import find_kind
-from blender.sampling import named, ordered
 
 RENDER_VERSION = 10
-"""Raise it whenever the same profile and seed give other pixels, or records that say more."""
+"""Raise it when the same profile and seed give other pixels, or records with more information."""
 
-PASSES = (*ARRAYS, "boxes3d")
-"""What [render] passes may name."""
-DENOISE_QUALITIES = ("fast", "balanced", "high")
-"""What [render] denoise_quality may be: Cycles' names, in lower case."""
+RANGES = ("hall", "rack", "pallet", "carried")
+"""Tables of [scene] that are the ``Ranges`` of the kind of object with this name."""
 
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """[render]: size and effort."""
+    """[render]: the size of the images, and how much work goes into them."""
 
-    width: int = 400
-    """Pixels."""
-    height: int = 300
-    samples: int = 5
-    """Light paths a pixel at most."""
-    noise_threshold: float = 0.0
-    """Adaptive sampling stops a pixel below this noise; 0 turns it off."""
+    width: Annotated[int, Ge(16), Le(8192)] = 400
+    """Width of the images in pixels."""
+    height: Annotated[int, Ge(16), Le(8192)] = 300
+    """Height of the images in pixels."""
+    samples: Annotated[int, Ge(1)] = 5
+    """Most light paths per pixel."""
+    noise_threshold: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Adaptive sampling stops a pixel below this noise; 0 turns adaptive sampling off."""
     denoise: bool = True
-    """OpenImageDenoise, guided by albedo and normals."""
-    denoise_quality: str = "fast"
-    """"fast", "balanced" or "high": what the denoiser makes of it, and takes for it."""
-    bounces: int = 1
-    """Diffuse and glossy bounces of light; ambient light stands for all later ones."""
-    passes: tuple[str, ...] = ()
-    """What is written beside images and masks: "depth", "normals", "boxes3d" (in the records)."""
-
-    def __post_init__(self) -> None:
-        if not (16 <= self.width <= 8192 and 16 <= self.height <= 8192):
-            raise ValueError("width and height must lie in 16..8192 pixels")
-        if self.samples < 1 or self.bounces < 0:
-            raise ValueError("samples must be at least 1 and bounces at least 0")
-        if self.denoise_quality not in DENOISE_QUALITIES:
-            raise ValueError(f"denoise_quality must be one of: {', '.join(DENOISE_QUALITIES)}")
-        for name in self.passes:
-            if name not in PASSES:
-                raise ValueError(f"passes: unknown '{name}'; known: {', '.join(PASSES)}")
+    """Whether OpenImageDenoise cleans the image, guided by albedo and normals."""
+    denoise_quality: Literal["fast", "balanced", "high"] = "fast"
+    """Quality of the denoiser; a higher one takes longer."""
+    bounces: Annotated[int, Ge(0)] = 1
+    """Diffuse and glossy bounces of light; the ambient light stands for all later ones."""
+    passes: tuple[Literal["depth", "normals", "boxes3d"], ...] = ()
+    """Files to write beside images and masks: "depth" and "normals"; "boxes3d" adds boxes to the records."""
 
 
 @dataclass(frozen=True)
 class ObjectConfig:
-    """[scene.objects.NAME]: one kind of movable object."""
+    """[scene.objects.NAME]: one kind of movable object; NAME is free, one builder may have several tables."""
 
-    builder: str
-    """The module in ``blender/objects`` that makes it."""
+    builder: Annotated[str, MinLen(1)]
+    """Kind of object: a module of ``blender/objects``."""
     category: str = ""
-    """Its class; none: never labelled (a look-alike, or background)."""
-    count: tuple[int, int] = (0, 2)
-    """Per frame; both ends included."""
-    distance: tuple[float, float] = (2.0, 12.0)
-    """Metres from the camera, drawn so that near and far are equally likely."""
-    parked: float = 0.5
+    """Class of the objects; empty: not labelled (a look-alike, or background)."""
+    count: Annotated[tuple[int, int], Ge(0), Ordered()] = (0, 2)
+    """Objects per frame; both ends are included."""
+    distance: Annotated[tuple[float, float], Gt(0), Ordered()] = (2.0, 12.0)
+    """Metres from the camera. Near and far are equally likely."""
+    parked: Share = 0.5
     """Share that stands against a rack or a wall; the others stand in the open."""
-    row: tuple[int, int] = (1, 1)
-    """How many parked ones stand side by side; both ends included."""
-    clear: float = 0.0
-    """Share that nothing stands before, as a camera at a person's height or lower sees it."""
+    row: Annotated[tuple[int, int], Ge(1), Ordered()] = (1, 1)
+    """How many parked ones stand side by side; both ends are included."""
+    clear: Share = 0.0
+    """Share with a free line of sight to the camera, if that is at a person's height or lower."""
     ranges: dict[str, Any] = field(default_factory=dict)
-    """The builder's own ranges."""
-
-    def __post_init__(self) -> None:
-        ordered(count=self.count, distance=self.distance, row=self.row)
-        if self.distance[0] <= 0 or self.count[0] < 0:
-            raise ValueError("distance must be above 0 and count not below 0")
-        if not 0 <= self.clear <= 1:
-            raise ValueError("clear must lie in 0..1")
+    """The ranges of the kind of object: a table of its own below."""
 
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """[scene]: what stands where, how it is lit and seen."""
+    """[scene]: which objects a scene has, and where they stand."""
 
-    layouts: dict[str, float]
-    """Weight of each layout: a key of ``blender.scene.layouts.LAYOUTS``."""
+    layouts: Annotated[dict[str, float], Weights(LAYOUTS)]
+    """Weights of the layouts of a hall."""
     objects: dict[str, ObjectConfig]
-    negatives: float = 0.12
+    """Kinds of movable objects: a table for each."""
+    negatives: Share = 0.12
     """Share of frames without any labelled object."""
-    operated: float = 0.2
-    """Share of pallet trucks with somebody's hands on the tiller."""
-    loaded: float = 0.35
-    """Share of pallet trucks under a pallet."""
-    driven: float = 0.3
-    """Share of counterbalance forklifts with a driver, if people who sit are baked."""
-    under_racks: float = 0.3
-    """Share of parked, unloaded pallet trucks with the forks in an open bay of a rack, where there is one."""
+    operated: Share = 0.2
+    """Share of pallet trucks with a person whose hands are on the tiller."""
+    loaded: Share = 0.35
+    """Share of pallet trucks that carry a pallet."""
+    driven: Share = 0.3
+    """Share of counterbalance forklifts with a driver, if a sitting person was baked."""
+    under_racks: Share = 0.3
+    """Share of parked pallet trucks without a load whose forks are in an open bay of a rack."""
     aisle: AisleConfig = field(default_factory=AisleConfig)
+    """The layout "aisle"."""
     staging: StagingConfig = field(default_factory=StagingConfig)
+    """The layout "staging"."""
     wall: WallConfig = field(default_factory=WallConfig)
+    """The layout "wall"."""
     dock: DockConfig = field(default_factory=DockConfig)
+    """The layout "dock"."""
     packing: PackingConfig = field(default_factory=PackingConfig)
+    """The layout "packing"."""
     crossing: CrossingConfig = field(default_factory=CrossingConfig)
+    """The layout "crossing"."""
     stores: StoresConfig = field(default_factory=StoresConfig)
+    """Goods along the walls of any layout."""
     camera: CameraConfig = field(default_factory=CameraConfig)
+    """Lenses, and where the camera is mounted."""
     light: LightConfig = field(default_factory=LightConfig)
+    """Lamps and ambient light."""
     sensor: SensorConfig = field(default_factory=SensorConfig)
+    """Exposure, noise and all that the camera does to the image."""
     hall: dict[str, Any] = field(default_factory=dict)
-    """Ranges of ``blender.objects.hall``."""
+    """The building: ``blender.objects.hall``."""
     rack: dict[str, Any] = field(default_factory=dict)
-    """Ranges of ``blender.objects.rack``."""
+    """Pallet racks: ``blender.objects.rack``."""
     pallet: dict[str, Any] = field(default_factory=dict)
-    """Ranges of ``blender.objects.pallet``: in staging areas, docks, along walls, and on pallet trucks, there
-    never in tiers."""
+    """Pallets in staging areas and docks, along walls, and on pallet trucks (there never one on another):
+    ``blender.objects.pallet``."""
     carried: dict[str, Any] = field(default_factory=dict)
-    """Ranges of ``blender.objects.carried``: the cartons in people's hands."""
+    """Cartons in people's hands: ``blender.objects.carried``."""
+
+
+@dataclass(frozen=True)
+class RendererProfile(ProfileHeader):
+    """The keys of a profile that the renderer reads."""
+
+    scene: SceneConfig
+    """Layouts, objects, camera, light."""
+    render: RenderConfig = field(default_factory=RenderConfig)
+    """Size and effort."""
 
 
 @dataclass(frozen=True)
@@ -153,20 +149,20 @@ class Config:
     render: RenderConfig
     scene: SceneConfig
     ranges: dict[str, Any]
-    """Parsed ranges: "hall", "rack", "pallet", "carried" and one per object table."""
+    """The ``Ranges`` of "hall", "rack", "pallet" and "carried", and of each table of [scene.objects]."""
     folder: Path = Path()
-    """Where the profile lies: its files are named relative to it."""
+    """Folder of the profile: its model files are relative to it."""
 
     def files(self) -> list[str]:
-        """Names of the models that the profile's objects are read from."""
+        """Names of the model files that the profile's objects are read from."""
         tables = self.scene.objects.items()
         return [name for key, t in tables for name in find_kind(t.builder).files(self.ranges[key])]
 
     def fingerprint(self, blender_version: str, assets_digest: str) -> str:
-        """Hash of everything that decides the files of this split's frames."""
+        """Hash of everything that determines the files of this split's frames."""
         render = asdict(self.render)
         render["passes"] = sorted(set(self.render.passes))
-        if not render["passes"]:  # a pass that is off leaves no trace
+        if not render["passes"]:  # such a profile keeps the fingerprint from before there were passes
             del render["passes"]
         settings = {
             "render_version": RENDER_VERSION,
@@ -182,65 +178,67 @@ class Config:
 
 
 def load_config(path: Path, split: str | None = None) -> Config:
-    """Read and check a profile for one split (the first one if None).
+    """Read and check the renderer's tables of a profile for one split (the first if None).
 
     Raises:
         UserError: the file, a table, a key or a value is wrong, or there is no such split.
     """
     table = load_profile(path)
-    splits, classes = table["splits"], table["classes"]
-    if not isinstance(table["seed"], int) or table["seed"] < 0:
-        raise UserError(f"{path}: seed must be an integer from 0")
-    if not isinstance(splits, dict) or not all(type(n) is int and n > 0 for n in splits.values()):
-        raise UserError(f"{path}: [splits] must give each split's number of frames, from 1")
-    split = split if split is not None else next(iter(splits), "")
-    if split not in splits:
-        raise UserError(f"{path}: no split '{split}'; known: {', '.join(splits)}")
-    scene = from_table(SceneConfig, table.get("scene", {}), f"{path}: [scene]")
-    config = Config(
-        profile=str(table["name"]),
-        seed=table["seed"],
+    used = {key: value for key, value in table.items() if key in RendererProfile.__dataclass_fields__}
+    profile = from_table(RendererProfile, used, str(path))
+    split = split if split is not None else next(iter(profile.splits))
+    if split not in profile.splits:
+        raise UserError(f"{path}: no split '{split}'; known: {', '.join(profile.splits)}")
+    ranges, problems = _read_ranges(profile.scene, str(path))
+    problems += [f"{path}: {line}" for line in (*_lens_problems(profile), *_category_problems(profile))]
+    if problems:
+        raise UserError("\n".join(problems))
+    return Config(
+        profile=profile.name,
+        seed=profile.seed,
         split=split,
-        frames=splits[split],
-        classes=tuple(classes),
-        render=from_table(RenderConfig, table.get("render", {}), f"{path}: [render]"),
-        scene=scene,
-        ranges={},
+        frames=profile.splits[split],
+        classes=profile.classes,
+        render=profile.render,
+        scene=profile.scene,
+        ranges=ranges,
         folder=path.parent,
     )
-    _check(config, path)
-    return replace(config, ranges=_parse_ranges(scene, path))
 
 
-def _check(config: Config, path: Path) -> None:
-    try:
-        named("layouts", config.scene.layouts, LAYOUTS)
-    except ValueError as error:
-        raise UserError(f"{path}: [scene]: {error}") from None
-    width, height = config.render.width, config.render.height
-    for name, lens in config.scene.camera.lenses.items():
+def _lens_problems(profile: RendererProfile) -> Iterator[str]:
+    width, height = profile.render.width, profile.render.height
+    for name, lens in profile.scene.camera.lenses.items():
         if not covers(name, math.radians(lens.fov[1]), width, height):
-            raise UserError(
-                f"{path}: [scene.camera.lenses.{name}]: fov {lens.fov[1]:g} would put the corners of "
+            yield (
+                f"[scene.camera.lenses.{name}]: fov {lens.fov[1]:g} would put the corners of "
                 f"{width} x {height} pixels 90 degrees off the axis or more; lower it"
             )
-    made = {o.category for o in config.scene.objects.values()} - {""}
-    for category in sorted(made - set(config.classes)):
-        raise UserError(f"{path}: category '{category}' of [scene.objects] is missing from classes")
-    for category in config.classes:
+
+
+def _category_problems(profile: RendererProfile) -> Iterator[str]:
+    made = {table.category for table in profile.scene.objects.values()} - {""}
+    for category in sorted(made - set(profile.classes)):
+        yield f"category '{category}' of [scene.objects] is missing from classes"
+    for category in profile.classes:
         if category not in made:
-            raise UserError(f"{path}: class '{category}' is made by no table of [scene.objects]")
+            yield f"class '{category}' is made by no table of [scene.objects]"
 
 
-def _parse_ranges(scene: SceneConfig, path: Path) -> dict[str, Any]:
-    ranges = {}
-    for name in ("hall", "rack", "pallet", "carried"):
-        ranges[name] = from_table(find_kind(name).Ranges, getattr(scene, name), f"{path}: [scene.{name}]")
+def _read_ranges(scene: SceneConfig, file: str) -> tuple[dict[str, Any], list[str]]:
+    """The ``Ranges`` of every kind of object that the scene names, and the problems of their tables."""
+    tables = [(name, name, f"scene.{name}", getattr(scene, name)) for name in RANGES]
     for name, table in scene.objects.items():
-        where = f"{path}: [scene.objects.{name}]"
+        tables.append((name, table.builder, f"scene.objects.{name}.ranges", table.ranges))
+    ranges, problems = {}, []
+    for key, builder, place, table in tables:
         try:
-            kind = find_kind(table.builder)
+            cls = find_kind(builder).Ranges
         except UserError as error:
-            raise UserError(f"{where}: {error}") from None
-        ranges[name] = from_table(kind.Ranges, table.ranges, f"{path}: [scene.objects.{name}.ranges]")
-    return ranges
+            problems.append(f"{file}: [{place.removesuffix('.ranges')}]: {error}")
+            continue
+        try:
+            ranges[key] = from_table(cls, table, file, place)
+        except UserError as error:
+            problems.append(str(error))
+    return ranges, problems

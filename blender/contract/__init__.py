@@ -1,26 +1,25 @@
-"""What the renderer and the training pipeline agree on: profiles, files, frame records.
+"""What the renderer and the pipeline agree on: profiles, files, frame records.
 
-Standard library only, because it runs inside Blender's Python as well as beside torch.
+Standard library only: it runs in Blender's Python and beside torch.
 
-A split lies in one folder::
+One split is one folder::
 
-    images/000042.png    RGB, 8 bits a channel
-    masks/000042.png     16-bit grey; the pixel is the instance id, 0 = background or unlabelled
-    frames/000042.json   the frame's record, written last: a frame exists iff its record
-                         exists and the hashes in it match
-    manifest.json        schema, categories, profile, Blender version, one hash per frame
+    images/000042.png    RGB, 8 bits per channel
+    masks/000042.png     16-bit grey; a pixel is the instance's id, 0 for background and unlabelled objects
+    frames/000042.json   the frame's record, written last: a frame exists if its record exists
+                         and the hashes in it match the files
+    manifest.json        schema, categories, profile, Blender's version, one hash per frame
 
 and, for a profile that asks for them (numpy arrays, top row first)::
 
-    depth/000042.npy     (H, W) float32, metres along the pixel's ray; 0 where it meets nothing
-    normals/000042.npy   (H, W, 3) float16, unit normals of the faces, turned to the camera, in its
+    depth/000042.npy     (H, W) float32, metres along the pixel's ray; 0 where the ray meets nothing
+    normals/000042.npy   (H, W, 3) float16, unit normals of the faces, turned to the camera, in the camera's
                          frame: x right, y down, z ahead; 0 where the ray meets nothing
 
-The folder is a ``Path``, or a ``UPath`` of fsspec's (see ``split_folder``) where the frames lie in an
-object store.
+The folder is a ``Path``; if the frames are in an object store, a ``UPath`` of fsspec (see ``split_folder``).
 """
 
-from blender.contract.errors import UserError, mistakes_in_a_line
+from blender.contract.errors import UserError, exit_on_user_error
 from blender.contract.files import (
     canonical_json,
     open_atomic,
@@ -29,7 +28,12 @@ from blender.contract.files import (
     sha256_file,
     write_atomic,
 )
-from blender.contract.profiles import PROFILE_KEYS, from_table, load_profile
+from blender.contract.profiles import (
+    ProfileHeader,
+    load_profile,
+    merge_tables,
+    move_model_files,
+)
 from blender.contract.records import (
     ARRAYS,
     KEYPOINTS,
@@ -50,26 +54,29 @@ from blender.contract.split import (
     remove_frame,
     split_folder,
 )
+from blender.contract.tables import from_table
 
 __all__ = [
     "ARRAYS",
     "KEYPOINTS",
-    "PROFILE_KEYS",
     "SCHEMA_VERSION",
     "Box3d",
     "FrameRecord",
     "Instance",
     "Manifest",
+    "ProfileHeader",
     "RunLengths",
     "UserError",
     "array_path",
     "canonical_json",
     "commit_frame",
+    "exit_on_user_error",
     "frame_is_complete",
     "frame_paths",
     "from_table",
     "load_profile",
-    "mistakes_in_a_line",
+    "merge_tables",
+    "move_model_files",
     "open_atomic",
     "read_manifest",
     "read_record",

@@ -1,4 +1,4 @@
-"""The error that is the user's, and how a program ends with it."""
+"""The error for a user's mistake, and how a program ends with it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """A mistake of the user's: one line that names the thing and the cure; exit status 2."""
+    """A mistake of the user: one line for each, which says what is wrong, where, and what to do."""
 
 
 @contextmanager
-def mistakes_in_a_line() -> Iterator[None]:
-    """End the program in one line on standard error and exit status 2: for a mistake of the user's, and for
-    what the world refuses (a full disk, a folder that is not writable). Our own faults keep their traceback.
+def exit_on_user_error() -> Iterator[None]:
+    """End the program with exit status 2 and one line per problem on standard error.
+
+    That is for a ``UserError``, and for an ``OSError``: a full disk, a folder that is not writable. Any other
+    exception is a bug and keeps its traceback.
     """
     try:
         yield
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)

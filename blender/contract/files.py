@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and what they are known by: their hashes."""
+"""Write files whole or not at all, and hash them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` so that the file is whole or, on any failure, as it was before.
+    """Write ``data`` to ``path`` atomically: if writing fails, the file stays as it was.
 
     Raises:
-        OSError: the disk is full, the folder is not writable, ...; nothing is left behind.
+        OSError: the disk is full, the folder is not writable, ...; no temporary file is left.
     """
     with open_atomic(path) as stream:
         stream.write(data)
@@ -24,34 +24,34 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def open_atomic(path: Path) -> Iterator[BinaryIO]:
-    """Open ``path`` to be written bit by bit: it appears whole at the end, or stays as it was before.
+    """Open ``path`` for atomic writing: the file appears at the end of the block, or stays as it was.
 
     Raises:
-        OSError: the disk is full, the folder is not writable, ...; nothing is left behind.
+        OSError: the disk is full, the folder is not writable, ...; no temporary file is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if fs := getattr(path, "fs", None):  # a store of fsspec's: what a transaction opens appears at its end
+    if fs := getattr(path, "fs", None):  # an object store: files appear at the end of fsspec's transaction
         with fs.transaction, fs.open(str(path), "wb") as stream:
             yield stream
         return
-    fragment = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.tmp")
     try:
-        with fragment.open("wb") as stream:
+        with temporary.open("wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        fragment.replace(path)
+        temporary.replace(path)
     except BaseException as error:
-        fragment.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, str(fragment)):
-            error.filename = str(path)  # a write that fails does not say where, and a fragment is no help
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename = str(path)  # for the message; a failed write has no name, or the temporary file's
         raise
 
 
 def remove_fragments(folder: Path) -> None:
-    """Delete what killed processes of this machine left behind in ``write_atomic``, at any depth."""
+    """Delete the temporary files that killed processes of this machine left in ``folder``, at any depth."""
     if hasattr(folder, "fs"):
-        return  # a store shows nothing of what was not committed
+        return  # an object store shows committed files only
     for path in folder.rglob(f".*.{_host()}.*.tmp"):
         owner = path.name.split(".")[-2]
         if owner.isdigit() and not _is_alive(int(owner)):
@@ -73,7 +73,7 @@ def _is_alive(process: int) -> bool:
 
 
 def canonical_json(value: Any) -> bytes:
-    """Encode as JSON with one spelling: sorted keys, no spaces to choose, a final newline."""
+    """Encode as JSON in one canonical form: sorted keys, no spaces, a final newline; NaN is an error."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.encode() + b"\n"
 

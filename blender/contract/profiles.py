@@ -1,118 +1,135 @@
-"""Profiles: TOML files into dataclasses, whose keys and types are checked."""
+"""Profiles: the TOML files that describe one whole run, and how one extends another."""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
+import os
 import tomllib
-import types
-import typing
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
 from blender.contract.errors import UserError
+from blender.contract.limits import Ge, Lt, MinLen
+from blender.contract.tables import closest
 
-T = TypeVar("T")
 
-PROFILE_KEYS = (
-    "name",
-    "seed",
-    "classes",
-    "splits",
-    "people",
-    "render",
-    "scene",
-    "coco",
-    "model",
-    "train",
-    "evaluate",
-)
-"""Top level of a profile. ``blender.config.run`` reads the first seven, ``pipeline.config`` the
-first four and the last four."""
+@dataclass(frozen=True)
+class ProfileHeader:
+    """Keys at the top of a profile, which both halves read."""
+
+    name: Annotated[str, MinLen(1)]
+    """Name of the run, for manifests and reports."""
+    seed: Annotated[int, Ge(0), Lt(2**63)]
+    """Seed of every random draw: the same profile and seed give the same files."""
+    classes: Annotated[tuple[str, ...], MinLen(1)]
+    """Classes to detect. COCO's category ids are 1..N in this order."""
+    splits: Annotated[dict[str, int], MinLen(1), Ge(1)]
+    """Frames to render for each split: "train", "val", "test", or names of your own."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"classes must differ from each other, not {list(self.classes)!r}")
+
+
+HEADER_KEYS = ("name", "seed", "classes", "splits")
+"""Keys that every profile has."""
+PROFILE_KEYS = (*HEADER_KEYS, "people", "render", "scene", "coco", "model", "train", "evaluate")
+"""Top-level keys: ``blender.config.run`` reads [render] and [scene], ``pipeline.config`` the other tables."""
 
 
 def load_profile(path: Path) -> dict[str, Any]:
-    """Read a profile, a TOML file that describes one whole run.
+    """Read a profile and the profiles that it extends.
+
+    ``extends = "default.toml"`` names another profile, relative to the file. Tables are merged key by key;
+    any other value, a list too, replaces that of the other profile. ``remove = ["scene.objects.cages"]``
+    names tables and keys of the other profile to leave out. In the result, model files are relative to
+    ``path``.
+
+    Returns:
+        The tables as they are written, without ``extends`` and ``remove``; values are not checked yet.
 
     Raises:
-        UserError: no such file, not TOML, or an unknown or missing top-level key.
+        UserError: a file is missing or not TOML, profiles extend each other in a circle, or a top-level key
+            is unknown or missing.
     """
-    try:
-        profile = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such profile; see assets/profiles/") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
+    profile = _load_extended(path, ())
     for key in profile:
         if key not in PROFILE_KEYS:
-            raise UserError(
-                f"{path}: unknown key '{key}'; known: {', '.join(PROFILE_KEYS)}{_closest(key, PROFILE_KEYS)}"
-            )
-    for key in PROFILE_KEYS[:4]:
+            known = ", ".join(PROFILE_KEYS)
+            raise UserError(f"{path}: unknown key '{key}'; known: {known}{closest(key, PROFILE_KEYS)}")
+    for key in HEADER_KEYS:
         if key not in profile:
             raise UserError(f"{path}: key '{key}' is missing")
     return profile
 
 
-def from_table(cls: type[T], table: Any, where: str) -> T:
-    """Build the dataclass ``cls`` from a profile's table; unknown keys and wrong types are errors.
+def merge_tables(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of ``table`` with ``changes``: tables are merged key by key, other values are replaced."""
+    merged = dict(table)
+    for key, value in changes.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = merge_tables(old, value) if both else value  # type: ignore[arg-type]
+    return merged
 
-    Handles bool, int, float, str, ``X | None``, ``tuple[X, ...]``, ``tuple[X, Y]``,
-    ``dict[str, X]`` and nested dataclasses. An int is accepted where a float is wanted. A
-    dataclass checks its own values in ``__post_init__`` with a ValueError, which is passed on.
 
-    Args:
-        where: the table's place, for messages: ``"default.toml: [render]"``.
+def move_model_files(profile: Mapping[str, Any], folder: Path, to: Path) -> dict[str, Any]:
+    """A profile of ``folder`` for use in the folder ``to``: the model files of its objects, relative to
+    ``to``."""
+    if folder.resolve() == to.resolve():
+        return dict(profile)
+    moved = {}
+    for name, table in profile.get("scene", {}).get("objects", {}).items():
+        file = table.get("ranges", {}).get("file")
+        if isinstance(file, str) and not Path(file).is_absolute():
+            path = os.path.relpath(folder.resolve() / file, to.resolve())
+            moved[name] = {"ranges": {"file": Path(path).as_posix()}}
+    return merge_tables(profile, {"scene": {"objects": moved}}) if moved else dict(profile)
 
-    Raises:
-        UserError: names the key and what was expected.
-    """
-    if not isinstance(table, dict):
-        raise UserError(f"{where}: expected a table, not {table!r}")
-    hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for key in table:
-        if key not in fields:
-            raise UserError(
-                f"{where}: unknown key '{key}'; known: {', '.join(fields)}{_closest(key, fields)}"
-            )
-    for name, f in fields.items():
-        if name not in table and f.default is f.default_factory is dataclasses.MISSING:
-            raise UserError(f"{where}: key '{name}' is missing")
-    values = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in table.items()}
+
+def _load_extended(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
+    """The tables of ``path``, merged with those that it extends; ``children`` are the files that led to
+    it."""
+    if path.resolve() in [child.resolve() for child in children]:
+        circle = " -> ".join(str(file) for file in (*children, path))
+        raise UserError(
+            f"{children[0]}: profiles extend each other in a circle: {circle}; remove one 'extends'"
+        )
     try:
-        return cls(**values)
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from None
+        profile = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if children:
+            raise UserError(f"{children[-1]}: extends {path}, which does not exist") from None
+        raise UserError(f"{path}: no such profile; see assets/profiles/") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+    base, removed = profile.pop("extends", None), profile.pop("remove", [])
+    if base is None:
+        if removed:
+            raise UserError(f"{path}: remove is of no use without extends; name the profile to extend")
+        return profile
+    if not isinstance(base, str):
+        raise UserError(f"{path}: extends must be the path of a profile, not {base!r}")
+    base_path = path.parent / base
+    inherited = _load_extended(base_path, (*children, path))
+    if not isinstance(removed, list) or not all(isinstance(name, str) for name in removed):
+        raise UserError(
+            f"{path}: remove must be a list of names such as 'scene.objects.cages', not {removed!r}"
+        )
+    for name in removed:
+        _remove(inherited, name, path)
+    return merge_tables(move_model_files(inherited, base_path.parent, path.parent), profile)
 
 
-def _closest(key: str, known: Iterable[str]) -> str:
-    match = difflib.get_close_matches(key, list(known), n=1)
-    return f"; did you mean '{match[0]}'?" if match else ""
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
-        return value
-    if origin in (types.UnionType, typing.Union):
-        (hint,) = [a for a in args if a is not type(None)]
-        return _convert(hint, value, where)
-    if dataclasses.is_dataclass(hint):
-        return from_table(typing.cast(type, hint), value, where)
-    if origin is dict and isinstance(value, dict):
-        return {k: _convert(args[1], v, f"{where}.{k}") for k, v in value.items()}
-    if origin is tuple and isinstance(value, list):
-        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
-        if len(kinds) != len(value):
-            raise UserError(f"{where}: expected {len(kinds)} values, not {value!r}")
-        return tuple(_convert(k, v, where) for k, v in zip(kinds, value, strict=True))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(hint, type) and type(value) is hint:
-        return value
-    name = hint.__name__ if isinstance(hint, type) and origin is None else str(hint)
-    raise UserError(f"{where}: expected {name}, not {value!r}")
+def _remove(profile: dict[str, Any], name: str, path: Path) -> None:
+    """Delete the key or table with this dotted name."""
+    *parents, last = name.split(".")
+    table: Any = profile
+    for parent in parents:
+        table = table.get(parent) if isinstance(table, dict) else None
+    if not isinstance(table, dict) or last not in table:
+        raise UserError(f"{path}: remove names '{name}', which the extended profile does not have")
+    del table[last]

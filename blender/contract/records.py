@@ -1,4 +1,4 @@
-"""What is known of a frame, and of a split: the JSON files beside the pictures."""
+"""Frame records and split manifests: the JSON files beside the images."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from blender.contract.errors import UserError
 from blender.contract.files import canonical_json, sha256_bytes
-from blender.contract.profiles import from_table
+from blender.contract.tables import from_table
 
 T = TypeVar("T")
 
 SCHEMA_VERSION = 1
-"""Version of the layout on disk described in the package's head."""
+"""Version of the files on disk that the package's docstring describes."""
 
 KEYPOINTS = (
     "nose",
@@ -39,38 +39,43 @@ KEYPOINTS = (
 """The 17 COCO body keypoints, in COCO's order."""
 
 ARRAYS = ("depth", "normals")
-"""What a profile may ask to have beside each image and mask; each has a folder of its own."""
+"""Arrays that a profile can add to each image and mask; each has a folder of its own."""
 
 Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Box3d:
-    """Where a labelled object is and the box around the whole of it, along the object's own axes; metres.
+    """The pose of a labelled object and its 3D bounding box, along the object's own axes; metres.
 
-    The hall's frame has z up; the camera's has x right, y down, z ahead. A rotation's columns are
-    the object's axes: ``rotation @ p + position`` carries a point of the object to the frame.
+    The hall's frame has z up; the camera's frame has x right, y down, z ahead. The columns of a rotation are
+    the object's axes: ``rotation @ p + position`` transforms a point of the object to the frame.
     """
 
     size: Triple
+    """Extent of the box along the object's x, y and z."""
     position: Triple
-    """The object's origin in the hall."""
+    """The object's origin in the hall's frame."""
     centre: Triple
-    """The box's middle in the hall."""
+    """The centre of the box in the hall's frame."""
     rotation: tuple[Triple, Triple, Triple]
+    """Rows of the rotation from the object's frame to the hall's."""
     camera_position: Triple
-    """The same three in the camera's frame."""
+    """The object's origin in the camera's frame."""
     camera_centre: Triple
+    """The centre of the box in the camera's frame."""
     camera_rotation: tuple[Triple, Triple, Triple]
+    """Rows of the rotation from the object's frame to the camera's."""
 
 
 @dataclass(frozen=True)
 class RunLengths:
-    """A mask as COCO's uncompressed RLE: column by column, runs of 0 and 1 in turn, a run of 0 first."""
+    """A mask in COCO's uncompressed RLE: runs of 0 and 1 in turn, column by column, starting with 0."""
 
     size: tuple[int, int]
-    """H, W."""
+    """Height, width."""
     counts: tuple[int, ...]
+    """Lengths of the runs."""
 
 
 @dataclass(frozen=True)
@@ -80,44 +85,59 @@ class Instance:
     id: int
     """The value of its pixels in the mask, from 1."""
     category: str
+    """Its class."""
     parameters: dict[str, Any]
-    """What the builder was given: variant, colours, pose, load, ..."""
+    """The parameters that the builder made it from: variant, colours, pose, load, ..."""
     distance: float
     """Metres from the camera to the nearest point of the object."""
     visible_pixels: int
+    """Pixels of the object in the mask."""
     amodal_pixels: int
-    """Pixels the object would cover if nothing stood before it, within the frame."""
+    """Pixels of the image that the object would cover if nothing occluded it."""
     visible_fraction: float
-    """visible_pixels / amodal_pixels; 0 if it lies outside the frame."""
+    """visible_pixels / amodal_pixels; 0 if the object is outside the image."""
     truncated: bool
-    """Does it reach beyond the frame?"""
+    """Whether the object extends beyond the image."""
     keypoints: tuple[tuple[float, float, int], ...] = ()
-    """For pedestrians, the COCO keypoints as (x, y, v): v 0 outside, 1 hidden, 2 visible."""
+    """COCO keypoints of pedestrians as (x, y, v): v 0 outside the image, 1 occluded, 2 visible."""
     box3d: Box3d | None = None
-    """Only if the profile asks for it; else the record has no such key."""
+    """Only with the pass "boxes3d"; otherwise the record has no such key."""
     amodal: RunLengths | None = None
-    """The ``amodal_pixels``; None, and no such key, for an object that has none in the frame."""
+    """The mask of the ``amodal_pixels``; if there are none, None, and the record has no such key."""
 
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """Everything known about one frame; its JSON is the frame's commit."""
+    """One frame: its settings, its scene and its labelled objects. The file is written last."""
 
     schema: int
+    """SCHEMA_VERSION."""
     frame: int
+    """Number of the frame in its split, from 0."""
     seed: int
+    """The profile's seed."""
     split: str
+    """Name of the split."""
     fingerprint: str
+    """Hash of everything that determines the frame: see ``blender.config.run.Config``."""
     width: int
+    """Width of the image in pixels."""
     height: int
+    """Height of the image in pixels."""
     camera: dict[str, Any]
+    """Lens, mount, position and rotation of the camera."""
     lights: dict[str, Any]
+    """Lamps and ambient light."""
     layout: str
+    """Layout of the hall."""
     image_sha256: str
+    """SHA-256 of the image's file."""
     mask_sha256: str
+    """SHA-256 of the mask's file."""
     instances: tuple[Instance, ...] = field(default=())
+    """The labelled objects."""
     arrays_sha256: dict[str, str] = field(default_factory=dict)
-    """A member of ARRAYS to its file's SHA-256; the record has no such key if there are none."""
+    """SHA-256 of each array's file, by its name in ARRAYS; without arrays the record has no such key."""
 
     def __post_init__(self) -> None:
         for name in self.arrays_sha256:
@@ -125,7 +145,7 @@ class FrameRecord:
                 raise ValueError(f"unknown array '{name}'; known: {', '.join(ARRAYS)}")
 
     def to_bytes(self) -> bytes:
-        """The record as canonical JSON, without a word on what the profile did not ask for."""
+        """The record as canonical JSON, without the keys of passes that the profile does not have."""
         table = _fields(self)
         table["instances"] = [_fields(instance) for instance in self.instances]
         if not self.arrays_sha256:
@@ -140,32 +160,39 @@ class FrameRecord:
 
 
 def _fields(record: Any) -> dict[str, Any]:
-    """A dataclass's fields as they are: ``dataclasses.asdict`` would copy every run of every mask."""
-    return {one.name: getattr(record, one.name) for one in dataclasses.fields(record)}
+    """The fields of a dataclass, not copied: ``dataclasses.asdict`` would copy every run of every mask."""
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """One split: what made it and one hash per frame. No clock, host name or path."""
+    """One split: the settings that made it, and one hash per frame. No time, host name or path."""
 
     schema: int
+    """SCHEMA_VERSION."""
     profile: str
+    """Name of the profile."""
     split: str
+    """Name of the split."""
     seed: int
+    """The profile's seed."""
     categories: tuple[str, ...]
-    """In profile order: category ids are 1..N."""
+    """The profile's classes in its order: category ids are 1..N."""
     blender: str
+    """Blender's version."""
     render_version: int
+    """``blender.config.run.RENDER_VERSION``."""
     fingerprint: str
+    """The frames' fingerprint."""
     frames: dict[str, str]
     """Frame name ("000042") to the SHA-256 of its record."""
     total: int = 0
-    """Frames that the whole split is to have, of which these may be a shard; 0: unknown."""
+    """Frames of the whole split, if this is a shard of it; 0: unknown."""
     notes: dict[str, Any] = field(default_factory=dict)
-    """What is worth knowing and part of no hash: ``devices``, what the frames were computed on."""
+    """Information that no hash includes: ``devices``, the devices that rendered the frames."""
 
     def digest(self) -> str:
-        """SHA-256 of everything but the notes."""
+        """SHA-256 of the manifest without the notes."""
         return sha256_bytes(dataclasses.replace(self, notes={}).to_bytes())
 
     def to_bytes(self) -> bytes:
@@ -177,7 +204,7 @@ def read_record(path: Path) -> FrameRecord:
     """Read one frame's record.
 
     Raises:
-        UserError: missing, not JSON, or not a record of this schema.
+        UserError: the file is missing, not JSON, or not a record of this schema.
     """
     return _read(FrameRecord, path, "frame record")
 
@@ -186,7 +213,7 @@ def read_manifest(split_dir: Path) -> Manifest:
     """Read a split's manifest.
 
     Raises:
-        UserError: missing (not rendered yet), not JSON, or of another schema.
+        UserError: the file is missing (not rendered yet), not JSON, or of another schema.
     """
     return _read(Manifest, split_dir / "manifest.json", "manifest")
 

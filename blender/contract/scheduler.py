@@ -1,4 +1,4 @@
-"""A Dask scheduler, as both halves see one: an address, workers of the same versions, and their threads."""
+"""Connect to a Dask scheduler, and compute how many tasks to keep in flight there; for both halves."""
 
 from __future__ import annotations
 
@@ -9,43 +9,49 @@ from typing import Any
 
 from blender.contract.errors import UserError
 
-PATIENCE = 60
+CONNECT_TIMEOUT = 60
 """Seconds to wait for a scheduler, and then for its first worker."""
-LOST = 300
-"""Seconds to wait for another worker when all are gone."""
-ASK = 5
-"""Seconds between two questions how many workers there are."""
-LOOK = 10
-"""Seconds between two looks at a cluster whose results are waited for."""
-AHEAD = 2
-"""Tasks in flight for each thread of the cluster: one is at work, one waits at its worker."""
+NO_WORKERS_TIMEOUT = 300
+"""Seconds to wait for a worker when all are lost."""
+COUNT_INTERVAL = 5
+"""Seconds between two requests for the number of workers."""
+POLL_INTERVAL = 10
+"""Seconds to wait for results before the number of workers is checked."""
+TASKS_PER_THREAD = 2
+"""Tasks in flight for each thread of the cluster: one runs, one waits at its worker."""
 
 
 def connect(address: str, versions: Callable[[], str]) -> Any:
-    """A client of the scheduler, once a worker is there that has what this machine has.
+    """Connect to a scheduler and wait for a worker; check that all workers have this machine's versions.
 
     Args:
-        versions: what results depend on, said in words by each machine: ``"Blender 4.5.0"``.
+        address: the scheduler's address, ``tcp://host:port``.
+        versions: returns the versions on which results depend, for messages: ``"Blender 4.5.0"``. It is also
+            called on each worker.
+
+    Returns:
+        The ``distributed.Client``.
 
     Raises:
-        UserError: Dask is missing, nothing answers at the address, no worker is there, or one differs.
+        UserError: Dask is not installed, nothing answers at the address, there is no worker, or a worker has
+            other versions.
     """
     try:
-        from distributed import Client
+        from distributed import Client  # an optional package
     except ImportError:
         raise UserError(
             "--scheduler: the package 'distributed' is missing; pip install 'transpalette[cluster]'"
         ) from None
-    # A lost scheduler is one line of ours, and what a client leaves behind as it closes is none.
-    for talker in ("distributed.client", "asyncio"):
-        logging.getLogger(talker).setLevel(logging.CRITICAL)
+    # A lost scheduler is reported in one line by the caller; Dask's own log messages would only add to it.
+    for name in ("distributed.client", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        client = Client(address, timeout=PATIENCE, set_as_default=False)
+        client = Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"--scheduler {address}: no Dask scheduler answers there ({reason})") from None
     try:
-        client.wait_for_workers(1, timeout=PATIENCE)
+        client.wait_for_workers(1, timeout=CONNECT_TIMEOUT)
         _check_workers(client, address, versions)
     except TimeoutError:
         client.close()
@@ -57,46 +63,49 @@ def connect(address: str, versions: Callable[[], str]) -> Any:
 
 
 def _check_workers(client: Any, address: str, versions: Callable[[], str]) -> None:
-    """Is this code on every worker, as it is here? Without it each task would fail in many words."""
+    """Raise UserError unless every worker can import this code and has the same versions.
+
+    Without this check, each task would fail with a long traceback.
+    """
     try:
-        answers = client.run(versions)
+        on_workers = client.run(versions)
     except Exception as error:
         raise UserError(
             f"--scheduler {address}: its workers cannot run this version of Transpalette "
             f"({' '.join(str(error).split())}); install it there too"
         ) from None
-    wrong = sorted(set(answers.values()) - {versions()})
-    if wrong:
+    others = sorted(set(on_workers.values()) - {versions()})
+    if others:
         raise UserError(
-            f"--scheduler {address}: its workers have {'; '.join(wrong)}, this machine has "
-            f"{versions()}; give all the same"
+            f"--scheduler {address}: its workers have {'; '.join(others)}, this machine has "
+            f"{versions()}; install the same versions on all machines"
         )
 
 
-class Size:
-    """Tasks to have in flight, asked anew every few seconds: workers come and go."""
+class TaskLimit:
+    """Number of tasks to keep in flight, from the current number of threads of the workers."""
 
     def __init__(self, client: Any, address: str) -> None:
-        """Ask the client's scheduler a first time."""
+        """Count the threads of the client's workers for the first time."""
         self._client, self._address = client, address
-        self._asked, self._manned = float("-inf"), time.monotonic()
+        self._counted, self._last_worker = float("-inf"), time.monotonic()
         self.threads = 0
         self()
 
     def __call__(self) -> int:
-        """How many, now.
+        """The current limit; the threads are counted every ``COUNT_INTERVAL`` seconds.
 
         Raises:
-            UserError: for ``LOST`` seconds there was no worker to do any.
+            UserError: there was no worker for ``NO_WORKERS_TIMEOUT`` seconds.
         """
         now = time.monotonic()
-        if now - self._asked > ASK:
-            self.threads, self._asked = sum(self._client.nthreads().values()), now
+        if now - self._counted > COUNT_INTERVAL:
+            self.threads, self._counted = sum(self._client.nthreads().values()), now
             if self.threads:
-                self._manned = now
-            elif now - self._manned > LOST:
+                self._last_worker = now
+            elif now - self._last_worker > NO_WORKERS_TIMEOUT:
                 raise UserError(
-                    f"--scheduler {self._address}: its workers are gone, and no other came for {LOST} "
-                    "seconds; start some and repeat the command to go on"
+                    f"--scheduler {self._address}: its workers are gone, and no other came for "
+                    f"{NO_WORKERS_TIMEOUT} seconds; start some and repeat the command to go on"
                 )
-        return AHEAD * self.threads
+        return TASKS_PER_THREAD * self.threads

@@ -1,4 +1,4 @@
-"""The folder of a split: where a frame's files lie, how they come to be, and whether they are there."""
+"""The folder of a split: the paths of a frame's files, writing, deleting and checking them."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from blender.contract.records import ARRAYS, FrameRecord, read_record
 
 
 def split_folder(name: str) -> Path:
-    """The folder ``name``, absolute; for a URL (``s3://bucket/train``) a ``UPath``, which acts like a Path.
+    """The path of the folder ``name``: absolute, or a ``UPath`` for a URL such as ``s3://bucket/train``.
 
     Raises:
-        UserError: the packages for such a URL are missing, or it is not one.
+        UserError: the URL is wrong, or the packages for it are not installed.
     """
     if "://" not in name:
         return Path(name).absolute()
     try:
-        from upath import UPath
+        from upath import UPath  # an optional package
     except ImportError:
         raise UserError(
             f"{name}: a URL needs the package universal-pathlib; pip install 'transpalette[cluster]'"
         ) from None
     try:
         path: Any = UPath(name)
-        _ = path.fs  # what the scheme needs is imported now, not after the first frame
+        _ = path.fs  # imports the packages for the URL now, not after the first frame is rendered
     except (ImportError, ValueError) as error:
         raise UserError(f"{name}: {error}") from None
     return cast(Path, path)
 
 
 def frame_paths(split_dir: Path, frame: int) -> tuple[Path, Path, Path]:
-    """Image, mask and record of a frame."""
+    """Paths of the image, the mask and the record of a frame."""
     name = f"{frame:06d}"
     return (
         split_dir / "images" / f"{name}.png",
@@ -44,20 +44,24 @@ def frame_paths(split_dir: Path, frame: int) -> tuple[Path, Path, Path]:
 
 
 def array_path(split_dir: Path, name: str, frame: int) -> Path:
-    """One of a frame's arrays; ``name`` is a member of ARRAYS."""
+    """Path of one of a frame's arrays; ``name`` is an element of ARRAYS."""
     return split_dir / name / f"{frame:06d}.npy"
 
 
 def commit_frame(
     split_dir: Path, record: FrameRecord, image: bytes, mask: bytes, arrays: dict[str, bytes]
 ) -> None:
-    """Write a frame's files, the record last; arrays of earlier settings go.
+    """Write a frame's files, the record last; delete arrays that the frame no longer has.
 
-    Another process may have committed the same frame meanwhile: its record stays, because somebody may be
-    reading it, and the files that are written again are equal to its own.
+    If another process has committed the same frame, its record stays, because a third may be reading it. The
+    files that are written again are equal to those of the other process.
+
+    Args:
+        image, mask: encoded PNG files.
+        arrays: name of each array to its encoded file.
 
     Raises:
-        OSError: the disk is full, ...; the frame then does not exist, or is as it was.
+        OSError: the disk is full, ...; the frame then does not exist, or stays as it was.
     """
     image_path, mask_path, record_path = frame_paths(split_dir, record.frame)
     with contextlib.suppress(FileNotFoundError):
@@ -81,7 +85,7 @@ def remove_frame(split_dir: Path, frame: int) -> None:
 
 
 def frame_is_complete(split_dir: Path, frame: int, fingerprint: str) -> bool:
-    """Does the frame exist as described in the package's head, made with ``fingerprint``?"""
+    """Whether the frame exists (see the package's docstring) and was rendered with ``fingerprint``."""
     image, mask, record_path = frame_paths(split_dir, frame)
     try:
         record = read_record(record_path)

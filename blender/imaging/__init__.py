@@ -1,1 +1,1 @@
-"""From linear light to image files: the sensor model, JPEG and PNG in numpy. No bpy."""
+"""Convert linear light to image files: sensor model, JPEG compression, PNG encoding. Numpy only, no bpy."""

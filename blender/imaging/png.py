@@ -1,4 +1,10 @@
-"""A PNG writer whose bytes depend on the pixels alone. Blender's own adds dates and counters."""
+"""PNG encoder whose bytes depend on the pixels only.
+
+Why it is hand-made: Blender writes dates and counters into every PNG, so its files differ from run to run,
+and Pillow is not part of Blender's Python. The encoder compresses with run lengths only. For noisy images,
+the files are 4 % larger than with zlib's level 6, and encoding takes a fifth of the time. Encoding and
+writing the files takes 1 % of the time of a frame (stage "files" in docs/PERFORMANCE.md).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +18,7 @@ def encode_png(pixels: np.ndarray) -> bytes:
     """Encode (H, W, 3) uint8 as RGB, or (H, W) uint16 as 16-bit grey.
 
     Raises:
-        ValueError: another shape or type.
+        ValueError: the array has another shape or type.
     """
     if pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3:
         depth, colour, step = 8, 2, 3
@@ -24,15 +30,15 @@ def encode_png(pixels: np.ndarray) -> bytes:
     big_endian = pixels.astype(">u2") if depth == 16 else pixels
     rows = np.frombuffer(np.ascontiguousarray(big_endian).tobytes(), np.uint8).reshape(height, width * step)
     filtered = np.empty((height, width * step + 1), np.uint8)
-    filtered[:, 0] = 2  # filter type Up: each byte less the one above
+    filtered[:, 0] = 2  # filter type Up: each byte minus the byte above
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    # Noise has no repetitions worth a search: runs alone make files 4 % larger, in a fifth of the time.
-    packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
-    data = packer.compress(filtered.tobytes()) + packer.flush()
+    compressor = zlib.compressobj(1, strategy=zlib.Z_RLE)
+    data = compressor.compress(filtered.tobytes()) + compressor.flush()
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def _chunk(name: bytes, data: bytes) -> bytes:
+    """A PNG chunk: length, name, data, CRC-32."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

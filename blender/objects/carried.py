@@ -7,14 +7,15 @@ top faces the person.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from blender.assets import Assets
+from blender.contract.limits import Gt, Le, Ordered
 from blender.geometry.mesh import Floats, Material, Part, prism
 from blender.parts.loads import CARD, printed_carton
-from blender.sampling import draw_seed, integer, ordered, uniform
+from blender.sampling import draw_seed, integer, uniform
 
 TERMINAL = (0.17, 0.08, 0.03)
 """Length, width and thickness of a hand-held computer with a scanner, metres."""
@@ -26,15 +27,14 @@ _SCREEN = Material("emission", (0.55, 0.75, 1.0), 0.25)
 
 @dataclass(frozen=True)
 class Ranges:
-    """What varies; metres."""
+    """[scene.carried]: the size of cartons in people's hands, in metres."""
 
-    length: tuple[float, float] = (0.22, 0.38)
-    """Of a carton, away from the carrier."""
-    width: tuple[float, float] = (0.2, 0.4)
-    height: tuple[float, float] = (0.14, 0.32)
-
-    def __post_init__(self) -> None:
-        ordered(length=self.length, width=self.width, height=self.height)
+    length: Annotated[tuple[float, float], Gt(0), Le(2), Ordered()] = (0.22, 0.38)
+    """Length of a carton, away from the person, in metres."""
+    width: Annotated[tuple[float, float], Gt(0), Le(2), Ordered()] = (0.2, 0.4)
+    """Width of a carton in metres."""
+    height: Annotated[tuple[float, float], Gt(0), Le(2), Ordered()] = (0.14, 0.32)
+    """Height of a carton in metres."""
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

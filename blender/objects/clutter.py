@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 
+from blender.contract.limits import Weights
 from blender.geometry.mesh import Colour, Material, Part, box, boxes, cylinder, plates, rounded_path, tube
 from blender.parts import variants
 from blender.parts.fittings import RUBBER, ZINC, bright
@@ -22,13 +24,10 @@ _BLACK = Material("plastic", (0.02, 0.02, 0.02), 0.3)
 
 @dataclass(frozen=True)
 class Ranges:
-    """Which thing it is; each varies by itself."""
+    """Ranges of [scene.objects.NAME] with builder = "clutter"."""
 
-    variants: dict[str, float]
-    """Weight of each: a key of VARIANTS."""
-
-    def __post_init__(self) -> None:
-        variants.check(self.variants, VARIANTS)
+    variants: Annotated[dict[str, float], Weights(VARIANTS)]
+    """Weights of the variants."""
 
 
 def _drum(rng: np.random.Generator) -> list[Part]:

@@ -8,11 +8,12 @@ counterbalance truck of 1.6 t: 1.15 m wide, wheelbase 1.4 m; reach truck: 1.27 m
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from blender.assets import Assets
+from blender.contract.limits import Ge, Le, Ordered, ShareRange, Weights
 from blender.geometry.mesh import (
     Colour,
     Material,
@@ -29,7 +30,7 @@ from blender.kinds import AttachmentContext, ObjectGroup
 from blender.objects import pedestrian
 from blender.objects.pedestrian.attachments import ARM_CLOTH, TRUNK_CLOTH
 from blender.parts.fittings import PAPER, YELLOW, ZINC, wheel
-from blender.sampling import chance, named, ordered, pick, shares, uniform
+from blender.sampling import chance, pick, uniform
 from blender.spec import ObjectSpec
 
 PAINTS: dict[str, Colour] = {
@@ -47,24 +48,18 @@ _STEEL = Material("steel", (0.07, 0.07, 0.075), 0.7)
 
 @dataclass(frozen=True)
 class Ranges:
-    """What varies from forklift to forklift."""
+    """Ranges of [scene.objects.NAME] with builder = "forklift"."""
 
-    variants: dict[str, float]
-    """Weight of each of VARIANTS."""
-    paint: dict[str, float]
-    """Weight of each paint: a key of PAINTS."""
-    mast: tuple[float, float] = (2.0, 2.6)
-    """Height of the lowered mast, metres."""
-    lift: tuple[float, float] = (0.05, 1.2)
-    """Height of the forks, metres; low ones are more frequent."""
-    wear: tuple[float, float] = (0.2, 0.8)
-    """0 = new, 1 = scratched and dirty."""
-
-    def __post_init__(self) -> None:
-        named("variants", self.variants, VARIANTS)
-        named("paint", self.paint, PAINTS)
-        ordered(mast=self.mast, lift=self.lift)
-        shares(wear=self.wear)
+    variants: Annotated[dict[str, float], Weights(VARIANTS)]
+    """Weights of the variants."""
+    paint: Annotated[dict[str, float], Weights(PAINTS)]
+    """Weights of the colours."""
+    mast: Annotated[tuple[float, float], Ge(1), Le(10), Ordered()] = (2.0, 2.6)
+    """Height of the lowered mast in metres."""
+    lift: Annotated[tuple[float, float], Ge(0), Le(10), Ordered()] = (0.05, 1.2)
+    """Height of the forks in metres; low heights are more likely."""
+    wear: ShareRange = (0.2, 0.8)
+    """0: new, 1: scratched and dirty."""
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 
+from blender.contract.limits import Weights
 from blender.geometry.mesh import Material, Part, box, boxes, cylinder, move, plates, tube
 from blender.parts import variants
 from blender.parts.fittings import ZINC, bright, castors, label
@@ -23,13 +25,10 @@ SEATED_AT = ("desk", "packing_table")
 
 @dataclass(frozen=True)
 class Ranges:
-    """Which thing it is; each varies by itself."""
+    """Ranges of [scene.objects.NAME] with builder = "furniture"."""
 
-    variants: dict[str, float]
-    """Weight of each: a key of VARIANTS."""
-
-    def __post_init__(self) -> None:
-        variants.check(self.variants, VARIANTS)
+    variants: Annotated[dict[str, float], Weights(VARIANTS)]
+    """Weights of the variants."""
 
 
 def _top(rng: np.random.Generator) -> Material:

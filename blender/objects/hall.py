@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from blender.assets import Assets
+from blender.contract.limits import Ge, MinLen, OneOf, Ordered, Share, ShareRange, Weights
 from blender.geometry.mesh import Colour, Floats, Material, Part, bounds, box, boxes, plates, tube
 from blender.parts.fittings import BLACK, YELLOW, striped
 from blender.parts.markings import marks
 from blender.parts.openings import fixtures, windows
-from blender.sampling import at_least, chance, draw_seed, integer, named, ordered, pick, shares, uniform
+from blender.sampling import chance, draw_seed, integer, pick, uniform
 from blender.spec import LampSpec
 
 WALLS: dict[str, Colour] = {
@@ -56,67 +57,40 @@ def _floors() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Ranges:
-    """What varies from hall to hall; lengths in metres."""
+    """[scene.hall]: what varies from hall to hall."""
 
-    length: tuple[float, float] = (14.0, 34.0)
-    width: tuple[float, float] = (9.0, 22.0)
-    height: tuple[float, float] = (4.0, 9.0)
-    windows: float = 0.4
+    length: Annotated[tuple[float, float], Ge(SHORTEST), Ordered()] = (14.0, 34.0)
+    """Metres; walls, docks and packing corners have a length of their own."""
+    width: Annotated[tuple[float, float], Ge(4), Ordered()] = (9.0, 22.0)
+    """Metres; aisles and crossings have a width of their own."""
+    height: Annotated[tuple[float, float], Ge(2.5), Ordered()] = (4.0, 9.0)
+    """Metres from the floor to the roof."""
+    windows: Share = 0.4
     """Share of halls with a band of windows in a wall."""
-    doors: tuple[int, int] = (0, 3)
+    doors: Annotated[tuple[int, int], Ge(0), Ordered()] = (0, 3)
     """Doors and gates in the end wall; a dock has as many as fit."""
-    notices: tuple[int, int] = (1, 6)
+    notices: Annotated[tuple[int, int], Ge(0), Ordered()] = (1, 6)
     """Signs, boards, pipes, switch boxes and fire points tried on each wall."""
-    columns: float = 0.5
+    columns: Share = 0.5
     """Share of halls with rows of columns."""
-    lanes: float = 0.5
+    lanes: Share = 0.5
     """Share of halls with painted lanes."""
-    hatching: float = 0.3
+    hatching: Share = 0.3
     """Share of halls with a hatched zone."""
-    places: float = 0.25
+    places: Share = 0.25
     """Share of halls with marked-out pallet places."""
-    stains: tuple[int, int] = (2, 12)
-    """Blots on the floor."""
-    wear: tuple[float, float] = (0.3, 1.0)
-    """0 = new and polished, 1 = dusty, dull and dirty."""
-    glow: tuple[float, float] = (4.0, 22.0)
-    """How bright the windows are, W/m2/sr."""
-    walls: dict[str, float] = field(default_factory=_walls)
-    """Weight of each colour of the walls: a key of WALLS."""
-    floors: dict[str, float] = field(default_factory=_floors)
-    """Weight of each colour of the floor: a key of FLOORS."""
-    surfaces: tuple[str, ...] = SURFACES
-    """What the walls are of, equally often: some of SURFACES."""
-
-    def __post_init__(self) -> None:
-        ordered(
-            length=self.length,
-            width=self.width,
-            height=self.height,
-            doors=self.doors,
-            notices=self.notices,
-            stains=self.stains,
-            glow=self.glow,
-        )
-        shares(
-            windows=self.windows,
-            columns=self.columns,
-            lanes=self.lanes,
-            hatching=self.hatching,
-            places=self.places,
-            wear=self.wear,
-        )
-        named("walls", self.walls, WALLS)
-        named("floors", self.floors, FLOORS)
-        for name in self.surfaces:
-            if name not in SURFACES:
-                raise ValueError(f"surfaces: unknown '{name}'; known: {', '.join(SURFACES)}")
-        if not self.surfaces:
-            raise ValueError(f"surfaces must name one at least of: {', '.join(SURFACES)}")
-        at_least(SHORTEST, length=self.length)
-        at_least(4.0, width=self.width)
-        at_least(2.5, height=self.height)
-        at_least(0, doors=self.doors, notices=self.notices, stains=self.stains, glow=self.glow)
+    stains: Annotated[tuple[int, int], Ge(0), Ordered()] = (2, 12)
+    """Stains on the floor."""
+    wear: ShareRange = (0.3, 1.0)
+    """0: new and polished, 1: dusty, dull and dirty."""
+    glow: Annotated[tuple[float, float], Ge(0), Ordered()] = (4.0, 22.0)
+    """Radiance of the windows, W/m2/sr."""
+    walls: Annotated[dict[str, float], Weights(WALLS)] = field(default_factory=_walls)
+    """Weights of the colours of the walls."""
+    floors: Annotated[dict[str, float], Weights(FLOORS)] = field(default_factory=_floors)
+    """Weights of the colours of the floor."""
+    surfaces: Annotated[tuple[str, ...], OneOf(SURFACES), MinLen(1)] = SURFACES
+    """Surfaces of the walls, equally often."""
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

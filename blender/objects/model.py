@@ -6,31 +6,28 @@ Origin: on the floor below the middle of the model's bounding box.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from blender.assets import Assets
+from blender.contract.limits import Ge, Gt, Le, MinLen, Ordered
 from blender.geometry.mesh import spin
 from blender.sampling import uniform
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """Which file, and how its model stands."""
+    """Ranges of [scene.objects.NAME] with builder = "model"."""
 
-    file: str
-    """Path of the model, relative to the profile."""
-    scale: float = 1.0
+    file: Annotated[str, MinLen(1)]
+    """Path of the model's file, relative to the profile that names it."""
+    scale: Annotated[float, Gt(0)] = 1.0
     """Metres per unit of the file."""
-    size: tuple[float, float] = (1.0, 1.0)
+    size: Annotated[tuple[float, float], Gt(0), Ordered()] = (1.0, 1.0)
     """Factor on the scale, drawn for each object."""
-    turn: float = 0.0
-    """Degrees about the vertical that bring the model's front to +x."""
-
-    def __post_init__(self) -> None:
-        if self.scale <= 0 or not 0 < self.size[0] <= self.size[1]:
-            raise ValueError("scale must be above 0, and size a range [low, high] above 0")
+    turn: Annotated[float, Ge(-360), Le(360)] = 0.0
+    """Degrees about the vertical axis that turn the model's front to +x."""
 
 
 def files(ranges: Ranges) -> tuple[str, ...]:

@@ -6,15 +6,16 @@ Origin: on the floor below the pallet's middle; its long side lies along x.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from blender.assets import Assets
+from blender.contract.limits import Ge, Gt, Ordered, Share, ShareRange, Weights
 from blender.geometry.mesh import Material, Part, bounds, boxes, move
 from blender.parts import loads
 from blender.parts.soft import film
-from blender.sampling import at_least, chance, draw_seed, integer, named, ordered, pick, uniform
+from blender.sampling import chance, draw_seed, integer, pick, uniform
 
 LENGTH, WIDTH, HEIGHT = 1.2, 0.8, 0.144
 LOWEST = 0.24
@@ -35,29 +36,25 @@ KINDS = ("none", "stack", *loads.LOADS)
 
 @dataclass(frozen=True)
 class Ranges:
-    """What varies from pallet to pallet."""
+    """[scene.pallet], and ranges of [scene.objects.NAME] with builder = "pallet"."""
 
-    load: dict[str, float]
-    """Weight of each load: one of KINDS."""
-    stack: tuple[int, int] = (2, 15)
+    load: Annotated[dict[str, float], Weights(KINDS)]
+    """Weights of the loads; "stack" is a stack of empty pallets."""
+    stack: Annotated[tuple[int, int], Ge(1), Ordered()] = (2, 15)
     """Empty pallets in a stack."""
-    load_height: tuple[float, float] = (0.3, 1.5)
-    """Metres above the pallet."""
-    tiers: tuple[int, int] = (1, 1)
-    """Loaded pallets on one another, where the load is one of BEARING ..."""
-    tallest: float = 2.4
-    """... and how high they are together at most, metres."""
-    wrapped: float = 0.3
-    """Share of the loads in WRAPPED that wear clear stretch wrap."""
-    wear: tuple[float, float] = (0.2, 0.9)
-    """0 = fresh from the factory, 1 = scratched and dirty."""
+    load_height: Annotated[tuple[float, float], Ge(0.05), Ordered()] = (0.3, 1.5)
+    """Height of the load in metres, above the pallet."""
+    tiers: Annotated[tuple[int, int], Ge(1), Ordered()] = (1, 1)
+    """Loaded pallets on one another, if the load is one that bears another pallet."""
+    tallest: Annotated[float, Gt(0)] = 2.4
+    """Most height of those pallets together, in metres."""
+    wrapped: Share = 0.3
+    """Share of the loads of cartons and goods in clear stretch wrap."""
+    wear: ShareRange = (0.2, 0.9)
+    """0: new, 1: scratched and dirty."""
 
     def __post_init__(self) -> None:
-        named("load", self.load, KINDS)
-        ordered(stack=self.stack, load_height=self.load_height, tiers=self.tiers, wear=self.wear)
-        at_least(1, stack=self.stack, tiers=self.tiers)
-        at_least(0.05, load_height=self.load_height)
-        if not self.tallest >= self.tiers[1] * (HEIGHT + LOWEST):
+        if self.tallest < self.tiers[1] * (HEIGHT + LOWEST):
             raise ValueError(f"tallest must be at least {HEIGHT + LOWEST:.3f} metres a tier")
 
 

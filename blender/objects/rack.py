@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from blender.assets import Assets
+from blender.contract.limits import Ge, Ordered, Share, ShareRange, Weights
 from blender.geometry.mesh import Colour, Material, Part, boxes, move, plates, repeat, tube
 from blender.objects import pallet
 from blender.parts.fittings import YELLOW
-from blender.sampling import chance, draw_seed, integer, named, ordered, pick, shares, uniform
+from blender.sampling import chance, draw_seed, integer, pick, uniform
 
 STEELS: dict[str, Colour] = {
     "blue": (0.03, 0.09, 0.30),
@@ -50,38 +51,30 @@ def _load_weights() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Ranges:
-    """What varies from rack to rack."""
+    """[scene.rack]: what varies from rack to rack."""
 
-    uprights: dict[str, float]
-    """Weight of each colour of the uprights: a key of STEELS."""
-    beams: dict[str, float]
-    """Weight of each colour of the beams."""
-    bays: tuple[int, int] = (2, 5)
-    levels: tuple[int, int] = (2, 4)
+    uprights: Annotated[dict[str, float], Weights(STEELS)]
+    """Weights of the colours of the uprights."""
+    beams: Annotated[dict[str, float], Weights(STEELS)]
+    """Weights of the colours of the beams."""
+    bays: Annotated[tuple[int, int], Ge(1), Ordered()] = (2, 5)
+    """Bays of 2.7 metres, side by side."""
+    levels: Annotated[tuple[int, int], Ge(1), Ordered()] = (2, 4)
     """Beam levels above the floor."""
-    pitch: tuple[float, float] = (1.1, 1.9)
+    pitch: Annotated[tuple[float, float], Ge(0.5), Ordered()] = (1.1, 1.9)
     """Metres between levels."""
-    fill: tuple[float, float] = (0.3, 1.0)
-    """Share of filled pallet places."""
-    floor_fill: tuple[float, float] = (0.0, 1.0)
-    """The same for the places on the floor."""
-    open: float = 0.25
+    fill: ShareRange = (0.3, 1.0)
+    """Share of filled pallet places on the beams."""
+    floor_fill: ShareRange = (0.0, 1.0)
+    """Share of filled pallet places on the floor."""
+    open: Share = 0.25
     """Share of bays with nothing on the floor: forks may reach in below the lowest beam."""
-    decks: float = 0.35
+    decks: Share = 0.35
     """Share of racks whose levels are boarded."""
-    load: dict[str, float] = field(default_factory=_load_weights)
-    """Weight of what stands on the pallets: a key of ``blender.objects.pallet.KINDS``."""
-    wrapped: float = 0.2
+    load: Annotated[dict[str, float], Weights(pallet.KINDS)] = field(default_factory=_load_weights)
+    """Weights of the loads on the pallets."""
+    wrapped: Share = 0.2
     """Share of cartons and goods in clear stretch wrap."""
-
-    def __post_init__(self) -> None:
-        named("uprights", self.uprights, STEELS)
-        named("beams", self.beams, STEELS)
-        ordered(bays=self.bays, levels=self.levels, pitch=self.pitch)
-        named("load", self.load, pallet.KINDS)
-        shares(
-            wrapped=self.wrapped, fill=self.fill, floor_fill=self.floor_fill, open=self.open, decks=self.decks
-        )
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

@@ -14,19 +14,10 @@ import numpy as np
 
 from blender.assets import Assets
 from blender.geometry.mesh import Part, bounds
-from blender.sampling import draw_seed, named, pick
+from blender.sampling import draw_seed, pick
 
 Builder = Callable[[np.random.Generator], list[Part]]
 """Builds a variant's meshes; all random details are drawn from the generator."""
-
-
-def check(weights: Mapping[str, float], builders: Mapping[str, Builder]) -> None:
-    """Check weights of variants.
-
-    Raises:
-        ValueError: a key is no variant, a weight is negative, or all are zero.
-    """
-    named("variants", weights, builders)
 
 
 def sample(ranges: Any, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

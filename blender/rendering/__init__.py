@@ -1,1 +1,4 @@
-"""A scene description as a frame on disk: Blender scene, render passes, masks, records. Needs bpy."""
+"""Render a scene description to the files of a frame: bpy scene, render passes, masks, instance records.
+
+Most modules here need bpy.
+"""

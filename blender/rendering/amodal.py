@@ -1,8 +1,10 @@
-"""Amodal extents: the pixels that an object would cover if it stood alone. numpy only.
+"""Amodal masks: the pixels that an object would cover if nothing stood in front of it. Numpy only.
 
-Every triangle is filled where its perspective image contains pixel centres: there a ray through the pixel's
-middle meets it. Under another lens the centres are carried to the perspective image plane first, where
-straight edges are straight; so every lens is exact. Tracing each object alone would sync the scene each time.
+The triangles of the mesh are rasterised in numpy. A pixel belongs to a triangle if its centre lies inside the
+triangle's perspective projection, because there the ray through the pixel centre hits the triangle. For any
+other lens the pixel centres are first mapped to the perspective image plane, where straight edges stay
+straight, so the result is exact under every lens. Rendering each object alone with Cycles instead would
+synchronise the scene once per object.
 """
 
 from __future__ import annotations
@@ -15,66 +17,74 @@ from blender.geometry.lens import LENSES, NEAR, camera_axes, focal_length
 from blender.geometry.mesh import Floats, extents
 from blender.spec import CameraSpec
 
-MOST = 1 << 20
-"""Pairs of a triangle and a pixel looked at together: bounds the memory."""
+MAX_PAIRS = 1 << 20
+"""Pairs of a triangle and a pixel that are tested in one batch. Limits the memory."""
 
 
-def silhouette(vertices: Floats, triangles: np.ndarray, camera: CameraSpec, seen: np.ndarray) -> np.ndarray:
-    """Pixels whose middle sees a mesh that nothing hides, and those already ``seen`` of it.
+def amodal_mask(
+    vertices: Floats, triangles: np.ndarray, camera: CameraSpec, visible: np.ndarray
+) -> np.ndarray:
+    """Rasterise a mesh as if it stood alone in the scene.
 
     Args:
-        vertices: (V, 3) metres in the world.
-        triangles: (T, 3) indices into them.
-        seen: (H, W) bool. They are looked at no more, and of what stands in the open that's nearly all.
+        vertices: (V, 3) world coordinates in metres.
+        triangles: (T, 3) vertex indices.
+        camera: the camera of the frame.
+        visible: (H, W) bool, the pixels that the instance mask already gives to the object. They are part of
+            the result and are not tested again. For an unoccluded object these are nearly all pixels.
 
     Returns:
         (H, W) bool.
     """
-    shown, (height, width) = seen.copy(), seen.shape
-    corners = _flat(_clipped(_local(vertices, camera)[triangles]))
+    covered, (height, width) = visible.copy(), visible.shape
+    corners = _to_image_plane(_clip_to_near_plane(_to_camera(vertices, camera)[triangles]))
     if not len(corners):
-        return shown
-    left, top, right, bottom = _windows(corners, camera, width, height)
-    wide, high = np.maximum(right - left, 0), np.maximum(bottom - top, 0)
-    work = wide * high
-    work[work > 0] *= _unseen(~shown, *(edge[work > 0] for edge in (left, top, right, bottom))) > 0
-    some = np.flatnonzero(work)
-    ends = np.cumsum(work[some])
-    columns, rows = centres(camera, width, height)
+        return covered
+    left, top, right, bottom = _pixel_windows(corners, camera, width, height)
+    columns, rows = np.maximum(right - left, 0), np.maximum(bottom - top, 0)
+    areas = columns * rows
+    areas[areas > 0] *= _count_in_windows(~covered, *(e[areas > 0] for e in (left, top, right, bottom))) > 0
+    candidates = np.flatnonzero(areas)
+    ends = np.cumsum(areas[candidates])
+    centre_x, centre_y = pixel_centres(camera, width, height)
     start = 0
-    while start < len(some):
+    while start < len(candidates):
         done = ends[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, done + MOST, "right")))
-        part = some[start:stop]
-        which = np.repeat(part, work[part])
-        place = np.arange(len(which)) - np.repeat(ends[start:stop] - work[part] - done, work[part])
-        down, across = np.divmod(place, wide[which])
-        x, y = left[which] + across, top[which] + down
-        new = ~shown[y, x]
-        which, x, y = which[new], x[new], y[new]
-        inside = _inside(corners[which], columns[y, x], rows[y, x])
-        shown[y[inside], x[inside]] = True
+        stop = max(start + 1, int(np.searchsorted(ends, done + MAX_PAIRS, "right")))
+        batch = candidates[start:stop]
+        triangle = np.repeat(batch, areas[batch])
+        offset = np.arange(len(triangle)) - np.repeat(ends[start:stop] - areas[batch] - done, areas[batch])
+        down, across = np.divmod(offset, columns[triangle])
+        x, y = left[triangle] + across, top[triangle] + down
+        missing = ~covered[y, x]
+        triangle, x, y = triangle[missing], x[missing], y[missing]
+        inside = _points_in_triangles(corners[triangle], centre_x[y, x], centre_y[y, x])
+        covered[y[inside], x[inside]] = True
         start = stop
-    return shown
+    return covered
 
 
-def _unseen(
-    unseen: np.ndarray, left: np.ndarray, top: np.ndarray, right: np.ndarray, bottom: np.ndarray
+def _count_in_windows(
+    mask: np.ndarray, left: np.ndarray, top: np.ndarray, right: np.ndarray, bottom: np.ndarray
 ) -> np.ndarray:
-    """How many pixels of an image (H, W) bool each window holds, (N,), by its summed-area table."""
+    """Count the true pixels of a mask (H, W) bool in N windows with a summed-area table; returns (N,)."""
     if not len(left):
         return np.zeros(0, np.int32)
     x, y, x1, y1 = left.min(), top.min(), right.max(), bottom.max()
     sums = np.zeros((y1 - y + 1, x1 - x + 1), np.int32)
-    unseen[y:y1, x:x1].cumsum(0, np.int32).cumsum(1, out=sums[1:, 1:])
+    mask[y:y1, x:x1].cumsum(0, np.int32).cumsum(1, out=sums[1:, 1:])
     left, top, right, bottom = left - x, top - y, right - x, bottom - y
-    found: np.ndarray = sums[bottom, right] - sums[bottom, left] - sums[top, right] + sums[top, left]
-    return found
+    counts: np.ndarray = sums[bottom, right] - sums[bottom, left] - sums[top, right] + sums[top, left]
+    return counts
 
 
-@lru_cache(maxsize=1)  # one frame's objects share it
-def centres(camera: CameraSpec, width: int, height: int) -> tuple[Floats, Floats]:
-    """Where pixel centres lie in the perspective image plane one metre ahead: right and down, (H, W) each."""
+@lru_cache(maxsize=1)  # all objects of a frame use the same camera
+def pixel_centres(camera: CameraSpec, width: int, height: int) -> tuple[Floats, Floats]:
+    """Map the pixel centres to the perspective image plane at a distance of one metre.
+
+    Returns:
+        x (to the right) and y (down), (H, W) each.
+    """
     focal = focal_length(camera.lens, camera.fov) * width
     x, y = np.meshgrid(np.arange(width) + 0.5 - width / 2, np.arange(height) + 0.5 - height / 2)
     radius = np.hypot(x, y) / focal
@@ -82,80 +92,84 @@ def centres(camera: CameraSpec, width: int, height: int) -> tuple[Floats, Floats
     return x * scale, y * scale
 
 
-def _local(points: Floats, camera: CameraSpec) -> Floats:
-    """Points (N, 3) in the camera's frame: right, down, ahead."""
-    found: Floats = (points - np.asarray(camera.position)) @ (camera_axes(camera) * [1, -1, -1])
-    return found
+def _to_camera(points: Floats, camera: CameraSpec) -> Floats:
+    """Transform world points (N, 3) to camera coordinates: x right, y down, z forward."""
+    local: Floats = (points - np.asarray(camera.position)) @ (camera_axes(camera) * [1, -1, -1])
+    return local
 
 
-def _clipped(corners: Floats) -> Floats:
-    """Triangles (T, 3, 3) of the camera's frame without what lies nearer than it sees, as (S, 3, 3)."""
-    ahead = (corners[..., 2] >= NEAR).sum(1)
-    whole, cut = corners[ahead == 3], []
+def _clip_to_near_plane(corners: Floats) -> Floats:
+    """Clip triangles (T, 3, 3) in camera coordinates at the near plane; returns (S, 3, 3)."""
+    in_front = (corners[..., 2] >= NEAR).sum(1)
+    whole, clipped = corners[in_front == 3], []
     for count in (1, 2):
-        some = corners[ahead == count]
-        # The corner that is alone on its side comes first.
-        lone = ((some[..., 2] >= NEAR) == (count == 1)).argmax(1)
-        a, b, c = (some[np.arange(len(some)), (lone + k) % 3] for k in range(3))
-        ab, ac = _at_near(a, b), _at_near(a, c)
-        cut += (
+        crossing = corners[in_front == count]
+        # Start with the corner that is alone on its side of the plane.
+        lone = ((crossing[..., 2] >= NEAR) == (count == 1)).argmax(1)
+        a, b, c = (crossing[np.arange(len(crossing)), (lone + k) % 3] for k in range(3))
+        ab, ac = _cut_at_near_plane(a, b), _cut_at_near_plane(a, c)
+        clipped += (
             [np.stack([a, ab, ac], 1)] if count == 1 else [np.stack([ab, b, c], 1), np.stack([ab, c, ac], 1)]
         )
-    return np.concatenate([whole, *cut])
+    return np.concatenate([whole, *clipped])
 
 
-def _at_near(one: Floats, other: Floats) -> Floats:
-    """Where lines between points (N, 3) on both sides of the near plane cross it."""
-    share = (NEAR - one[:, 2:]) / (other[:, 2:] - one[:, 2:])
-    return one + share * (other - one)
+def _cut_at_near_plane(start: Floats, end: Floats) -> Floats:
+    """Intersect the segments from start (N, 3) to end (N, 3) with the near plane; returns (N, 3)."""
+    share = (NEAR - start[:, 2:]) / (end[:, 2:] - start[:, 2:])
+    return start + share * (end - start)
 
 
-def _flat(corners: Floats) -> Floats:
-    """Corners (T, 3, 3) in the perspective image plane, (T, 3, 2)."""
+def _to_image_plane(corners: Floats) -> Floats:
+    """Project corners (T, 3, 3) onto the perspective image plane; returns (T, 3, 2)."""
     return corners[..., :2] / corners[..., 2:]
 
 
-def _windows(corners: Floats, camera: CameraSpec, width: int, height: int) -> tuple[np.ndarray, ...]:
-    """First and last-but-one column and row of pixels whose centres may lie in each triangle.
+def _pixel_windows(corners: Floats, camera: CameraSpec, width: int, height: int) -> tuple[np.ndarray, ...]:
+    """Compute for each triangle (T, 3, 2) the window of pixels whose centres may lie inside it.
 
-    A rectangle about the triangle in the perspective plane reaches farthest to a side, under every lens that
-    squeezes the rim or leaves it, on that side's edge: outwards where that is nearest to the middle, inwards
-    where it is farthest from it.
+    The window encloses the image of the triangle's bounding rectangle under the lens. Every lens either keeps
+    the rim of the image or compresses it. So the rectangle reaches farthest to a side on the edge of that
+    side: outwards at the point closest to the image centre, inwards at the point farthest from it.
+
+    Returns:
+        left, top, right, bottom, (T,) each; right and bottom are exclusive.
     """
     (left, top), (right, bottom) = (ends.T for ends in extents(corners))
-    tall = np.stack([top, bottom])
-    broad = np.stack([left, right])
-    near_y = np.where((tall[0] <= 0) & (tall[1] >= 0), 0.0, np.abs(tall).min(0))
-    near_x = np.where((broad[0] <= 0) & (broad[1] >= 0), 0.0, np.abs(broad).min(0))
-    far_y, far_x = np.abs(tall).max(0), np.abs(broad).max(0)
+    vertical = np.stack([top, bottom])
+    horizontal = np.stack([left, right])
+    near_y = np.where((vertical[0] <= 0) & (vertical[1] >= 0), 0.0, np.abs(vertical).min(0))
+    near_x = np.where((horizontal[0] <= 0) & (horizontal[1] >= 0), 0.0, np.abs(horizontal).min(0))
+    far_y, far_x = np.abs(vertical).max(0), np.abs(horizontal).max(0)
     focal = focal_length(camera.lens, camera.fov) * width
 
-    def edge(reach: Floats, aside: Floats) -> Floats:
-        radius = np.hypot(reach, aside)
+    def to_pixels(coordinate: Floats, other_coordinate: Floats) -> Floats:
+        radius = np.hypot(coordinate, other_coordinate)
         scale = LENSES[camera.lens].radius(np.arctan(radius)) / np.maximum(radius, 1e-12)
-        found: Floats = reach * scale * focal
-        return found
+        pixels: Floats = coordinate * scale * focal
+        return pixels
 
-    x0 = width / 2 + edge(left, np.where(left < 0, near_y, far_y))
-    x1 = width / 2 + edge(right, np.where(right > 0, near_y, far_y))
-    y0 = height / 2 + edge(top, np.where(top < 0, near_x, far_x))
-    y1 = height / 2 + edge(bottom, np.where(bottom > 0, near_x, far_x))
-    slack = 1e-6  # pixels: rounding
+    x0 = width / 2 + to_pixels(left, np.where(left < 0, near_y, far_y))
+    x1 = width / 2 + to_pixels(right, np.where(right > 0, near_y, far_y))
+    y0 = height / 2 + to_pixels(top, np.where(top < 0, near_x, far_x))
+    y1 = height / 2 + to_pixels(bottom, np.where(bottom > 0, near_x, far_x))
+    tolerance = 1e-6  # pixels, for rounding errors
     return (
-        np.ceil(x0 - 0.5 - slack).clip(0, width).astype(np.intp),
-        np.ceil(y0 - 0.5 - slack).clip(0, height).astype(np.intp),
-        np.floor(x1 + 0.5 + slack).clip(0, width).astype(np.intp),
-        np.floor(y1 + 0.5 + slack).clip(0, height).astype(np.intp),
+        np.ceil(x0 - 0.5 - tolerance).clip(0, width).astype(np.intp),
+        np.ceil(y0 - 0.5 - tolerance).clip(0, height).astype(np.intp),
+        np.floor(x1 + 0.5 + tolerance).clip(0, width).astype(np.intp),
+        np.floor(y1 + 0.5 + tolerance).clip(0, height).astype(np.intp),
     )
 
 
-def _inside(corners: Floats, x: Floats, y: Floats) -> np.ndarray:
-    """Which points (N,) lie in, or on the rim of, their triangles (N, 3, 2)."""
+def _points_in_triangles(corners: Floats, x: Floats, y: Floats) -> np.ndarray:
+    """Test whether each point (N,) lies in its triangle (N, 3, 2) or on its edge; returns (N,) bool."""
     a, b, c = (corners[:, k] for k in range(3))
 
     def side(p: Floats, q: Floats) -> Floats:
-        found: Floats = (q[:, 0] - p[:, 0]) * (y - p[:, 1]) - (q[:, 1] - p[:, 1]) * (x - p[:, 0])
-        return found
+        """The sign says on which side of the line through p and q the point lies."""
+        cross: Floats = (q[:, 0] - p[:, 0]) * (y - p[:, 1]) - (q[:, 1] - p[:, 1]) * (x - p[:, 0])
+        return cross
 
     first, second, third = side(a, b), side(b, c), side(c, a)
     lowest = np.minimum(np.minimum(first, second), third)

@@ -1,4 +1,4 @@
-"""What is known of a frame's labelled objects: extents, visibility, distance, keypoints."""
+"""The instance records of a frame: visible and amodal extents, distance, keypoints, 3D boxes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,32 @@ from blender.contract import Box3d, Instance, RunLengths
 from blender.geometry.lens import NEAR, camera_axes, project
 from blender.geometry.mesh import Floats, cross, extents
 from blender.kinds import find_kind
-from blender.rendering.amodal import silhouette
-from blender.rendering.builder import Placed, to_world
+from blender.rendering.amodal import amodal_mask
+from blender.rendering.builder import SceneObject, to_world
 from blender.spec import CameraSpec, ObjectSpec
 
 SKIN, LIMB = 0.03, 0.18
-"""Metres. Before a joint that is called seen, a line of sight may run through the own body for SKIN and three
-times the joint's depth below its skin, at most LIMB: a hip lies deep, an eye does not; a head is 0.2 m."""
+"""Metres. A joint counts as visible if the line of sight enters the person's own body at most SKIN plus
+three times the joint's depth below the skin before the joint, but never more than LIMB. A hip lies deep in
+the body, an eye does not; a head is 0.2 m deep."""
 
 
-def describe(
-    placed: list[Placed],
+def instance_records(
+    placed: list[SceneObject],
     ids: np.ndarray,
     camera: CameraSpec,
     assets: Assets,
     boxes3d: bool = False,
 ) -> tuple[Instance, ...]:
-    """The instances of a frame, whose ids are (H, W) uint16."""
+    """Describe every labelled object of a frame.
+
+    Args:
+        placed: the objects of the scene.
+        ids: (H, W) uint16, the instance id of each pixel.
+        camera: the camera of the frame.
+        assets: the posed body meshes; their keypoints are needed.
+        boxes3d: add pose and 3D box.
+    """
     height, width = ids.shape
     counts = np.bincount(ids.ravel())
     instances = []
@@ -36,9 +45,9 @@ def describe(
             continue
         number = int(item.object.pass_index)
         visible = int(counts[number]) if number < len(counts) else 0
-        # A ray can just meet an edge here and miss it there by rounding; visible is part of amodal.
-        alone = silhouette(item.vertices, item.triangles, camera, ids == number)
-        whole = int(alone.sum())
+        # Cycles and numpy can round differently at an edge. So the amodal mask includes the visible pixels.
+        amodal = amodal_mask(item.vertices, item.triangles, camera, ids == number)
+        amodal_pixels = int(amodal.sum())
         pixels, depth = project(item.vertices, camera, width, height)
         outside = (depth <= NEAR) | (pixels < 0).any(1) | (pixels > [width, height]).any(1)
         distance = np.linalg.norm(item.vertices - np.asarray(camera.position), axis=1).min()
@@ -49,19 +58,19 @@ def describe(
                 parameters={"kind": item.spec.builder, **item.spec.params},
                 distance=round(float(distance), 3),
                 visible_pixels=visible,
-                amodal_pixels=whole,
-                visible_fraction=round(visible / whole, 4) if whole else 0.0,
-                truncated=bool(whole and outside.any()),
+                amodal_pixels=amodal_pixels,
+                visible_fraction=round(visible / amodal_pixels, 4) if amodal_pixels else 0.0,
+                truncated=bool(amodal_pixels and outside.any()),
                 keypoints=_keypoints(item, (pixels, depth), ids, camera, assets),
                 box3d=_box3d(item, camera) if boxes3d else None,
-                amodal=run_lengths(alone) if whole else None,
+                amodal=encode_run_lengths(amodal) if amodal_pixels else None,
             )
         )
     return tuple(instances)
 
 
-def run_lengths(mask: np.ndarray) -> RunLengths:
-    """A mask (H, W) bool as run lengths."""
+def encode_run_lengths(mask: np.ndarray) -> RunLengths:
+    """Encode a mask (H, W) bool as COCO run lengths: column by column, zeros first."""
     pixels = mask.ravel(order="F")
     edges = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
     starts = np.concatenate([[0], edges, [pixels.size]])
@@ -71,15 +80,15 @@ def run_lengths(mask: np.ndarray) -> RunLengths:
     return RunLengths((height, width), tuple(np.diff(starts).tolist()))
 
 
-def _box3d(item: Placed, camera: CameraSpec) -> Box3d:
-    """An object's pose and the box around its vertices, along its own axes."""
+def _box3d(item: SceneObject, camera: CameraSpec) -> Box3d:
+    """Compute the object's pose and its bounding box along its own axes, in world and camera coordinates."""
     axes = to_world(np.eye(3), ObjectSpec("", {}, yaw=item.spec.yaw)).T
     position, eye = np.asarray(item.spec.position, float), np.asarray(camera.position)
     local = (item.vertices - position) @ axes
     low, high = local.min(0), local.max(0)
     centre = axes @ (low + high) / 2 + position
     view = (camera_axes(camera) * [1, -1, -1]).T
-    numbers = {
+    fields = {
         "size": high - low,
         "position": position,
         "centre": centre,
@@ -88,51 +97,70 @@ def _box3d(item: Placed, camera: CameraSpec) -> Box3d:
         "camera_centre": view @ (centre - eye),
         "camera_rotation": view @ axes,
     }
-    return Box3d(**{name: _numbers(value) for name, value in numbers.items()})
+    return Box3d(**{name: _rounded_tuple(value) for name, value in fields.items()})
 
 
-def _numbers(array: Floats) -> Any:
-    """An array as nested tuples, to a millionth: rotations stay orthonormal, records short."""
-    return tuple(round(float(v), 6) + 0.0 if np.ndim(v) == 0 else _numbers(v) for v in array)
+def _rounded_tuple(array: Floats) -> Any:
+    """Convert an array to nested tuples with six decimals: short, and rotations stay orthonormal."""
+    return tuple(round(float(v), 6) + 0.0 if np.ndim(v) == 0 else _rounded_tuple(v) for v in array)
 
 
 def _keypoints(
-    item: Placed, projected: tuple[Floats, Floats], ids: np.ndarray, camera: CameraSpec, assets: Assets
+    item: SceneObject,
+    projected: tuple[Floats, Floats],
+    ids: np.ndarray,
+    camera: CameraSpec,
+    assets: Assets,
 ) -> tuple[tuple[float, float, int], ...]:
-    """COCO keypoints of a kind that has them: (x, y, v), v 0 outside the frame, 1 hidden, 2 visible.
+    """Compute the COCO keypoints of an object; empty for a kind without keypoints.
 
-    ``projected`` is what ``project`` makes of the object's vertices.
+    Args:
+        item: the object.
+        projected: the result of ``project`` for the object's vertices.
+        ids: (H, W) uint16, the instance id of each pixel.
+        camera: the camera of the frame.
+        assets: the posed body meshes.
+
+    Returns:
+        (x, y, v) for each keypoint; v is 0 outside the image, 1 hidden, 2 visible.
     """
-    keypoints = find_kind(item.spec.builder).keypoints(item.spec.params, assets)
-    if keypoints is None:
+    joints = find_kind(item.spec.builder).keypoints(item.spec.params, assets)
+    if joints is None:
         return ()
     height, width = ids.shape
-    points = to_world(keypoints, item.spec)
+    points = to_world(joints, item.spec)
     pixels, depth = project(points, camera, width, height)
-    skin, away = projected
-    corners = np.where(away[:, None] > NEAR, skin, np.nan)[item.triangles]  # nan is on no side of anything
+    vertex_pixels, vertex_depth = projected
+    # Vertices behind the camera become NaN, so that every comparison with them is false.
+    corners = np.where(vertex_depth[:, None] > NEAR, vertex_pixels, np.nan)[item.triangles]
     (left, top), (right, bottom) = (ends.T for ends in extents(corners))
-    found = []
+    keypoints = []
     for point, (x, y), z in zip(points, pixels, depth, strict=True):
         if z <= 0 or not (0 <= x < width and 0 <= y < height):
-            found.append((0.0, 0.0, 0))
+            keypoints.append((0.0, 0.0, 0))
             continue
-        seen = ids[int(y), int(x)] == item.object.pass_index
-        if seen:
-            beside = (left > x + 1) | (right < x - 1) | (top > y + 1) | (bottom < y - 1)
-            seen = not _behind_own_body(item, item.triangles[~beside], point, camera)
-        found.append((round(float(x), 2), round(float(y), 2), 2 if seen else 1))
-    return tuple(found)
+        visible = ids[int(y), int(x)] == item.object.pass_index
+        if visible:
+            elsewhere = (left > x + 1) | (right < x - 1) | (top > y + 1) | (bottom < y - 1)
+            visible = not _is_self_occluded(item, item.triangles[~elsewhere], point, camera)
+        keypoints.append((round(float(x), 2), round(float(y), 2), 2 if visible else 1))
+    return tuple(keypoints)
 
 
-def _behind_own_body(item: Placed, triangles: np.ndarray, point: Floats, camera: CameraSpec) -> bool:
-    """Does the view of a joint pass through other parts of the same body first?
+def _is_self_occluded(item: SceneObject, triangles: np.ndarray, point: Floats, camera: CameraSpec) -> bool:
+    """Test whether another part of the same body hides a joint from the camera.
 
-    Ray against triangles, (T, 3), those that may be in the way (Moeller and Trumbore 1997).
+    Ray-triangle intersection after Moeller and Trumbore (1997).
+
+    Args:
+        item: the person.
+        triangles: (T, 3) the triangles near the line of sight.
+        point: (3,) the joint in world coordinates.
+        camera: the camera of the frame.
     """
     origin = np.asarray(camera.position)
-    reach = float(np.linalg.norm(point - origin))
-    ray = (point - origin) / reach
+    distance = float(np.linalg.norm(point - origin))
+    ray = (point - origin) / distance
     a, b, c = (item.vertices[triangles[:, k]] for k in range(3))
     e1, e2 = b - a, c - a
     p = cross(ray, e2)
@@ -146,5 +174,5 @@ def _behind_own_body(item: Placed, triangles: np.ndarray, point: Floats, camera:
         hit = (np.abs(det) > 1e-12) & (u >= 0) & (v >= 0) & (u + v <= 1) & (t > 0)
     if not hit.any():
         return False
-    depth = float(np.sqrt(((item.vertices - point) ** 2).sum(1).min()))
-    return bool((hit & (t < reach - min(SKIN + 3 * depth, LIMB))).any())
+    depth_below_skin = float(np.sqrt(((item.vertices - point) ** 2).sum(1).min()))
+    return bool((hit & (t < distance - min(SKIN + 3 * depth_below_skin, LIMB))).any())

@@ -1,4 +1,4 @@
-"""What Cycles computes on: a GPU where one works, the CPU otherwise, and no silence about it."""
+"""Choose the device that Cycles renders on: a GPU that works, otherwise the CPU, and report the reason."""
 
 from __future__ import annotations
 
@@ -9,65 +9,73 @@ from typing import Any
 import bpy
 
 from blender.contract import UserError
+from blender.rendering.passes import render_linear, use_exr
 
 BACKENDS = ("optix", "cuda", "hip", "oneapi", "metal")
-"""In order of preference."""
+"""GPU backends in order of preference."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """What one process renders on."""
+    """The device that a process renders on."""
 
     note: str
-    """For people: what it is, and what was tried before it."""
+    """Description for the user: the device, and the GPUs that failed before it was chosen."""
     backend: str = ""
-    """One of BACKENDS; none: the CPU."""
+    """An element of BACKENDS; empty: the CPU."""
     index: int = 0
-    """Which of the backend's GPUs."""
+    """Index of the GPU among those of the backend."""
     count: int = 0
-    """GPUs that the backend has here."""
+    """Number of GPUs that the backend has on this machine."""
 
 
-def choose_device(wanted: str, member: int, scratch: Path) -> Device:
-    """What ``wanted`` ("auto", "cpu" or one of BACKENDS) leads to in the ``member``-th process of a machine.
+def choose_device(requested: str, worker: int, scratch: Path) -> Device:
+    """Choose the device for a worker process.
 
-    A GPU that is listed need not work (an old driver, a kernel that doesn't load), so it renders a few
-    pixels first. Several GPUs are dealt out in turn.
+    A GPU that Blender lists does not always work (an old driver, a kernel that does not load). So each
+    candidate first renders a small test image. Several GPUs are assigned to the workers in turn.
+
+    Args:
+        requested: "auto", "cpu" or an element of BACKENDS.
+        worker: number of the worker process on this machine, from 0.
+        scratch: folder for the test image.
 
     Raises:
-        UserError: the named backend has no GPU that works here.
+        UserError: the requested backend has no working GPU on this machine.
     """
-    if wanted == "cpu":
+    if requested == "cpu":
         return Device("CPU")
     failed: list[str] = []
-    for backend in BACKENDS if wanted == "auto" else (wanted,):
+    for backend in BACKENDS if requested == "auto" else (requested,):
         names = gpu_names(backend)
         if not names:
             continue
-        index = member % len(names)
+        index = worker % len(names)
         place = f" ({index + 1} of {len(names)})" if len(names) > 1 else ""
         note = f"{backend.upper()} {names[index]}{place}"
         device = Device(note, backend, index, len(names))
-        fault = try_device(device, scratch)
-        if not fault:
+        error = check_device(device, scratch)
+        if not error:
             return Device("; ".join([note, *failed]), backend, index, len(names))
-        failed.append(f"{note} failed: {fault}")
-    if wanted == "auto":
+        failed.append(f"{note} failed: {error}")
+    if requested == "auto":
         return Device("; ".join(["CPU", *failed]) if failed else "CPU (no GPU found)")
     if failed:
-        raise UserError(f"--device {wanted}: {failed[0]}; use --device auto or cpu")
-    if gpu_names(wanted) is None:
-        raise UserError(f"--device {wanted}: this Blender was built without it; use --device auto or cpu")
-    raise UserError(f"--device {wanted}: no such GPU or driver here; use --device auto or cpu")
+        raise UserError(f"--device {requested}: {failed[0]}; use --device auto or cpu")
+    if gpu_names(requested) is None:
+        raise UserError(
+            f"--device {requested}: this Blender was built without that backend; use --device auto or cpu"
+        )
+    raise UserError(f"--device {requested}: no such GPU or driver on this machine; use --device auto or cpu")
 
 
 def gpu_names(backend: str) -> list[str] | None:
-    """Names of a backend's GPUs; None: this Blender was built without it."""
-    devices = _devices(backend)
+    """List the names of a backend's GPUs; None if this Blender was built without the backend."""
+    devices = _gpus(backend)
     return None if devices is None else [device.name for device in devices]
 
 
-def _devices(backend: str) -> list[Any] | None:
+def _gpus(backend: str) -> list[Any] | None:
     preferences = bpy.context.preferences.addons["cycles"].preferences
     try:
         preferences.compute_device_type = backend.upper()
@@ -78,22 +86,24 @@ def _devices(backend: str) -> list[Any] | None:
 
 
 def use_device(device: Device, threads: int) -> None:
-    """Set the current scene to the device and number of CPU threads (0: all)."""
+    """Set the device and the number of CPU threads (0: all cores) in the current scene."""
     scene = bpy.context.scene
     scene.cycles.device = "GPU" if device.backend else "CPU"
     if device.backend:
-        mine = (_devices(device.backend) or [])[device.index]
-        for other in bpy.context.preferences.addons["cycles"].preferences.devices:
-            other.use = other == mine
+        selected = (_gpus(device.backend) or [])[device.index]
+        for gpu in bpy.context.preferences.addons["cycles"].preferences.devices:
+            gpu.use = gpu == selected
     scene.render.threads_mode = "FIXED" if threads else "AUTO"
     if threads:
         scene.render.threads = threads
 
 
-def try_device(device: Device, scratch: Path) -> str:
-    """Render a few pixels of even light on the device; returns what went wrong, "" if nothing did."""
-    from blender.rendering.passes import render_linear, use_exr
+def check_device(device: Device, scratch: Path) -> str:
+    """Render a few evenly lit pixels on a device.
 
+    Returns:
+        The error message, or "" if the pixels are right.
+    """
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
@@ -109,8 +119,8 @@ def try_device(device: Device, scratch: Path) -> str:
     scene.collection.objects.link(scene.camera)
     try:
         use_device(device, 1)
-        pixels = render_linear(scratch / "trial.exr")
+        pixels = render_linear(scratch / "device-test.exr")
     except (RuntimeError, OSError, IndexError) as error:
         return " ".join(str(error).split())
-    wrong = abs(pixels - 0.5).max()
-    return "" if wrong < 0.01 else f"it renders wrong pixels (off by {wrong:.2g})"
+    deviation = abs(pixels - 0.5).max()
+    return "" if deviation < 0.01 else f"it renders wrong pixels (off by {deviation:.2g})"

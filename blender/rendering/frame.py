@@ -1,4 +1,4 @@
-"""One frame, from its number to its files: sample, build, trace, commit."""
+"""Render one frame: sample the scene, build it, render it, write its files."""
 
 from __future__ import annotations
 
@@ -32,50 +32,51 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What any process, on any machine, must be told to render frames of one split. JSON values only."""
+class RenderJob:
+    """Everything a process on any machine needs to render frames of a split. All values are JSON values."""
 
     profile: str
-    """Absolute path, like the two below."""
+    """Absolute path of the profile."""
     split: str
     people: str
+    """Absolute path of the folder with the posed body meshes."""
     out: str
-    """Or the URL of an object store."""
+    """Absolute path of the split's folder, or the URL of an object store."""
     fingerprint: str
-    """What the frames must come from; a process that has other files or another Blender refuses."""
+    """Fingerprint of the frames; a process with other files or another Blender refuses the job."""
     device: str = "auto"
     recycle: int = 500
-    """Frames after which a process ends and a fresh one takes over."""
+    """Number of frames after which a worker process ends and a new one replaces it."""
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """A job with its files read: all that is needed beside bpy."""
+class RenderContext:
+    """A job with its profile and assets loaded: everything ``render_frame`` needs except bpy."""
 
-    job: Job
+    job: RenderJob
     config: Config
     assets: Assets
     out: Path
 
 
-def open_workshop(job: Job) -> Workshop:
-    """Read what the job names.
+def load_context(job: RenderJob) -> RenderContext:
+    """Load the profile and the assets of a job.
 
     Raises:
-        UserError: it is missing here, or not what the job was made from.
+        UserError: a file is missing on this machine, or differs from the one the job was made from.
     """
     config = load_config(Path(job.profile), job.split)
     assets = load_assets(Path(job.people), config.folder, config.files())
     if config.fingerprint(blender_version(), assets.digest) != job.fingerprint:
         raise UserError(
             f"{job.profile}: the profile, the people or Blender ({blender_version()}) differ between the "
-            "process that asks for frames and the one that renders them; give both the same"
+            "process that submits frames and the one that renders them; give both the same files and version"
         )
-    return Workshop(job, config, assets, split_folder(job.out))
+    return RenderContext(job, config, assets, split_folder(job.out))
 
 
 def blender_version() -> str:
-    """Version of the Blender that runs, or of the bpy package that would."""
+    """Version of the running Blender, or of the installed bpy package if bpy is not loaded."""
     bpy = sys.modules.get("bpy")
     if bpy is not None and hasattr(bpy, "app"):
         return ".".join(str(n) for n in bpy.app.version)
@@ -86,28 +87,35 @@ def blender_version() -> str:
 
 
 def frame_rng(config: Config, frame: int, stream: int) -> np.random.Generator:
-    """The frame's own generator: no other frame, order, worker or shard can change what it draws."""
+    """Create the frame's own random generator.
+
+    It depends on seed, split, frame and stream only. So the order of the frames, the workers and the shards
+    cannot change what a frame draws.
+    """
     return np.random.default_rng([config.seed, zlib.crc32(config.split.encode()), frame, stream])
 
 
 def frame_scene(config: Config, assets: Assets, frame: int) -> SceneSpec:
-    """The scene of a frame."""
+    """Sample the scene of a frame."""
     return sample_scene(config, frame_rng(config, frame, 0), assets)
 
 
-def render_frame(workshop: Workshop, frame: int, device: Device, threads: int, scratch: Path) -> None:
-    """Render one frame and commit it: image, mask, arrays, and the record last.
+def render_frame(context: RenderContext, frame: int, device: Device, threads: int, scratch: Path) -> None:
+    """Render one frame and write its files: image, mask, optional arrays, and the record last.
 
     Args:
-        threads: of the CPU; 0: all.
-        scratch: a folder of this process's own for Blender's images.
+        context: the job with its profile and assets.
+        frame: number of the frame in its split.
+        device: the device to render on.
+        threads: CPU threads; 0: all cores.
+        scratch: folder for Blender's temporary images; no other process may use it.
     """
-    from blender.rendering import annotations as records
-    from blender.rendering import passes
+    # Imported here for start-up time: these modules load bpy, which the parent process does not need.
+    from blender.rendering import annotations, passes
     from blender.rendering.builder import build_scene
     from blender.rendering.device import use_device
 
-    config, assets = workshop.config, workshop.assets
+    config, assets = context.config, context.assets
     spec = frame_scene(config, assets, frame)
     placed = build_scene(spec, config, assets)
     use_device(device, threads)
@@ -117,12 +125,13 @@ def render_frame(workshop: Workshop, frame: int, device: Device, threads: int, s
     image = encode_png(expose(light, distance, spec.sensor, frame_rng(config, frame, 1)))
     mask = encode_png(ids)
     arrays = passes.render_arrays(config.render.passes, scratch, distance, spec.camera)
+    boxes3d = "boxes3d" in config.render.passes
     record = FrameRecord(
         schema=SCHEMA_VERSION,
         frame=frame,
         seed=config.seed,
         split=config.split,
-        fingerprint=workshop.job.fingerprint,
+        fingerprint=context.job.fingerprint,
         width=width,
         height=height,
         camera=intrinsics(spec.camera, width, height),
@@ -136,7 +145,7 @@ def render_frame(workshop: Workshop, frame: int, device: Device, threads: int, s
         layout=spec.layout,
         image_sha256=sha256_bytes(image),
         mask_sha256=sha256_bytes(mask),
-        instances=records.describe(placed, ids, spec.camera, assets, "boxes3d" in config.render.passes),
+        instances=annotations.instance_records(placed, ids, spec.camera, assets, boxes3d),
         arrays_sha256={name: sha256_bytes(data) for name, data in arrays.items()},
     )
-    commit_frame(workshop.out, record, image, mask, arrays)
+    commit_frame(context.out, record, image, mask, arrays)

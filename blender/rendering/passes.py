@@ -1,4 +1,4 @@
-"""Render a built scene: linear RGB, exact instance ids, optional arrays."""
+"""Render passes of a built scene: linear RGB, exact instance ids, distance, optional depth and normals."""
 
 from __future__ import annotations
 
@@ -16,26 +16,34 @@ from blender.spec import CameraSpec
 
 
 def render_rgb(scratch: Path) -> np.ndarray:
-    """Trace the scene; linear light (H, W, 3) float32, top row first."""
+    """Render the scene; returns linear RGB (H, W, 3) float32, top row first."""
     return render_linear(scratch / "rgb.exr")
 
 
 def render_ids(scratch: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Instance id of each pixel, (H, W) uint16, and the metres to what it shows, (H, W) float32.
+    """Render instance ids and distances with one ray through each pixel centre, without blending.
 
-    One ray through the pixel's middle, no blending.
+    Returns:
+        Instance ids, (H, W) uint16, and distances from the camera in metres, (H, W) float32.
     """
-    with _emitting(_id_material()):
+    with _emission_override(_id_material()):
         pixels = render_linear(scratch / "ids.exr")
-    return _ids(pixels), pixels[..., 1]
+    return np.rint(pixels[..., 0]).astype(np.uint16), pixels[..., 1]
 
 
 def render_arrays(
     names: Sequence[str], scratch: Path, distance: np.ndarray, camera: CameraSpec
 ) -> dict[str, bytes]:
-    """Those of ``blender.contract.ARRAYS`` that are among ``names``, each as a .npy file.
+    """Render the optional arrays of a frame.
 
-    ``distance`` is what ``render_ids`` gives.
+    Args:
+        names: the passes of the profile; those in ``blender.contract.ARRAYS`` are rendered.
+        scratch: folder for Blender's temporary images.
+        distance: (H, W) the distances from ``render_ids``.
+        camera: the camera of the frame.
+
+    Returns:
+        The content of a .npy file for each array.
     """
     arrays = {}
     if "depth" in names:
@@ -46,8 +54,12 @@ def render_arrays(
 
 
 def render_normals(scratch: Path, camera: CameraSpec) -> np.ndarray:
-    """Normal of the face that each pixel's middle shows, (H, W, 3) float64; see ``blender.contract``."""
-    with _emitting(_normal_material()):
+    """Render the face normal at each pixel centre in camera coordinates, as ``blender.contract`` specifies.
+
+    Returns:
+        (H, W, 3) float64; 0 where a ray hits nothing.
+    """
+    with _emission_override(_normal_material()):
         pixels = render_linear(scratch / "normals.exr").astype(float)
     hit = pixels.any(-1, keepdims=True)
     normals = np.where(hit, 2 * pixels - 1, 0.0) @ (camera_axes(camera) * [1, -1, -1])
@@ -60,15 +72,14 @@ def _npy(array: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def _ids(pixels: np.ndarray) -> np.ndarray:
-    return np.rint(pixels[..., 0]).astype(np.uint16)
-
-
 def render_linear(path: Path) -> np.ndarray:
-    """Render to ``path`` and read it back, (H, W, 3) float32, top row first.
+    """Render the scene to an EXR file and read the file.
+
+    Returns:
+        (H, W, 3) float32, top row first.
 
     Raises:
-        OSError: the file is missing or short: Blender reports success on a full disk.
+        OSError: the file is missing or incomplete. Blender reports success even if the disk is full.
     """
     scene = bpy.context.scene
     scene.render.filepath = str(path)
@@ -77,44 +88,47 @@ def render_linear(path: Path) -> np.ndarray:
     try:
         return read_exr(path.read_bytes(), scene.render.resolution_x, scene.render.resolution_y)
     except (FileNotFoundError, EOFError):
-        raise OSError(28, "Blender could not write its image whole; is the disk full?", str(path)) from None
+        raise OSError(28, "Blender could not write the whole image; is the disk full?", str(path)) from None
     except ValueError:
         raise OSError(
-            5, "Blender's image is cut off (is the disk full?) or of another layout", str(path)
+            5, "Blender's image is truncated (is the disk full?) or has another layout", str(path)
         ) from None
 
 
 def use_exr(scene: Any) -> None:
-    """Have Blender write what ``read_exr`` reads."""
+    """Set the image format of a scene to the one that ``read_exr`` reads."""
     settings = scene.render.image_settings
     settings.file_format, settings.color_mode = "OPEN_EXR", "RGB"
     settings.color_depth, settings.exr_codec = "32", "NONE"
 
 
 def read_exr(data: bytes, width: int, height: int) -> np.ndarray:
-    """Pixels (H, W, 3) float32 of an OpenEXR file of three uncompressed 32-bit channels.
+    """Read an OpenEXR file with three uncompressed 32-bit channels.
 
-    That is a header, and then line by line its number, its size in bytes and its channels in the order of the
-    alphabet. To have Blender load the file as one of its images takes ten times as long.
+    Such a file is a header, a table of line offsets, and the lines. A line is its number, its size in bytes
+    and its channels in alphabetical order. Loading the file as an image in Blender takes ten times as long.
+
+    Returns:
+        (H, W, 3) float32 RGB, top row first.
 
     Raises:
-        EOFError: the data is short.
-        ValueError: it is of another layout, or short by less than a header is long.
+        EOFError: the data is too short.
+        ValueError: the data has another layout, or less than the length of a header is missing.
     """
     line = 8 + width * 3 * 4
-    if len(data) <= height * (line + 8):  # before the lines stands where each begins
-        raise EOFError("the file is short")
+    if len(data) <= height * (line + 8):  # 8 bytes per line: the table of offsets
+        raise EOFError("the file is too short")
     lines = np.frombuffer(data, np.uint8, height * line, len(data) - height * line).reshape(height, line)
     heads = lines[:, :8].copy().view("<i4")
     if (heads[:, 0] != np.arange(height)).any() or (heads[:, 1] != line - 8).any():
-        raise ValueError("not an uncompressed OpenEXR file of that size")
+        raise ValueError("not an uncompressed OpenEXR file of this size")
     blue_green_red = lines[:, 8:].copy().view("<f4").reshape(height, 3, width)
     return blue_green_red[:, ::-1].transpose(0, 2, 1)
 
 
 @contextmanager
-def _emitting(material: Any) -> Iterator[None]:
-    """Every surface is of ``material`` and nothing is lit; one sample a pixel, in its middle."""
+def _emission_override(material: Any) -> Iterator[None]:
+    """Give every surface an emissive material, without other light; one sample per pixel, at its centre."""
     scene, layer = bpy.context.scene, bpy.context.view_layer
     cycles = scene.cycles
     settings = {
@@ -149,31 +163,35 @@ def _emitting(material: Any) -> Iterator[None]:
 
 
 def _id_material() -> Any:
-    """Emits its object's pass_index and its distance."""
-    material, tree, vector = _emission("ids")
+    """Material that emits the object's pass_index (red) and the distance from the camera (green)."""
+    material, tree, colour = _emission_material("ids")
     if tree is not None:
         info, view = tree.nodes.new("ShaderNodeObjectInfo"), tree.nodes.new("ShaderNodeCameraData")
-        both = tree.nodes.new("ShaderNodeCombineXYZ")  # not Combine Color, which may clamp
-        tree.links.new(info.outputs["Object Index"], both.inputs["X"])
-        tree.links.new(view.outputs["View Distance"], both.inputs["Y"])
-        tree.links.new(both.outputs[0], vector)
+        combine = tree.nodes.new("ShaderNodeCombineXYZ")  # not Combine Color, which may clamp values
+        tree.links.new(info.outputs["Object Index"], combine.inputs["X"])
+        tree.links.new(view.outputs["View Distance"], combine.inputs["Y"])
+        tree.links.new(combine.outputs[0], colour)
     return material
 
 
 def _normal_material() -> Any:
-    """Emits the normal of its face in the world, from -1..1 to 0..1: light is never below 0."""
-    material, tree, vector = _emission("normals")
+    """Material that emits the face normal in world coordinates, mapped from -1..1 to 0..1."""
+    material, tree, colour = _emission_material("normals")
     if tree is not None:
         geometry, scale = tree.nodes.new("ShaderNodeNewGeometry"), tree.nodes.new("ShaderNodeVectorMath")
         scale.operation = "MULTIPLY_ADD"
         scale.inputs[1].default_value = scale.inputs[2].default_value = (0.5, 0.5, 0.5)
         tree.links.new(geometry.outputs["True Normal"], scale.inputs[0])
-        tree.links.new(scale.outputs[0], vector)
+        tree.links.new(scale.outputs[0], colour)
     return material
 
 
-def _emission(name: str) -> tuple[Any, Any, Any]:
-    """A material that emits, its node tree and the socket of its colour; the two are None if it exists."""
+def _emission_material(name: str) -> tuple[Any, Any, Any]:
+    """Create a material with an emission shader.
+
+    Returns:
+        The material, its node tree and the colour socket; the last two are None if the material existed.
+    """
     material = bpy.data.materials.get(name)
     if material is not None:
         return material, None, None
@@ -183,6 +201,6 @@ def _emission(name: str) -> tuple[Any, Any, Any]:
     tree.nodes.clear()
     glow, out = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeOutputMaterial")
     tree.links.new(glow.outputs[0], out.inputs["Surface"])
-    # Not a lamp: nobody must sample it as one.
+    # Cycles must not sample these surfaces as lights.
     material.cycles.emission_sampling = "NONE"
     return material, tree, glow.inputs["Color"]

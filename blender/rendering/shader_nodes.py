@@ -1,4 +1,4 @@
-"""Shader nodes in few words: what the surfaces of ``blender.rendering.materials`` are put together from."""
+"""Helpers that add shader nodes to a node tree, used by ``blender.rendering.materials``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ import bpy
 
 
 def node(tree: Any, kind: str, **values: Any) -> Any:
-    """Add a node; ``values`` are its properties, or inputs by name with spaces as underscores."""
+    """Add a node to a tree.
+
+    Args:
+        tree: the node tree.
+        kind: the node's bpy type, such as "ShaderNodeMath".
+        **values: properties of the node, or default values of its inputs. In an input's name, an underscore
+            stands for a space.
+    """
     node = tree.nodes.new(kind)
     for key, value in values.items():
         if hasattr(node, key):
@@ -19,7 +26,7 @@ def node(tree: Any, kind: str, **values: Any) -> Any:
 
 
 def mix(tree: Any, factor: Any, a: Any, b: Any, blend: str = "MIX") -> Any:
-    """Colour mix; ``factor``, ``a`` and ``b`` are sockets or values. Returns the output socket."""
+    """Mix two colours; ``factor``, ``a`` and ``b`` are sockets or values. Returns the output socket."""
     node = tree.nodes.new("ShaderNodeMix")
     node.data_type, node.blend_type = "RGBA", blend
     for socket, value in ((node.inputs[0], factor), (node.inputs[6], a), (node.inputs[7], b)):
@@ -31,7 +38,7 @@ def mix(tree: Any, factor: Any, a: Any, b: Any, blend: str = "MIX") -> Any:
 
 
 def ramp(tree: Any, source: Any, low: float, high: float, to: tuple[float, float] = (0.0, 1.0)) -> Any:
-    """Carry ``source`` from low..high to ``to``, and no further. Returns the output socket."""
+    """Map ``source`` linearly from low..high to the range ``to``, clamped. Returns the output socket."""
     node = tree.nodes.new("ShaderNodeMapRange")
     tree.links.new(source, node.inputs["Value"])
     node.inputs["From Min"].default_value, node.inputs["From Max"].default_value = low, high
@@ -42,12 +49,12 @@ def ramp(tree: Any, source: Any, low: float, high: float, to: tuple[float, float
 def noise(
     tree: Any, scale: float, stretch: tuple[float, float, float] = (1, 1, 1), detail: float = 2.0
 ) -> Any:
-    """Fractal noise over object coordinates, shifted per object so that no two look alike."""
-    where = node(tree, "ShaderNodeTexCoord").outputs["Object"]
+    """Fractal noise over object coordinates with a random offset per object. Returns the output socket."""
+    position = node(tree, "ShaderNodeTexCoord").outputs["Object"]
     shift = node(tree, "ShaderNodeVectorMath", operation="MULTIPLY_ADD")
     tree.links.new(node(tree, "ShaderNodeObjectInfo").outputs["Random"], shift.inputs[0])
     shift.inputs[1].default_value = (50, 50, 50)
-    tree.links.new(where, shift.inputs[2])
+    tree.links.new(position, shift.inputs[2])
     mapping = node(tree, "ShaderNodeMapping")
     mapping.inputs["Scale"].default_value = stretch
     tree.links.new(shift.outputs["Vector"], mapping.inputs["Vector"])
@@ -57,29 +64,29 @@ def noise(
 
 
 def painted(tree: Any) -> Any:
-    """The faces' colour ("Color") and wear ("Alpha")."""
+    """Output sockets of the face attribute "paint": colour is "Color", wear is "Alpha"."""
     return node(tree, "ShaderNodeAttribute", attribute_name="paint").outputs
 
 
 def matte(tree: Any) -> Any:
-    """Without a highlight worth seeing; half the cost of a principled surface."""
+    """Diffuse BSDF without highlights; costs half as much as a principled BSDF."""
     return node(tree, "ShaderNodeBsdfDiffuse", Roughness=0.5)
 
 
 def principled(tree: Any, roughness: float) -> Any:
-    """A surface with a highlight."""
+    """Principled BSDF with highlights."""
     return node(tree, "ShaderNodeBsdfPrincipled", Roughness=roughness)
 
 
 def coordinates(tree: Any) -> Any:
-    """Place in the object's frame, metres, by axis: "Z" is the height."""
+    """Output sockets "X", "Y" and "Z" of the object coordinates in metres; Z is the height."""
     split = node(tree, "ShaderNodeSeparateXYZ")
     tree.links.new(node(tree, "ShaderNodeTexCoord").outputs["Object"], split.inputs[0])
     return split.outputs
 
 
 def diffuse(tree: Any, colour: Any) -> None:
-    """Let the whole surface be matte, of a colour that a socket gives."""
+    """Connect a diffuse BSDF with the colour of a socket to the material output."""
     out, bsdf = node(tree, "ShaderNodeOutputMaterial"), matte(tree)
     tree.links.new(colour, bsdf.inputs[0])
     tree.links.new(bsdf.outputs[0], out.inputs["Surface"])

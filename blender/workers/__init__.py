@@ -1,1 +1,1 @@
-"""Render many frames: worker processes, the dispatcher, Dask, the manifest of a split."""
+"""Render many frames in parallel: worker processes, dispatch, the Dask backend, the split's manifest."""

@@ -1,4 +1,4 @@
-"""How many cores there are, and how few the thread pools of bpy and numpy shall know of."""
+"""Number of CPU cores, and limits for the thread pools of numpy and bpy."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
-"""For the environment of a process that renders: numpy's products are small here, and the threads that it
-keeps for them spin while they wait."""
+SINGLE_THREADED_BLAS = {"OPENBLAS_NUM_THREADS": "1"}
+"""Environment variables for a rendering process. Its matrix products are small, and the threads that OpenBLAS
+keeps for them would spin while they wait."""
 
 
 def core_count() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
-def one_core_seen() -> Iterator[None]:
-    """Import bpy inside: its thread pool (TBB) then has no threads of its own but those Cycles asks for.
+def pinned_to_one_core() -> Iterator[None]:
+    """Pin the process to one core while bpy is imported, so that bpy's thread pool (TBB) starts no threads.
 
-    It keeps one for each core that it sees when it is loaded, which between tasks spins for more: two
-    processes on two cores took a seventh longer. Cycles gets the threads it is told to use anyway.
+    TBB starts one thread for each core that it sees at import, and these threads spin between tasks. Two
+    rendering processes on two cores took a seventh longer because of them. The number of threads that Cycles
+    renders with is set separately (``use_device``) and does not change. Does nothing outside Linux.
     """
     if not hasattr(os, "sched_setaffinity"):  # not Linux
         yield

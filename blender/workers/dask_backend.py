@@ -1,5 +1,7 @@
-"""Frames on the workers of a Dask scheduler. Each worker keeps ``blender.workers.pool`` processes of its own,
-so that a crash of Blender is one failed frame and not a lost worker.
+"""Render frames on the workers of a Dask scheduler.
+
+Every Dask worker runs a ``WorkerPool`` of its own. So if Blender crashes, one frame fails, and the Dask
+worker survives.
 """
 
 from __future__ import annotations
@@ -7,64 +9,68 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import Any
 
-from blender.contract.scheduler import Size, connect
-from blender.rendering.frame import Job, blender_version
-from blender.workers.dispatch import Team
-from blender.workers.pool import Crew
+from blender.contract.scheduler import TaskLimit, connect
+from blender.rendering.frame import RenderJob, blender_version
+from blender.workers.dispatch import Backend, FrameResult
+from blender.workers.pool import WorkerPool
 
-_crews: dict[tuple[str, Job], Crew] = {}
-"""In a Dask worker: its processes, by the client that asked and what they render. They outlive a task, or
-each would import bpy."""
+_pools: dict[tuple[str, RenderJob], WorkerPool] = {}
+"""In a Dask worker: its worker pools by client id and job. They outlive a task, because a new process would
+have to import bpy again."""
 _lock = threading.Lock()
 
 
-def render_on_worker(client: str, job: Job, frame: int, threads: int) -> dict[str, Any]:
-    """Render one frame in a process of this Dask worker's: the task that is submitted.
+def render_on_dask_worker(client: str, job: RenderJob, frame: int, threads: int) -> FrameResult:
+    """Render one frame in the worker pool of this Dask worker. This is the task that is submitted to Dask.
 
     Args:
-        client: who asks; the processes are that client's own, which may end them.
+        client: id of the Dask client. Each client has its own pool, which it may close.
+        job: the split to render.
+        frame: number of the frame.
+        threads: CPU threads.
 
     Raises:
-        UserError, OSError, FrameError: as ``Crew.render``.
+        UserError, OSError, FrameError: see ``WorkerPool.render``.
     """
     with _lock:
-        crew = _crews.setdefault((client, job), Crew(job))
-    return crew.render(frame, threads)
+        pool = _pools.setdefault((client, job), WorkerPool(job))
+    return pool.render(frame, threads)
 
 
-def dismiss(client: str, job: Job) -> None:
-    """End this Dask worker's processes for a client's job."""
+def close_pool(client: str, job: RenderJob) -> None:
+    """Close the pool that this Dask worker keeps for a client's job."""
     with _lock:
-        crew = _crews.pop((client, job), None)
-    if crew is not None:
-        crew.close()
+        pool = _pools.pop((client, job), None)
+    if pool is not None:
+        pool.close()
 
 
 @contextlib.contextmanager
-def remote_team(address: str, job: Job, threads: int) -> Iterator[Team]:
-    """The workers of the Dask scheduler at ``address``.
+def open_dask_backend(address: str, job: RenderJob, threads: int) -> Iterator[Backend]:
+    """Connect to the Dask scheduler at an address and render on its workers.
 
     Args:
-        threads: of the CPU for each frame; 0: one, since a Dask thread stands for a core.
+        address: the scheduler's address, such as "tcp://host:8786".
+        job: the split to render.
+        threads: CPU threads per frame; 0: one, because a thread of a Dask worker stands for one core.
 
     Raises:
-        UserError: as ``connect``; from the team's size, as ``Size``.
+        UserError: no connection (see ``connect``), or the workers are lost (see ``TaskLimit``).
     """
     with connect(address, _version) as client:
         executor = client.get_executor(pure=False)
-        size = Size(client, address)
+        size = TaskLimit(client, address)
         try:
-            yield Team(
-                lambda frame, _: executor.submit(render_on_worker, client.id, job, frame, threads or 1),
+            yield Backend(
+                lambda frame, _: executor.submit(render_on_dask_worker, client.id, job, frame, threads or 1),
                 size,
                 f"{size.threads} threads of {address}",
             )
         finally:
             executor.shutdown(wait=False)
-            with contextlib.suppress(Exception):  # the scheduler may be gone, and the workers with it
-                client.run(dismiss, client.id, job)
+            with contextlib.suppress(Exception):  # the scheduler and its workers may be gone
+                client.run(close_pool, client.id, job)
 
 
 def _version() -> str:

@@ -1,4 +1,4 @@
-"""Frames to whoever renders them: few in flight, a second try for each, and the rest goes on."""
+"""Dispatch frames to a backend: few frames in flight, one retry per frame, failures do not stop the rest."""
 
 from __future__ import annotations
 
@@ -7,76 +7,90 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
 
 from blender.contract import UserError
-from blender.contract.scheduler import LOOK
+from blender.contract.scheduler import POLL_INTERVAL
 
-TRIES = 2
-"""How often a frame is tried."""
-HOPELESS = 8
-"""So many frames failed and none succeeded: the rest would fail too."""
-
-Reply = dict[str, Any]
+MAX_ATTEMPTS = 2
+"""How often a frame is attempted."""
+MAX_INITIAL_FAILURES = 8
+"""If this many frames fail and none has succeeded, the remaining frames are not attempted."""
 
 
 @dataclass(frozen=True)
-class Team:
-    """Who renders: the processes of this machine, or those of a cluster."""
+class FrameResult:
+    """What a backend returns for a frame that was rendered and written."""
 
-    submit: Callable[[int, bool], Future[Reply]]
-    """Start a frame; the flag says that fewer wait than run, so that it may use what will soon be
-    idle. Its future raises UserError if no frame can succeed, anything else if this one did not."""
+    device: str
+    """Description of the device that rendered the frame (``Device.note``)."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Where frames are rendered: in processes of this machine or on a Dask cluster."""
+
+    submit: Callable[[int, bool], Future[FrameResult]]
+    """Start a frame. The flag is true for the last frames, when fewer frames wait than run: such a frame may
+    use cores that other workers no longer need. The future raises UserError if no frame can succeed, and any
+    other exception if this frame failed."""
     size: Callable[[], int]
-    """Frames to have in flight, now."""
+    """Number of frames to have in flight at this moment."""
     label: str
+    """Description for the progress output."""
 
 
-def dispatch(team: Team, frames: Iterable[int], on_done: Callable[[int, Reply], None]) -> dict[int, str]:
-    """Have all frames rendered, at most ``team.size()`` in flight; ``on_done`` is called after each.
+def dispatch(
+    backend: Backend, frames: Iterable[int], on_done: Callable[[int, FrameResult], None]
+) -> dict[int, str]:
+    """Render all frames, at most ``backend.size()`` at a time.
 
-    Memory does not grow with the number of frames in flight or done.
+    Memory does not grow with the number of frames.
+
+    Args:
+        backend: where the frames are rendered.
+        frames: numbers of the frames.
+        on_done: called after each frame that succeeded.
 
     Returns:
-        The frames that failed twice, each with the reason. The others are done.
+        The reason of each frame that failed twice. All other frames are done.
 
     Raises:
-        UserError: no frame can succeed, or the team is gone.
-        OSError: a frame failed twice on a file: the disk is full, or gone.
+        UserError: no frame can succeed, or the workers are lost.
+        OSError: a frame failed twice on a file, because the disk is full or gone.
     """
-    waiting, running = deque(frames), dict[Future[Reply], int]()
-    tries, failed, done = Counter[int](), dict[int, str](), 0
+    waiting, running = deque(frames), dict[Future[FrameResult], int]()
+    attempts, failed, done = Counter[int](), dict[int, str](), 0
     while waiting or running:
-        size = max(1, team.size())
+        size = max(1, backend.size())
         while waiting and len(running) < size:
             frame = waiting.popleft()
-            running[team.submit(frame, len(waiting) < size)] = frame
-        # Now and then without a result, so that the size is asked for: it may be that nobody is left.
-        finished, _ = concurrent.futures.wait(running, LOOK, concurrent.futures.FIRST_COMPLETED)
+            running[backend.submit(frame, len(waiting) < size)] = frame
+        # The timeout makes sure that backend.size() is called: it raises an error if all workers are lost.
+        finished, _ = concurrent.futures.wait(running, POLL_INTERVAL, concurrent.futures.FIRST_COMPLETED)
         for future in finished:
             frame = running.pop(future)
-            error = _error(future)
+            error = _frame_error(future)
             if error is None:
                 done += 1
-                tries.pop(frame, None)
+                attempts.pop(frame, None)
                 on_done(frame, future.result())
                 continue
-            tries[frame] += 1
-            if tries[frame] < TRIES:
+            attempts[frame] += 1
+            if attempts[frame] < MAX_ATTEMPTS:
                 waiting.appendleft(frame)
             elif isinstance(error, OSError):
                 raise error
             else:
                 failed[frame] = " ".join(str(error).split()) or type(error).__name__
-        if not done and len(failed) >= HOPELESS:
+        if not done and len(failed) >= MAX_INITIAL_FAILURES:
             raise UserError(
                 f"the first {len(failed)} frames failed twice each: {next(iter(failed.values()))}"
             )
     return failed
 
 
-def _error(future: Future[Reply]) -> BaseException | None:
-    """What went wrong; UserErrors are raised."""
+def _frame_error(future: Future[FrameResult]) -> BaseException | None:
+    """Return the exception of a frame; raise it if it is a UserError, which concerns all frames."""
     if future.cancelled():
         raise UserError("the connection to the workers was lost; repeat the command to go on")
     error = future.exception()
@@ -85,8 +99,8 @@ def _error(future: Future[Reply]) -> BaseException | None:
     return error
 
 
-def failures(failed: dict[int, str]) -> str:
-    """The frames that failed, in one line."""
+def failure_summary(failed: dict[int, str]) -> str:
+    """Summarise the failed frames in one line."""
     first = min(failed)
     names = ", ".join(str(frame) for frame in sorted(failed)[:10]) + (", ..." if len(failed) > 10 else "")
     return (

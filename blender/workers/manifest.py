@@ -1,4 +1,4 @@
-"""A split's folder as a whole: what may be in it, and the manifest that lists what is."""
+"""Check the folder of a split and write the manifest that lists its frames."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from blender.rendering.frame import blender_version
 
 
 def check_folder(out: Path, config: Config, fingerprint: str, update: bool) -> None:
-    """Refuse a folder that holds another profile's or other settings' frames, unless told to update.
+    """Refuse a folder with frames of another profile or other settings, unless ``update`` is set.
+
+    With ``update``, frames beyond the split's number of frames are removed.
 
     Raises:
-        UserError: names a frame that is not ours.
+        UserError: the folder holds such a frame, or is not a folder.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: not a folder; name another --out")
@@ -33,7 +35,7 @@ def check_folder(out: Path, config: Config, fingerprint: str, update: bool) -> N
         try:
             record = read_record(path)
         except UserError:
-            continue  # a fragment; it is rendered again
+            continue  # an incomplete record; the frame is rendered again
         if record.fingerprint == fingerprint or update:
             continue
         raise UserError(
@@ -41,21 +43,24 @@ def check_folder(out: Path, config: Config, fingerprint: str, update: bool) -> N
             "name another --out, or add --update to render them again"
         )
     if update:
-        _remove_surplus(out, config)
+        _remove_surplus_frames(out, config)
 
 
-def _remove_surplus(out: Path, config: Config) -> None:
-    """Frames beyond the split's number, left by a larger setting, would be taken for this split's."""
+def _remove_surplus_frames(out: Path, config: Config) -> None:
+    """Remove frames beyond the split's number of frames, left by a run with a larger number."""
     for path in out.glob("frames/*.json"):
         if path.stem.isdigit() and int(path.stem) >= config.frames:
             remove_frame(out, int(path.stem))
 
 
 def write_manifest(out: Path, config: Config, fingerprint: str, devices: Iterable[str]) -> None:
-    """List the split's frames as they are now; rewritten only if its bytes change.
+    """Write the manifest of the frames that exist now; the file is rewritten only if its content changes.
 
     Args:
-        devices: what this run's frames were computed on, beside what the manifest notes already.
+        out: folder of the split.
+        config: the profile and the split.
+        fingerprint: fingerprint of the split's frames.
+        devices: devices that rendered frames in this run; they are added to those of the existing manifest.
     """
     frames = {}
     for frame in range(config.frames):
@@ -63,11 +68,11 @@ def write_manifest(out: Path, config: Config, fingerprint: str, devices: Iterabl
         with contextlib.suppress(UserError):
             if read_record(path).fingerprint == fingerprint:
                 frames[path.stem] = sha256_file(path)
-    before = None
+    existing = None
     with contextlib.suppress(UserError):
-        before = read_manifest(out)
-    same = before is not None and before.fingerprint == fingerprint
-    noted = set(before.notes.get("devices", ())) if before is not None and same else set()
+        existing = read_manifest(out)
+    same = existing is not None and existing.fingerprint == fingerprint
+    noted = set(existing.notes.get("devices", ())) if existing is not None and same else set()
     manifest = Manifest(
         schema=SCHEMA_VERSION,
         profile=config.profile,
@@ -81,5 +86,5 @@ def write_manifest(out: Path, config: Config, fingerprint: str, devices: Iterabl
         total=config.frames,
         notes={"devices": sorted(noted | set(devices))},
     )
-    if manifest != before:
+    if manifest != existing:
         write_atomic(out / "manifest.json", manifest.to_bytes())

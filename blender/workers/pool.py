@@ -1,4 +1,11 @@
-"""Processes that render, from their parent's side: started when needed, replaced when they end."""
+"""The pool of rendering processes on one machine: started on demand, replaced when they end.
+
+Why it is hand-made: ``concurrent.futures.ProcessPoolExecutor`` fails as a whole if one worker dies, and its
+workers run Python, not the Blender program. Here a crash of Blender costs one frame and one process. A
+frame of the default profile takes about 2 s (1.94 s in docs/PERFORMANCE.md), so one thread per process that
+sends a request over a socket and waits for the reply is fast enough. Each process holds the other end of a
+socket pair: when the parent ends, however it ends, the socket closes and the worker exits.
+"""
 
 from __future__ import annotations
 
@@ -19,80 +26,86 @@ from pathlib import Path
 from typing import Any
 
 from blender.contract import UserError
-from blender.rendering.frame import Job
-from blender.workers.cpu import ONE_BLAS_THREAD, core_count
-from blender.workers.dispatch import Team
+from blender.rendering.frame import RenderJob
+from blender.workers.cpu import SINGLE_THREADED_BLAS, core_count
+from blender.workers.dispatch import Backend, FrameResult
 
 _WORKER = Path(__file__).with_name("worker_main.py")
-MOST = 8
-"""Processes at most, unless asked for: each holds a scene of its own."""
+MAX_PROCESSES = 8
+"""Default limit for the number of processes, because each holds a scene. --workers may exceed it."""
+MAX_WORKER_NUMBERS = 4096
+"""Limit for the number of processes of a pool at one time."""
 
 
 class FrameError(Exception):
-    """A frame could not be rendered: its process died, or met a fault of ours."""
+    """A frame could not be rendered: its process died, or the renderer has a bug."""
 
 
-class Member:
-    """One process; see ``blender.workers.worker_main`` for the other end."""
+class WorkerProcess:
+    """One rendering process, seen from its parent; ``blender.workers.worker_main`` is the other end."""
 
-    def __init__(self, job: Job, number: int) -> None:
-        """Start the ``number``-th process of this machine, and wait until it has chosen its device.
+    def __init__(self, job: RenderJob, number: int) -> None:
+        """Start the process and wait until it has chosen its device.
+
+        Args:
+            job: the split to render.
+            number: number of the process on this machine, from 0; it selects the GPU.
 
         Raises:
-            UserError, OSError, FrameError: what it answers, or that it died.
+            UserError, OSError, FrameError: the process reports an error, or died.
         """
         self.number = number
         self._scratch = Path(tempfile.mkdtemp(prefix="transpalette-"))
-        ours, theirs = socket.socketpair()
-        with theirs:
-            handle = theirs.fileno()
+        parent_end, child_end = socket.socketpair()
+        with child_end:
+            handle = child_end.fileno()
             self.process = subprocess.Popen(
                 [*_interpreter(), str(handle), str(self._scratch)],
-                # TMPDIR: for Blender's own files too.
-                env={**ONE_BLAS_THREAD, **os.environ, "TMPDIR": str(self._scratch)},
+                # TMPDIR makes Blender write its own temporary files to the scratch folder too.
+                env={**SINGLE_THREADED_BLAS, **os.environ, "TMPDIR": str(self._scratch)},
                 pass_fds=[handle],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
-        self._socket, self._stream = ours, ours.makefile("rw", encoding="utf-8")
+        self._socket, self._stream = parent_end, parent_end.makefile("rw", encoding="utf-8")
         try:
-            self.hello = self.ask({"job": dataclasses.asdict(job), "member": number})
+            self.handshake = self.request({"job": dataclasses.asdict(job), "worker": number})
         except BaseException:
             self.close()
             raise
 
-    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Send a message and wait for the answer.
+    def request(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Send a message and wait for the reply.
 
         Raises:
-            UserError, OSError, FrameError: what it answers, or that it died.
+            UserError, OSError, FrameError: the process reports an error, or died.
         """
         try:
             self._stream.write(json.dumps(message) + "\n")
             self._stream.flush()
             line = self._stream.readline()
-        except OSError:  # it died while we wrote
+        except OSError:  # the process died during the write
             line = ""
         if not line:
-            raise FrameError(f"its process {_ending(self.process)}")
+            raise FrameError(f"its process {_exit_reason(self.process)}")
         reply: dict[str, Any] = json.loads(line)
         match reply.get("error"):
             case "user":
                 raise UserError(reply["text"])
             case "os":
                 raise OSError(reply["number"], reply["text"], reply["file"])
-            case "fault":
+            case "internal":
                 raise FrameError(reply["text"])
         return reply
 
-    def hang_up(self) -> None:
-        """Have the process end at once; whoever waits for its answer is told that it died."""
+    def disconnect(self) -> None:
+        """Close the connection: the process exits at once, and a request that waits for a reply fails."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """End the process, and see that it's gone."""
-        self.hang_up()
+        """End the process and wait until it has ended."""
+        self.disconnect()
         try:
             self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:
@@ -104,16 +117,16 @@ class Member:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-def _ending(process: subprocess.Popen[bytes]) -> str:
+def _exit_reason(process: subprocess.Popen[bytes]) -> str:
     try:
         status = process.wait(timeout=10)
     except subprocess.TimeoutExpired:
-        return "went silent"
+        return "closed its connection"
     return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
 
 
 def _interpreter() -> list[str]:
-    """What runs ``member.py``: the Blender we are in, or this Python with its bpy package."""
+    """Command that runs ``worker_main.py``: this Blender program, or this Python with its bpy package."""
     bpy = sys.modules.get("bpy")
     binary = bpy.app.binary_path if bpy is not None and hasattr(bpy, "app") else ""
     if binary and not Path(binary).name.startswith("python"):
@@ -122,122 +135,129 @@ def _interpreter() -> list[str]:
     return [sys.executable, str(_WORKER), "--"]
 
 
-class Crew:
-    """Processes for one job, as many as frames are asked for at once. Safe to use from several threads."""
+class WorkerPool:
+    """The processes of one job, as many as frames are rendered at the same time. Thread-safe."""
 
-    def __init__(self, job: Job) -> None:
-        """No process is started yet."""
+    def __init__(self, job: RenderJob) -> None:
+        """Create an empty pool; processes are started on demand."""
         self.job = job
         self._lock = threading.Lock()
-        self._idle: list[Member] = []
-        self._members: set[Member] = set()
-        self._numbers = list(range(4096))
+        self._idle: list[WorkerProcess] = []
+        self._workers: set[WorkerProcess] = set()
+        self._free_numbers = list(range(MAX_WORKER_NUMBERS))
         self._closed = False
 
-    def render(self, frame: int, threads: int) -> dict[str, Any]:
-        """Have one frame rendered and committed; returns what the process tells of itself: ``device``.
+    def render(self, frame: int, threads: int) -> FrameResult:
+        """Render one frame and write its files.
+
+        Args:
+            frame: number of the frame.
+            threads: CPU threads.
 
         Raises:
-            UserError, OSError, FrameError: it wasn't; its process is gone, the next call starts another.
+            UserError, OSError, FrameError: the frame failed. Its process has ended; the next call starts
+            another.
         """
-        member = self._take()
+        worker = self._acquire()
         try:
-            reply = member.ask({"frame": frame, "threads": threads})
+            reply = worker.request({"frame": frame, "threads": threads})
         except BaseException:
-            self._drop(member)
+            self._discard(worker)
             raise
         if reply["last"]:
-            self._drop(member)
+            self._discard(worker)
         else:
-            self._give_back(member)
-        return reply
+            self._release(worker)
+        return FrameResult(device=reply["device"])
 
-    def gpus(self) -> int:
-        """Number of GPUs that the job's device choice finds here, asked of the first process."""
-        member = self._take()
-        self._give_back(member)
-        return int(member.hello["gpus"])
+    def gpu_count(self) -> int:
+        """Number of GPUs for the job's device on this machine, as the first process reports it."""
+        worker = self._acquire()
+        self._release(worker)
+        return int(worker.handshake["gpus"])
 
     def close(self) -> None:
-        """End all processes, also those at work: their frames fail."""
+        """End all processes. Frames that are being rendered fail."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
-            for member in self._members:
-                member.hang_up()
-        for member in idle:
-            self._drop(member)
+            for worker in self._workers:
+                worker.disconnect()
+        for worker in idle:
+            self._discard(worker)
 
-    def _take(self) -> Member:
-        while member := self._next_idle():
-            if member.process.poll() is None:
-                return member
-            self._drop(member)  # it ended while nobody asked it for anything
+    def _acquire(self) -> WorkerProcess:
+        while worker := self._pop_idle():
+            if worker.process.poll() is None:
+                return worker
+            self._discard(worker)  # the process ended while it was idle
         with self._lock:
-            number = heapq.heappop(self._numbers)
+            number = heapq.heappop(self._free_numbers)
         try:
-            member = Member(self.job, number)
+            worker = WorkerProcess(self.job, number)
         except BaseException:
             with self._lock:
-                heapq.heappush(self._numbers, number)
+                heapq.heappush(self._free_numbers, number)
             raise
         with self._lock:
-            self._members.add(member)
+            self._workers.add(worker)
             if not self._closed:
-                return member
-        self._drop(member)
-        raise FrameError("its process is not wanted any more")
+                return worker
+        self._discard(worker)
+        raise FrameError("the worker pool was closed")
 
-    def _next_idle(self) -> Member | None:
+    def _pop_idle(self) -> WorkerProcess | None:
         with self._lock:
             return self._idle.pop() if self._idle else None
 
-    def _give_back(self, member: Member) -> None:
+    def _release(self, worker: WorkerProcess) -> None:
         with self._lock:
             if not self._closed:
-                self._idle.append(member)
+                self._idle.append(worker)
                 return
-        self._drop(member)
+        self._discard(worker)
 
-    def _drop(self, member: Member) -> None:
-        member.close()
+    def _discard(self, worker: WorkerProcess) -> None:
+        worker.close()
         with self._lock:
-            self._members.discard(member)
-            heapq.heappush(self._numbers, member.number)
+            self._workers.discard(worker)
+            heapq.heappush(self._free_numbers, worker.number)
 
 
 @contextlib.contextmanager
-def local_team(job: Job, count: int, threads: int, frames: int) -> Iterator[Team]:
-    """Processes of this machine.
+def open_local_backend(job: RenderJob, count: int, threads: int, frames: int) -> Iterator[Backend]:
+    """Render in processes of this machine.
 
     Args:
-        count: how many; 0: what suits the machine, that is one a core, or one a GPU.
-        threads: of the CPU in each; 0: the cores, shared out among the frames being rendered.
-        frames: to do; more processes than that are not started.
+        job: the split to render.
+        count: number of processes; 0: one per GPU, or without a GPU one per core.
+        threads: CPU threads per process; 0: the cores divided by the number of processes.
+        frames: number of frames to render; no more processes than that are started.
     """
-    crew, cores = Crew(job), core_count()
+    pool, cores = WorkerPool(job), core_count()
     try:
-        # Asking costs a second in which the other processes could start.
-        ask = _may_have_gpu() if job.device == "auto" else job.device != "cpu"
-        gpus = crew.gpus() if ask else 0
-        count = min(count or gpus or min(cores, MOST), frames)
-        share = max(1, cores // count)
-        with ThreadPoolExecutor(count) as pool:
+        # Counting GPUs delays the start of the other processes by a second, so it is skipped where possible.
+        needs_gpu_count = _may_have_gpu() if job.device == "auto" else job.device != "cpu"
+        gpus = pool.gpu_count() if needs_gpu_count else 0
+        count = min(count or gpus or min(cores, MAX_PROCESSES), frames)
+        cores_each = max(1, cores // count)
+        with ThreadPoolExecutor(count) as executor:
 
-            def submit(frame: int, last: bool) -> Future[dict[str, Any]]:
-                # The last ones may have the cores of processes with nothing left to do.
-                return pool.submit(crew.render, frame, threads or (min(cores, 2 * share) if last else share))
+            def submit(frame: int, last: bool) -> Future[FrameResult]:
+                # The last frames get twice the threads, because other processes have no more work.
+                frame_threads = threads or (min(cores, 2 * cores_each) if last else cores_each)
+                return executor.submit(pool.render, frame, frame_threads)
 
             try:
-                yield Team(submit, lambda: count, f"{count} {'process' if count == 1 else 'processes'}")
+                yield Backend(submit, lambda: count, f"{count} {'process' if count == 1 else 'processes'}")
             finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-                crew.close()
+                executor.shutdown(wait=False, cancel_futures=True)
+                pool.close()
     finally:
-        crew.close()
+        pool.close()
 
 
 def _may_have_gpu() -> bool:
-    """Is a GPU possible? On Linux none is without a device file."""
+    """Check whether this machine can have a GPU: on Linux, every GPU has a device file."""
     nodes = ("nvidia0", "nvidiactl", "kfd", "dri", "dxg")
     return sys.platform != "linux" or any(Path("/dev", node).exists() for node in nodes)

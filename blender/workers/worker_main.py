@@ -1,9 +1,10 @@
-"""A process that renders the frames it is given, one after the other. ``blender.workers.pool`` starts it.
+"""Entry point of a rendering process, which ``blender.workers.pool`` starts.
 
-It talks over a socket it inherits, in lines of JSON, because Blender prints what it likes on the standard
-streams. First comes the job and this process's number on its machine, answered with the device; then
-frames, each answered when it is committed. When the other end closes, or its process dies, this one
-ends at once, in the middle of a frame if need be: nothing is committed by halves.
+The process gets its requests over an inherited socket as lines of JSON, because Blender prints its own
+messages to the standard streams. The first request names the job and the number of the process; the reply
+names the device. Each further request is a frame; the reply follows when the frame's files are written.
+When the other end closes the socket or its process dies, this process exits at once, even in the middle of
+a frame. That is safe, because the files of a frame are written atomically.
 """
 
 from __future__ import annotations
@@ -24,90 +25,100 @@ if __package__ in (None, ""):  # run as a file: the repository is not on the pat
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from blender.contract import UserError
-from blender.rendering.frame import Job, Workshop, open_workshop, render_frame
-from blender.workers.cpu import one_core_seen
+from blender.rendering.frame import RenderContext, RenderJob, load_context, render_frame
+from blender.workers.cpu import pinned_to_one_core
+from blender.workers.memory import resident_megabytes
 
-GROWTH = 1024.0
-"""Megabytes above its first frame's at which a process ends, so that a leak never fills a machine."""
+MAX_MEMORY_GROWTH = 1024.0
+"""Megabytes beyond the first frame's memory at which the process ends, as a guard against leaks."""
 
-IDLE = 600.0
-"""Seconds without a request after which a process ends: whoever started it forgot it."""
+IDLE_TIMEOUT = 600.0
+"""Seconds without a request after which the process ends."""
+
+Requests = queue.SimpleQueue[dict[str, Any]]
 
 
 def main() -> None:
-    """Serve the socket and use the scratch folder that the last two arguments name."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; our parent sees to it
+    """Handle requests. The last two arguments are the socket's file descriptor and the scratch folder."""
+    # Ctrl-C reaches the whole process group. The parent handles it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     handle, scratch = int(sys.argv[-2]), Path(sys.argv[-1])
     stream = socket.socket(fileno=handle).makefile("rw", encoding="utf-8")
-    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(stream, requests, scratch), daemon=True).start()
+    requests: Requests = queue.SimpleQueue()
+    threading.Thread(target=_read_requests, args=(stream, requests, scratch), daemon=True).start()
     try:
-        _serve(stream, requests, scratch)
+        _handle_requests(stream, requests, scratch)
     except (queue.Empty, OSError):
-        pass  # forgotten, or nobody listens any more
+        pass  # idle for too long, or the connection is closed
     except BaseException:
         traceback.print_exc()
-        _leave(scratch, 3)
-    _leave(scratch, 0)
+        _exit(scratch, 3)
+    _exit(scratch, 0)
 
 
-def _listen(stream: TextIO, requests: queue.SimpleQueue[dict[str, Any]], scratch: Path) -> None:
+def _read_requests(stream: TextIO, requests: Requests, scratch: Path) -> None:
+    """Read requests in a thread, so that a closed socket ends the process even during a render."""
     try:
         for line in stream:
             requests.put(json.loads(line))
     finally:
-        _leave(scratch, 0)
+        _exit(scratch, 0)
 
 
-def _leave(scratch: Path, status: int) -> None:
-    for _ in range(100):  # Blender may be writing there still
+def _exit(scratch: Path, status: int) -> None:
+    """Remove the scratch folder and end the process."""
+    for _ in range(100):  # Blender may still be writing to the folder
         shutil.rmtree(scratch, ignore_errors=True)
         if not scratch.exists():
             break
     sys.stderr.flush()
-    os._exit(status)  # Blender's own end has nothing to save, and may crash
+    os._exit(status)  # Blender's own shutdown has nothing to save, and may crash
 
 
-def _serve(stream: TextIO, requests: queue.SimpleQueue[dict[str, Any]], scratch: Path) -> None:
-    first = requests.get(timeout=IDLE)
+def _handle_requests(stream: TextIO, requests: Requests, scratch: Path) -> None:
+    first = requests.get(timeout=IDLE_TIMEOUT)
     try:
-        workshop = open_workshop(Job(**first["job"]))
-        device = _device(workshop.job.device, first["member"], scratch)
+        context = load_context(RenderJob(**first["job"]))
+        device = _choose_device(context.job.device, first["worker"], scratch)
     except Exception as error:
-        _answer(stream, _failure(error))
+        _send(stream, _error_reply(error))
         return
-    _answer(stream, {"device": device.note, "gpus": device.count})
-    done, base, last = 0, 0.0, False
+    _send(stream, {"device": device.note, "gpus": device.count})
+    frames, first_memory, last = 0, 0.0, False
     while not last:
-        request = requests.get(timeout=IDLE)
-        reply = _attempt(workshop, request, device, scratch)
-        done, now = done + 1, resident_megabytes()
-        base = base or now
-        last = "error" in reply or done >= workshop.job.recycle or now - base > GROWTH
-        _answer(stream, {**reply, "last": last})
+        request = requests.get(timeout=IDLE_TIMEOUT)
+        reply = _render(context, request, device, scratch)
+        frames, memory = frames + 1, resident_megabytes()
+        first_memory = first_memory or memory
+        last = "error" in reply or frames >= context.job.recycle or memory - first_memory > MAX_MEMORY_GROWTH
+        _send(stream, {**reply, "last": last})
 
 
-def _device(wanted: str, member: int, scratch: Path) -> Any:
+def _choose_device(requested: str, worker: int, scratch: Path) -> Any:
     try:
-        with one_core_seen():
+        # Imported here because bpy must be loaded while the process is pinned to one core.
+        with pinned_to_one_core():
             from blender.rendering.device import choose_device
     except ImportError as error:
         raise UserError(
             f"Blender's Python module cannot be loaded: {error}; see `transpalette doctor`"
         ) from None
-    return choose_device(wanted, member, scratch)
+    return choose_device(requested, worker, scratch)
 
 
-def _attempt(workshop: Workshop, request: dict[str, Any], device: Any, scratch: Path) -> dict[str, Any]:
+def _render(context: RenderContext, request: dict[str, Any], device: Any, scratch: Path) -> dict[str, Any]:
     try:
-        render_frame(workshop, request["frame"], device, request["threads"], scratch)
+        render_frame(context, request["frame"], device, request["threads"], scratch)
     except Exception as error:
-        return _failure(error)
+        return _error_reply(error)
     return {"device": device.note}
 
 
-def _failure(error: Exception) -> dict[str, Any]:
-    """An error as JSON; ``workers.pool`` raises it again. A fault of ours leaves its traceback here."""
+def _error_reply(error: Exception) -> dict[str, Any]:
+    """Convert an exception to JSON, from which ``WorkerProcess.request`` raises it again.
+
+    The traceback of an unexpected exception is printed here.
+    """
     if isinstance(error, UserError):
         return {"error": "user", "text": str(error)}
     if isinstance(error, OSError):
@@ -118,24 +129,12 @@ def _failure(error: Exception) -> dict[str, Any]:
             "file": str(error.filename or "file"),
         }
     traceback.print_exception(error)
-    return {"error": "fault", "text": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+    return {"error": "internal", "text": f"{type(error).__name__}: {' '.join(str(error).split())}"}
 
 
-def _answer(stream: TextIO, reply: dict[str, Any]) -> None:
+def _send(stream: TextIO, reply: dict[str, Any]) -> None:
     stream.write(json.dumps(reply) + "\n")
     stream.flush()
-
-
-def resident_megabytes() -> float:
-    """Memory that this process holds, in megabytes; where the system doesn't say, the most it ever held."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-    except OSError:
-        import resource
-
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 if __name__ == "__main__":

@@ -1,1 +1,4 @@
-"""``make bench``: how fast, how large, each beside a reference; see ``pipeline.bench.__main__``."""
+"""Benchmark of speed and memory, each figure beside a reference (``make bench``), and profile studies.
+
+``parts`` measures, ``report`` writes the page, ``study`` compares variants of a profile by AP.
+"""

@@ -1,7 +1,9 @@
-"""``python -m pipeline.bench``: time and memory of every part, each beside a reference in the same run.
+"""``python -m pipeline.bench``: measure time and memory of every part, each beside a reference in the same
+run.
 
-Leaves bench.json and PERFORMANCE.md in the ``--out`` folder and prints the first table. ``--only`` measures
-some parts anew and keeps the others of an earlier run, each with the machine and the day it was measured on.
+Writes bench.json and PERFORMANCE.md to the ``--out`` folder and prints the table of targets. ``--only``
+measures some parts again and keeps the others of an earlier run; each part records its own machine and
+date.
 """
 
 from __future__ import annotations
@@ -16,22 +18,23 @@ from typing import Any
 import click
 
 from blender.contract import UserError, write_atomic
-from pipeline.bench.machine import Beside, keep_to, machine
-from pipeline.bench.page import goals, page
-from pipeline.bench.plan import Plan
-from pipeline.cli import FILE, FOLDER, PROFILE, Group
+from pipeline.bench.machine import BackgroundLoad, limit_cores, machine_info
+from pipeline.bench.options import BenchOptions
+from pipeline.bench.report.page import page, targets_table
+from pipeline.cli.group import FILE, FOLDER, PROFILE, Group
+from pipeline.config import read_profile
 
 MODULES = {
     "render": "rendering",
     "train": "training",
     "accuracy": "accuracy",
     "inference": "inference",
-    "evaluate": "evaluation",
+    "evaluate": "coco_files",
 }
-"""Part to the module of this package that measures it."""
+"""Part -> the module of ``pipeline.bench.parts`` that measures it."""
 
-FORMAT = 1
-"""Of bench.json; goes up when figures change their names."""
+FORMAT = 2
+"""Format of bench.json. It is increased when figures are renamed."""
 
 
 @click.group(
@@ -41,27 +44,45 @@ FORMAT = 1
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @PROFILE
-@click.option("--people", type=FOLDER, required=True, help="Bodies, as `transpalette people` writes them.")
-@click.option("--out", type=FOLDER, default=Path("build/bench"), show_default=True, help="Gets the results.")
+@click.option("--people", type=FOLDER, required=True, help="Folder with the posed body meshes.")
 @click.option(
-    "--only", default="render,train,inference,evaluate", show_default=True, help="The parts to measure."
+    "--out", type=FOLDER, default=Path("build/bench"), show_default=True, help="Folder for the results."
 )
-@click.option("--cores", default=2, show_default=True, help="Cores to keep to; 0: all.")
-@click.option("--frames", default=8, show_default=True, help="Frames timed by stage.")
-@click.option("--until", default=1000, show_default=True, help="Frames until their cost is timed again.")
-@click.option("--images", type=int, help="Images trained on and predicted.  [default: 16, or all there are]")
-@click.option("--rounds", default=12, show_default=True, help="Rounds through them, for our recipe.")
 @click.option(
-    "--masks", default="1000,5000", show_default=True, help="Sizes of the sets converted and judged."
+    "--only", default="render,train,inference,evaluate", show_default=True, help="Parts to measure."
 )
-@click.option("--annotations", default=50_000, show_default=True, help="Annotations validated.")
-@click.option("--model", type=FILE, help="A trained model for inference; without: the untrained start.")
-@click.option("--accuracy", is_flag=True, help="Compare the accuracy of both ways to train too: an hour.")
-@click.option("--seeds", default="0,1", show_default=True, help="Of those trainings.")
-@click.option("--accuracy-images", type=int, help="Images they learn from.  [default: 40, or all there are]")
-@click.option("--accuracy-rounds", default=12, show_default=True, help="Rounds through them.")
+@click.option("--cores", default=2, show_default=True, help="Number of cores to use; 0: all.")
+@click.option("--frames", default=8, show_default=True, help="Frames that are timed by stage.")
 @click.option(
-    "--publish", type=FOLDER, help="Copy the results there too, as performance.json and PERFORMANCE.md."
+    "--until", default=1000, show_default=True, help="Frames to render before frames are timed again."
+)
+@click.option(
+    "--images", type=int, help="Images for training and inference.  [default: 16, or all there are]"
+)
+@click.option(
+    "--rounds", "epochs", default=12, show_default=True, help="Passes over the images, profile's recipe."
+)
+@click.option(
+    "--masks", default="1000,5000", show_default=True, help="Masks in the converted and evaluated sets."
+)
+@click.option(
+    "--annotations", default=50_000, show_default=True, help="Annotations in the file that is validated."
+)
+@click.option("--model", type=FILE, help="Trained model for inference; default: the initial model.")
+@click.option("--accuracy", is_flag=True, help="Also compare the accuracy of both recipes; takes an hour.")
+@click.option("--seeds", default="0,1", show_default=True, help="Seeds of the trainings for --accuracy.")
+@click.option(
+    "--accuracy-images", type=int, help="Training images for --accuracy.  [default: 40, or all there are]"
+)
+@click.option(
+    "--accuracy-rounds",
+    "accuracy_epochs",
+    default=12,
+    show_default=True,
+    help="Passes over the images for --accuracy.",
+)
+@click.option(
+    "--publish", type=FOLDER, help="Folder for a copy of the results: performance.json and PERFORMANCE.md."
 )
 def main(
     profile: Path,
@@ -72,121 +93,127 @@ def main(
     frames: int,
     until: int,
     images: int | None,
-    rounds: int,
+    epochs: int,
     masks: str,
     annotations: int,
     model: Path | None,
     accuracy: bool,
     seeds: str,
     accuracy_images: int | None,
-    accuracy_rounds: int,
+    accuracy_epochs: int,
     publish: Path | None,
 ) -> None:
-    """Measure speed and memory, each figure beside its reference; write bench.json and PERFORMANCE.md."""
-    from pipeline.config import read_profile
-
-    has = read_profile(profile).splits
-    learn, judge = has.get("train", 0), has.get("val", 0)
-    plan = Plan(
+    """Measure speed and memory, each figure beside a reference; write bench.json and PERFORMANCE.md."""
+    splits = read_profile(profile).splits
+    train_images, val_images = splits.get("train", 0), splits.get("val", 0)
+    options = BenchOptions(
         profile=profile,
         people=people,
         out=out,
         frames=frames,
         until=until,
-        images=min(16, learn) if images is None else images,
-        rounds=rounds,
+        images=min(16, train_images) if images is None else images,
+        epochs=epochs,
         masks=_numbers("--masks", masks),
         annotations=annotations,
         model=model,
         seeds=_numbers("--seeds", seeds),
-        accuracy_images=min(40, learn, judge) if accuracy_images is None else accuracy_images,
-        accuracy_rounds=accuracy_rounds,
+        accuracy_images=min(40, train_images, val_images) if accuracy_images is None else accuracy_images,
+        accuracy_epochs=accuracy_epochs,
     )
-    _check(plan, cores)
-    run(plan, _parts(f"{only},accuracy" if accuracy else only), keep_to(cores), publish)
+    _check(options, cores)
+    parts = _part_names(f"{only},accuracy" if accuracy else only)
+    run(options, parts, limit_cores(cores), publish)
 
 
-def run(plan: Plan, parts: list[str], cores: int, publish: Path | None) -> None:
-    """Measure the parts, one after the other; what is measured is written at once."""
-    from pipeline.config import read_profile
+def run(options: BenchOptions, parts: list[str], cores: int, publish: Path | None) -> None:
+    """Measure the parts one after the other; the results are written after each part.
 
-    file = plan.out / "bench.json"
-    table = _earlier(file)
+    Args:
+        options: the options of the run.
+        parts: names of the parts.
+        cores: number of cores in use.
+        publish: folder for a copy of the results; None: no copy.
+    """
+    file = options.out / "bench.json"
+    results = _read_earlier_results(file)
     for name in parts:
-        began, beside = time.monotonic(), Beside()
+        start, background = time.monotonic(), BackgroundLoad()
         click.echo(f"bench: {name}", err=True)
-        figures = importlib.import_module(f"pipeline.bench.{MODULES[name]}").measure(plan)
-        table["parts"][name] = {
+        # Imported here for start-up time: some parts load torch.
+        part = importlib.import_module(f"pipeline.bench.parts.{MODULES[name]}")
+        figures = part.measure(options)
+        results["parts"][name] = {
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
-            "profile": read_profile(plan.profile).name,
-            "machine": machine(cores),
-            "beside_cores": beside.cores(),
-            "seconds": round(time.monotonic() - began, 1),
-            "figures": rounded(figures),
+            "profile": read_profile(options.profile).name,
+            "machine": machine_info(cores),
+            "background_load_cores": background.cores(),
+            "seconds": round(time.monotonic() - start, 1),
+            "figures": round_figures(figures),
         }
-        write_atomic(file, json.dumps(table, indent=1).encode())
-        write_atomic(plan.out / "PERFORMANCE.md", page(table).encode())
-    click.echo("\n".join(goals(table)))
-    click.echo(f"bench: {file}, {plan.out / 'PERFORMANCE.md'}")
+        write_atomic(file, json.dumps(results, indent=1).encode())
+        write_atomic(options.out / "PERFORMANCE.md", page(results).encode())
+    click.echo("\n".join(targets_table(results)))
+    click.echo(f"bench: {file}, {options.out / 'PERFORMANCE.md'}")
     if publish is not None:
         publish.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, publish / "performance.json")
-        shutil.copyfile(plan.out / "PERFORMANCE.md", publish / "PERFORMANCE.md")
+        shutil.copyfile(options.out / "PERFORMANCE.md", publish / "PERFORMANCE.md")
 
 
-def rounded(value: Any) -> Any:
-    """Figures to five digits that count: no clock is better."""
+def round_figures(value: Any) -> Any:
+    """Round all floats to five significant digits; no clock is more accurate."""
     if isinstance(value, float):
         return float(f"{value:.5g}")
     if isinstance(value, dict):
-        return {name: rounded(one) for name, one in value.items()}
-    return [rounded(one) for one in value] if isinstance(value, list) else value
+        return {name: round_figures(item) for name, item in value.items()}
+    return [round_figures(item) for item in value] if isinstance(value, list) else value
 
 
-def _earlier(file: Path) -> dict[str, Any]:
-    """The parts of an earlier run; none if there was none, or if it named its figures otherwise."""
-    nothing: dict[str, Any] = {"format": FORMAT, "parts": {}}
+def _read_earlier_results(file: Path) -> dict[str, Any]:
+    """Read the results of an earlier run; empty if there are none or they have another format."""
+    empty: dict[str, Any] = {"format": FORMAT, "parts": {}}
     try:
-        table = json.loads(file.read_bytes())
+        results = json.loads(file.read_bytes())
     except (OSError, ValueError):
-        return nothing
-    return table if isinstance(table, dict) and table.get("format") == FORMAT else nothing
+        return empty
+    return results if isinstance(results, dict) and results.get("format") == FORMAT else empty
 
 
-def _parts(only: str) -> list[str]:
-    wanted = list(dict.fromkeys(name for name in only.split(",") if name))
-    for name in wanted:
+def _part_names(only: str) -> list[str]:
+    names = list(dict.fromkeys(name for name in only.split(",") if name))
+    for name in names:
         if name not in MODULES:
             raise UserError(f"--only {name}: unknown; known: {', '.join(MODULES)}")
-    return wanted
+    return names
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(one) for one in text.split(","))
+        return tuple(int(number) for number in text.split(","))
     except ValueError:
-        raise UserError(f"{option} {text}: expected whole numbers, as 1,2") from None
+        raise UserError(f"{option} {text}: expected whole numbers, such as 1,2") from None
 
 
-def _check(plan: Plan, cores: int) -> None:
-    """Refuse, before any work, what would fail after minutes."""
-    least = {
-        "--frames": (plan.frames, 2),
-        "--images": (plan.images, 2),
-        "--rounds": (plan.rounds, 1),
-        "--masks": (min(plan.masks), 2),
-        "--annotations": (plan.annotations, 10),
-        "--accuracy-images": (plan.accuracy_images, 2),
-        "--accuracy-rounds": (plan.accuracy_rounds, 1),
+def _check(options: BenchOptions, cores: int) -> None:
+    """Refuse options that would fail only after minutes of work."""
+    minimum = {
+        "--frames": (options.frames, 2),
+        "--images": (options.images, 2),
+        "--rounds": (options.epochs, 1),
+        "--masks": (min(options.masks), 2),
+        "--annotations": (options.annotations, 10),
+        "--accuracy-images": (options.accuracy_images, 2),
+        "--accuracy-rounds": (options.accuracy_epochs, 1),
         "--cores": (cores, 0),
     }
-    for option, (value, bound) in least.items():
+    for option, (value, bound) in minimum.items():
         if value < bound:
             raise UserError(f"{option} must be at least {bound}")
-    if plan.model is not None and not plan.model.is_file():
-        raise UserError(f"{plan.model}: no such model; train one first (make train), or leave out --model")
-    if not plan.people.is_dir():
-        raise UserError(f"{plan.people}: no such folder; bake the bodies first (make people)")
+    if options.model is not None and not options.model.is_file():
+        raise UserError(f"{options.model}: no such model; train one first (make train), or leave out --model")
+    if not options.people.is_dir():
+        raise UserError(f"{options.people}: no such folder; create the body meshes first (make people)")
 
 
 if __name__ == "__main__":

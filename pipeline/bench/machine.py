@@ -1,4 +1,4 @@
-"""The state that figures were measured in: the machine, the versions, and what else ran."""
+"""The conditions of a measurement: machine, package versions, and the load of other processes."""
 
 from __future__ import annotations
 
@@ -14,44 +14,54 @@ from typing import Any
 PACKAGES = ("bpy", "torch", "torchvision", "numpy", "pycocotools", "onnxruntime")
 
 
-def machine(cores: int) -> dict[str, Any]:
-    """Processor, cores in use and in all, memory, system, versions. No name of a host or a user."""
+def machine_info(cores: int) -> dict[str, Any]:
+    """Describe the processor, cores, memory, system and versions, without the name of the host or the user.
+
+    Args:
+        cores: number of cores that the benchmark uses.
+    """
     return {
         "cpu": cpu_name(),
         "cores": cores,
         "cores_of_machine": os.cpu_count(),
-        "memory_gb": _memory(),
+        "memory_gb": _memory_gigabytes(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        **{name: found for name in PACKAGES if (found := _version(name))},
+        **{name: number for name in PACKAGES if (number := _version(name))},
     }
 
 
 def cpu_name() -> str:
-    """The processor's own name, as far as the system gives it."""
+    """Name of the processor, as far as the system reports it."""
     try:
-        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        match = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:  # not Linux
-        found = None
-    return found.group(1) if found else platform.processor() or platform.machine()
+        match = None
+    return match.group(1) if match else platform.processor() or platform.machine()
 
 
-def keep_to(cores: int) -> int:
-    """Keep this process and those it starts to so many cores (0: all it may use); give how many they are.
+def limit_cores(cores: int) -> int:
+    """Pin this process and its children to a number of cores.
 
-    Where the system can't pin processes, the threads are limited all the same.
+    Where the system cannot pin processes, only the number of threads is limited.
+
+    Args:
+        cores: number of cores; 0: all cores that the process may use.
+
+    Returns:
+        The number of cores in use.
     """
     if hasattr(os, "sched_getaffinity"):
-        mine = sorted(os.sched_getaffinity(0))
-        mine = mine[: cores or len(mine)]
-        os.sched_setaffinity(0, mine)
-        cores = len(mine)
+        available = sorted(os.sched_getaffinity(0))
+        selected = available[: cores or len(available)]
+        os.sched_setaffinity(0, selected)
+        cores = len(selected)
     cores = cores or os.cpu_count() or 1
     os.environ["OMP_NUM_THREADS"] = str(cores)
     return cores
 
 
-def _memory() -> float | None:
+def _memory_gigabytes() -> float | None:
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
         return None
     return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
@@ -64,24 +74,24 @@ def _version(name: str) -> str:
         return ""
 
 
-class Beside:
-    """How much of the machine others used since this was made."""
+class BackgroundLoad:
+    """The CPU load of other processes since this object was created."""
 
     def __init__(self) -> None:
-        """Start to watch."""
-        self._began, self._busy, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
+        """Start the measurement."""
+        self._start, self._busy, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
 
     def cores(self) -> float | None:
-        """Mean number of cores that other processes kept busy; None where the system doesn't say."""
+        """Mean number of cores that other processes kept busy; None if the system does not report it."""
         busy = _busy_seconds()
         if busy is None or self._busy is None:
             return None
         others = busy - self._busy - (_own_seconds() - self._own)
-        return round(max(0.0, others) / (time.monotonic() - self._began), 2)
+        return round(max(0.0, others) / (time.monotonic() - self._start), 2)
 
 
 def _busy_seconds() -> float | None:
-    """Core seconds that anybody computed since the machine started (user, nice, system)."""
+    """CPU seconds of all processes since the machine started (user, nice, system)."""
     try:
         fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:4]
     except OSError:
@@ -90,6 +100,6 @@ def _busy_seconds() -> float | None:
 
 
 def _own_seconds() -> float:
-    """Core seconds of this process and of those it has seen end."""
-    spent = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(one.ru_utime + one.ru_stime for one in spent)
+    """CPU seconds of this process and of its ended child processes."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)

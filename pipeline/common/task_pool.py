@@ -25,7 +25,7 @@ from importlib.metadata import version
 from typing import TypeVar
 
 from blender.contract import UserError
-from blender.contract.scheduler import LOOK, Size, connect
+from blender.contract.scheduler import POLL_INTERVAL, TaskLimit, connect
 from pipeline.common.processes import exit_with_parent
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ def _init_worker(parent: int) -> None:
 def _map_on_cluster(function: Callable[[T], R], items: Sequence[T], address: str, batch: int) -> Iterator[R]:
     with connect(address, package_versions) as client:
         executor = client.get_executor(pure=False)
-        limit, in_flight = Size(client, address), deque[Future[list[R]]]()
+        limit, in_flight = TaskLimit(client, address), deque[Future[list[R]]]()
         try:
             for start in range(0, len(items), batch):
                 in_flight.append(executor.submit(_run_batch, function, items[start : start + batch]))
@@ -91,7 +91,7 @@ def _map_on_cluster(function: Callable[[T], R], items: Sequence[T], address: str
             executor.shutdown(wait=False)
 
 
-def _wait_for(future: Future[list[R]], address: str, limit: Size) -> list[R]:
+def _wait_for(future: Future[list[R]], address: str, limit: TaskLimit) -> list[R]:
     """The results of a task.
 
     Raises:
@@ -100,7 +100,7 @@ def _wait_for(future: Future[list[R]], address: str, limit: Size) -> list[R]:
     from distributed import KilledWorker  # optional package
 
     try:
-        while not wait([future], LOOK).done:
+        while not wait([future], POLL_INTERVAL).done:
             limit()  # raises if the workers are gone for too long
         return future.result()
     except CancelledError:

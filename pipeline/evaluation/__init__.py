@@ -1,1 +1,4 @@
-"""COCO metrics with intervals, diagnosis, breakdown by scene factor, comparison with a baseline."""
+"""Evaluation on a COCO dataset: matching, AP and AR with intervals, diagnosis, breakdown by scene factor.
+
+Detections are matched once (``matching``); every other module computes its figures from those matches.
+"""

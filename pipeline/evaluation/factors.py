@@ -1,7 +1,8 @@
-"""What is known of an object and its picture beyond the class: distance, size, light, lens, variant, ...
+"""Scene factors of objects and detections: distance, size, lighting, lens, layout, variant, ...
 
-Renders know everything; any COCO file knows something (size, truncation, neighbours). A factor is a number
-with edges to sort it by, or a word. What a file does not say is left out, not guessed.
+Renders describe the whole scene. Any COCO file has the size, truncation and neighbours of its objects. A
+factor's value is a number, which is sorted into bins, or a word. A factor that a file does not describe is
+left out.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from pycocotools import mask as mask_utils
 from pipeline.data.coco_io import group_by_image
 from pipeline.data.values import is_number
 
-Value = float | str
-Values = dict[str, Value]
-Sorter = Callable[[Value], tuple[int, str]]
-"""From a factor's value to its bin: the place along the factor, and a name."""
+FactorValue = float | str
+Factors = dict[str, FactorValue]
+"""Factor name to value."""
+Binner = Callable[[FactorValue], tuple[int, str]]
+"""Function from a factor's value to its bin: the position along the factor, and the bin's name."""
 
 EDGES: dict[str, tuple[float, ...]] = {
     "distance": (2, 3, 4, 6, 8, 12, 16),
@@ -29,129 +31,150 @@ EDGES: dict[str, tuple[float, ...]] = {
     "camera pitch": (-30, -10, -3, 3, 10),
     "field of view": (50, 70, 90, 110, 140),
 }
-"""Round numbers, the same for every set, so that two runs compare. Other numbers are cut into thirds."""
+"""Edges of the bins, the same for every dataset, so that runs can be compared. Other numbers are cut at their
+terciles."""
 UNITS = {"distance": " m", "size": " px", "camera height": " m", "camera pitch": "°", "field of view": "°"}
-"""As they follow a number."""
+"""Text after a number of the factor."""
 
 _MOST_WORDS = 20
-"""A word with more values than this names things (a body, a file), it does not describe them."""
-_NAMES = {"file_name", "coco_url", "flickr_url", "date_captured", "scene"}
-_NEAR = 0.5
-"""Neighbours lie closer than this share of the object's longer side."""
+"""A factor with more different words than this is an identifier (of a body, of a file), not a property."""
+_IDENTIFIERS = {"file_name", "coco_url", "flickr_url", "date_captured", "scene"}
+"""Keys of a COCO image that identify it and are no factors."""
+_NEIGHBOUR_REACH = 0.5
+"""A neighbour is closer than this share of the longer side of the object's box."""
 
 
-def object_factors(dataset: dict[str, Any]) -> list[Values]:
-    """The factors of each annotation, its picture's among them, in the order of the dataset."""
+def object_factors(dataset: dict[str, Any]) -> list[Factors]:
+    """The factors of each annotation, in the order of the dataset, with those of its image."""
     images = {image["id"]: image for image in dataset["images"]}
-    shared = {key: image_factors(image) for key, image in images.items()}
+    of_image = {key: image_factors(image) for key, image in images.items()}
     others = group_by_image(dataset["annotations"])
     return [
-        shared[a["image_id"]]
-        | _words(a)
-        | _words(a.get("parameters") or {})
+        of_image[a["image_id"]]
+        | _word_factors(a)
+        | _word_factors(a.get("parameters") or {})
         | shape_factors(a, images[a["image_id"]])
-        | _own(a)
+        | _render_factors(a)
         | {"neighbours": _neighbours(a, others[a["image_id"]])}
         for a in dataset["annotations"]
     ]
 
 
-def image_factors(image: dict[str, Any]) -> Values:
-    """What a picture's camera, light and layout are known to be: true of whatever is found in it."""
+def image_factors(image: dict[str, Any]) -> Factors:
+    """The factors of an image and of everything in it: camera, lighting and layout."""
     camera = image.get("camera") or {}
-    values: Values = _words(image) | _words(camera) | _numbers(image.get("lights") or {})
+    factors: Factors = _word_factors(image) | _word_factors(camera) | _all_factors(image.get("lights") or {})
     position = camera.get("position")
     if isinstance(position, list) and len(position) == 3:
-        values["camera height"] = float(position[2])
+        factors["camera height"] = float(position[2])
     for key, name in (("fov", "field of view"), ("pitch", "camera pitch")):
         if is_number(camera.get(key)):
-            values[name] = math.degrees(camera[key])
-    return values
+            factors[name] = math.degrees(camera[key])
+    return factors
 
 
-def detection_factors(result: dict[str, Any], image: dict[str, Any]) -> Values:
-    """What is known of a COCO result, right or wrong: its picture's factors, and its own shape."""
-    area = int(mask_utils.area(result["segmentation"]))
-    return image_factors(image) | shape_factors(result | {"area": area}, image)
+def detection_factors(detection: dict[str, Any], image: dict[str, Any]) -> Factors:
+    """The factors of a detection, whether it is correct or not: those of its image and of its shape."""
+    area = int(mask_utils.area(detection["segmentation"]))
+    return image_factors(image) | shape_factors(detection | {"area": area}, image)
 
 
-def shape_factors(thing: dict[str, Any], image: dict[str, Any]) -> Values:
-    """What ``bbox`` and ``area`` say of an object, or of a detection: size, and whether the frame cuts it."""
-    x, y, w, h = thing["bbox"]
+def shape_factors(entry: dict[str, Any], image: dict[str, Any]) -> Factors:
+    """Size (square root of the area, px) and truncation by the image's edge.
+
+    Args:
+        entry: an annotation or a detection with ``bbox`` and ``area``.
+        image: its entry in the COCO file.
+    """
+    x, y, w, h = entry["bbox"]
     edge = min(x, y, image["width"] - x - w, image["height"] - y - h) < 1
-    return {"size": math.sqrt(thing["area"]), "truncated": "yes" if edge else "no"}
+    return {"size": math.sqrt(entry["area"]), "truncated": "yes" if edge else "no"}
 
 
-def _own(annotation: dict[str, Any]) -> Values:
-    values: Values = {}
+def _render_factors(annotation: dict[str, Any]) -> Factors:
+    """Numbers that only renders have: distance in metres and visible fraction."""
+    factors: Factors = {}
     for key in ("distance", "visible_fraction"):
         if is_number(annotation.get(key)):
-            values[key.replace("_", " ")] = float(annotation[key])
-    return values
+            factors[key.replace("_", " ")] = float(annotation[key])
+    return factors
 
 
-def _words(table: dict[str, Any]) -> Values:
-    """Entries that are words or truth values: what a thing is like."""
-    words: Values = {}
+def _word_factors(table: dict[str, Any]) -> Factors:
+    """Entries of a table that are words or Booleans, without identifiers."""
+    factors: Factors = {}
     for key, value in table.items():
         if isinstance(value, bool):
-            words[key] = "yes" if value else "no"
-        elif isinstance(value, str) and key not in _NAMES:
-            words[key] = value or "none"
-    return words
+            factors[key] = "yes" if value else "no"
+        elif isinstance(value, str) and key not in _IDENTIFIERS:
+            factors[key] = value or "none"
+    return factors
 
 
-def _numbers(table: dict[str, Any]) -> Values:
-    numbers: Values = {key: float(value) for key, value in table.items() if is_number(value)}
-    return numbers | _words(table)
+def _all_factors(table: dict[str, Any]) -> Factors:
+    """Entries of a table that are numbers, words or Booleans."""
+    numbers: Factors = {key: float(value) for key, value in table.items() if is_number(value)}
+    return numbers | _word_factors(table)
 
 
 def _neighbours(annotation: dict[str, Any], others: list[dict[str, Any]]) -> str:
-    """Which labelled things lie beside an object: what it may be merged with or taken for."""
-    reach = _NEAR * max(annotation["bbox"][2:])
-    near = {
+    """Which neighbours may be merged or confused with an object: none, same class, another class, both."""
+    reach = _NEIGHBOUR_REACH * max(annotation["bbox"][2:])
+    same_class = {
         other["category_id"] == annotation["category_id"]
         for other in others
-        if other is not annotation and _distance(annotation["bbox"], other["bbox"]) < reach
+        if other is not annotation and _box_distance(annotation["bbox"], other["bbox"]) < reach
     }
-    if len(near) == 2:
+    if len(same_class) == 2:
         return "both"
-    return "none" if not near else "same class" if True in near else "another class"
+    return "none" if not same_class else "same class" if True in same_class else "another class"
 
 
-def _distance(one: list[float], two: list[float]) -> float:
-    """Pixels between two boxes (x, y, w, h), 0 if they touch."""
-    gaps = [max(two[i] - one[i] - one[i + 2], one[i] - two[i] - two[i + 2], 0.0) for i in (0, 1)]
+def _box_distance(first: list[float], second: list[float]) -> float:
+    """Distance of two boxes (x, y, w, h) in pixels; 0 if they touch."""
+    gaps = [
+        max(second[i] - first[i] - first[i + 2], first[i] - second[i] - second[i + 2], 0.0) for i in (0, 1)
+    ]
     return math.hypot(*gaps)
 
 
 # ------------------------------------------------------------------------------ bins
 
 
-def binner(name: str, known: Iterable[Value]) -> Sorter | None:
-    """How to sort values of a factor into bins, from the values of all objects.
+def make_binner(name: str, values: Iterable[FactorValue]) -> Binner | None:
+    """Build the function that sorts a factor's values into bins.
+
+    Args:
+        name: of the factor.
+        values: its values for all objects.
 
     Returns:
-        None if there is only one bin, or as many as things.
+        None if all objects share one bin, or if the factor only identifies objects.
     """
-    values = list(known)
+    values = list(values)
     numbers = [v for v in values if not isinstance(v, str)]
     if len(numbers) != len(values):
-        words = sorted({str(v) for v in values})
-        places = {word: number for number, word in enumerate(words)}
-        few = 2 <= len(words) <= _MOST_WORDS
-        return (lambda v: (places.get(str(v), len(words)), str(v).replace("_", " "))) if few else None
-    thirds = [float(f"{q:.3g}") for q in np.quantile(numbers, [1 / 3, 2 / 3])] if numbers else []
-    edges = EDGES.get(name, tuple(sorted(set(thirds))))
+        return _make_word_binner(sorted({str(v) for v in values}))
+    terciles = [float(f"{q:.3g}") for q in np.quantile(numbers, [1 / 3, 2 / 3])] if numbers else []
+    edges = EDGES.get(name, tuple(sorted(set(terciles))))
     if len({int(np.searchsorted(edges, v, side="right")) for v in numbers}) < 2:
         return None
-    return lambda v: _numbered(float(v), edges, UNITS.get(name, ""))
+    return lambda v: _number_bin(float(v), edges, UNITS.get(name, ""))
 
 
-def _numbered(value: float, edges: tuple[float, ...], unit: str) -> tuple[int, str]:
-    place = int(np.searchsorted(edges, value, side="right"))
-    if place == 0:
-        return place, f"below {edges[0]:g}{unit}"
-    if place == len(edges):
-        return place, f"from {edges[-1]:g}{unit}"
-    return place, f"{edges[place - 1]:g} to {edges[place]:g}{unit}"
+def _make_word_binner(words: list[str]) -> Binner | None:
+    """One bin for each word."""
+    if not 2 <= len(words) <= _MOST_WORDS:
+        return None
+    positions = {word: number for number, word in enumerate(words)}
+    return lambda v: (positions.get(str(v), len(words)), str(v).replace("_", " "))
+
+
+def _number_bin(value: float, edges: tuple[float, ...], unit: str) -> tuple[int, str]:
+    """Position and name of the bin of a number."""
+    position = int(np.searchsorted(edges, value, side="right"))
+    if position == 0:
+        return position, f"below {edges[0]:g}{unit}"
+    if position == len(edges):
+        return position, f"from {edges[-1]:g}{unit}"
+    return position, f"{edges[position - 1]:g} to {edges[position]:g}{unit}"

@@ -1,4 +1,4 @@
-"""Intervals for shares: of one sample, and of the gap between two, with clusters."""
+"""95 % confidence intervals of proportions and of their differences, with clustered samples."""
 
 from __future__ import annotations
 
@@ -12,10 +12,22 @@ import numpy as np
 from pipeline.evaluation.matching import Bools
 
 Z95 = NormalDist().inv_cdf(0.975)
+"""Standard normal quantile of a two-sided 95 % interval."""
 
 
-def wilson(hits: float, count: float, z: float = Z95) -> tuple[float, float]:
-    """Wilson's score interval (1927) of a share: honest at 0, at 1 and for few. (0, 1) for none."""
+@dataclass(frozen=True)
+class Proportion:
+    """A proportion of a clustered sample, worth as much as ``count`` independent trials."""
+
+    value: float
+    count: float
+
+
+def wilson_interval(hits: float, count: float, z: float = Z95) -> tuple[float, float]:
+    """Wilson's score interval (1927) of ``hits`` in ``count`` trials; (0, 1) without trials.
+
+    It holds its level near 0 and 1 and for few trials, where the normal approximation does not.
+    """
     if not count:
         return 0.0, 1.0
     share, square = hits / count, z * z
@@ -24,39 +36,35 @@ def wilson(hits: float, count: float, z: float = Z95) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-@dataclass(frozen=True)
-class Share:
-    """A share of a clustered sample, as if of ``count`` independent trials."""
+def effective_proportion(hits: Bools, clusters: Sequence[Hashable]) -> Proportion:
+    """A proportion with its effective sample size (Rao and Scott 1992).
 
-    share: float
-    count: float
+    Objects of one scene are not independent. The variance between clusters divided by the binomial variance
+    is the design effect. It is taken as at least 1, and the count is divided by it. If all trials or none
+    succeed, the variance cannot be estimated, and each cluster counts as one trial.
 
-
-def effective(hits: Bools, clusters: Sequence[Hashable]) -> Share:
-    """A share and the number of independent trials it is worth (Rao and Scott 1992).
-
-    Objects of one picture succeed and fail together: the variance between clusters over the binomial one
-    is the design effect, never taken below 1, and the count is divided by it. Where all or none succeed
-    there is no variance to tell, and each cluster counts once.
+    Args:
+        hits: (N,) whether each trial succeeded.
+        clusters: the cluster of each trial.
     """
     count = len(hits)
     share = float(hits.mean()) if count else 0.0
-    names = {key: number for number, key in enumerate(dict.fromkeys(clusters))}
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(clusters))}
     binomial = share * (1 - share) / count if count else 0.0
-    if len(names) < 2 or not binomial:
-        return Share(share, float(len(names)))
-    sums = np.bincount([names[key] for key in clusters], weights=hits - share)
-    between = len(names) / (len(names) - 1) * float((sums**2).sum()) / count**2
-    return Share(share, count / max(1.0, between / binomial))
+    if len(numbers) < 2 or not binomial:
+        return Proportion(share, float(len(numbers)))
+    sums = np.bincount([numbers[key] for key in clusters], weights=hits - share)
+    between = len(numbers) / (len(numbers) - 1) * float((sums**2).sum()) / count**2
+    return Proportion(share, count / max(1.0, between / binomial))
 
 
-def gap_interval(low: Share, high: Share, z: float = Z95) -> tuple[float, float]:
-    """Newcombe's interval (1998, method 10) of ``high`` less ``low``; (-1, 1) if one of them is empty."""
+def newcombe_interval(low: Proportion, high: Proportion, z: float = Z95) -> tuple[float, float]:
+    """Newcombe's interval (1998, method 10) of ``high`` minus ``low``; (-1, 1) if one has no trials."""
     if not low.count or not high.count:
         return -1.0, 1.0
-    low_from, low_to = wilson(low.share * low.count, low.count, z)
-    high_from, high_to = wilson(high.share * high.count, high.count, z)
-    gap = high.share - low.share
-    down = math.hypot(high.share - high_from, low_to - low.share)
-    up = math.hypot(high_to - high.share, low.share - low_from)
+    low_from, low_to = wilson_interval(low.value * low.count, low.count, z)
+    high_from, high_to = wilson_interval(high.value * high.count, high.count, z)
+    gap = high.value - low.value
+    down = math.hypot(high.value - high_from, low_to - low.value)
+    up = math.hypot(high_to - high.value, low.value - low_from)
     return gap - down, gap + up

@@ -1,4 +1,4 @@
-"""Results that were found before, by any model: a COCO results file, read without trust."""
+"""Read a COCO results file of any model, and check each result before it is used."""
 
 from __future__ import annotations
 
@@ -14,40 +14,45 @@ from pipeline.data.validation.masks import segmentation_error
 from pipeline.data.values import is_int, is_number, read_box, short_repr
 
 
-def read_results(path: Path, dataset: dict[str, Any]) -> list[dict[str, Any]]:
-    """Results for a COCO dataset's images: masks as compressed RLE, boxes as given or around them.
+def load_results(path: Path, dataset: dict[str, Any]) -> list[dict[str, Any]]:
+    """Read the results for a COCO dataset. Masks become compressed RLE; a missing box is taken from the mask.
+
+    Args:
+        path: a JSON list of COCO results.
+        dataset: the COCO dataset whose image and category ids the results use.
 
     Raises:
-        UserError: no such file, not a list of results, or one is faulty; names it.
+        UserError: the file is missing, is no list of results, or one result is faulty; names it.
     """
     try:
         table = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file of results") from None
+        raise UserError(f"{path}: no such file; give a COCO results file (JSON)") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not readable JSON: {short_repr(error)}") from None
+        raise UserError(f"{path}: not readable as JSON: {short_repr(error)}") from None
     if not isinstance(table, list):
-        raise UserError(f"{path}: not a COCO results file, which is a list")
+        raise UserError(f"{path}: not a COCO results file: the top level must be a list")
     images = {image["id"]: image for image in dataset["images"]}
     categories = {category["id"] for category in dataset["categories"]}
-    found = []
-    for number, one in enumerate(table):
-        if fault := _fault(one, images, categories):
-            raise UserError(f"{path}: result {number}: {fault}")
-        image = images[one["image_id"]]
-        rle = as_rle(one["segmentation"], image["width"], image["height"])
-        box = read_box(one) or mask_utils.toBbox(rle).tolist()
-        kept = {key: one[key] for key in ("image_id", "category_id", "score")}
-        found.append({**kept, "bbox": box, "segmentation": rle})
-    return found
+    detections = []
+    for number, result in enumerate(table):
+        if message := _first_error(result, images, categories):
+            raise UserError(f"{path}: result {number}: {message}")
+        image = images[result["image_id"]]
+        rle = as_rle(result["segmentation"], image["width"], image["height"])
+        box = read_box(result) or mask_utils.toBbox(rle).tolist()
+        fields = {key: result[key] for key in ("image_id", "category_id", "score")}
+        detections.append({**fields, "bbox": box, "segmentation": rle})
+    return detections
 
 
-def _fault(one: Any, images: dict[int, dict[str, Any]], categories: set[int]) -> str | None:
-    if not isinstance(one, dict):
-        return f"{short_repr(one)} is no object"
+def _first_error(result: Any, images: dict[int, dict[str, Any]], categories: set[int]) -> str | None:
+    """The first error of one result, as a message; None if there is none."""
+    if not isinstance(result, dict):
+        return f"{short_repr(result)} is not an object"
     for key, known in (("image_id", images), ("category_id", categories)):
-        if not is_int(one.get(key)) or one[key] not in known:
-            return f"{key} {short_repr(one.get(key))} is none of the annotation file"
-    if not is_number(one.get("score")):
-        return f"score {short_repr(one.get('score'))} is no number"
-    return segmentation_error(one, images[one["image_id"]])
+        if not is_int(result.get(key)) or result[key] not in known:
+            return f"{key} {short_repr(result.get(key))} is not in the annotation file"
+    if not is_number(result.get("score")):
+        return f"score {short_repr(result.get('score'))} is not a number"
+    return segmentation_error(result, images[result["image_id"]])

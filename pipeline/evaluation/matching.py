@@ -1,10 +1,17 @@
-"""COCO's own matching of results to objects, once, and what every figure is counted from.
+"""Match detections to ground truth once, and keep everything that the figures are computed from.
 
-``COCOeval`` does the matching. Around it: annotations are renumbered (pycocotools takes the id 0
-for "unmatched"), ``maxDets`` is never below the number of objects in an image, and a mask's size
-class follows from its own area (pycocotools takes its box's where results hold both).
+``evaluate_detections`` runs pycocotools' ``COCOeval`` once for boxes and once for masks. AP, AR, bootstrap
+intervals, thresholds, calibration, confusion and the breakdown by scene factor are all computed from the
+``EvaluationResult`` that it returns.
 
-Results are COCO's: dicts with ``image_id``, ``category_id``, ``bbox`` (x, y, w, h in pixels),
+The matching is COCO's, with three differences:
+
+- annotations are renumbered from 1, because pycocotools takes the id 0 for "not matched";
+- ``maxDets`` is never below the number of objects in an image;
+- the size class of a detected mask follows from the area of the mask. pycocotools uses the area of the box
+  if a result has both.
+
+Detections are COCO results: dicts with ``image_id``, ``category_id``, ``bbox`` (x, y, w, h in pixels),
 ``segmentation`` (compressed RLE) and ``score``.
 """
 
@@ -27,9 +34,11 @@ from pipeline.data.rle import as_rle
 IOU_TYPES = ("bbox", "segm")
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 MAX_DETECTIONS = 100
-"""COCO's cap on detections per image and class; raised where an image holds more objects."""
+"""COCO's limit of detections per image and class; higher where an image has more objects."""
 AREAS = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}
-"""COCO's size classes, pixels."""
+"""COCO's size classes: name to the least and greatest area in square pixels."""
+MISSED, IGNORED = -1, -2
+"""Values of ``ThresholdedMatches.detection_of``: an object without a detection, an ignore region."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int_]
@@ -37,65 +46,165 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Curve:
-    """One class's detections by falling score, so that a resample is one weighted cumulative sum."""
+class RankedDetections:
+    """The N detections of one class and size class by falling score, at T IoU thresholds."""
 
     scores: Floats
-    true: Bools
-    """(IoU thresholds, detections): found an object that counts; ``false``: found none."""
-    false: Bools
+    """(N,)"""
+    true_positive: Bools
+    """(T, N) Whether the detection is matched to an object of this size class."""
+    false_positive: Bools
+    """(T, N) Whether it is matched to nothing. Detections in ignore regions are neither."""
     image: Ints
-    """Each detection's image, by its place in the order of ids."""
+    """(N,) Index of the detection's image among the images sorted by id."""
     rank: Ints
-    """Each detection's place among its image's, from 0."""
+    """(N,) Rank of the detection by score in its image, from 0."""
     objects: Floats
-    """Objects that count, per image."""
+    """(images,) Number of objects in each image, without ignore regions."""
+
+
+@dataclass(frozen=True)
+class IouTypeResult:
+    """COCOeval's result for boxes or for masks: T IoU thresholds, R recalls, K classes, A size classes."""
+
+    precision: Floats
+    """(T, R, K, A) Interpolated precision with all detections; -1 where there is no object."""
+    recall: Floats
+    """(T, K, A, 3) Recall with at most 1, 10 and all detections an image; -1 where there is no object."""
+    ranked: dict[str, tuple[RankedDetections, ...]]
+    """Size class to one entry for each class."""
+
+
+@dataclass(frozen=True)
+class ThresholdedMatches:
+    """The matches of the detections whose score reaches a threshold."""
+
+    detection_of: Ints
+    """(annotations,) Index of the detection that is matched to the annotation, ``MISSED`` or ``IGNORED``."""
+    counted: Bools
+    """(detections,) False for a score below the threshold and in ignore regions."""
+    true_positive: Bools
+    """(detections,) Whether the detection counts and is matched to an object of its class."""
+
+    @property
+    def missed(self) -> Bools:
+        """(annotations,) Objects without a detection: the false negatives."""
+        return self.detection_of == MISSED
+
+    @property
+    def false_positive(self) -> Bools:
+        """(detections,) Detections that count and are matched to no object of their class."""
+        return self.counted & ~self.true_positive
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Which result found which object, at one IoU; a lower bound on scores changes no pair."""
+    """COCO's pairs of a detection and an object of the same class at mask IoU 0.5, the best score first."""
 
-    found_by: Ints
-    """Per annotation the number of its result, -1: none."""
-    finds: Ints
-    """Per result the number of its annotation, -1: none."""
-    counts: Bools
-    """Per result: False in an ignore region, and beyond ``maxDets``."""
+    detection_of: Ints
+    """(annotations,) Index of the detection that is matched to the annotation; -1: none."""
+    annotation_of: Ints
+    """(detections,) Index of the annotation that is matched to the detection; -1: none."""
+    counted: Bools
+    """(detections,) False for a detection in an ignore region or beyond ``maxDets``."""
+    scores: Floats
+    """(detections,)"""
+    ignored: Bools
+    """(annotations,) Whether the annotation is an ignore region."""
+
+    def at_threshold(self, threshold: float) -> ThresholdedMatches:
+        """Leave out the detections with a lower score than ``threshold``. No other pair changes by that."""
+        counted = self.counted & (self.scores >= threshold)
+        matched = np.array([number >= 0 and bool(counted[number]) for number in self.detection_of], bool)
+        detection_of = np.where(self.ignored, IGNORED, np.where(matched, self.detection_of, MISSED))
+        return ThresholdedMatches(detection_of, counted, counted & (self.annotation_of >= 0))
 
 
-def class_names(ground_truth: dict[str, Any]) -> list[str]:
-    """Names in the order of category ids, which is COCOeval's."""
-    return [c["name"] for c in sorted(ground_truth["categories"], key=lambda c: int(c["id"]))]
+@dataclass(frozen=True)
+class EvaluationResult:
+    """One evaluation of detections against ground truth: the only input of every figure."""
+
+    ground_truth: dict[str, Any]
+    """The COCO dataset."""
+    detections: list[dict[str, Any]]
+    """COCO results."""
+    class_names: tuple[str, ...]
+    """Names of the classes by rising category id. All arrays have this order."""
+    iou_types: dict[str, IouTypeResult]
+    """By "bbox" (unless left out) and "segm"."""
+    matches: Matches
 
 
-def evaluate_coco(ground_truth: dict[str, Any], results: list[dict[str, Any]], iou_type: str) -> COCOeval:
-    """Match results to ground truth, neither of which is changed; not yet accumulated."""
-    truths = [
+def evaluate_detections(
+    ground_truth: dict[str, Any], detections: list[dict[str, Any]], boxes: bool = True
+) -> EvaluationResult:
+    """Match detections to ground truth, once for masks and once for boxes. Neither argument is changed.
+
+    Args:
+        ground_truth: a COCO dataset.
+        detections: COCO results for its images and categories.
+        boxes: evaluate boxes too, not only masks.
+    """
+    results = {"bbox": _collect(_run_coco_eval(ground_truth, detections, "bbox"))} if boxes else {}
+    masks = _run_coco_eval(ground_truth, detections, "segm")
+    results["segm"] = _collect(masks)
+    names = tuple(c["name"] for c in sorted(ground_truth["categories"], key=lambda c: int(c["id"])))
+    matches = _mask_matches(masks, ground_truth, detections)
+    return EvaluationResult(ground_truth, detections, names, results, matches)
+
+
+def with_rle(ground_truth: dict[str, Any]) -> dict[str, Any]:
+    """Copy the dataset with every segmentation as compressed RLE; polygons are drawn as pycocotools does."""
+    sizes = {image["id"]: (image["width"], image["height"]) for image in ground_truth["images"]}
+    annotations = [
+        a | {"segmentation": as_rle(a["segmentation"], *sizes[a["image_id"]])}
+        for a in ground_truth["annotations"]
+    ]
+    return ground_truth | {"annotations": annotations}
+
+
+# ------------------------------------------------------------------------------ COCOeval
+
+
+def _run_coco_eval(ground_truth: dict[str, Any], detections: list[dict[str, Any]], iou_type: str) -> COCOeval:
+    """Match and accumulate with pycocotools, without its output."""
+    annotations = [
         {"iscrowd": 0, "area": float(np.prod(a["bbox"][2:]))} | a | {"id": number}
         for number, a in enumerate(ground_truth["annotations"], start=1)
     ]
-    found = [
-        {**r, "id": number, "iscrowd": 0, "area": _area(r, iou_type)}
-        for number, r in enumerate(results, start=1)
+    results = [
+        {**d, "id": number, "iscrowd": 0, "area": _area(d, iou_type)}
+        for number, d in enumerate(detections, start=1)
     ]
-    most = max(Counter(a["image_id"] for a in truths).values(), default=0)
+    most_objects = max(Counter(a["image_id"] for a in annotations).values(), default=0)
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(_index(ground_truth, truths), _index(ground_truth, found), iou_type)
-        evaluation.params.maxDets = [1, 10, max(MAX_DETECTIONS, most)]
-        evaluation.params.areaRng = [list(bounds) for bounds in AREAS.values()]
-        evaluation.params.areaRngLbl = list(AREAS)
-        evaluation.evaluate()
-    return evaluation
+        coco_eval = COCOeval(_coco(ground_truth, annotations), _coco(ground_truth, results), iou_type)
+        coco_eval.params.maxDets = [1, 10, max(MAX_DETECTIONS, most_objects)]
+        coco_eval.params.areaRng = [list(bounds) for bounds in AREAS.values()]
+        coco_eval.params.areaRngLbl = list(AREAS)
+        coco_eval.evaluate()
+        coco_eval.accumulate()
+    return coco_eval
 
 
-def _area(result: dict[str, Any], iou_type: str) -> float:
+def _collect(coco_eval: COCOeval) -> IouTypeResult:
+    """Keep what the figures need; the rest of COCOeval's tables is large."""
+    return IouTypeResult(
+        precision=coco_eval.eval["precision"][..., -1],  # the last axis is the limit of detections
+        recall=coco_eval.eval["recall"],
+        ranked={area: _ranked_detections(coco_eval, area) for area in AREAS},
+    )
+
+
+def _area(detection: dict[str, Any], iou_type: str) -> float:
+    """Area of the detected mask or box in square pixels."""
     if iou_type == "segm":
-        return float(mask_utils.area(result["segmentation"]))
-    return float(np.prod(result["bbox"][2:]))
+        return float(mask_utils.area(detection["segmentation"]))
+    return float(np.prod(detection["bbox"][2:]))
 
 
-def _index(ground_truth: dict[str, Any], annotations: list[dict[str, Any]]) -> COCO:
+def _coco(ground_truth: dict[str, Any], annotations: list[dict[str, Any]]) -> COCO:
+    """Build pycocotools' index of annotations, or of results, over the images of a dataset."""
     coco = COCO()
     coco.dataset = {
         "images": ground_truth["images"],
@@ -106,55 +215,51 @@ def _index(ground_truth: dict[str, Any], annotations: list[dict[str, Any]]) -> C
     return coco
 
 
-def _images_of(evaluation: COCOeval, number: int, area: str) -> list[dict[str, Any] | None]:
-    """COCOeval's matching of each image, for the class with this number and one size class."""
-    images = len(evaluation.params.imgIds)
-    start = (number * len(AREAS) + list(AREAS).index(area)) * images
-    return evaluation.evalImgs[start : start + images]
+def _image_evaluations(coco_eval: COCOeval, class_index: int, area: str) -> list[dict[str, Any] | None]:
+    """COCOeval's matches in each image, by rising image id, of one class and one size class."""
+    images = len(coco_eval.params.imgIds)
+    start = (class_index * len(AREAS) + list(AREAS).index(area)) * images
+    return coco_eval.evalImgs[start : start + images]
 
 
-def curves(evaluation: COCOeval, area: str = "all") -> list[Curve]:
-    """One curve a class, for objects of one size class."""
-    return [_curve(_images_of(evaluation, n, area)) for n in range(len(evaluation.params.catIds))]
+def _ranked_detections(coco_eval: COCOeval, area: str) -> tuple[RankedDetections, ...]:
+    """The detections of each class by falling score, evaluated on objects of one size class."""
+    classes = range(len(coco_eval.params.catIds))
+    return tuple(_rank(_image_evaluations(coco_eval, number, area)) for number in classes)
 
 
-def _curve(images: list[dict[str, Any] | None]) -> Curve:
-    found = [(index, e) for index, e in enumerate(images) if e is not None]
-    lengths = [len(e["dtScores"]) for _, e in found]
+def _rank(images: list[dict[str, Any] | None]) -> RankedDetections:
+    """Join the matches of all images and sort them by falling score."""
+    known = [(index, e) for index, e in enumerate(images) if e is not None]
+    lengths = [len(e["dtScores"]) for _, e in known]
     objects = np.zeros(len(images))
-    for index, e in found:
+    for index, e in known:
         objects[index] = np.count_nonzero(np.asarray(e["gtIgnore"]) == 0)
-    scores = np.concatenate([np.zeros(0), *(e["dtScores"] for _, e in found)])
-    # COCOeval sorts the same way: stable, so that ties fall as they do there.
+    scores = np.concatenate([np.zeros(0), *(e["dtScores"] for _, e in known)])
+    # COCOeval sorts with the same stable algorithm, so that equal scores get the same order.
     order = np.argsort(-scores, kind="mergesort")
-    none = np.zeros((len(IOU_THRESHOLDS), 0))
-    matched = np.concatenate([none, *(e["dtMatches"] for _, e in found)], axis=1)[:, order] > 0
-    ignored = np.concatenate([none, *(e["dtIgnore"] for _, e in found)], axis=1)[:, order] > 0
-    image = np.repeat(np.array([index for index, _ in found], int), lengths)[order]
+    empty = np.zeros((len(IOU_THRESHOLDS), 0))
+    matched = np.concatenate([empty, *(e["dtMatches"] for _, e in known)], axis=1)[:, order] > 0
+    ignored = np.concatenate([empty, *(e["dtIgnore"] for _, e in known)], axis=1)[:, order] > 0
+    image = np.repeat(np.array([index for index, _ in known], int), lengths)[order]
     rank = np.concatenate([np.zeros(0, int), *(np.arange(n) for n in lengths)])[order]
-    return Curve(scores[order], matched & ~ignored, ~matched & ~ignored, image, rank, objects)
+    return RankedDetections(scores[order], matched & ~ignored, ~matched & ~ignored, image, rank, objects)
 
 
-def find_matches(ground_truth: dict[str, Any], results: list[dict[str, Any]]) -> Matches:
-    """COCO's pairs of one class at mask IoU 0.5, the best score first."""
-    evaluation = evaluate_coco(ground_truth, results, "segm")
-    found_by = np.full(len(ground_truth["annotations"]), -1)
-    finds, counts = np.full(len(results), -1), np.zeros(len(results), bool)
-    for number in range(len(evaluation.params.catIds)):
-        for e in filter(None, _images_of(evaluation, number, "all")):
-            mine = np.asarray(e["dtIds"], int) - 1
-            truth = np.asarray(e["dtMatches"][0], int) - 1
-            counts[mine] = np.asarray(e["dtIgnore"][0]) == 0
-            pairs = (truth >= 0) & counts[mine]
-            finds[mine[pairs]], found_by[truth[pairs]] = truth[pairs], mine[pairs]
-    return Matches(found_by, finds, counts)
-
-
-def with_rle(ground_truth: dict[str, Any]) -> dict[str, Any]:
-    """The dataset with every segmentation as compressed RLE, polygons drawn as pycocotools does."""
-    sizes = {image["id"]: (image["width"], image["height"]) for image in ground_truth["images"]}
-    annotations = [
-        a | {"segmentation": as_rle(a["segmentation"], *sizes[a["image_id"]])}
-        for a in ground_truth["annotations"]
-    ]
-    return ground_truth | {"annotations": annotations}
+def _mask_matches(
+    coco_eval: COCOeval, ground_truth: dict[str, Any], detections: list[dict[str, Any]]
+) -> Matches:
+    """Read the pairs at the first IoU threshold, 0.5, for objects of any size."""
+    detection_of = np.full(len(ground_truth["annotations"]), -1)
+    annotation_of, counted = np.full(len(detections), -1), np.zeros(len(detections), bool)
+    for number in range(len(coco_eval.params.catIds)):
+        for e in filter(None, _image_evaluations(coco_eval, number, "all")):
+            detected = np.asarray(e["dtIds"], int) - 1
+            annotated = np.asarray(e["dtMatches"][0], int) - 1
+            counted[detected] = np.asarray(e["dtIgnore"][0]) == 0
+            pairs = (annotated >= 0) & counted[detected]
+            annotation_of[detected[pairs]] = annotated[pairs]
+            detection_of[annotated[pairs]] = detected[pairs]
+    scores = np.array([d["score"] for d in detections], float)
+    ignored = np.array([a.get("iscrowd", 0) for a in ground_truth["annotations"]], bool)
+    return Matches(detection_of, annotation_of, counted, scores, ignored)

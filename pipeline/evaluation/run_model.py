@@ -1,4 +1,4 @@
-"""What a network finds in many pictures, as COCO results: in this process, or on a scheduler's workers."""
+"""Run a model on the images of a COCO dataset, in this process or on the workers of a Dask scheduler."""
 
 from __future__ import annotations
 
@@ -22,82 +22,134 @@ from pipeline.inference.detections import Detections, round_result, to_coco_resu
 from pipeline.inference.predictor import predict_array
 from pipeline.models.checkpoint import load_model
 
-Found = tuple[list[dict[str, Any]], float, int]
-"""One picture's results, the seconds that they took the network, and its threads."""
+Predict = Callable[[np.ndarray], Detections]
+"""Function from an image (H, W, 3) uint8 to its detections."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a worker gets the network that this process has."""
+class ModelSource:
+    """Where a worker loads the model from."""
 
     checkpoint: Path
     sha256: str
     baseline: str = ""
-    """A kind of baseline, which the checkpoint says how to build; "": its own network."""
+    """Kind of the baseline to build from the checkpoint; "": the checkpoint's own model."""
 
 
-def find_in_all(
-    network: Callable[[np.ndarray], Detections] | Source,
+@dataclass(frozen=True)
+class ImageResult:
+    """The detections in one image, as COCO results."""
+
+    detections: list[dict[str, Any]]
+    seconds: float
+    """Time of the model and its masks, without reading the image."""
+    threads: int
+    """CPU threads of the model."""
+
+
+def shared_classes(
+    classes: tuple[str, ...], categories: list[dict[str, Any]], annotations: str
+) -> tuple[dict[str, int], list[str]]:
+    """Match the model's classes to a file's categories by name.
+
+    Args:
+        classes: of the model.
+        categories: of the COCO file.
+        annotations: the file's name, for the message.
+
+    Returns:
+        Class name to category id of the classes that both have, and a note for each other class.
+
+    Raises:
+        UserError: no class is in both.
+    """
+    ids = {c["name"]: int(c["id"]) for c in categories}
+    shared = {name: ids[name] for name in classes if name in ids}
+    if not shared:
+        raise UserError(
+            f"{annotations}: no class in common: the model has {', '.join(classes)}; the file has "
+            f"{', '.join(ids)}; rename the file's categories, or map them with --map"
+        )
+    notes = [f"the file has no category '{name}': not measured" for name in classes if name not in ids]
+    notes += [f"the model has no class '{name}': left out" for name in ids if name not in classes]
+    return shared, notes
+
+
+def label_ids(classes: tuple[str, ...], shared: dict[str, int]) -> dict[int, int]:
+    """Map the model's labels, from 1, to the file's category ids.
+
+    Args:
+        classes: of the model, in the order of its labels.
+        shared: class name to category id.
+    """
+    return {label: shared[name] for label, name in enumerate(classes, start=1) if name in shared}
+
+
+def run_model(
+    model: Predict | ModelSource,
     images: list[dict[str, Any]],
     paths: dict[int, Path],
     label_ids: dict[int, int],
     scheduler: str | None = None,
     title: str = "evaluate",
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """COCO results of all images, and how fast they came.
+    """Predict all images and measure the latency.
 
     Args:
-        network: pixels (H, W, 3) uint8 to what is in them; for a scheduler's workers, where to get it.
+        model: the prediction function; with a scheduler, where the workers load the model from.
         images: entries of a COCO file.
-        paths: their files, by id.
-        label_ids: label (from 1) to category id; others are left out.
-        scheduler: the address of a Dask scheduler whose workers are to do it, or None.
+        paths: image id to image file.
+        label_ids: the model's label (from 1) to category id; other labels are left out.
+        scheduler: the address of a Dask scheduler whose workers predict, or None.
+        title: label of the progress bar.
 
     Returns:
-        The results, and ``{"median", "p95", "threads"}`` of a picture's seconds, masks included, on
-        whatever did it; the first only warms up.
+        COCO results, and ``{"median", "p95", "threads"}``: the latency of an image in seconds where it was
+        predicted. The first image only warms the model up.
 
     Raises:
-        UserError: an image cannot be read; a worker has another checkpoint, or ``spread``'s.
+        UserError: an image cannot be read, a worker has another checkpoint, or ``map_tasks`` fails.
     """
-    results: list[dict[str, Any]] = []
+    detections: list[dict[str, Any]] = []
     seconds, threads = [], 0
-    pictures = [(i["id"], paths[i["id"]].absolute(), (i["width"], i["height"])) for i in images]
+    tasks = [(i["id"], paths[i["id"]].absolute(), (i["width"], i["height"])) for i in images]
+    predict = functools.partial(_predict_image, model, label_ids)
     with click.progressbar(length=len(images), label=title, show_pos=True, file=sys.stderr) as bar:
-        for found, took, used in map_tasks(functools.partial(_find, network, label_ids), pictures, scheduler):
-            results += found
-            seconds.append(took)
-            threads = max(threads, used)
+        for result in map_tasks(predict, tasks, scheduler):
+            detections += result.detections
+            seconds.append(result.seconds)
+            threads = max(threads, result.threads)
             bar.update(1)
-    counted = seconds[1:] or seconds
+    measured = seconds[1:] or seconds
     latency = {
-        "median": round(float(np.median(counted)), 4),
-        "p95": round(float(np.percentile(counted, 95)), 4),
+        "median": round(float(np.median(measured)), 4),
+        "p95": round(float(np.percentile(measured, 95)), 4),
         "threads": threads,
     }
-    return results, latency
+    return detections, latency
 
 
-def _find(
-    network: Callable[[np.ndarray], Detections] | Source,
-    label_ids: dict[int, int],
-    picture: tuple[int, Path, tuple[int, int]],
-) -> Found:
-    find = _load(network) if isinstance(network, Source) else network
-    image_id, path, size = picture
+def _predict_image(
+    model: Predict | ModelSource, label_ids: dict[int, int], task: tuple[int, Path, tuple[int, int]]
+) -> ImageResult:
+    """Predict one image: its id, file and size (width, height)."""
+    predict = _load(model) if isinstance(model, ModelSource) else model
+    image_id, path, size = task
     pixels = read_rgb(path, size)
-    began = time.perf_counter()
-    found = find(pixels)
-    took = time.perf_counter() - began
-    results = [round_result(result) for result in to_coco_results(found, image_id, label_ids)]
-    return results, took, torch.get_num_threads()
+    start = time.perf_counter()
+    prediction = predict(pixels)
+    seconds = time.perf_counter() - start
+    detections = [round_result(result) for result in to_coco_results(prediction, image_id, label_ids)]
+    return ImageResult(detections, seconds, torch.get_num_threads())
 
 
 @functools.lru_cache(maxsize=1)
-def _load(source: Source) -> Callable[[np.ndarray], Detections]:
-    """In a worker: the network, kept for the next picture."""
+def _load(source: ModelSource) -> Predict:
+    """Load the model in a worker, once for all of its tasks."""
     if sha256_file(source.checkpoint) != source.sha256:
-        raise UserError(f"{source.checkpoint}: another file at a worker; give all the same folder")
+        raise UserError(
+            f"{source.checkpoint}: a worker has another file there; let all workers use the same folder"
+        )
     model, checkpoint = load_model(source.checkpoint)
     if source.baseline:
         model = build_baseline(source.baseline, checkpoint).model

@@ -1,9 +1,10 @@
-"""Recall and precision by scene factor, the weakest first: what to render more of, or to look at.
+"""Recall and precision by scene factor (slices), those that are significantly weaker than the rest first.
 
-A bin is compared with all other objects of its class. Bins are ordered by the least gap that the data
-allow: the lower bound of an interval that holds for all bins at once (Bonferroni), that is wide for few
-objects (Newcombe) and for objects of the same scene (Rao and Scott). So a bin of six objects, all missed,
-does not come before one of sixty; one of fewer than five says nothing and comes last.
+Each slice holds the objects or detections of one class in one bin of one factor. It is compared with the rest
+of its class. Slices are ordered by the lower bound of the gap between the two. The interval of the gap holds
+for all slices at once (Bonferroni). It is wider for few objects (Newcombe) and for objects of the same scene
+(Rao and Scott), so six objects that are all missed do not rank before sixty. Slices of fewer than five
+objects come last.
 """
 
 from __future__ import annotations
@@ -16,147 +17,167 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.diagnosis import objects_found
-from pipeline.evaluation.factors import Sorter, Values, binner, detection_factors, object_factors
-from pipeline.evaluation.intervals import Share, effective, gap_interval, wilson
-from pipeline.evaluation.matching import Matches
-from pipeline.evaluation.metrics import scene_of
+from pipeline.evaluation.bootstrap import scene_of
+from pipeline.evaluation.factors import Binner, Factors, detection_factors, make_binner, object_factors
+from pipeline.evaluation.intervals import (
+    Proportion,
+    effective_proportion,
+    newcombe_interval,
+    wilson_interval,
+)
+from pipeline.evaluation.matching import IGNORED, EvaluationResult, ThresholdedMatches
 
 _LEVEL = 0.05
+"""Probability that the interval of any gap misses it."""
 _FEWEST = 5
+"""Objects or detections from which a slice is ranked."""
 
 
 @dataclass(frozen=True)
-class Case:
-    """An object that was found or missed, or a detection that was right or wrong."""
+class Sample:
+    """An object that was detected or missed, or a detection that is correct or false."""
 
-    category: str
+    class_name: str
     scene: Hashable
     hit: bool
-    values: Values
+    """Whether the object was detected, or the detection is correct."""
+    factors: Factors
 
 
 @dataclass(frozen=True)
-class Bin:
-    """One bin of one factor and class, beside the rest of the class."""
+class Slice:
+    """The samples of one class in one bin of a factor, and the rest of the class."""
 
-    inside: Share
-    rest: Share
+    inside: Proportion
+    rest: Proportion
     hits: int
     count: int
     rest_count: int
 
 
-def weaknesses(
-    ground_truth: dict[str, Any], results: list[dict[str, Any]], matches: Matches, threshold: float
-) -> list[dict[str, Any]]:
-    """Every bin of every factor, per class, the weakest first.
+SliceKey = tuple[str, int, str]
+"""Class, position of the bin along its factor, name of the bin."""
+
+
+def metrics_by_factor(evaluation: EvaluationResult, threshold: float) -> list[dict[str, Any]]:
+    """Compute recall and precision of each class in every bin of every scene factor.
 
     Args:
-        threshold: the least score of a detection that counts.
+        threshold: the score threshold of detections.
 
     Returns:
-        ``factor``, ``bin``, ``place`` (of the bin along its factor), ``class``, and for ``recall`` and
-        ``precision`` ``{"count", "hits", "value", "interval", "rest", "gap", "gap_interval"}``, or None where
-        the factor says nothing (a false detection has no distance). ``weakness`` is the greater of the two
-        least gaps; above 0, it is there.
+        One row for each slice, those that are significantly weaker than the rest of their class first:
+        ``factor``, ``bin``, ``place`` (position of the bin along its factor), ``class``, and for ``recall``
+        and ``precision`` ``{"count", "hits", "value", "interval", "rest", "gap", "gap_interval"}``, or None
+        where the factor is not known (false positives have no distance). ``gap_lower_bound`` is the greater
+        of the two lower bounds of the gaps: above 0, the slice is significantly weaker.
     """
-    names = {c["id"]: c["name"] for c in ground_truth["categories"]}
-    found, kept = objects_found(ground_truth, results, matches, threshold)
-    objects = _object_cases(ground_truth, found, names)
-    detections = _detection_cases(ground_truth, results, matches, kept, names)
+    matches = evaluation.matches.at_threshold(threshold)
+    objects = _object_samples(evaluation, matches)
+    detections = _detection_samples(evaluation, matches)
     rows = []
-    for factor in sorted({name for case in objects for name in case.values}):
-        sort = binner(factor, [c.values[factor] for c in objects if factor in c.values])
-        if sort is not None:
-            recall, precision = _bins(objects, factor, sort), _bins(detections, factor, sort)
+    for factor in sorted({name for sample in objects for name in sample.factors}):
+        binner = make_binner(factor, [s.factors[factor] for s in objects if factor in s.factors])
+        if binner is not None:
+            recall, precision = _slices(objects, factor, binner), _slices(detections, factor, binner)
             both = [(factor, key, recall.get(key), precision.get(key)) for key in {**recall, **precision}]
-            # What is the same for all of a class has nothing to be compared with.
-            rows += [row for row in both if any(b is not None and b.rest_count for b in row[2:])]
-    tests = sum(b is not None and bool(b.count and b.rest_count) for _, _, *pair in rows for b in pair)
+            # A value that all samples of a class share leaves no rest to compare with.
+            rows += [row for row in both if any(s is not None and s.rest_count for s in row[2:])]
+    tests = sum(s is not None and bool(s.count and s.rest_count) for _, _, *pair in rows for s in pair)
     z = NormalDist().inv_cdf(1 - _LEVEL / 2 / max(1, tests))
     table = [_row(*row, z) for row in rows]
-    return sorted(table, key=lambda r: (-r["weakness"], r["factor"], r["class"], r["place"]))
+    return sorted(table, key=lambda r: (-r["gap_lower_bound"], r["factor"], r["class"], r["place"]))
 
 
-def _object_cases(ground_truth: dict[str, Any], found: np.ndarray, names: dict[int, str]) -> list[Case]:
+def _object_samples(evaluation: EvaluationResult, matches: ThresholdedMatches) -> list[Sample]:
+    """One sample for each object that is no ignore region: was it detected?"""
+    ground_truth = evaluation.ground_truth
+    names = {c["id"]: c["name"] for c in ground_truth["categories"]}
     scenes = {image["id"]: scene_of(image) for image in ground_truth["images"]}
-    described = zip(ground_truth["annotations"], found, object_factors(ground_truth), strict=True)
+    described = zip(
+        ground_truth["annotations"], matches.detection_of, object_factors(ground_truth), strict=True
+    )
     return [
-        Case(names[a["category_id"]], scenes[a["image_id"]], bool(number >= 0), values)
-        for a, number, values in described
-        if number != -2
+        Sample(names[a["category_id"]], scenes[a["image_id"]], bool(detection >= 0), factors)
+        for a, detection, factors in described
+        if detection != IGNORED
     ]
 
 
-def _detection_cases(
-    ground_truth: dict[str, Any],
-    results: list[dict[str, Any]],
-    matches: Matches,
-    kept: np.ndarray,
-    names: dict[int, str],
-) -> list[Case]:
-    images = {image["id"]: image for image in ground_truth["images"]}
-    cases = []
-    for number in np.flatnonzero(kept):
-        result = results[number]
-        image = images[result["image_id"]]
-        right = bool(matches.finds[number] >= 0)
-        values = detection_factors(result, image)
-        cases.append(Case(names[result["category_id"]], scene_of(image), right, values))
-    return cases
+def _detection_samples(evaluation: EvaluationResult, matches: ThresholdedMatches) -> list[Sample]:
+    """One sample for each detection that counts: is it correct?"""
+    names = {c["id"]: c["name"] for c in evaluation.ground_truth["categories"]}
+    images = {image["id"]: image for image in evaluation.ground_truth["images"]}
+    samples = []
+    for number in np.flatnonzero(matches.counted):
+        detection = evaluation.detections[number]
+        image = images[detection["image_id"]]
+        correct = bool(matches.true_positive[number])
+        factors = detection_factors(detection, image)
+        samples.append(Sample(names[detection["category_id"]], scene_of(image), correct, factors))
+    return samples
 
 
-def _bins(cases: list[Case], factor: str, sort: Sorter) -> dict[tuple[str, int, str], Bin]:
-    """Every bin of a factor by class, place and name."""
-    mine: defaultdict[str, list[Case]] = defaultdict(list)
-    for case in cases:
-        if factor in case.values:
-            mine[case.category].append(case)
-    return dict(_class_bins(mine, factor, sort))
+def _slices(samples: list[Sample], factor: str, binner: Binner) -> dict[SliceKey, Slice]:
+    """The slices of one factor."""
+    by_class: defaultdict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        if factor in sample.factors:
+            by_class[sample.class_name].append(sample)
+    return dict(_class_slices(by_class, factor, binner))
 
 
-def _class_bins(
-    mine: dict[str, list[Case]], factor: str, sort: Sorter
-) -> Iterator[tuple[tuple[str, int, str], Bin]]:
-    for category, cases in mine.items():
-        keys = [sort(case.values[factor]) for case in cases]
-        for place, label in sorted(set(keys)):
-            inside = [c for c, key in zip(cases, keys, strict=True) if key == (place, label)]
-            rest = [c for c, key in zip(cases, keys, strict=True) if key != (place, label)]
-            hits = sum(c.hit for c in inside)
-            yield (category, place, label), Bin(_share(inside), _share(rest), hits, len(inside), len(rest))
+def _class_slices(
+    by_class: dict[str, list[Sample]], factor: str, binner: Binner
+) -> Iterator[tuple[SliceKey, Slice]]:
+    for class_name, samples in by_class.items():
+        bins = [binner(sample.factors[factor]) for sample in samples]
+        for place, label in sorted(set(bins)):
+            inside = [s for s, key in zip(samples, bins, strict=True) if key == (place, label)]
+            rest = [s for s, key in zip(samples, bins, strict=True) if key != (place, label)]
+            hits = sum(s.hit for s in inside)
+            yield (
+                (class_name, place, label),
+                Slice(_proportion(inside), _proportion(rest), hits, len(inside), len(rest)),
+            )
 
 
-def _share(cases: list[Case]) -> Share:
-    return effective(np.array([c.hit for c in cases], bool), [c.scene for c in cases])
+def _proportion(samples: list[Sample]) -> Proportion:
+    return effective_proportion(np.array([s.hit for s in samples], bool), [s.scene for s in samples])
 
 
 def _row(
-    factor: str, key: tuple[str, int, str], recall: Bin | None, precision: Bin | None, z: float
+    factor: str, key: SliceKey, recall: Slice | None, precision: Slice | None, z: float
 ) -> dict[str, Any]:
-    category, place, label = key
+    """One slice as JSON values."""
+    class_name, place, label = key
     sides = {"recall": _side(recall, z), "precision": _side(precision, z)}
-    least = [
+    lower_bounds = [
         side["gap_interval"][0] if side["count"] >= _FEWEST else -1.0
         for side in sides.values()
         if side is not None
     ]
     return {
-        "factor": factor, "bin": label, "place": place, "class": category, **sides, "weakness": max(least)
-    }  # fmt: skip
+        "factor": factor,
+        "bin": label,
+        "place": place,
+        "class": class_name,
+        **sides,
+        "gap_lower_bound": max(lower_bounds),
+    }
 
 
-def _side(found: Bin | None, z: float) -> dict[str, Any] | None:
-    if found is None:
+def _side(part: Slice | None, z: float) -> dict[str, Any] | None:
+    """Recall or precision of one slice as JSON values."""
+    if part is None:
         return None
-    inside, rest = found.inside, found.rest
+    inside, rest = part.inside, part.rest
     return {
-        "count": found.count,
-        "hits": found.hits,
-        "value": round(inside.share, 4),
-        "interval": [round(v, 4) for v in wilson(inside.share * inside.count, inside.count)],
-        "rest": round(rest.share, 4) if found.rest_count else None,
-        "gap": round(rest.share - inside.share, 4) if found.rest_count else None,
-        "gap_interval": [round(v, 4) for v in gap_interval(inside, rest, z)],
+        "count": part.count,
+        "hits": part.hits,
+        "value": round(inside.value, 4),
+        "interval": [round(v, 4) for v in wilson_interval(inside.value * inside.count, inside.count)],
+        "rest": round(rest.value, 4) if part.rest_count else None,
+        "gap": round(rest.value - inside.value, 4) if part.rest_count else None,
+        "gap_interval": [round(v, 4) for v in newcombe_interval(inside, rest, z)],
     }

@@ -1,53 +1,54 @@
-"""Everything that is said of a model's results on one COCO dataset, as one JSON table."""
+"""All figures of one evaluation as one JSON table: the content of metrics.json."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Any
 
-import numpy as np
+from pipeline.evaluation.bootstrap import Bootstrap
+from pipeline.evaluation.confusion import confusion_matrix
+from pipeline.evaluation.diagnosis import best_thresholds, calibration, precision_recall
+from pipeline.evaluation.matching import EvaluationResult
+from pipeline.evaluation.metrics import METRICS, compute_metrics
+from pipeline.evaluation.slices import metrics_by_factor
 
-from pipeline.evaluation.diagnosis import best_thresholds, calibration, confusion, precision_recall
-from pipeline.evaluation.matching import IOU_TYPES, find_matches
-from pipeline.evaluation.metrics import METRICS, bootstrap_intervals, coco_metrics
-from pipeline.evaluation.slices import weaknesses
 
-
-def judge(
-    ground_truth: dict[str, Any], results: list[dict[str, Any]], bootstrap: int, threshold: float
+def summarize(
+    evaluation: EvaluationResult, threshold: float, bootstrap: Bootstrap | None = None
 ) -> dict[str, Any]:
-    """AP and AR with intervals, and what they don't say.
+    """Compute AP and AR, their intervals, and the diagnosis.
 
     Args:
-        ground_truth: a COCO dataset, its masks as compressed RLE.
-        bootstrap: resamples for the intervals; 0 for none.
-        threshold: the least score of a detection that counts, where one must be chosen.
+        evaluation: its ground truth and detections have masks as compressed RLE.
+        threshold: the score threshold of confusion and of the breakdown by scene factor.
+        bootstrap: resamples of ``evaluation``, for the intervals; None: no intervals.
     """
-    scores = coco_metrics(ground_truth, results)
-    if bootstrap:
-        intervals = bootstrap_intervals(ground_truth, results, bootstrap, np.random.default_rng(0))
-        for name, table in scores["classes"].items():
+    ground_truth = evaluation.ground_truth
+    metrics = compute_metrics(evaluation)
+    if bootstrap is not None and bootstrap.resamples:
+        intervals = bootstrap.intervals()
+        for name, table in metrics["classes"].items():
             _add_intervals(table, intervals["classes"][name])
-        _add_intervals(scores["overall"], intervals["overall"])
+        _add_intervals(metrics["overall"], intervals["overall"])
     names = {c["id"]: c["name"] for c in ground_truth["categories"]}
     counts = Counter((names[a["category_id"]], a["iscrowd"]) for a in ground_truth["annotations"])
-    for name, table in scores["classes"].items():
+    for name, table in metrics["classes"].items():
         table |= {"objects": counts[name, 0], "ignored": counts[name, 1]}
-    matches = find_matches(ground_truth, results)
-    return scores | {
-        "class_names": list(scores["classes"]),
+    return metrics | {
+        "class_names": list(evaluation.class_names),
         "images": len(ground_truth["images"]),
-        "predictions": len(results),
-        "bootstrap": bootstrap,
+        "predictions": len(evaluation.detections),
+        "bootstrap": bootstrap.resamples if bootstrap else 0,
         "threshold": threshold,
-        "precision_recall": precision_recall(ground_truth, results),
-        "best_thresholds": best_thresholds(ground_truth, results),
-        "confusion": confusion(ground_truth, results, matches, threshold),
-        "calibration": calibration(results, matches),
-        "factors": weaknesses(ground_truth, results, matches, threshold),
+        "precision_recall": precision_recall(evaluation),
+        "best_thresholds": best_thresholds(evaluation),
+        "confusion": confusion_matrix(evaluation, threshold),
+        "calibration": calibration(evaluation),
+        "factors": metrics_by_factor(evaluation, threshold),
     }
 
 
 def _add_intervals(table: dict[str, Any], intervals: dict[str, Any]) -> None:
-    for iou_type in IOU_TYPES:
-        table[iou_type] |= {f"{m}_interval": intervals[iou_type][m] for m in METRICS}
+    """Add ``AP_interval`` and so on to the figures of one class."""
+    for iou_type, of_type in intervals.items():
+        table[iou_type] |= {f"{metric}_interval": of_type[metric] for metric in METRICS}

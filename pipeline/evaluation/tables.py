@@ -1,4 +1,4 @@
-"""Average precision, and where it is lost, for the terminal."""
+"""Text of an evaluation for the terminal: notes, comparison, weak slices, table of average precision."""
 
 from __future__ import annotations
 
@@ -6,40 +6,48 @@ from typing import Any
 
 from pipeline.evaluation.metrics import HEADLINE
 
+_VERDICTS = {"yes": "better", "no": "worse", "undecided": "no significant difference"}
+
 
 def format_evaluation(metrics: dict[str, Any]) -> str:
-    """Lay out what ``evaluate`` says: notes, the comparison, the weakest factors, and last the table."""
+    """Format metrics.json: heading, notes, comparison with the baseline, weakest slices, table of AP."""
     ignored = sum(table["ignored"] for table in metrics["classes"].values())
     heading = f"{metrics['images']} images, {ignored} ignore regions, {metrics['predictions']} predictions"
-    intervals = "; brackets: 95 % interval" if metrics["bootstrap"] else ""
+    brackets = "; brackets: 95 % interval" if metrics["bootstrap"] else ""
     notes = [f"note: {note}" for note in metrics["notes"]]
-    parts = [format_worth(metrics), format_weakest(metrics), format_table(metrics)]
-    return "\n".join([f"{heading}{intervals}", *notes, *filter(None, parts)])
+    parts = [format_comparison(metrics), format_weakest_slices(metrics), format_table(metrics)]
+    return "\n".join([f"{heading}{brackets}", *notes, *filter(None, parts)])
 
 
-def format_worth(metrics: dict[str, Any]) -> str:
-    """Lay out the comparison with the baseline, a line a class: is it better, and by how much?"""
-    table = metrics["baseline"]
-    if table is None:
+def format_comparison(metrics: dict[str, Any]) -> str:
+    """Format the comparison with the baseline, a line for each class; "" without a baseline."""
+    baseline = metrics["baseline"]
+    if baseline is None:
         return ""
     lines = []
-    if table["fallback"]:
-        lines.append(f"note: the general model can't be had ({table['fallback']}); compared with the start")
-    name = "COCO's general model" if table["kind"] == "coco" else "the start"
-    for class_name, scores in table["classes"].items():
-        ap, segm = number(scores["segm"]["AP"]), scores["segm"]
+    if baseline["fallback"]:
+        lines.append(
+            f"note: COCO's general model is not available ({baseline['fallback']}); "
+            "the baseline is the network before training"
+        )
+    name = "COCO's general model" if baseline["kind"] == "coco" else "the network before training"
+    for class_name, table in baseline["classes"].items():
+        segm = table["segm"]
         gain = number(segm["gain"]["AP"], segm["gain_interval"]["AP"])
-        lines.append(f"better than {name}? {class_name}: {scores['verdict']}, its mask AP {ap}, gain {gain}")
+        lines.append(
+            f"compared with {name}: {class_name}: {_VERDICTS[table['verdict']]}; "
+            f"its mask AP {number(segm['AP'])}, gain {gain}"
+        )
     return "\n".join(lines)
 
 
 def format_table(metrics: dict[str, Any]) -> str:
-    """Lay out what ``evaluate`` writes to metrics.json: one line a class, and one for all of them.
+    """Format box and mask AP of metrics.json: a line for each class, and one for all of them.
 
-    n/a: no object to measure with. Brackets: 95 % interval, where there is one.
+    n/a: the class has no object. Brackets: 95 % interval, if there is one.
     """
     rows = [_row(name, metrics["classes"][name]) for name in metrics["class_names"]]
-    objects = sum(scores["objects"] for scores in metrics["classes"].values())
+    objects = sum(table["objects"] for table in metrics["classes"].values())
     rows.append(_row("overall", metrics["overall"] | {"objects": objects}))
     header = ["class", "objects", "box AP", "AP50", "AP75", "mask AP", "AP50", "AP75"]
     widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
@@ -49,34 +57,37 @@ def format_table(metrics: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def format_weakest(metrics: dict[str, Any], most: int = 3) -> str:
-    """Lay out the scene factors where the model is certainly weaker than elsewhere, a line each."""
+def format_weakest_slices(metrics: dict[str, Any], count: int = 3) -> str:
+    """Format at most ``count`` slices that are significantly weaker than the rest, a line each."""
     lines = []
-    for row in [row for row in metrics["factors"] if row["weakness"] > 0][:most]:
+    for row in [row for row in metrics["factors"] if row["gap_lower_bound"] > 0][:count]:
         sides = [(name, row[name]) for name in ("recall", "precision") if row[name] is not None]
         name, side = max(sides, key=lambda s: s[1]["gap_interval"][0])
+        unit = "objects" if name == "recall" else "detections"
         lines.append(
-            f"weak: {row['class']}, {row['factor']} {row['bin']}: {name} {side['value']:.2f}, elsewhere "
-            f"{side['rest']:.2f} ({side['count']} {'objects' if name == 'recall' else 'detections'})"
+            f"weak: {row['class']}, {row['factor']} {row['bin']}: {name} {side['value']:.2f}, "
+            f"rest of the class {side['rest']:.2f} ({side['count']} {unit})"
         )
     return "\n".join(lines)
 
 
 def number(value: float | None, interval: list[float] | None = None) -> str:
-    """A metric with three decimals, and its interval if there is one."""
+    """Format a metric with three decimals, and its interval if there is one."""
     if value is None:
         return "n/a"
     return f"{value:.3f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
 
 
-def _row(name: str, scores: dict[str, Any]) -> list[str]:
-    cells = [name, str(scores["objects"])]
+def _row(name: str, table: dict[str, Any]) -> list[str]:
+    """The cells of one class."""
+    cells = [name, str(table["objects"])]
     for iou_type in ("bbox", "segm"):
-        table = scores[iou_type]
-        cells += [number(table[m], table.get("AP50_interval") if m == "AP50" else None) for m in HEADLINE]
+        figures = table[iou_type]
+        cells += [number(figures[m], figures.get("AP50_interval") if m == "AP50" else None) for m in HEADLINE]
     return cells
 
 
 def _line(cells: list[str], widths: list[int]) -> str:
+    """Align the first cell to the left and the others to the right."""
     first, *rest = zip(cells, widths, strict=True)
     return "  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)])

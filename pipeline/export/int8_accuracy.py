@@ -10,10 +10,9 @@ from blender.contract import UserError
 from pipeline.data.combine import select_categories
 from pipeline.data.images import find_image
 from pipeline.data.validation.check import load_validated_coco
-from pipeline.evaluation.evaluate import label_ids, shared_classes
-from pipeline.evaluation.matching import with_rle
-from pipeline.evaluation.metrics import coco_metrics
-from pipeline.evaluation.run_model import find_in_all
+from pipeline.evaluation.matching import evaluate_detections, with_rle
+from pipeline.evaluation.metrics import compute_metrics
+from pipeline.evaluation.run_model import label_ids, run_model, shared_classes
 from pipeline.inference.exported import ExportedModel
 
 MAX_AP50_LOSS = 0.02
@@ -75,12 +74,12 @@ def check_int8(fp32: ExportedModel, int8: ExportedModel, evaluation_set: Evaluat
 
 
 def _ap50(exported: ExportedModel, evaluation_set: EvaluationSet) -> dict[str, float]:
-    results, _ = find_in_all(
+    results, _ = run_model(
         exported.predict,
         evaluation_set.dataset["images"],
         evaluation_set.paths,
         evaluation_set.category_ids,
         title=exported.metadata.precision,
     )
-    overall = coco_metrics(evaluation_set.dataset, results)["overall"]
+    overall = compute_metrics(evaluate_detections(evaluation_set.dataset, results))["overall"]
     return {"boxes": overall["bbox"]["AP50"], "masks": overall["segm"]["AP50"]}

@@ -27,7 +27,7 @@ from pipeline.inference.segmenter import Segmenter, load
 from pipeline.inference.sources import JPEG_SUFFIXES, find_sources, name_drawings
 from pipeline.inference.video import Frame, count_frames, is_video, open_video, read_camera, read_video
 from pipeline.inference.writers import WriteResults, open_results
-from pipeline.viz.overlays import draw_overlays, readable, result_overlays
+from pipeline.viz.overlays import detection_overlays, draw_overlays, readable
 
 JPEG_QUALITY = 92
 """Of drawings, in Pillow's scale of 1 to 95."""
@@ -71,7 +71,7 @@ class PredictionRun:
         self.images += 1
         self.update_progress()
         categories = [{"id": label, "name": name} for label, name in enumerate(classes, start=1)]
-        return draw_overlays(Image.fromarray(pixels), result_overlays(results, categories))
+        return draw_overlays(Image.fromarray(pixels), detection_overlays(results, categories))
 
 
 def predict_images(

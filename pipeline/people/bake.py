@@ -17,7 +17,7 @@ import functools
 import importlib.metadata
 import io
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,15 @@ import numpy as np
 
 from blender.contract import (
     canonical_json,
-    from_table,
-    load_profile,
     sha256_bytes,
     sha256_file,
     write_atomic,
 )
 from pipeline.common.processes import core_count, single_threaded_torch
 from pipeline.common.task_pool import map_tasks
+from pipeline.config import PeopleConfig, read_people
 from pipeline.people.bodies import load_body_model, pose_body, sample_phenotype
-from pipeline.people.poses import POSES, sample_pose
+from pipeline.people.poses import sample_pose
 
 PEOPLE_VERSION = 1
 """Raise it when the same settings give other bodies."""
@@ -44,29 +43,6 @@ MIN_BODIES_PER_PROCESS = 8
 MAX_PROCESSES = 8
 _RNG_STREAM = 0x7E0
 """Separates the random numbers of the bodies from those of other stages with the same seed."""
-
-
-@dataclass(frozen=True)
-class PeopleConfig:
-    """[people]: which bodies are baked."""
-
-    count: int = 24
-    """Number of bodies. Each has one pose; clothes are sampled at render time."""
-    age: tuple[float, float] = (18.0, 66.0)
-    """Range in years; height, weight and build follow from it by anny's population statistics."""
-    women: float = 0.3
-    """Share of women, 0 to 1."""
-    poses: dict[str, float] = field(
-        default_factory=lambda: {"standing": 3.0, "walking": 3.0, "pushing": 2.0, "pulling": 2.0}
-    )
-    """Weight of each pose: a name of ``pipeline.people.poses.POSES``."""
-
-    def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ValueError("count must be at least 1")
-        unknown = sorted(set(self.poses) - set(POSES))
-        if unknown or not self.poses:
-            raise ValueError(f"unknown pose {unknown}; known: {', '.join(POSES)}")
 
 
 def bake_people(profile: Path, out: Path, scheduler: str | None = None) -> None:
@@ -81,11 +57,11 @@ def bake_people(profile: Path, out: Path, scheduler: str | None = None) -> None:
         UserError: the profile is invalid.
         OSError: ``out`` cannot be written to.
     """
-    table = load_profile(profile)
-    config = from_table(PeopleConfig, table.get("people", {}), f"{profile}: [people]")
+    header = read_people(profile)
+    config, seed = header.people, header.seed
     settings = {
         "version": PEOPLE_VERSION,
-        "seed": table["seed"],
+        "seed": seed,
         "anny": importlib.metadata.version("anny"),
         **asdict(config),
     }
@@ -94,7 +70,7 @@ def bake_people(profile: Path, out: Path, scheduler: str | None = None) -> None:
         click.echo("people: up to date")
         return
     click.echo("people: loading anny (about a minute the first time on a machine)", err=True)
-    entries = _bake_all(config, table["seed"], out, scheduler)
+    entries = _bake_all(config, seed, out, scheduler)
     for stale in set(out.glob("*.npz")) - {out / e["file"] for e in entries}:
         stale.unlink()
     manifest = {"schema": 1, "fingerprint": fingerprint, "settings": settings, "people": entries}

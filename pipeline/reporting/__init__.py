@@ -1,1 +1,1 @@
-"""The HTML report, the model card, a data set's statistics and card."""
+"""The HTML report and the model card of a run; the statistics and the card of a dataset."""

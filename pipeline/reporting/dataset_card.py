@@ -1,4 +1,4 @@
-"""A data set's card: Markdown about rendered splits, from their manifests and statistics alone."""
+"""Dataset card: a Markdown page about rendered splits, made from their manifests and statistics."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import click
 
 from blender.contract import Manifest, UserError, read_manifest, write_atomic
 from pipeline.data.validation.check import load_validated_coco
-from pipeline.reporting.dataset_stats import set_statistics
+from pipeline.reporting.dataset_stats import dataset_statistics
 from pipeline.viz.overlays import readable
 
 _MEDIANS = {"width": ("width", "{:.1%} of the image's"), "distance": ("distance", "{:.1f} m"),
             "visible_fraction": ("visible", "{:.0%}")}  # fmt: skip
+"""Measure to the heading of its column and the format of its median."""
 
 
 def write_card(splits: tuple[Path, ...], out: Path) -> None:
-    """Write ``out``, the card of the splits (folders with a manifest and annotations.json).
+    """Write the card of rendered splits. It depends on the splits only, not on time, paths or machine.
 
-    It depends on the splits only: no clock, no path, no host name.
+    Args:
+        splits: folders with a manifest and an annotations.json.
+        out: the Markdown file.
 
     Raises:
         UserError: a split was not rendered or not converted, or the splits have different classes.
@@ -27,13 +30,18 @@ def write_card(splits: tuple[Path, ...], out: Path) -> None:
     manifests = [read_manifest(split) for split in splits]
     if len({manifest.categories for manifest in manifests}) != 1:
         raise UserError("the splits have different classes; give splits of one profile")
-    tables = [set_statistics(load_validated_coco(split / "annotations.json")) for split in splits]
+    tables = [dataset_statistics(load_validated_coco(split / "annotations.json")) for split in splits]
     write_atomic(out, dataset_card(manifests, tables).encode())
     click.echo(f"card: {out}")
 
 
 def dataset_card(manifests: list[Manifest], tables: list[dict[str, Any]]) -> str:
-    """The Markdown, with the front matter that Hugging Face reads."""
+    """Format the card, with the front matter that Hugging Face reads.
+
+    Args:
+        manifests: of the splits.
+        tables: their statistics, from ``dataset_statistics``.
+    """
     first = manifests[0]
     total = sum(table["images"] for table in tables)
     return "\n".join(
@@ -42,13 +50,13 @@ def dataset_card(manifests: list[Manifest], tables: list[dict[str, Any]]) -> str
             f'pretty_name: "Transpalette renders: {first.profile}"',
             "task_categories: [image-segmentation, object-detection]",
             "tags: [synthetic, instance-segmentation, warehouse, coco]",
-            f"size_categories: [{_size(total)}]",
+            f"size_categories: [{_size_category(total)}]",
             "---",
             f"# Transpalette renders: {first.profile}",
             "",
             f"{total} synthetic images of warehouses, rendered with Blender, with exact instance masks of "
-            f"{', '.join(readable(name) for name in first.categories)}. Nothing was labelled by hand, nobody "
-            "is pictured: bodies and scenes are generated.",
+            f"{', '.join(readable(name) for name in first.categories)}. No label was drawn by hand. The "
+            "people are generated bodies; no real person is shown.",
             "",
             "## Contents",
             "",
@@ -56,8 +64,8 @@ def dataset_card(manifests: list[Manifest], tables: list[dict[str, Any]]) -> str
             "",
             "## Objects",
             "",
-            "Medians over the objects of all that is not an ignore region; "
-            "visible is the share of an object's pixels that nothing hides.",
+            "Medians over all objects that are not ignore regions. "
+            "Visible: the share of an object's pixels that no other object hides.",
             "",
             *_objects(manifests, tables),
             "",
@@ -65,12 +73,12 @@ def dataset_card(manifests: list[Manifest], tables: list[dict[str, Any]]) -> str
             "",
             *_origin(manifests),
             "",
-            "## What to know before using it",
+            "## Notes for users",
             "",
-            "- Masks are exact: a pixel belongs to the object that is nearest at its centre.",
-            "- Objects that are too small or too hidden are ignore regions (`iscrowd` 1): neither objects "
-            "nor background. Leave them out of the negatives.",
-            "- Images without an object are meant: they are negatives.",
+            "- Masks are exact: a pixel belongs to the object that is nearest at the pixel's centre.",
+            "- Objects that are too small or too hidden are ignore regions (`iscrowd` 1). They are neither "
+            "objects nor background: do not use them as negatives.",
+            "- Images without an object are intended: they are negatives.",
             "- A score on renders is an upper bound. Measure on photographs of your own site.",
             "",
         ]
@@ -78,6 +86,7 @@ def dataset_card(manifests: list[Manifest], tables: list[dict[str, Any]]) -> str
 
 
 def _contents(manifests: list[Manifest], tables: list[dict[str, Any]]) -> list[str]:
+    """Table of the number of images and objects in each split."""
     classes = manifests[0].categories
     head = [*(readable(name) for name in classes), "ignore regions"]
     lines = [f"| split | images | without objects | {' | '.join(head)} |", "| --- " * (len(head) + 3) + "|"]
@@ -90,6 +99,7 @@ def _contents(manifests: list[Manifest], tables: list[dict[str, Any]]) -> list[s
 
 
 def _objects(manifests: list[Manifest], tables: list[dict[str, Any]]) -> list[str]:
+    """Table of medians of each class in each split."""
     head = [title for title, _ in _MEDIANS.values()]
     lines = [f"| split | class | {' | '.join(head)} |", "| --- " * (len(head) + 2) + "|"]
     for manifest, table in zip(manifests, tables, strict=True):
@@ -103,6 +113,7 @@ def _objects(manifests: list[Manifest], tables: list[dict[str, Any]]) -> list[st
 
 
 def _origin(manifests: list[Manifest]) -> list[str]:
+    """Table of the seed and the versions that each split was rendered with."""
     lines = ["| split | seed | Blender | render version | fingerprint |", "| --- " * 5 + "|"]
     lines += [
         f"| {m.split} | {m.seed} | {m.blender} | {m.render_version} | `{m.fingerprint[:16]}` |"
@@ -111,6 +122,7 @@ def _origin(manifests: list[Manifest]) -> list[str]:
     return [*lines, "", "The same profile, seed and Blender give the same bytes."]
 
 
-def _size(images: int) -> str:
+def _size_category(images: int) -> str:
+    """Hugging Face's name for a dataset of this many images."""
     steps = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
     return next((name for limit, name in steps.items() if images < limit), "n>1M")

@@ -1,4 +1,4 @@
-"""The best and the worst predictions of a split, chosen by panoptic quality and drawn beside the truth."""
+"""Galleries of the report: the best and the worst images, and the mistakes cut out of their images."""
 
 from __future__ import annotations
 
@@ -9,128 +9,232 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
+from pycocotools import mask as mask_utils
 
 from pipeline.data.coco_io import group_by_image
 from pipeline.data.images import find_image, read_rgb
-from pipeline.evaluation.diagnosis import IOU, mask_ious
-from pipeline.viz.contact_sheet import truth_overlays
-from pipeline.viz.overlays import Overlay, draw_overlays, result_overlays
+from pipeline.data.rle import encode_mask
+from pipeline.evaluation.confusion import IOU, mask_ious
+from pipeline.evaluation.factors import UNITS, Factors, detection_factors, object_factors
+from pipeline.evaluation.matching import EvaluationResult
+from pipeline.reporting.mistakes import Mistake
+from pipeline.viz.overlays import Overlay, detection_overlays, draw_overlays, ground_truth_overlays, readable
 
-_WIDTH, _LABEL, _QUALITY = 560, 19, 82
+_JPEG_QUALITY = 82
+_IMAGE_WIDTH, _IMAGE_LABEL = 560, 19
+"""Pixels: the width of a whole image, and the height of its labels."""
+_CROP_WIDTH, _CROP_LABEL = 320, 15
+_SMALLEST_CROP = 96
+"""Pixels of the image at the side of the smallest crop."""
+_MARGIN = 0.6
+"""Margin of a crop around the object on each side, as a share of the object's longer side."""
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One image of the gallery: as annotated, and as predicted."""
+class ImageScore:
+    """The quality of one image at a score threshold and mask IoU 0.5."""
 
-    file_name: str
     quality: float
     """Panoptic quality, 0 to 1."""
-    found: int
+    detected: int
     missed: int
-    false: int
-    truth: str
-    """Pictures as data: URIs."""
-    prediction: str
+    false_positives: int
 
 
 @dataclass(frozen=True)
-class Score:
-    """How one image went, at the model's own threshold and mask IoU 0.5."""
+class ImagePair:
+    """One image of the gallery: the ground truth beside the detections."""
 
-    quality: float
-    found: int
-    missed: int
-    false: int
+    file_name: str
+    score: ImageScore
+    ground_truth: str
+    """JPEG as a data: URI."""
+    detections: str
 
 
-def image_score(truths: list[dict[str, Any]], results: list[dict[str, Any]]) -> Score | None:
-    """Panoptic quality (Kirillov et al. 2019) of one image: sum of IoU of matches / (TP + FP/2 + FN/2).
+@dataclass(frozen=True)
+class MistakeCrop:
+    """One mistake of the gallery: the ground truth beside the detections."""
 
-    Matches are of one class and an IoU of at least 0.5, best score first. What lies in an ignore
-    region counts neither way.
+    file_name: str
+    text: str
+    """What is wrong, in a few words."""
+    factors: dict[str, str]
+    """Scene factors of the object or detection."""
+    ground_truth: str
+    """JPEG as a data: URI."""
+    detections: str
+
+
+def image_scores(evaluation: EvaluationResult, threshold: float) -> dict[int, ImageScore]:
+    """Compute the panoptic quality of each image (Kirillov et al. 2019): sum of IoUs / (TP + FP/2 + FN/2).
+
+    A detection that lies in an ignore region of any class by half or more of its area counts neither way.
+
+    Args:
+        evaluation: with masks.
+        threshold: the score threshold of detections.
 
     Returns:
-        None if there is neither an object nor a prediction.
+        Image id to score, without the images that have neither an object nor a detection.
     """
-    objects = [t for t in truths if not t["iscrowd"]]
-    crowds = [t for t in truths if t["iscrowd"]]
-    results = sorted(results, key=lambda r: -r["score"])
-    ious = mask_ious(results, objects)
-    free = np.ones(len(objects), bool)
-    matched, false = [], 0
-    for result, row in zip(results, ious, strict=True):
-        same = np.array([o["category_id"] == result["category_id"] for o in objects], bool)
-        candidates = np.where(same & free, row, 0)
-        if candidates.max(initial=0) >= IOU:
-            free[int(candidates.argmax())] = False
-            matched.append(float(candidates.max()))
-        elif mask_ious([result], crowds, crowd=True).max(initial=0) < IOU:
-            false += 1
-    missed = int(free.sum())
-    total = len(matched) + (false + missed) / 2
-    return Score(sum(matched) / total, len(matched), missed, false) if total else None
+    matches = evaluation.matches.at_threshold(threshold)
+    annotations, detections = evaluation.ground_truth["annotations"], evaluation.detections
+    ious: dict[int, list[float]] = {image["id"]: [] for image in evaluation.ground_truth["images"]}
+    missed, false_positives = dict.fromkeys(ious, 0), dict.fromkeys(ious, 0)
+    # The best score first, as in matching: a sum of IoUs depends on the order in its last digit.
+    pairs = [(int(d), n) for n, d in enumerate(matches.detection_of) if d >= 0]
+    for detection, annotation in sorted(pairs, key=lambda pair: -detections[pair[0]]["score"]):
+        entry = annotations[annotation]
+        ious[entry["image_id"]].append(float(mask_ious([detections[detection]], [entry])[0, 0]))
+    for annotation in np.flatnonzero(matches.missed):
+        missed[annotations[annotation]["image_id"]] += 1
+    ignore_regions = group_by_image([a for a in annotations if a.get("iscrowd")])
+    for detection in np.flatnonzero(matches.false_positive):
+        entry = detections[detection]
+        shares = mask_ious([entry], ignore_regions[entry["image_id"]], crowd=True)
+        false_positives[entry["image_id"]] += int(shares.max(initial=0) < IOU)
+    scores = {}
+    for image_id, matched in ious.items():
+        errors = false_positives[image_id] + missed[image_id]
+        if matched or errors:
+            quality = sum(matched) / (len(matched) + errors / 2)
+            scores[image_id] = ImageScore(quality, len(matched), missed[image_id], false_positives[image_id])
+    return scores
 
 
 def best_and_worst(
-    dataset: dict[str, Any], results: list[dict[str, Any]], threshold: float, count: int, images: Path
-) -> tuple[list[Pair], list[Pair]]:
-    """The ``count`` best and the ``count`` worst images, no image in both; images of equal quality by id.
+    evaluation: EvaluationResult, threshold: float, count: int, images: Path
+) -> tuple[list[ImagePair], list[ImagePair]]:
+    """Draw the ``count`` best and the ``count`` worst images; no image is in both.
 
     Args:
-        threshold: the least score of a prediction that counts.
-        images: the folder of the image files.
+        evaluation: with masks.
+        threshold: the score threshold of detections.
+        images: folder of the image files.
     """
-    truths, found = group_by_image(dataset["annotations"]), group_by_image(results, threshold)
-    scored = []
-    for image in dataset["images"]:
-        score = image_score(truths[image["id"]], found[image["id"]])
-        if score is not None:
-            scored.append((score, image))
-    # Of equally good images the fuller one says more.
-    scored.sort(key=lambda s: (-s[0].quality, -s[0].found, s[0].missed + s[0].false, s[1]["id"]))
+    scores = image_scores(evaluation, threshold)
+    scored = [i for i in evaluation.ground_truth["images"] if i["id"] in scores]
+
+    def rank(image: dict[str, Any]) -> tuple[float, int, int, int]:
+        """Sort by quality; of equally good images the one with more objects comes first."""
+        score = scores[image["id"]]
+        return (-score.quality, -score.detected, score.missed + score.false_positives, image["id"])
+
+    scored.sort(key=rank)
     count = min(count, len(scored) // 2)
-    chosen = scored[:count], scored[::-1][:count]
-    categories = dataset["categories"]
-    best, worst = (
-        [
-            _pair(
-                score,
-                image,
-                _small(images, image),
-                truth_overlays(image, truths[image["id"]], categories),
-                result_overlays(found[image["id"]], categories),
-            )
-            for score, image in part
-        ]
-        for part in chosen
+    annotations = group_by_image(evaluation.ground_truth["annotations"])
+    detections = group_by_image(evaluation.detections, threshold)
+    categories = evaluation.ground_truth["categories"]
+
+    def draw(image: dict[str, Any]) -> ImagePair:
+        picture = _read_resized(images, image)
+        truth = ground_truth_overlays(image, annotations[image["id"]], categories)
+        detected = detection_overlays(detections[image["id"]], categories)
+        uris = [data_uri(draw_overlays(picture, o, label_size=_IMAGE_LABEL)) for o in (truth, detected)]
+        return ImagePair(image["file_name"], scores[image["id"]], *uris)
+
+    return [draw(image) for image in scored[:count]], [draw(image) for image in scored[::-1][:count]]
+
+
+def mistake_crops(
+    evaluation: EvaluationResult, mistakes: list[Mistake], threshold: float, images: Path
+) -> list[MistakeCrop]:
+    """Cut each mistake out of its image and draw the ground truth and the detections.
+
+    Args:
+        threshold: the score threshold of the detections that are drawn.
+        images: folder of the image files.
+    """
+    dataset = evaluation.ground_truth
+    annotations, detections = (
+        group_by_image(dataset["annotations"]),
+        group_by_image(evaluation.detections, threshold),
     )
-    return best, worst
-
-
-def _small(images: Path, image: dict[str, Any]) -> Image.Image:
-    pixels = read_rgb(find_image(images, image["file_name"]), (image["width"], image["height"]))
-    size = (_WIDTH, max(1, round(_WIDTH * image["height"] / image["width"])))
-    return Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
-
-
-def _pair(
-    score: Score, image: dict[str, Any], picture: Image.Image, truth: list[Overlay], found: list[Overlay]
-) -> Pair:
-    return Pair(
-        file_name=image["file_name"],
-        quality=round(score.quality, 4),
-        found=score.found,
-        missed=score.missed,
-        false=score.false,
-        truth=data_uri(draw_overlays(picture, truth, label_size=_LABEL)),
-        prediction=data_uri(draw_overlays(picture, found, label_size=_LABEL)),
-    )
+    records = {image["id"]: image for image in dataset["images"]}
+    names = {c["id"]: readable(c["name"]) for c in dataset["categories"]}
+    factors_of = object_factors(dataset)
+    crops = []
+    for mistake in mistakes:
+        image = records[mistake.image_id]
+        annotation = None if mistake.annotation is None else dataset["annotations"][mistake.annotation]
+        detection = None if mistake.detection is None else evaluation.detections[mistake.detection]
+        if mistake.annotation is not None:
+            factors = factors_of[mistake.annotation]
+        else:
+            factors = detection_factors(detection or {}, image)
+        window = _crop_window([entry["bbox"] for entry in (annotation, detection) if entry], image)
+        pixels = read_rgb(find_image(images, image["file_name"]), (image["width"], image["height"]))
+        sides = (
+            ground_truth_overlays(image, annotations[mistake.image_id], dataset["categories"]),
+            detection_overlays(detections[mistake.image_id], dataset["categories"]),
+        )
+        uris = [data_uri(_crop(pixels, overlays, window)) for overlays in sides]
+        text = _describe(mistake, annotation, detection, names)
+        crops.append(MistakeCrop(image["file_name"], text, _factor_texts(factors), *uris))
+    return crops
 
 
 def data_uri(picture: Image.Image) -> str:
-    """A picture as a JPEG inside a URI."""
+    """Encode an image as JPEG in a data: URI."""
     stream = io.BytesIO()
-    picture.save(stream, format="JPEG", quality=_QUALITY, optimize=True)
+    picture.save(stream, format="JPEG", quality=_JPEG_QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def _read_resized(images: Path, image: dict[str, Any]) -> Image.Image:
+    """Read an image at the gallery's width."""
+    pixels = read_rgb(find_image(images, image["file_name"]), (image["width"], image["height"]))
+    size = (_IMAGE_WIDTH, max(1, round(_IMAGE_WIDTH * image["height"] / image["width"])))
+    return Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
+
+
+def _describe(
+    mistake: Mistake,
+    annotation: dict[str, Any] | None,
+    detection: dict[str, Any] | None,
+    names: dict[int, str],
+) -> str:
+    """What is wrong, in a few words."""
+    true_class = names[annotation["category_id"]] if annotation else ""
+    detected = f"{names[detection['category_id']]} {detection['score']:.2f}" if detection else ""
+    return {
+        "false_positive": f"false positive: {detected}",
+        "missed": f"{true_class} missed",
+        "confused": f"{true_class} detected as {detected}",
+        "mask": f"{detected}, mask IoU {mistake.iou or 0:.2f}",
+    }[mistake.kind]
+
+
+def _factor_texts(factors: Factors) -> dict[str, str]:
+    """Factors with units, for readers."""
+    texts = {k: v if isinstance(v, str) else f"{v:.3g}{UNITS.get(k, '')}" for k, v in factors.items()}
+    return {readable(k): readable(v) for k, v in sorted(texts.items())}
+
+
+def _crop_window(boxes: list[list[float]], image: dict[str, Any]) -> tuple[int, int, int, int]:
+    """A square with a margin around all boxes, inside the image: left, top, right, bottom in pixels."""
+    left, top = (min(b[i] for b in boxes) for i in (0, 1))
+    right, bottom = (max(b[i] + b[i + 2] for b in boxes) for i in (0, 1))
+    side = max(_SMALLEST_CROP, (1 + 2 * _MARGIN) * max(right - left, bottom - top))
+    spans = []
+    for low, high, size in ((left, right, image["width"]), (top, bottom, image["height"])):
+        length = min(size, round(side))
+        start = min(max(0, round((low + high - length) / 2)), size - length)
+        spans.append((start, start + length))
+    return spans[0][0], spans[1][0], spans[0][1], spans[1][1]
+
+
+def _crop(
+    pixels: npt.NDArray[np.uint8], overlays: list[Overlay], window: tuple[int, int, int, int]
+) -> Image.Image:
+    """Cut a window out of an image (H, W, 3), enlarge it and draw the objects in it."""
+    x0, y0, x1, y1 = window
+    part = Image.fromarray(pixels[y0:y1, x0:x1])
+    size = (_CROP_WIDTH, max(1, round(_CROP_WIDTH * part.height / part.width)))
+    inside = [
+        Overlay(encode_mask(mask_utils.decode(o.rle)[y0:y1, x0:x1]), o.colour, o.label) for o in overlays
+    ]
+    return draw_overlays(part.resize(size, Image.Resampling.LANCZOS), inside, label_size=_CROP_LABEL)

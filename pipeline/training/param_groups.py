@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from pipeline.config import DETECTING, TrainConfig
+from pipeline.config import DETECTOR_STARTS, TrainConfig
 
 BACKBONE_STARTS = ("embedded", "imagenet", "body")
 """Kinds of start weights that hold the backbone alone."""
@@ -57,7 +57,7 @@ def is_pretrained(name: str, start: str) -> bool:
     """
     if "_predictor." in name:
         return False
-    return start in DETECTING or (start in BACKBONE_STARTS and name.startswith("backbone.body."))
+    return start in DETECTOR_STARTS or (start in BACKBONE_STARTS and name.startswith("backbone.body."))
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig, start: str) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ from torchvision.models.detection import MaskRCNN
 
 from pipeline.data.combine import select_categories
 from pipeline.evaluation.diagnosis import best_threshold
-from pipeline.evaluation.metrics import coco_metrics
+from pipeline.evaluation.matching import evaluate_detections
+from pipeline.evaluation.metrics import compute_metrics as compute_coco_metrics
 from pipeline.inference.predictor import predict_coco
 from pipeline.training.dataset import CocoDataset
 from pipeline.training.device import autocast
@@ -40,5 +41,5 @@ def predict_dataset(
 
 def compute_metrics(dataset: CocoDataset, results: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
     """Return the COCO metrics of results on a data set, and the score threshold with the best F1."""
-    ground_truth = select_categories(dataset.coco, dataset.labels)
-    return coco_metrics(ground_truth, results), best_threshold(ground_truth, results)
+    evaluation = evaluate_detections(select_categories(dataset.coco, dataset.labels), results)
+    return compute_coco_metrics(evaluation), best_threshold(evaluation)

@@ -1,1 +1,1 @@
-"""Draw masks, contact sheets, curves and histograms."""
+"""Drawings: masks on images, contact sheets of a split, plots of training, evaluation and statistics."""

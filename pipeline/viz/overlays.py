@@ -1,4 +1,4 @@
-"""Draw masks on a picture: a veil of colour, an outline, a skeleton, a label that stays readable."""
+"""Draw objects on an image: masks with outlines, boxes, keypoints with a skeleton, readable labels."""
 
 from __future__ import annotations
 
@@ -11,15 +11,23 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from pycocotools import mask as mask_utils
 
+from pipeline.data.rle import as_rle
+
 Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels."""
 
 PALETTE: tuple[Colour, ...] = (
     (0, 200, 255), (255, 205, 0), (255, 70, 170), (90, 230, 110), (255, 130, 40), (170, 120, 255),
 )  # fmt: skip
-"""One colour a class, bright beside concrete and steel, apart for colour-blind eyes in the first two."""
+"""One colour for each class. They are bright on concrete and steel; the first two differ for colour-blind
+readers too."""
 IGNORED: Colour = (150, 155, 160)
-_BONE, _HIDDEN, _EDGE = (255, 255, 255), (172, 176, 182), (20, 22, 26)
+"""Colour of ignore regions."""
+_VISIBLE, _HIDDEN, _OUTLINE = (255, 255, 255), (172, 176, 182), (20, 22, 26)
+"""Colours of visible and hidden keypoints, and of the outline of a dot."""
+_VISIBLE_BELOW = 0.95
+"""A label names the visible fraction of an object only below this value."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +35,13 @@ class Overlay:
     """One object to draw."""
 
     rle: dict[str, Any]
-    """Compressed RLE; a mask of another size than the picture is scaled to it."""
+    """Mask as compressed RLE. A mask of another size than the image is scaled to the image."""
     colour: Colour
     label: str = ""
     joints: tuple[tuple[float, float, int], ...] = ()
-    """COCO keypoints (x, y, v) in pixels of the mask; v 0 is not drawn, 1 (hidden) as a ring, 2 as a dot."""
+    """COCO keypoints (x, y, v) in pixels of the mask. v 0: not drawn; 1 (hidden): ring; 2 (visible): dot."""
     bones: tuple[tuple[int, int], ...] = ()
-    """Pairs of joints, counted from 0, with a line between them."""
+    """Pairs of joints, counted from 0, that a line connects."""
 
 
 def class_colour(number: int) -> Colour:
@@ -42,8 +50,57 @@ def class_colour(number: int) -> Colour:
 
 
 def readable(name: str) -> str:
-    """A class's name for people: "pallet_truck" is a pallet truck."""
+    """The name of a class for readers: "pallet truck" for "pallet_truck"."""
     return name.replace("_", " ")
+
+
+def ground_truth_overlays(
+    image: dict[str, Any],
+    annotations: list[dict[str, Any]],
+    categories: list[dict[str, Any]],
+    show: Sequence[str] = ("names",),
+) -> list[Overlay]:
+    """Build the overlays of an image's annotations. Ignore regions are grey, without label and keypoints.
+
+    Args:
+        image: its entry in the COCO file.
+        annotations: those of the image; annotations of unknown categories are left out.
+        categories: of the COCO file.
+        show: any of "names", "ids", "visible" (they make the label) and "keypoints".
+    """
+    known = {c["id"]: (number, c) for number, c in enumerate(categories)}
+    overlays = []
+    for a in annotations:
+        if a["category_id"] not in known:
+            continue
+        number, category = known[a["category_id"]]
+        rle = as_rle(a["segmentation"], image["width"], image["height"])
+        if a.get("iscrowd"):
+            overlays.append(Overlay(rle, IGNORED))
+            continue
+        joints = a.get("keypoints", ()) if "keypoints" in show else ()
+        bones = category.get("skeleton", ()) if joints else ()
+        overlays.append(
+            Overlay(
+                rle,
+                class_colour(number),
+                _annotation_label(a, category["name"], show),
+                tuple(zip(joints[::3], joints[1::3], joints[2::3], strict=True)),
+                tuple((start - 1, end - 1) for start, end in bones),
+            )
+        )
+    return overlays
+
+
+def detection_overlays(detections: list[dict[str, Any]], categories: list[dict[str, Any]]) -> list[Overlay]:
+    """Build the overlays of an image's detections (COCO results), labelled with class and score."""
+    names = {c["id"]: (number, readable(c["name"])) for number, c in enumerate(categories)}
+    overlays = []
+    for detection in detections:
+        number, name = names[detection["category_id"]]
+        label = f"{name} {detection['score']:.2f}"
+        overlays.append(Overlay(detection["segmentation"], class_colour(number), label))
+    return overlays
 
 
 def draw_overlays(
@@ -51,129 +108,137 @@ def draw_overlays(
     overlays: Sequence[Overlay],
     boxes: bool = False,
     label_size: int | None = None,
-    veil: bool = True,
+    masks: bool = True,
 ) -> Image.Image:
-    """Draw ``overlays`` on a copy of ``picture`` (RGB), the smallest on top.
+    """Draw objects on a copy of an image, the smallest on top.
 
     Args:
-        boxes: draw the box around each mask as well.
-        label_size: height of the labels' letters in pixels; None: what suits the picture.
-        veil: colour the masks; else only what is asked for besides is drawn.
+        picture: the image, RGB.
+        overlays: the objects.
+        boxes: draw the box around each mask.
+        label_size: height of the labels' letters in pixels; None: in proportion to the image.
+        masks: colour the masks. Boxes, keypoints and labels are drawn without them too.
     """
     pixels = np.asarray(picture.convert("RGB")).astype(np.float32)
-    width = max(1, round(min(picture.size) / 260))
-    # One mask at a time: all of them, at the picture's size, may not fit into memory.
-    order = sorted(range(len(overlays)), key=lambda i: -_share(overlays[i].rle))
-    frames: dict[int, Box | None] = {}
+    outline = max(1, round(min(picture.size) / 260))
+    # Masks are decoded one by one, because all of them together may not fit into memory.
+    order = sorted(range(len(overlays)), key=lambda i: -_area_share(overlays[i].rle))
+    box_of: dict[int, Box | None] = {}
     for index in order:
-        mask = _fit(overlays[index].rle, picture.size)
-        frames[index] = _box(mask)
-        if veil:
-            _veil(pixels, mask, overlays[index].colour, width)
+        mask = _decode_to_size(overlays[index].rle, picture.size)
+        box_of[index] = _mask_box(mask)
+        if masks:
+            _blend_mask(pixels, mask, overlays[index].colour, outline)
     drawn = Image.fromarray(pixels.round().astype(np.uint8))
     canvas = ImageDraw.Draw(drawn)
     font = ImageFont.load_default(size=label_size or max(11, round(min(picture.size) / 34)))
-    taken: list[Box] = []
+    occupied: list[Box] = []
     for index in order:
-        frame = frames[index]
-        if frame is not None and boxes:
-            canvas.rectangle(frame, outline=overlays[index].colour, width=1)
+        box = box_of[index]
+        if box is not None and boxes:
+            canvas.rectangle(box, outline=overlays[index].colour, width=1)
     for index in order:
-        frame = frames[index]
-        if frame is not None:
-            _skeleton(canvas, overlays[index], min((frame[3] - frame[1]) / 60, min(picture.size) / 130))
+        box = box_of[index]
+        if box is not None:
+            _draw_skeleton(canvas, overlays[index], min((box[3] - box[1]) / 60, min(picture.size) / 130))
     for index in order:
-        frame = frames[index]
-        if frame is not None and overlays[index].label:
-            _label(canvas, font, frame, overlays[index], taken)
+        box = box_of[index]
+        if box is not None and overlays[index].label:
+            _draw_label(canvas, font, box, overlays[index], occupied)
     return drawn
 
 
-def _share(rle: dict[str, Any]) -> float:
-    """How much of its picture a mask covers."""
+def _annotation_label(annotation: dict[str, Any], name: str, show: Sequence[str]) -> str:
+    """The label of an annotation: name, id, and the visible fraction if much of the object is hidden."""
+    words = [readable(name)] if "names" in show else []
+    if "ids" in show:
+        words.append(f"#{annotation['id']}")
+    label, visible = " ".join(words), annotation.get("visible_fraction", 1.0)
+    if "visible" in show and visible < _VISIBLE_BELOW:
+        label += f"{', ' if label else ''}{100 * visible:.0f} %"
+    return label
+
+
+def _area_share(rle: dict[str, Any]) -> float:
+    """The area of a mask as a share of its image."""
     return float(mask_utils.area(rle)) / (rle["size"][0] * rle["size"][1])
 
 
-def _fit(rle: dict[str, Any], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+def _decode_to_size(rle: dict[str, Any], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Decode a mask and scale it to ``size`` (width, height). Returns (height, width)."""
     mask = mask_utils.decode(rle)
     if mask.shape != (size[1], size[0]):
         mask = np.asarray(Image.fromarray(mask * 255).resize(size, Image.Resampling.BILINEAR)) > 127
     return np.asarray(mask, bool)
 
 
-def _box(mask: npt.NDArray[np.bool_]) -> Box | None:
+def _mask_box(mask: npt.NDArray[np.bool_]) -> Box | None:
+    """The box around a mask (H, W); None if it is empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return None
     return float(columns[0]), float(rows[0]), float(columns[-1]), float(rows[-1])
 
 
-def _veil(pixels: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], colour: Colour, width: int) -> None:
-    """Blend ``colour`` into the mask, strongly along its outline of ``width`` pixels."""
-    frame = _box(mask)
-    if frame is None:
+def _blend_mask(
+    pixels: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], colour: Colour, outline: int
+) -> None:
+    """Blend a colour into ``pixels`` (H, W, 3) inside the mask, strongly along its outline."""
+    box = _mask_box(mask)
+    if box is None:
         return
-    x0, y0, x1, y1 = (int(value) for value in frame)
-    inside = np.pad(mask[y0 : y1 + 1, x0 : x1 + 1], width)
+    x0, y0, x1, y1 = (int(value) for value in box)
+    inside = np.pad(mask[y0 : y1 + 1, x0 : x1 + 1], outline)
     core = inside
-    for _ in range(width):
+    for _ in range(outline):
         core = core & np.roll(core, 1, 0) & np.roll(core, -1, 0) & np.roll(core, 1, 1) & np.roll(core, -1, 1)
-    strength = np.where(core, np.float32(0.38), inside * np.float32(0.95))[width:-width, width:-width, None]
+    strength = np.where(core, np.float32(0.38), inside * np.float32(0.95))
+    strength = strength[outline:-outline, outline:-outline, None]
     part = pixels[y0 : y1 + 1, x0 : x1 + 1]
     part[:] = part * (1 - strength) + np.array(colour, np.float32) * strength
 
 
-def _skeleton(canvas: ImageDraw.ImageDraw, overlay: Overlay, radius: float) -> None:
-    """White bones and dots for joints that are seen; thin grey bones and rings for hidden ones."""
+def _draw_skeleton(canvas: ImageDraw.ImageDraw, overlay: Overlay, radius: float) -> None:
+    """Draw white bones and dots for visible joints, grey bones and rings for hidden ones."""
     height, width = overlay.rle["size"]
     scale = (canvas.im.size[0] / width, canvas.im.size[1] / height)
     joints = [(x * scale[0], y * scale[1], v) for x, y, v in overlay.joints]
     for a, b in overlay.bones:
         (ax, ay, av), (bx, by, bv) = joints[a], joints[b]
         if av and bv:
-            canvas.line((ax, ay, bx, by), fill=_BONE if av == bv == 2 else _HIDDEN, width=1)
+            canvas.line((ax, ay, bx, by), fill=_VISIBLE if av == bv == 2 else _HIDDEN, width=1)
     for x, y, v in joints:
         area = (x - radius, y - radius, x + radius, y + radius)
         if v == 2:
-            canvas.ellipse(area, fill=_BONE, outline=_EDGE if radius >= 1.5 else _BONE)
+            canvas.ellipse(area, fill=_VISIBLE, outline=_OUTLINE if radius >= 1.5 else _VISIBLE)
         elif v == 1:
             canvas.ellipse(area, outline=_HIDDEN)
 
 
-def _label(canvas: ImageDraw.ImageDraw, font: Any, frame: Box, overlay: Overlay, taken: list[Box]) -> None:
-    """Write the label at the first place around ``frame`` that no other label has."""
+def _draw_label(
+    canvas: ImageDraw.ImageDraw, font: Any, box: Box, overlay: Overlay, occupied: list[Box]
+) -> None:
+    """Write the label near ``box``, at the first place that no other label occupies."""
     size = canvas.im.size
     left, top, right, bottom = canvas.textbbox((0, 0), overlay.label, font=font)
     w, h = right - left + 6, bottom - top + 6
-    x = min(max(frame[0], 0), max(size[0] - w, 0))
-    places = [frame[1] - h - 1, frame[3] + 2, frame[1] + 2, frame[3] - h - 1, (frame[1] + frame[3]) / 2]
-    spots = [(x, min(max(y, 0), max(size[1] - h, 0))) for y in places]
-    spot = next((s for s in spots if not any(_meet(s, (w, h), other) for other in taken)), spots[0])
-    area = (spot[0], spot[1], spot[0] + w, spot[1] + h)
-    taken.append(area)
+    x = min(max(box[0], 0), max(size[0] - w, 0))
+    heights = [box[1] - h - 1, box[3] + 2, box[1] + 2, box[3] - h - 1, (box[1] + box[3]) / 2]
+    corners = [(x, min(max(y, 0), max(size[1] - h, 0))) for y in heights]
+    corner = next((c for c in corners if not any(_overlap(c, (w, h), o) for o in occupied)), corners[0])
+    area = (corner[0], corner[1], corner[0] + w, corner[1] + h)
+    occupied.append(area)
     canvas.rectangle(area, fill=overlay.colour)
-    dark = sum(overlay.colour) > 330
+    bright = sum(overlay.colour) > 330
     canvas.text(
-        (spot[0] + 3 - left, spot[1] + 3 - top),
+        (corner[0] + 3 - left, corner[1] + 3 - top),
         overlay.label,
         font=font,
-        fill=(16, 18, 22) if dark else "white",
+        fill=(16, 18, 22) if bright else "white",
     )
 
 
-def _meet(spot: tuple[float, float], size: tuple[float, float], other: Box) -> bool:
-    x, y = spot
+def _overlap(corner: tuple[float, float], size: tuple[float, float], other: Box) -> bool:
+    """Whether a rectangle at ``corner`` overlaps another one."""
+    x, y = corner
     return x < other[2] and other[0] < x + size[0] and y < other[3] and other[1] < y + size[1]
-
-
-def result_overlays(results: list[dict[str, Any]], categories: list[dict[str, Any]]) -> list[Overlay]:
-    """The predictions of one image, labelled with class and score."""
-    names = {c["id"]: (number, readable(c["name"])) for number, c in enumerate(categories)}
-    return [
-        Overlay(
-            r["segmentation"],
-            class_colour(names[r["category_id"]][0]),
-            f"{names[r['category_id']][1]} {r['score']:.2f}",
-        )
-        for r in results
-    ]

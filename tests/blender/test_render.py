@@ -1,4 +1,4 @@
-"""The renderer, on real (tiny) Blender renders in processes of their own."""
+"""The command line of the renderer, with real (tiny) renders in separate processes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.conftest import ROOT, TINY, render, run
 
 
 def tree_hash(folder: Path) -> str:
-    """One hash over every file's name and bytes."""
+    """Hash the names and contents of all files in a folder."""
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
-def test_frames_follow_the_contract(tiny_split: Path) -> None:
+def test_split_follows_the_contract(tiny_split: Path) -> None:
     manifest = read_manifest(tiny_split)
     assert list(manifest.frames) == ["000000", "000001", "000002", "000003"]
     assert manifest.categories == ("pedestrian", "pallet_truck")
@@ -38,8 +38,8 @@ def test_frames_follow_the_contract(tiny_split: Path) -> None:
         assert np.ptp(np.asarray(image)) > 50
 
 
-def test_masks_agree_with_records(tiny_split: Path) -> None:
-    seen = 0
+def test_masks_agree_with_the_frame_records(tiny_split: Path) -> None:
+    visible = 0
     for path in sorted(tiny_split.glob("frames/*.json")):
         record = read_record(path)
         mask = np.asarray(Image.open(tiny_split / "masks" / f"{path.stem}.png")).astype(int)
@@ -51,17 +51,17 @@ def test_masks_agree_with_records(tiny_split: Path) -> None:
             assert instance.visible_pixels <= instance.amodal_pixels <= mask.size
             if instance.amodal is not None:
                 values = np.arange(len(instance.amodal.counts)) % 2 == 1
-                alone = np.repeat(values, instance.amodal.counts).reshape(96, 72).T
-                assert alone.sum() == instance.amodal_pixels and alone[mask == instance.id].all()
+                amodal = np.repeat(values, instance.amodal.counts).reshape(96, 72).T
+                assert amodal.sum() == instance.amodal_pixels and amodal[mask == instance.id].all()
             assert (instance.amodal is None) == (instance.amodal_pixels == 0)
             assert instance.distance > 0
             if instance.category == "pedestrian":
                 assert len(instance.keypoints) == 17
-            seen += instance.visible_pixels > 0
-    assert seen >= 4
+            visible += instance.visible_pixels > 0
+    assert visible >= 4
 
 
-def test_as_a_file_and_as_a_module_the_bytes_are_the_same(
+def test_running_the_file_renders_the_same_bytes_as_the_module(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "train"
@@ -81,7 +81,7 @@ def test_as_a_file_and_as_a_module_the_bytes_are_the_same(
     assert tree_hash(out) == tree_hash(tiny_split)
 
 
-def test_order_shards_workers_threads_and_hash_seed_change_nothing(
+def test_order_shards_workers_threads_and_hash_seed_do_not_change_the_bytes(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "train"
@@ -97,7 +97,7 @@ def test_order_shards_workers_threads_and_hash_seed_change_nothing(
     assert tree_hash(out) == tree_hash(tiny_split)
 
 
-def test_a_killed_render_goes_on_and_ends_the_same(
+def test_killed_render_is_resumed_with_the_same_bytes(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "train"
@@ -111,13 +111,13 @@ def test_a_killed_render_goes_on_and_ends_the_same(
         time.sleep(0.01)
     process.kill()
     process.wait()
-    assert list(out.glob("images/*.png")), "it was killed before it wrote anything"
+    assert list(out.glob("images/*.png")), "the process was killed before it wrote an image"
     done = render(tiny_profile, tiny_people, out, "--workers", 1)
     assert done.returncode == 0, done.stderr
     assert tree_hash(out) == tree_hash(tiny_split)
 
 
-def test_a_second_run_does_nothing_and_damage_is_mended(
+def test_second_run_renders_only_damaged_frames(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "train"
@@ -134,7 +134,7 @@ def test_a_second_run_does_nothing_and_damage_is_mended(
     assert tree_hash(out) == tree_hash(tiny_split)
 
 
-def test_other_settings_are_refused_unless_told_to_update(
+def test_frames_with_other_settings_are_refused_without_update(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:
     out, other = tmp_path / "train", tmp_path / "other.toml"
@@ -152,7 +152,7 @@ def test_other_settings_are_refused_unless_told_to_update(
     assert len(list(out.glob("frames/*.json"))) == 2
 
 
-def test_a_training_value_renders_nothing_again(
+def test_changed_training_value_does_not_render_again(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:
     out, other = tmp_path / "train", tmp_path / "other.toml"
@@ -171,7 +171,7 @@ def test_a_training_value_renders_nothing_again(
         (["--shard", "2/2"], "0 <= i < n"),
     ],
 )
-def test_mistakes_are_one_line_and_status_2(
+def test_user_error_is_one_line_and_status_2(
     tiny_profile: Path, tiny_people: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     out = tmp_path / "train"
@@ -182,14 +182,14 @@ def test_mistakes_are_one_line_and_status_2(
     assert not list(out.rglob("*.png"))
 
 
-def test_save_blend_writes_a_scene(tiny_profile: Path, tiny_people: Path, tmp_path: Path) -> None:
+def test_save_blend_writes_the_scene(tiny_profile: Path, tiny_people: Path, tmp_path: Path) -> None:
     blend = tmp_path / "scene.blend"
     done = render(tiny_profile, tiny_people, tmp_path, "--save-blend", blend, "--frame", 1)
     assert done.returncode == 0, done.stderr
     assert blend.stat().st_size > 100_000
 
 
-def test_people_are_baked_once(tiny_profile: Path, tiny_people: Path) -> None:
+def test_body_meshes_are_created_once(tiny_profile: Path, tiny_people: Path) -> None:
     manifest = json.loads((tiny_people / "manifest.json").read_bytes())
     assert {p["pose"] for p in manifest["people"]} == {
         "standing",
@@ -211,7 +211,7 @@ def test_people_are_baked_once(tiny_profile: Path, tiny_people: Path) -> None:
     assert "up to date" in done.stdout
 
 
-def test_quiet_leaves_out_words_and_nothing_else(
+def test_quiet_prints_nothing_and_renders_the_same_bytes(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "train"

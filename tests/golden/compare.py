@@ -1,9 +1,9 @@
-"""Render the golden frames and compare them with those kept here, or renew these.
+"""Render the golden frames and compare them with the committed ones, or replace the committed ones.
 
-``python -m tests.golden.compare --people DIR --out DIR [--renew]``; ``make check-golden`` and ``make golden``
-bake the people first. Goldens are kept by Blender's version (4.5, 5.2, ...), because two versions differ in
-most pixels of a picture, and by the processor's maker, with whom some light paths end elsewhere. Masks are
-the same on all.
+``python -m tests.golden.compare --people DIR --out DIR [--renew]``; ``make check-golden`` and ``make
+golden`` create the posed body meshes first. There is one set of golden frames for each Blender version
+(4.5, 5.2, ...), because versions differ in most pixels of an image, and for each processor vendor, because
+the vendor changes some light paths. The masks are the same on all processors.
 """
 
 from __future__ import annotations
@@ -24,91 +24,97 @@ FOLDER = Path(__file__).resolve().parent
 PROFILE = FOLDER / "golden.toml"
 SPLIT = "golden"
 TOLERANCE = 1
-"""Of 255: how far RGB may be off. Masks are to be equal."""
+"""Allowed deviation of an image value, of 255. Masks must be equal."""
 
 
 def main() -> None:
-    """Compare, or renew; exit status 1 if the frames differ or there is nothing to compare with."""
-    parser = argparse.ArgumentParser(prog="python -m tests.golden.compare", description="Check the goldens.")
-    parser.add_argument("--people", type=Path, required=True, help="folder of the profile's baked bodies")
-    parser.add_argument("--out", type=Path, required=True, help="where the frames are rendered")
-    parser.add_argument("--renew", action="store_true", help="make what was rendered the goldens")
+    """Compare or replace the golden frames. Exit status 1: they differ, or there are none to compare with."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.golden.compare", description="Compare rendered frames with the golden frames."
+    )
+    parser.add_argument("--people", type=Path, required=True, help="folder with the posed body meshes")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the rendered frames")
+    parser.add_argument(
+        "--renew", action="store_true", help="replace the golden frames by the rendered frames"
+    )
     options = parser.parse_args()
-    done = subprocess.run(render_command(options.people, options.out), check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
-    golden = goldens_of(read_manifest(options.out))
+    process = subprocess.run(render_command(options.people, options.out), check=False)
+    if process.returncode:
+        sys.exit(process.returncode)
+    golden = golden_folder(read_manifest(options.out))
     if options.renew:
-        renew(options.out, golden)
-        print(f"golden: {golden} renewed; look at the pictures and commit them")
+        replace_golden(options.out, golden)
+        print(f"golden: {golden} was replaced; check the images and commit them")
         return
-    complaint = complain(golden, options.out)
-    print(complaint or f"golden: frames are as in {golden}")
-    sys.exit(1 if complaint else 0)
+    report = comparison_report(golden, options.out)
+    print(report or f"golden: the frames equal those in {golden}")
+    sys.exit(1 if report else 0)
 
 
 def render_command(people: Path, out: Path) -> list[str]:
-    """The command line that renders the golden frames."""
+    """Command line that renders the golden frames."""
     arguments = ["--profile", PROFILE, "--split", SPLIT, "--people", people, "--out", out, "--update"]
     return [sys.executable, "-m", "blender.render", *map(str, arguments)]
 
 
-def goldens_of(manifest: Manifest) -> Path:
-    """Where the goldens of the Blender that rendered a split, on such a processor, are kept."""
+def golden_folder(manifest: Manifest) -> Path:
+    """Folder of the golden frames for the Blender version of a split and for this processor."""
     return FOLDER / ".".join(manifest.blender.split(".")[:2]) / processor()
 
 
 def processor() -> str:
-    """Who made this processor ("GenuineIntel"), or what kind it is ("arm64") where that is not said."""
+    """Vendor of this processor, such as "GenuineIntel"; its architecture where the system has no vendor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:  # not Linux
         lines = []
-    makers = [line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id")]
-    return makers[0] if makers else platform.machine()
+    vendors = [line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id")]
+    return vendors[0] if vendors else platform.machine()
 
 
-def complain(golden: Path, rendered: Path) -> str:
-    """What is wrong with the rendered frames and what to do about it; "" if nothing is."""
-    now = read_manifest(rendered)
+def comparison_report(golden: Path, rendered: Path) -> str:
+    """Report the differences of the rendered frames and what to do; "" if there are none."""
+    new = read_manifest(rendered)
     if not golden.is_dir():
-        return f"no goldens for Blender {now.blender} on {golden.name} yet; make them with `make golden`"
-    then, found = read_manifest(golden), differences(golden, rendered)
-    if not found:
+        return (
+            f"no golden frames for Blender {new.blender} on {golden.name} yet; create them with `make golden`"
+        )
+    old, lines = read_manifest(golden), differences(golden, rendered)
+    if not lines:
         return ""
-    if now.render_version == then.render_version:
-        cure = (
-            "pixels changed, but RENDER_VERSION in blender/config/run.py did not: if the change is meant, "
-            "raise it (or existing renders pass for current ones) and run `make golden`"
+    if new.render_version == old.render_version:
+        fix = (
+            "pixels changed, but RENDER_VERSION in blender/config/run.py did not: if the change is intended, "
+            "raise it (otherwise existing renders count as up to date) and run `make golden`"
         )
     else:
-        cure = "RENDER_VERSION was raised; now renew the goldens with `make golden` and look at them"
-    return "\n".join([*found, cure])
+        fix = "RENDER_VERSION was raised: replace the golden frames with `make golden` and check the images"
+    return "\n".join([*lines, fix])
 
 
 def differences(golden: Path, rendered: Path) -> list[str]:
-    """A line for each picture that is not as it was."""
+    """Describe each image and mask that differs, one per line."""
     lines = []
     for path in sorted(golden.glob("*/*.png")):
         kind, other = path.parent.name, rendered / path.parent.name / path.name
         if not other.is_file():
             lines.append(f"{kind}/{path.name}: not rendered")
             continue
-        then, now = (np.asarray(Image.open(p)).astype(int) for p in (path, other))
-        if then.shape != now.shape:
-            lines.append(f"{kind}/{path.name}: {now.shape}, was {then.shape}")
+        old, new = (np.asarray(Image.open(p)).astype(int) for p in (path, other))
+        if old.shape != new.shape:
+            lines.append(f"{kind}/{path.name}: {new.shape}, was {old.shape}")
             continue
-        gap = np.abs(then - now)
-        wrong = gap > (TOLERANCE if kind == "images" else 0)
+        deviation = np.abs(old - new)
+        wrong = deviation > (TOLERANCE if kind == "images" else 0)
         if wrong.any():
             pixels = int(wrong.reshape(*wrong.shape[:2], -1).any(axis=2).sum())
-            lines.append(f"{kind}/{path.name}: {pixels} pixels differ, by up to {int(gap.max())}")
-    more = {p.name for p in rendered.glob("images/*.png")} - {p.name for p in golden.glob("images/*.png")}
-    return lines + [f"images/{name}: no golden" for name in sorted(more)]
+            lines.append(f"{kind}/{path.name}: {pixels} pixels differ, by up to {int(deviation.max())}")
+    extra = {p.name for p in rendered.glob("images/*.png")} - {p.name for p in golden.glob("images/*.png")}
+    return lines + [f"images/{name}: no golden frame" for name in sorted(extra)]
 
 
-def renew(rendered: Path, golden: Path) -> None:
-    """Make the rendered frames the goldens."""
+def replace_golden(rendered: Path, golden: Path) -> None:
+    """Replace the golden frames by the rendered frames."""
     shutil.rmtree(golden, ignore_errors=True)
     for folder in ("images", "masks"):
         shutil.copytree(rendered / folder, golden / folder)

@@ -1,7 +1,7 @@
-"""Render the first frame of each of several profiles, in one process: starting Blender takes longer than a
-tiny frame.
+"""Render the first frame of several profiles in one process, because Blender takes longer to start than to
+render a tiny frame.
 
-``python -m tests.helpers.render_each PEOPLE OUT PROFILE ...``: the frames go to OUT/0, OUT/1, ...
+``python -m tests.helpers.render_each PEOPLE OUT PROFILE ...`` writes the frames to OUT/0, OUT/1, ...
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from blender.assets import load_assets
 from blender.config.run import load_config
 from blender.rendering.device import Device
-from blender.rendering.frame import Job, Workshop, blender_version, render_frame
+from blender.rendering.frame import RenderContext, RenderJob, blender_version, render_frame
 
 
 def main(people: Path, out: Path, profiles: list[Path]) -> None:
@@ -21,10 +21,10 @@ def main(people: Path, out: Path, profiles: list[Path]) -> None:
     for number, profile in enumerate(profiles):
         config, folder = load_config(profile, "train"), out / str(number)
         fingerprint = config.fingerprint(blender_version(), assets.digest)
-        job = Job(str(profile), config.split, str(people), str(folder), fingerprint)
+        job = RenderJob(str(profile), config.split, str(people), str(folder), fingerprint)
         with tempfile.TemporaryDirectory() as scratch:
-            workshop = Workshop(job, config, assets, folder)
-            render_frame(workshop, 0, Device("CPU"), 1, Path(scratch))
+            context = RenderContext(job, config, assets, folder)
+            render_frame(context, 0, Device("CPU"), 1, Path(scratch))
 
 
 if __name__ == "__main__":

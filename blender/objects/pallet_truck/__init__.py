@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from blender.assets import Assets
+from blender.contract.limits import Ge, Gt, Le, Ordered, Share, ShareRange, Weights
 from blender.geometry.mesh import Floats, Part
 from blender.objects.pallet_truck import manual, powered
 from blender.objects.pallet_truck.attachments import attach
@@ -20,7 +21,7 @@ from blender.objects.pallet_truck.chassis import CHASSIS, POWERED, fork_height, 
 from blender.objects.pallet_truck.forks import tip
 from blender.objects.pallet_truck.livery import PAINTS, TYRES, Livery, livery_of, stickers
 from blender.objects.pallet_truck.tiller import LOOPS
-from blender.sampling import chance, draw_seed, integer, named, ordered, pick, uniform
+from blender.sampling import chance, draw_seed, integer, pick, uniform
 
 __all__ = [
     "VARIANTS",
@@ -53,75 +54,68 @@ GRIP_HALF = (0.05, 0.19)
 
 @dataclass(frozen=True)
 class Ranges:
-    """What varies from truck to truck; lengths in metres, angles in degrees, the others weights or shares."""
+    """Ranges of [scene.objects.NAME] with builder = "pallet_truck"."""
 
-    paint: dict[str, float]
-    """Weight of each paint of the frame."""
-    handle_paint: dict[str, float]
-    """Weight of each paint of the tiller; "same" repeats the frame's."""
-    cover_paint: dict[str, float] = field(default_factory=lambda: {"same": 1.0})
-    """Weight of each paint of a motor's cover or a scale's box; "same" repeats the frame's."""
-    variants: dict[str, float] = field(default_factory=lambda: {"hand": 1.0})
-    """Weight of each variant: "hand", "weighing", "scissor", "walkie", "rider", "stacker"."""
-    fork_length: tuple[float, float] = (0.90, 1.22)
-    fork_width: tuple[float, float] = (0.15, 0.17)
-    overall_width: tuple[float, float] = (0.52, 0.69)
-    """Over both forks."""
-    lift: tuple[float, float] = (0.0, 0.115)
-    """How far the forks are raised above their lowest position."""
-    scissor_lift: tuple[float, float] = (0.0, 0.715)
-    """The same of a scissor truck; low positions are more likely."""
-    stacker_lift: tuple[float, float] = (0.0, 1.2)
-    """The same of a stacker."""
-    handle_height: tuple[float, float] = (1.14, 1.27)
-    """Top of the upright tiller."""
-    handles: dict[str, float] = field(default_factory=lambda: dict.fromkeys(LOOPS, 1.0))
-    """Weight of each shape of a hand truck's handle: "loop", "drop", "square", "shield"."""
-    tiller_rest: tuple[float, float] = (-2.0, 12.0)
-    """Lean of a resting tiller from upright, away from the forks."""
-    lowered: float = 0.1
-    """Share of tillers left lowered ..."""
-    tiller_low: tuple[float, float] = (25.0, 60.0)
-    """... and their lean."""
-    tiller_turn: tuple[float, float] = (-60.0, 60.0)
-    """Steering angle about the vertical axis; small angles are more likely."""
-    closed_apron: float = 0.35
+    paint: Annotated[dict[str, float], Weights(PAINTS)]
+    """Weights of the paints of the frame."""
+    handle_paint: Annotated[dict[str, float], Weights((*PAINTS, "same"))]
+    """Weights of the paints of the tiller; "same" is the frame's."""
+    cover_paint: Annotated[dict[str, float], Weights((*PAINTS, "same"))] = field(
+        default_factory=lambda: {"same": 1.0}
+    )
+    """Weights of the paints of a motor's cover or a scale's box; "same" is the frame's."""
+    variants: Annotated[dict[str, float], Weights(VARIANTS)] = field(default_factory=lambda: {"hand": 1.0})
+    """Weights of the variants."""
+    fork_length: Annotated[tuple[float, float], Ge(0.3), Le(3), Ordered()] = (0.90, 1.22)
+    """Length of the forks in metres."""
+    fork_width: Annotated[tuple[float, float], Ge(0.05), Le(0.5), Ordered()] = (0.15, 0.17)
+    """Width of a fork in metres."""
+    overall_width: Annotated[tuple[float, float], Ge(0.2), Le(2), Ordered()] = (0.52, 0.69)
+    """Width over both forks in metres."""
+    lift: Annotated[tuple[float, float], Ge(0), Le(1), Ordered()] = (0.0, 0.115)
+    """Metres by which the forks are raised above their lowest position."""
+    scissor_lift: Annotated[tuple[float, float], Ge(0), Le(2), Ordered()] = (0.0, 0.715)
+    """Metres by which a scissor truck's forks are raised; low positions are more likely."""
+    stacker_lift: Annotated[tuple[float, float], Ge(0), Le(5), Ordered()] = (0.0, 1.2)
+    """Metres by which a stacker's forks are raised; low positions are more likely."""
+    handle_height: Annotated[tuple[float, float], Ge(0.5), Le(2), Ordered()] = (1.14, 1.27)
+    """Height of the top of the upright tiller in metres."""
+    handles: Annotated[dict[str, float], Weights(LOOPS)] = field(
+        default_factory=lambda: dict.fromkeys(LOOPS, 1.0)
+    )
+    """Weights of the shapes of a hand truck's handle."""
+    tiller_rest: Annotated[tuple[float, float], Ge(-90), Le(90), Ordered()] = (-2.0, 12.0)
+    """Degrees by which a resting tiller leans from upright, away from the forks."""
+    lowered: Share = 0.1
+    """Share of tillers left lowered."""
+    tiller_low: Annotated[tuple[float, float], Ge(-90), Le(90), Ordered()] = (25.0, 60.0)
+    """Degrees by which a lowered tiller leans."""
+    tiller_turn: Annotated[tuple[float, float], Ge(-180), Le(180), Ordered()] = (-60.0, 60.0)
+    """Steering angle in degrees about the vertical axis; small angles are more likely."""
+    closed_apron: Share = 0.35
     """Share of hand trucks with a plate between the frame's legs."""
-    tandem: float = 0.5
-    """Share with two load rollers a fork in place of one."""
-    tyres: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TYRES, 1.0))
-    """Weight of each material of wheels: "black", "grey", "nylon", "amber"."""
-    guards: float = 0.7
+    tandem: Share = 0.5
+    """Share of trucks with two load rollers per fork; the others have one."""
+    tyres: Annotated[dict[str, float], Weights(TYRES)] = field(
+        default_factory=lambda: dict.fromkeys(TYRES, 1.0)
+    )
+    """Weights of the materials of the wheels."""
+    guards: Share = 0.7
     """Share of riders with side guards."""
-    mast: tuple[float, float] = (1.75, 2.05)
-    """Height of a stacker's lowered mast."""
-    backrest: tuple[float, float] = (0.55, 0.95)
-    """Height of a stacker's load backrest above its forks."""
-    mast_guards: dict[str, float] = field(default_factory=lambda: {"clear": 1.0, "wire": 1.0})
-    """Weight of each guard before a stacker's mast: "clear", "wire"."""
-    stickers: tuple[int, int] = (1, 4)
+    mast: Annotated[tuple[float, float], Ge(0.5), Le(5), Ordered()] = (1.75, 2.05)
+    """Height of a stacker's lowered mast in metres."""
+    backrest: Annotated[tuple[float, float], Ge(0.1), Le(3), Ordered()] = (0.55, 0.95)
+    """Height of a stacker's load backrest above its forks in metres."""
+    mast_guards: Annotated[dict[str, float], Weights(("clear", "wire"))] = field(
+        default_factory=lambda: {"clear": 1.0, "wire": 1.0}
+    )
+    """Weights of the guards in front of a stacker's mast."""
+    stickers: Annotated[tuple[int, int], Ge(0), Ordered()] = (1, 4)
     """Labels on a truck."""
-    shade: tuple[float, float] = (0.75, 1.15)
-    """Factor on the paints' brightness: batches and fading."""
-    wear: tuple[float, float] = (0.1, 0.9)
-    """0: fresh from the factory, 1: scratched and dirty."""
-
-    def __post_init__(self) -> None:
-        for name, known in _CHOICES.items():
-            named(name, getattr(self, name), known)
-        ordered(**{name: span for name, span in vars(self).items() if isinstance(span, tuple)})
-
-
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "paint": tuple(PAINTS),
-    "handle_paint": (*PAINTS, "same"),
-    "cover_paint": (*PAINTS, "same"),
-    "variants": tuple(VARIANTS),
-    "handles": tuple(LOOPS),
-    "tyres": tuple(TYRES),
-    "mast_guards": ("clear", "wire"),
-}
-"""Table of weights -> the keys that it may have."""
+    shade: Annotated[tuple[float, float], Gt(0), Le(4), Ordered()] = (0.75, 1.15)
+    """Factor on the brightness of the paints: batches and fading."""
+    wear: ShareRange = (0.1, 0.9)
+    """0: new, 1: scratched and dirty."""
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

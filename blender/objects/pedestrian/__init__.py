@@ -8,18 +8,19 @@ they move with the cloth.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from blender.assets import Assets
+from blender.contract.limits import Ge, Le, Ordered, Share, ShareRange, Weights
 from blender.geometry.mesh import Floats, Part
 from blender.kinds import AttachmentContext, Parking
 from blender.objects.pedestrian.attachments import attach
 from blender.objects.pedestrian.body import REGIONS, load_body, palms, region, under_cloth
 from blender.objects.pedestrian.clothes import CLOTH, HAIR, HIVIS, folds, shell, wardrobe
 from blender.objects.pedestrian.headgear import HELMETS, headgear
-from blender.sampling import chance, draw_seed, named, ordered, pick, shares, uniform
+from blender.sampling import chance, draw_seed, pick, uniform
 from blender.spec import ObjectSpec
 
 __all__ = [
@@ -75,45 +76,42 @@ def _hair() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Ranges:
-    """What varies from person to person."""
+    """Ranges of [scene.objects.NAME] with builder = "pedestrian"."""
 
     poses: tuple[str, ...] = ()
-    """Poses to choose from; none: all that were baked, need no seat and hold no tiller."""
-    hivis: float = 0.55
-    """Share of people in a hi-vis vest or jacket."""
-    helmet: float = 0.2
-    cap: float = 0.2
-    gloves: float = 0.4
-    tshirt: float = 0.3
-    """Share of bare forearms among those without a hi-vis jacket."""
-    folds: tuple[float, float] = (0.003, 0.008)
-    """Depth of the cloth's folds, metres."""
-    bands: float = 0.4
-    """Share of people in hi-vis whose trousers have reflective bands."""
-    skin: tuple[float, float] = (0.0, 1.0)
+    """Poses to choose from; none: all baked poses without a seat or a tiller."""
+    hivis: Share = 0.55
+    """Share of people in a high-visibility vest or jacket."""
+    helmet: Share = 0.2
+    """Share of people with a helmet."""
+    cap: Share = 0.2
+    """Share of people with a cap."""
+    gloves: Share = 0.4
+    """Share of people with gloves."""
+    tshirt: Share = 0.3
+    """Share of people with bare forearms, of those without a high-visibility jacket."""
+    folds: Annotated[tuple[float, float], Ge(0), Le(0.1), Ordered()] = (0.003, 0.008)
+    """Depth of the folds in the clothes, in metres."""
+    bands: Share = 0.4
+    """Share of people in high-visibility clothes whose trousers have reflective bands."""
+    skin: ShareRange = (0.0, 1.0)
     """From the darkest skin, 0, to the palest, 1."""
-    hivis_kinds: dict[str, float] = field(default_factory=_hivis_kinds)
-    """Weights of "vest" and "jacket"."""
-    hivis_colours: dict[str, float] = field(default_factory=_hivis_colours)
-    """Weights: keys of HIVIS."""
-    tops: dict[str, float] = field(default_factory=_tops)
-    """Weights: keys of CLOTH."""
-    trousers: dict[str, float] = field(default_factory=_trousers)
-    """Weights: keys of CLOTH."""
-    hair: dict[str, float] = field(default_factory=_hair)
-    """Weights: keys of HAIR."""
+    hivis_kinds: Annotated[dict[str, float], Weights(("vest", "jacket"))] = field(
+        default_factory=_hivis_kinds
+    )
+    """Weights of the kinds of high-visibility clothes."""
+    hivis_colours: Annotated[dict[str, float], Weights(HIVIS)] = field(default_factory=_hivis_colours)
+    """Weights of the colours of high-visibility clothes."""
+    tops: Annotated[dict[str, float], Weights(CLOTH)] = field(default_factory=_tops)
+    """Weights of the colours of tops."""
+    trousers: Annotated[dict[str, float], Weights(CLOTH)] = field(default_factory=_trousers)
+    """Weights of the colours of trousers."""
+    hair: Annotated[dict[str, float], Weights(HAIR)] = field(default_factory=_hair)
+    """Weights of the colours of hair."""
 
     def __post_init__(self) -> None:
-        shares(hivis=self.hivis, helmet=self.helmet, cap=self.cap, gloves=self.gloves, tshirt=self.tshirt)
         if self.helmet + self.cap > 1:
             raise ValueError("helmet and cap must not exceed 1 together")
-        ordered(folds=self.folds)
-        shares(bands=self.bands, skin=self.skin)
-        named("hivis_kinds", self.hivis_kinds, ("vest", "jacket"))
-        named("hivis_colours", self.hivis_colours, HIVIS)
-        named("tops", self.tops, CLOTH)
-        named("trousers", self.trousers, CLOTH)
-        named("hair", self.hair, HAIR)
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

@@ -59,10 +59,6 @@ def test_every_variant_stands_on_the_floor_and_has_a_plausible_size(name: str) -
             low, high = bounds(module.build({"variant": variant, "seed": seed}, None))
             assert -0.012 < low[2] < 0.03, (variant, seed)
             assert 0.02 < high[2] < 4.0 and (high - low)[:2].max() < 4.0, (variant, seed)
-    with pytest.raises(ValueError, match="variants: unknown 'boolard'"):
-        module.Ranges(variants={"boolard": 1.0})
-    with pytest.raises(ValueError, match="variants: weights must"):
-        module.Ranges(variants={})
 
 
 def test_pallet_has_the_standard_dimensions() -> None:
@@ -96,16 +92,12 @@ def test_only_flat_and_firm_loads_are_stacked() -> None:
 def test_wrong_ranges_of_stacked_pallets_are_errors() -> None:
     with pytest.raises(ValueError, match=r"tallest must be at least 0\.384 metres a tier"):
         pallet.Ranges(load={"crate": 1.0}, tiers=(1, 9))
-    with pytest.raises(ValueError, match="tallest"):
-        pallet.Ranges(load={"crate": 1.0}, tallest=float("nan"))
-    with pytest.raises(ValueError, match="tiers must be at least 1"):
-        pallet.Ranges(load={"crate": 1.0}, tiers=(0, 1))
 
 
 def test_unknown_load_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(TINY.replace("cartons = 1", "cartoons = 1"))
-    with pytest.raises(UserError, match="load: unknown 'cartoons'"):
+    with pytest.raises(UserError, match=r"load\]: unknown key 'cartoons'"):
         load_config(path)
 
 

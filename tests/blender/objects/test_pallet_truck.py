@@ -166,10 +166,10 @@ def test_equal_parameters_build_equal_trucks(assets: Assets) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("variants", {"hover": 1.0}, "variants: unknown 'hover'; known: hand, weighing"),
-        ("paint", {"rde": 1.0}, "paint: unknown 'rde'; known: red"),
+        ("variants", {"hover": 1.0}, "variants.: unknown key 'hover'; known: hand, weighing"),
+        ("paint", {"rde": 1.0}, "paint.: unknown key 'rde'; known: red"),
         ("lift", [0.2, 0.1], "lift must be a range"),
-        ("handles", {}, "handles: weights must"),
+        ("handles", {}, "handles.: at least one weight must be above 0"),
     ],
 )
 def test_wrong_ranges_are_errors_that_name_the_key(key: str, value: Any, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Optional passes: files of a frame like the others when on, no trace when off."""
+"""Optional passes: depth, normals and 3D boxes are part of a frame when on, and leave no trace when off."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import bpy
 import numpy as np
 import pytest
 from PIL import Image
 
 from blender.config.run import load_config
 from blender.contract import UserError, array_path, frame_is_complete, read_record, sha256_file
+from blender.rendering.passes import read_exr, use_exr
 from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
 from pipeline.data.convert import convert_split
@@ -19,14 +21,15 @@ from pipeline.data.formats import convert_to_format
 from pipeline.data.validation.check import find_faults
 from pipeline.viz.contact_sheet import contact_sheet
 from tests.blender.test_render import tree_hash
-from tests.conftest import TINY, render
+from tests.conftest import ROOT, TINY, render
+from tests.helpers.ray_check import directions
 
 ON = TINY.replace("samples = 1", 'samples = 1\npasses = ["depth", "normals", "boxes3d"]')
 
 
 @pytest.fixture(scope="module")
-def with_all(tiny_people: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A profile that asks for everything, and its split."""
+def all_passes(tiny_people: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A profile with all passes, and its rendered split."""
     folder = tmp_path_factory.mktemp("passes")
     (folder / "on.toml").write_text(ON)
     done = render(folder / "on.toml", tiny_people, folder / "train", "--workers", 1)
@@ -34,21 +37,17 @@ def with_all(tiny_people: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     return folder / "on.toml", folder / "train"
 
 
-def test_blenders_pictures_are_read_whole_or_not_at_all(tmp_path: Path) -> None:
-    import bpy
-
-    from blender.rendering.passes import read_exr, use_exr
-
-    scene, path = bpy.context.scene, tmp_path / "picture.exr"
+def test_read_exr_refuses_incomplete_files_and_other_layouts(tmp_path: Path) -> None:
+    scene, path = bpy.context.scene, tmp_path / "image.exr"
     pixels = np.random.default_rng(0).normal(1.0, 30.0, (5, 7, 4)).astype(np.float32)
     pixels[..., 3] = 1.0
-    picture = bpy.data.images.new("picture", 7, 5, float_buffer=True)
-    picture.colorspace_settings.name = "Non-Color"
-    picture.pixels.foreach_set(pixels.ravel())
+    image = bpy.data.images.new("image", 7, 5, float_buffer=True)
+    image.colorspace_settings.name = "Non-Color"
+    image.pixels.foreach_set(pixels.ravel())
     use_exr(scene)
-    picture.save_render(str(path), scene=scene)
+    image.save_render(str(path), scene=scene)
     data = path.read_bytes()
-    assert (read_exr(data, 7, 5) == pixels[::-1, :, :3]).all(), "Blender's first row is the lowest"
+    assert (read_exr(data, 7, 5) == pixels[::-1, :, :3]).all(), "Blender's first row is the bottom row"
     for wrong in (data[: len(data) // 4], b""):
         with pytest.raises(EOFError, match="short"):
             read_exr(wrong, 7, 5)
@@ -58,16 +57,16 @@ def test_blenders_pictures_are_read_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not an uncompressed"):
         read_exr(data, 5, 7)
     scene.render.image_settings.exr_codec = "ZIP"
-    picture.save_render(str(path), scene=scene)
-    bpy.data.images.remove(picture)
+    image.save_render(str(path), scene=scene)
+    bpy.data.images.remove(image)
     with pytest.raises(ValueError, match="not an uncompressed"):
         read_exr(path.read_bytes(), 7, 5)
 
 
-def test_arrays_lie_beside_the_frames_and_change_no_pixel(
-    with_all: tuple[Path, Path], tiny_split: Path
+def test_arrays_are_written_and_do_not_change_the_images(
+    all_passes: tuple[Path, Path], tiny_split: Path
 ) -> None:
-    out = with_all[1]
+    out = all_passes[1]
     for frame in range(4):
         record = read_record(out / "frames" / f"{frame:06d}.json")
         assert record.arrays_sha256 == {
@@ -93,15 +92,12 @@ def test_arrays_lie_beside_the_frames_and_change_no_pixel(
         assert tree_hash(out / kind) == tree_hash(tiny_split / kind)
 
 
-def test_points_from_depth_lie_in_their_objects_boxes(with_all: tuple[Path, Path]) -> None:
-    """Depth, intrinsics, masks and boxes speak of one world."""
-    from tests.helpers.ray_check import directions
-
+def test_points_from_depth_lie_in_the_3d_boxes(all_passes: tuple[Path, Path]) -> None:
     checked = 0
-    for path in sorted(with_all[1].glob("frames/*.json")):
+    for path in sorted(all_passes[1].glob("frames/*.json")):
         record = read_record(path)
-        mask = np.asarray(Image.open(with_all[1] / "masks" / f"{path.stem}.png"))
-        depth = np.load(array_path(with_all[1], "depth", record.frame))
+        mask = np.asarray(Image.open(all_passes[1] / "masks" / f"{path.stem}.png"))
+        depth = np.load(array_path(all_passes[1], "depth", record.frame))
         points = depth[..., None] * directions(record.camera, 96, 72) + record.camera["position"]
         for instance in record.instances:
             assert instance.box3d is not None
@@ -112,34 +108,34 @@ def test_points_from_depth_lie_in_their_objects_boxes(with_all: tuple[Path, Path
     assert checked > 200
 
 
-def test_off_is_as_if_there_were_no_passes(tiny_profile: Path, tiny_split: Path, tmp_path: Path) -> None:
+def test_disabled_passes_leave_no_trace(tiny_profile: Path, tiny_split: Path, tmp_path: Path) -> None:
     for path in tiny_split.glob("frames/*.json"):
         record = json.loads(path.read_bytes())
         assert "arrays_sha256" not in record and not any("box3d" in i for i in record["instances"])
     assert {p.name for p in tiny_split.iterdir()} == {"images", "masks", "frames", "manifest.json"}
-    prints = set()
+    fingerprints = set()
     for text in ("[]", '["depth"]', '["normals", "depth"]', '["depth", "normals", "depth"]'):
         path = tmp_path / "p.toml"
         path.write_text(TINY.replace("samples = 1", f"samples = 1\npasses = {text}"))
-        prints.add(load_config(path).fingerprint("4.5", "people"))
-    assert load_config(tiny_profile).fingerprint("4.5", "people") in prints
-    assert len(prints) == 3, "neither order nor repetition counts"
+        fingerprints.add(load_config(path).fingerprint("4.5", "people"))
+    assert load_config(tiny_profile).fingerprint("4.5", "people") in fingerprints
+    assert len(fingerprints) == 3, "order and repetition do not matter"
 
 
-def test_a_wrong_pass_is_named(tmp_path: Path) -> None:
+def test_unknown_pass_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text(TINY.replace("samples = 1", 'samples = 1\npasses = ["dept"]'))
     with pytest.raises(
-        UserError, match=r"\[render\]: passes: unknown 'dept'; known: depth, normals, boxes3d"
+        UserError, match=r'\[render\]: passes must be a list of "depth", "normals", "boxes3d", not'
     ):
         load_config(path)
 
 
-def test_damage_is_mended_and_what_is_no_longer_asked_for_goes(
-    with_all: tuple[Path, Path], tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
+def test_damaged_arrays_are_rendered_again_and_unused_arrays_removed(
+    all_passes: tuple[Path, Path], tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:
-    (profile, solo), out = with_all, tmp_path / "train"
-    shutil.copytree(solo, out)
+    (profile, original), out = all_passes, tmp_path / "train"
+    shutil.copytree(original, out)
     fingerprint = read_record(out / "frames/000001.json").fingerprint
     path = array_path(out, "depth", 1)
     data = path.read_bytes()
@@ -150,7 +146,7 @@ def test_damage_is_mended_and_what_is_no_longer_asked_for_goes(
         convert_split(out, CocoConfig())
     done = render(profile, tiny_people, out, "--workers", 2)
     assert done.returncode == 0, done.stderr
-    assert tree_hash(out) == tree_hash(solo)
+    assert tree_hash(out) == tree_hash(original)
     done = render(tiny_profile, tiny_people, out)
     assert done.returncode == 2 and "--update" in done.stderr
     done = render(tiny_profile, tiny_people, out, "--update")
@@ -158,11 +154,11 @@ def test_damage_is_mended_and_what_is_no_longer_asked_for_goes(
     assert tree_hash(out) == tree_hash(tiny_split)
 
 
-def test_fewer_frames_leave_no_arrays_behind(
-    with_all: tuple[Path, Path], tiny_people: Path, tmp_path: Path
+def test_arrays_of_surplus_frames_are_removed(
+    all_passes: tuple[Path, Path], tiny_people: Path, tmp_path: Path
 ) -> None:
     out, profile = tmp_path / "train", tmp_path / "fewer.toml"
-    shutil.copytree(with_all[1], out)
+    shutil.copytree(all_passes[1], out)
     profile.write_text(ON.replace("train = 4", "train = 3"))
     done = render(profile, tiny_people, out, "--update")
     assert done.returncode == 0, done.stderr
@@ -170,17 +166,17 @@ def test_fewer_frames_leave_no_arrays_behind(
         assert len(list((out / kind).iterdir())) == 3
 
 
-def test_a_record_with_a_strange_array_is_refused(with_all: tuple[Path, Path], tmp_path: Path) -> None:
+def test_record_with_an_unknown_array_is_refused(all_passes: tuple[Path, Path], tmp_path: Path) -> None:
     path = tmp_path / "000000.json"
-    text = (with_all[1] / "frames/000000.json").read_text()
+    text = (all_passes[1] / "frames/000000.json").read_text()
     path.write_text(text.replace('"depth":', '"../x":'))
     with pytest.raises(UserError, match=r"unknown array '\.\./x'; known: depth, normals"):
         read_record(path)
 
 
-def test_coco_carries_boxes_and_names_the_arrays(with_all: tuple[Path, Path], tmp_path: Path) -> None:
+def test_coco_file_contains_boxes_and_array_paths(all_passes: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "train"
-    shutil.copytree(with_all[1], out)
+    shutil.copytree(all_passes[1], out)
     dataset = read_coco(convert_split(out, CocoConfig()))
     assert list(find_faults(dataset, out / "images")) == []
     for image in dataset["images"]:
@@ -188,7 +184,12 @@ def test_coco_carries_boxes_and_names_the_arrays(with_all: tuple[Path, Path], tm
         assert np.load(out / image["arrays"]["normals"]).shape == (image["height"], image["width"], 3)
     for annotation in dataset["annotations"]:
         assert min(annotation["box3d"]["size"]) > 0.05
-        assert annotation["box3d"]["camera_centre"][2] > 0, "what is seen is ahead"
+        assert annotation["box3d"]["camera_centre"][2] > 0, "visible objects are in front of the camera"
     assert contact_sheet(out, 4, 2).width > 400
     convert_to_format(out, "coco-polygons", tmp_path / "polygons")
     assert not any("arrays" in i for i in read_coco(tmp_path / "polygons/annotations.json")["images"])
+
+
+def test_shipped_profiles_have_no_optional_passes() -> None:
+    for name in ("smoke", "default", "full"):
+        assert load_config(ROOT / f"assets/profiles/{name}.toml").render.passes == ()

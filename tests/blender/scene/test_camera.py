@@ -104,16 +104,16 @@ def test_overhead_camera_shows_the_floor_ahead(default_config: Config, assets: A
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("lenses = { fish = { weight = 1, fov = [90, 120] } }", "unknown lens 'fish'; known: perspective"),
-        ("lenses = { perspective = { weight = 1, fov = [90, 160] } }", "fov must lie in 1..150"),
+        ("lenses = { fish = { weight = 1, fov = [90, 120] } }", "unknown key 'fish'; known: perspective"),
+        ("lenses = { perspective = { weight = 1, fov = [90, 160] } }", "numbers above 1 and up to 150"),
         ("lenses = { perspective = { weight = 1, fov = [90, 60] } }", "fov must be a range"),
-        ("lenses = { perspective = { weight = 0, fov = [60, 90] } }", "one must be above"),
-        ("lenses = { perspective = { weight = -1, fov = [60, 90] } }", "must not be below 0"),
+        ("lenses = { perspective = { weight = 0, fov = [60, 90] } }", "one weight must be above 0"),
+        ("lenses = { perspective = { weight = -1, fov = [60, 90] } }", "weight must be .* at least 0"),
         ("lenses = { equisolid = { weight = 1, fov = [90, 140] } }", "90 degrees off the axis"),
         ("lenses = { perspective = { wieght = 1 } }", "did you mean 'weight'"),
-        ("mounts = { crane = { weight = 1, height = [0, 3] } }", "at least 0.1 metres"),
-        ("mounts = { crane = { weight = 1, height = [2, 3], floor = [0, 3] } }", "floor must be above 0"),
-        ("mounts = { crane = { weight = 1, height = [2, 3], pitch = [-90, 0] } }", "-60..60"),
+        ("mounts = { crane = { weight = 1, height = [0, 3] } }", "height must be a range .* at least 0.1"),
+        ("mounts = { crane = { weight = 1, height = [2, 3], floor = [0, 3] } }", "numbers above 0"),
+        ("mounts = { crane = { weight = 1, height = [2, 3], pitch = [-90, 0] } }", "from -60 to 60"),
         ("fov = [55, 95]", "unknown key 'fov'; known: lenses, mounts"),
     ],
 )  # fmt: skip
@@ -124,11 +124,11 @@ def test_wrong_camera_is_an_error_that_names_it(text: str, message: str, tmp_pat
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("environments = { sea = 1 }", "unknown environment 'sea'; known: none, city"),
-        ("environments = { none = 0 }", "one must be above"),
-        ("dark = 1.2", r"dark must lie in 0\.\.1"),
-        ("row_temperature = [-3000, 0]", "above 1000 kelvin"),
-        ("ambient = [-0.1, 0.1]", "must not be below 0"),
+        ("environments = { sea = 1 }", r"environments\]: unknown key 'sea'; known: none, city"),
+        ("environments = { none = 0 }", "one weight must be above 0"),
+        ("dark = 1.2", "dark must be a number from 0 to 1"),
+        ("row_temperature = [-3000, 0]", "at least 1000 kelvin"),
+        ("ambient = [-0.1, 0.1]", "ambient must be a range .* of at least 0"),
     ],
 )
 def test_wrong_light_is_an_error_that_names_it(text: str, message: str, tmp_path: Path) -> None:
@@ -138,13 +138,13 @@ def test_wrong_light_is_an_error_that_names_it(text: str, message: str, tmp_path
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("jpeg_quality = [0, 90]", r"jpeg_quality must lie in 1\.\.100"),
-        ("jpeg_quality = [50.5, 90]", "expected int"),
-        ("noise = [-0.1, 0.1]", "noise must not be below 0"),
-        ("contrast = [0, 1]", "contrast must be above 0"),
-        ("white_balance = [-0.6, 0]", "white_balance lie in"),
-        ("defocus = 2", r"defocus must lie in 0\.\.1"),
-        ("aberration = [0, 0.2]", r"aberration must lie in 0\.\.0\.05"),
+        ("jpeg_quality = [0, 90]", "jpeg_quality must be a range .* from 1 to 100"),
+        ("jpeg_quality = [50.5, 90]", "jpeg_quality must be a range .* of integers"),
+        ("noise = [-0.1, 0.1]", "noise must be a range .* from 0 to 1"),
+        ("contrast = [0, 1]", "contrast must be a range .* above 0"),
+        ("white_balance = [-0.6, 0]", "white_balance must be a range .* from -0.5 to 0.5"),
+        ("defocus = 2", "defocus must be a number from 0 to 1"),
+        ("aberration = [0, 0.2]", "aberration must be a range .* from 0 to 0.05"),
         ("motion_length = [0.2, 0.1]", "must be a range"),
         ("bloom = 1", "unknown key 'bloom'"),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from blender.assets import Assets
 from blender.config.run import Config
-from blender.rendering.builder import Placed, build_scene
+from blender.rendering.builder import SceneObject, build_scene
 from tests.conftest import default_scene
 
 DIRECTIONS = [
@@ -21,7 +21,7 @@ TOLERANCE = 0.02
 """Two meshes do not collide if moving one of them so far in some direction, metres, parts them."""
 
 
-def collide(a: Placed, b: Placed) -> bool:
+def collide(a: SceneObject, b: SceneObject) -> bool:
     """Whether two meshes overlap by more than TOLERANCE."""
     from mathutils.bvhtree import BVHTree
 
@@ -33,20 +33,20 @@ def collide(a: Placed, b: Placed) -> bool:
     return True
 
 
-def boxes_overlap(a: Placed, b: Placed) -> bool:
+def boxes_overlap(a: SceneObject, b: SceneObject) -> bool:
     low = np.maximum(a.vertices.min(0), b.vertices.min(0))
     high = np.minimum(a.vertices.max(0), b.vertices.max(0))
     return bool((high - low > TOLERANCE).all())
 
 
-def holds_tiller(a: Placed, b: Placed) -> bool:
+def holds_tiller(a: SceneObject, b: SceneObject) -> bool:
     """Whether one is the operator of the other: a hand closes around the tiller."""
     people = [item.spec for item in (a, b) if item.spec.builder == "pedestrian"]
     trucks = [item.spec for item in (a, b) if item.spec.builder == "pallet_truck"]
     return bool(people and trucks) and people[0].params["pose"] in ("pushing", "pulling")
 
 
-def name_of(item: Placed) -> tuple[str, str]:
+def name_of(item: SceneObject) -> tuple[str, str]:
     return item.spec.builder, str(item.spec.params.get("variant", item.spec.params.get("load", "")))
 
 

@@ -13,8 +13,7 @@ import pytest
 from blender.assets import load_assets
 from blender.config.run import load_config
 from blender.objects.pallet_truck import VARIANTS
-from blender.rendering import annotations as records
-from blender.rendering import passes
+from blender.rendering import annotations, passes
 from blender.rendering.builder import build_scene
 from blender.rendering.device import Device, use_device
 from blender.rendering.frame import frame_scene
@@ -47,7 +46,7 @@ def test_default_frames_vary_in_all_factors_and_sizes(tmp_path: Path) -> None:
         counts["layout"][spec.layout] += 1
         counts["mount"][spec.camera.mount] += 1
         counts["lens"][spec.camera.lens] += 1
-        instances = records.describe(placed, ids, spec.camera, assets)
+        instances = annotations.instance_records(placed, ids, spec.camera, assets)
         counts["labelled"][bool(instances)] += 1
         for instance in instances:
             if instance.visible_pixels < LEAST_PIXELS or instance.visible_fraction < LEAST_VISIBLE:

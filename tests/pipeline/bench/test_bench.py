@@ -1,4 +1,4 @@
-"""The benchmark: its page follows from its JSON, and what it runs is real, however small."""
+"""The benchmark: page and JSON agree, memory measurement, wrong options, and small real runs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ from typing import Any
 import pytest
 
 from blender.contract import UserError
-from pipeline.bench.child import measured
-from pipeline.bench.machine import machine
-from pipeline.bench.page import page
+from pipeline.bench.machine import machine_info
+from pipeline.bench.measurement import measure_in_subprocess
+from pipeline.bench.report.page import page
 from tests.conftest import ROOT, run
 
 
-def test_the_committed_page_is_that_of_the_committed_json() -> None:
+def test_published_page_is_generated_from_the_published_json() -> None:
     file = ROOT / "docs" / "performance.json"
     if not file.exists():
-        pytest.skip(
-            "not measured yet: make bench BENCH='--publish docs', on a machine that does nothing else"
-        )
+        pytest.skip("not measured yet: run make bench BENCH='--publish docs' on an idle machine")
     results = json.loads(file.read_bytes())
     text = (ROOT / "docs" / "PERFORMANCE.md").read_text()
     assert page(results) == text
@@ -35,51 +33,52 @@ def test_the_committed_page_is_that_of_the_committed_json() -> None:
     assert "another processor" in page(results)
 
 
-def test_a_part_that_was_not_measured_has_no_figure() -> None:
+def test_missing_part_is_shown_as_not_measured() -> None:
     text = page({"parts": {}})
     assert text.count("not measured") >= 8 and "yes" not in text
 
 
-def hold(megabytes: int, below: int) -> dict[str, Any]:
-    """Hold so much memory for a second, in this process and in one below it."""
+def allocate(megabytes: int, in_child: int) -> dict[str, Any]:
+    """Allocate memory for a second, in this process and in a child process."""
     data = bytearray(b"x") * (megabytes * 2**20)
-    code = f"import time; data = bytearray(b'x') * ({below} * 2**20); time.sleep(1)"
+    code = f"import time; data = bytearray(b'x') * ({in_child} * 2**20); time.sleep(1)"
     subprocess.run([sys.executable, "-c", code], check=True)
-    return {"held": len(data)}
+    return {"allocated": len(data)}
 
 
-def refuse() -> dict[str, Any]:
-    """A user's mistake."""
+def raise_user_error() -> dict[str, Any]:
+    """Fail as with a user's mistake."""
     raise UserError("wrong; write it right")
 
 
-def die() -> dict[str, Any]:
-    """What a crash or a lack of memory does."""
+def kill_own_process() -> dict[str, Any]:
+    """Die as after a crash or when memory runs out."""
     os.kill(os.getpid(), signal.SIGKILL)
     return {}
 
 
-def test_memory_is_that_of_all_who_work() -> None:
-    small, large = measured("memory", hold, 1, 1), measured("memory", hold, 200, 100)
+def test_peak_memory_includes_child_processes() -> None:
+    small = measure_in_subprocess("memory", allocate, 1, 1)
+    large = measure_in_subprocess("memory", allocate, 200, 100)
     assert 290 < large["peak_mb"] - small["peak_mb"] < 320
-    assert large["held"] == 200 * 2**20
+    assert large["allocated"] == 200 * 2**20
 
 
-def test_what_ends_the_work_is_told() -> None:
+def test_errors_of_the_subprocess_are_raised() -> None:
     with pytest.raises(UserError, match="write it right"):
-        measured("refused", refuse)
+        measure_in_subprocess("user error", raise_user_error)
     with pytest.raises(RuntimeError, match="status -9"):
-        measured("dead", die)
+        measure_in_subprocess("killed", kill_own_process)
 
 
-def test_the_machine_has_no_name_of_its_own() -> None:
-    state = machine(2)
-    assert state["cpu"] and state["torch"] and state["cores"] == 2
-    assert os.uname().nodename not in json.dumps(state).split('"')
+def test_machine_info_does_not_contain_the_host_name() -> None:
+    info = machine_info(2)
+    assert info["cpu"] and info["torch"] and info["cores"] == 2
+    assert os.uname().nodename not in json.dumps(info).split('"')
 
 
 @pytest.mark.parametrize(
-    ("arguments", "cure"),
+    ("arguments", "message"),
     [
         (["--only", "rendering"], "known: render"),
         (["--masks", "few"], "whole numbers"),
@@ -88,8 +87,8 @@ def test_the_machine_has_no_name_of_its_own() -> None:
         (["--only", "train", "--images", "400"], "has 4 images"),
     ],
 )
-def test_mistakes_are_one_line(
-    tiny_profile: Path, tiny_people: Path, tmp_path: Path, arguments: list[str], cure: str
+def test_wrong_option_is_reported_in_one_line(
+    tiny_profile: Path, tiny_people: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     done = run(
         "-m", "pipeline.bench", "--profile", tiny_profile, "--people", tiny_people, "--out", tmp_path / "out",
@@ -97,11 +96,13 @@ def test_mistakes_are_one_line(
     )  # fmt: skip
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-    assert cure in line and "Traceback" not in done.stderr
+    assert message in line and "Traceback" not in done.stderr
     assert not (tmp_path / "out" / "bench.json").exists()
 
 
-def test_a_tiny_render_is_taken_apart(tiny_profile: Path, tiny_people: Path, tmp_path: Path) -> None:
+def test_rendering_benchmark_splits_a_frame_into_stages(
+    tiny_profile: Path, tiny_people: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "render.json"
     done = run(
         "-m", "blender.bench", "--profile", tiny_profile, "--people", tiny_people, "--out", out,
@@ -109,27 +110,28 @@ def test_a_tiny_render_is_taken_apart(tiny_profile: Path, tiny_people: Path, tmp
         "--until", 60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found = json.loads(out.read_bytes())
-    seconds, whole = found["seconds"], found["seconds"]["whole"]
-    stages = {"layout", "build", "device", "rgb", "ids", "amodal", "records", "sensor", "files", "rest"}
+    figures = json.loads(out.read_bytes())
+    seconds, total = figures["seconds"], figures["seconds"]["total"]
+    stages = {
+        "scene", "build", "device", "rgb", "ids", "amodal", "annotations", "sensor", "files", "other",
+    }  # fmt: skip
     assert stages <= set(seconds)
-    assert sum(seconds[name] for name in seconds if " " not in name and name != "whole") == pytest.approx(
-        whole
-    )
+    of_stages = [value for name, value in seconds.items() if " " not in name and name != "total"]
+    assert sum(of_stages) == pytest.approx(total)
     for stage in ("rgb", "ids"):
         phases = [seconds[f"{stage} {phase}"] for phase in ("sync", "trace", "read")]
         assert min(phases) > 0 and sum(phases) == pytest.approx(seconds[stage])
-    assert found["ratio"] == pytest.approx(whole / found["cycles"]["whole"])
-    assert 0 < found["traced_share"] <= found["traced_and_denoised_share"] < 1
-    rows = found["sweeps"]["objects"]
+    assert figures["ratio"] == pytest.approx(total / figures["cycles"]["total"])
+    assert 0 < figures["traced_share"] <= figures["traced_and_denoised_share"] < 1
+    rows = figures["sweeps"]["objects"]
     assert rows[0]["labelled"] == 0 < rows[1]["labelled"] < rows[2]["labelled"]
-    early, late = found["sweeps"]["images"]
+    early, late = figures["sweeps"]["images"]
     assert (early["after"], late["after"]) == (30, 60)
     assert late["resident_mb"] - early["resident_mb"] < 300
 
 
 @pytest.mark.slow
-def test_a_tiny_run_of_everything(tiny_profile: Path, tiny_people: Path, tmp_path: Path) -> None:
+def test_small_run_of_all_parts(tiny_profile: Path, tiny_people: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     common = ["-m", "pipeline.bench", "--profile", tiny_profile, "--people", tiny_people, "--out", out]
     done = run(
@@ -143,18 +145,18 @@ def test_a_tiny_run_of_everything(tiny_profile: Path, tiny_people: Path, tmp_pat
     assert list(results["parts"]) == ["render", "train", "inference", "evaluate", "accuracy"]
     train = results["parts"]["train"]["figures"]
     assert train["speedup"] == pytest.approx(
-        train["reference"]["seconds_per_image"] / train["ours"]["seconds_per_image"], rel=1e-3
+        train["reference"]["seconds_per_image"] / train["transpalette"]["seconds_per_image"], rel=1e-3
     )
-    assert {row["masks"] for row in results["parts"]["evaluate"]["figures"]["judge"]} == {20, 40}
-    assert results["parts"]["evaluate"]["figures"]["validate"]["ours"]["sound"]
-    ways = results["parts"]["inference"]["figures"]["ways"]
-    assert ways["torchvision"]["milliseconds"] > 0 and ways["eager"]["peak_mb"] > 100
+    assert {row["masks"] for row in results["parts"]["evaluate"]["figures"]["evaluate"]} == {20, 40}
+    assert results["parts"]["evaluate"]["figures"]["validate"]["transpalette"]["valid"]
+    models = results["parts"]["inference"]["figures"]["models"]
+    assert models["torchvision"]["milliseconds"] > 0 and models["eager"]["peak_mb"] > 100
     text = (out / "PERFORMANCE.md").read_text()
     assert text == page(results) == (tmp_path / "docs" / "PERFORMANCE.md").read_text()
     assert "nan" not in text and not re.search(r"/(tmp|home|root|work)\b", text)
 
     again = run(*common, "--only", "evaluate", "--masks", "10,30", "--annotations", 50)
     assert again.returncode == 0, again.stderr
-    kept = json.loads((out / "bench.json").read_bytes())["parts"]
-    assert kept["render"] == results["parts"]["render"]
-    assert kept["evaluate"]["figures"]["convert"][1]["masks"] == 30
+    parts = json.loads((out / "bench.json").read_bytes())["parts"]
+    assert parts["render"] == results["parts"]["render"]
+    assert parts["evaluate"]["figures"]["convert"][1]["masks"] == 30

@@ -1,4 +1,4 @@
-"""Studies: variants are what they say, and a table comes of them."""
+"""Profile studies: the profiles of the variants, errors, the table, and a small real run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from blender.config.run import load_config
 from blender.contract import UserError
-from pipeline.bench.study import as_toml, laid_over, located, page, read_study
+from pipeline.bench.study.profiles import absolute_model_files, merge_tables, read_study, to_toml
+from pipeline.bench.study.report import page
 from pipeline.config import read_profile
 from tests.conftest import ROOT, TINY
 
@@ -33,36 +35,35 @@ train.lr = 1e-3
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_every_variant_is_a_profile_of_its_own(path: Path, tmp_path: Path) -> None:
+def test_every_variant_is_a_valid_and_different_profile(path: Path, tmp_path: Path) -> None:
     study = read_study(path)
-    base = laid_over(tomllib.loads((path.parent / study.profile).read_text()), study.common)
+    base = merge_tables(tomllib.loads((path.parent / study.profile).read_text()), study.common)
     texts = set()
     for changes in study.variants.values():
-        profile = laid_over(base, changes)
-        (tmp_path / "p.toml").write_text(as_toml(profile))
+        profile = merge_tables(base, changes)
+        (tmp_path / "p.toml").write_text(to_toml(profile))
         assert tomllib.loads((tmp_path / "p.toml").read_text()) == profile
         load_config(tmp_path / "p.toml")
         texts.add(repr(read_profile(tmp_path / "p.toml")) + repr(load_config(tmp_path / "p.toml")))
-    assert len(texts) == len(study.variants), "one changes nothing"
+    assert len(texts) == len(study.variants), "a variant changes nothing"
 
 
-def test_a_variant_finds_the_model_files_of_its_profile(tmp_path: Path) -> None:
-    """Variants are written elsewhere."""
+def test_model_files_stay_valid_in_the_folder_of_a_variant(tmp_path: Path) -> None:
     (tmp_path / "robot.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 0 1\nf 1 2 3\n")
     robot = {"builder": "model", "count": [0, 1], "distance": [2.0, 9.0], "ranges": {"file": "robot.obj"}}
     profile = tomllib.loads(TINY)
     profile["scene"].setdefault("objects", {})["robot"] = robot
     (tmp_path / "study").mkdir()
-    (tmp_path / "study" / "p.toml").write_text(as_toml(located(profile, tmp_path)))
+    (tmp_path / "study" / "p.toml").write_text(to_toml(absolute_model_files(profile, tmp_path)))
     objects = load_config(tmp_path / "study" / "p.toml").scene.objects
     assert Path(objects["robot"].ranges["file"]) == tmp_path / "robot.obj"
     assert robot["ranges"] == {"file": "robot.obj"}
-    assert located({"name": "bare"}, tmp_path) == {"name": "bare"}
+    assert absolute_model_files({"name": "bare"}, tmp_path) == {"name": "bare"}
 
 
-def test_changes_are_laid_over_tables() -> None:
+def test_changes_are_merged_into_tables() -> None:
     table = {"a": {"b": 1, "c": [1, 2]}, "d": 3}
-    merged = laid_over(table, {"a": {"c": [5]}, "e": {"f": 1}})
+    merged = merge_tables(table, {"a": {"c": [5]}, "e": {"f": 1}})
     assert merged == {
         "a": {"b": 1, "c": [5]},
         "d": 3,
@@ -80,22 +81,22 @@ def test_changes_are_laid_over_tables() -> None:
         ("title =", "cannot be read"),
     ],
 )
-def test_mistakes(text: str, message: str, tmp_path: Path) -> None:
+def test_wrong_study_file_is_reported(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(text)
     with pytest.raises(UserError) as error:
         read_study(tmp_path / "s.toml")
     assert message in str(error.value)
 
 
-def test_a_missing_profile_is_named(tmp_path: Path) -> None:
+def test_missing_profile_is_reported(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(SMALL)
-    done = study(tmp_path / "s.toml", tmp_path / "out")
+    done = run_study(tmp_path / "s.toml", tmp_path / "out")
     assert done.returncode == 2 and "tiny.toml" in done.stderr and len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
 
-def test_the_table_has_the_means() -> None:
-    def row(ap: float) -> dict:
+def test_table_has_means_and_half_ranges_of_the_seeds() -> None:
+    def row(ap: float) -> dict[str, Any]:
         return {"seconds": 10, "renders": {"truck": {"bbox": ap, "segm": ap / 2}}}
 
     lines = page(read_study(STUDIES[0]), {"one": [row(0.2), row(0.4)], "two": [row(0.5)]}, ["renders"])
@@ -105,28 +106,30 @@ def test_the_table_has_the_means() -> None:
     ]
     costs = {"one": {"seconds": 2.0, "ratio": 1.5}}
     lines = page(read_study(STUDIES[0]), {"one": [row(0.2)]}, ["renders"], costs)
-    assert lines[2].startswith("|  | seeds | a frame, s | over Cycles alone | training, s |")
+    assert lines[2].startswith("|  | seeds | seconds per frame | relative to Cycles alone | training, s |")
     assert lines[-1] == "| one | 1 | 2.00 | 1.50 | 10 | 0.200 / 0.100 |"
 
 
-def study(path: Path, out: Path) -> subprocess.CompletedProcess[str]:
+def run_study(path: Path, out: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pipeline.bench.study", path, "--out", out]
     return subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
-def test_a_tiny_study(tmp_path: Path) -> None:
+def test_small_study_runs_and_is_resumed(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(TINY)
     (tmp_path / "s.toml").write_text(SMALL)
-    done = study(tmp_path / "s.toml", tmp_path / "out")
+    done = run_study(tmp_path / "s.toml", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "out" / "study.json").read_text())
     assert [len(rows[name]) for name in ("slow", "fast")] == [2, 2]
     assert "| fast | 2 | " in (tmp_path / "out" / "study.md").read_text()
-    assert len(list((tmp_path / "out" / "renders").iterdir())) == 2, "one for each seed"
-    assert len(list((tmp_path / "out" / "costs").iterdir())) == 1, "the scenes are the same"
-    assert "| over Cycles alone |" in done.stdout
+    assert len(list((tmp_path / "out" / "renders").iterdir())) == 2, "one folder per seed"
+    assert len(list((tmp_path / "out" / "costs").iterdir())) == 1, (
+        "variants with the same scenes share a timing"
+    )
+    assert "| relative to Cycles alone |" in done.stdout
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
-    again = study(tmp_path / "s.toml", tmp_path / "out")
+    again = run_study(tmp_path / "s.toml", tmp_path / "out")
     assert again.returncode == 0 and again.stdout == done.stdout
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == before

@@ -21,7 +21,7 @@ from pipeline.common.task_pool import map_tasks
 from pipeline.config import CocoConfig
 from pipeline.data.convert import convert_split
 from tests.blender.test_render import tree_hash
-from tests.blender.workers.test_cluster import local_cluster
+from tests.blender.workers.test_dask_backend import local_cluster
 from tests.helpers.synthetic import write_split, write_tiny_model
 from tests.helpers.tasks import add_in_process
 
@@ -62,9 +62,9 @@ def test_user_error_of_a_task_is_raised(address: str) -> None:
 
 @pytest.mark.slow
 def test_wait_for_lost_workers_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "LOST", 1)
-    monkeypatch.setattr(scheduler, "ASK", 0.2)
-    monkeypatch.setattr(task_pool, "LOOK", 0.2)
+    monkeypatch.setattr(scheduler, "NO_WORKERS_TIMEOUT", 1)
+    monkeypatch.setattr(scheduler, "COUNT_INTERVAL", 0.2)
+    monkeypatch.setattr(task_pool, "POLL_INTERVAL", 0.2)
     with local_cluster(1) as cluster:
         threading.Timer(3, cluster.scale, [0]).start()
         with pytest.raises(UserError, match="its workers are gone, and no other came for 1 seconds"):

@@ -18,7 +18,8 @@ from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
 from pipeline.data.convert import convert_split
 from pipeline.data.validation.check import find_faults
-from pipeline.evaluation.metrics import coco_metrics
+from pipeline.evaluation.matching import evaluate_detections
+from pipeline.evaluation.metrics import compute_metrics
 from tests.helpers.synthetic import CATEGORIES, commit_frame, perfect_results, write_frame, write_split
 
 
@@ -49,7 +50,7 @@ def rewrite_record(split_dir: Path, manifest: Manifest, frame: int, **changes: A
 
 def test_perfect_predictions_score_an_ap_of_one(split: Path) -> None:
     dataset = convert(split)
-    scores = coco_metrics(dataset, perfect_results(dataset))
+    scores = compute_metrics(evaluate_detections(dataset, perfect_results(dataset)))
     for table in [*scores["classes"].values(), scores["overall"]]:
         for iou_type in ("bbox", "segm"):
             assert [table[iou_type][m] for m in ("AP", "AP50", "AP75", "AR")] == [1.0] * 4
@@ -121,7 +122,7 @@ def test_objects_below_a_limit_become_ignore_regions(split: Path) -> None:
     assert least < 1, "the shapes should overlap somewhere"
     by_visibility = convert(split, CocoConfig(min_visible_fraction=least + 1e-6))
     assert sum(a["iscrowd"] for a in by_visibility["annotations"]) >= 1
-    scores = coco_metrics(by_visibility, perfect_results(by_visibility))
+    scores = compute_metrics(evaluate_detections(by_visibility, perfect_results(by_visibility)))
     assert scores["overall"]["segm"]["AP"] == 1.0
 
 
@@ -148,7 +149,8 @@ def test_an_image_may_have_hundreds_of_objects(tmp_path: Path) -> None:
     rewrite_record(split, manifest, 0)
     dataset = convert(split)
     assert len(dataset["annotations"]) == 320
-    assert coco_metrics(dataset, perfect_results(dataset))["overall"]["segm"]["AP"] == 1.0
+    evaluation = evaluate_detections(dataset, perfect_results(dataset))
+    assert compute_metrics(evaluation)["overall"]["segm"]["AP"] == 1.0
 
 
 def test_conversion_is_deterministic_and_skipped_if_up_to_date(

@@ -1,4 +1,4 @@
-"""The verb evaluate: the table, the files it leaves, foreign annotation files, and mistakes."""
+"""The command evaluate: its table, its files, annotation files of other origin, and errors."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
 from pipeline.data.convert import convert_split
 from pipeline.data.images import read_rgb
-from pipeline.evaluation.metrics import coco_metrics
-from pipeline.evaluation.summary import judge
+from pipeline.evaluation.bootstrap import run_bootstrap
+from pipeline.evaluation.matching import evaluate_detections
+from pipeline.evaluation.summary import summarize
 from pipeline.evaluation.tables import format_table
 from tests.conftest import TINY
 from tests.helpers.synthetic import perfect_results, write_split, write_tiny_model
+from tests.pipeline.evaluation.cases import metrics_of
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def rewrite(split: Path, **changes: Any) -> None:
     path.write_text(json.dumps(read_coco(path) | changes))
 
 
-def test_what_it_leaves(model: Path, split: Path, tmp_path: Path) -> None:
+def test_evaluate_writes_metrics_and_predictions(model: Path, split: Path, tmp_path: Path) -> None:
     out = tmp_path / "evaluation"
     run = evaluate(model, split, "--out", str(out))
     assert run.exit_code == 0, run.output
@@ -66,9 +68,9 @@ def test_what_it_leaves(model: Path, split: Path, tmp_path: Path) -> None:
     assert metrics["classes"]["pedestrian"]["objects"] == 6
     assert 0 < metrics["latency"]["median"] <= metrics["latency"]["p95"]
     assert len(metrics["model_sha256"]) == 64
-    # The figures can be had again from the two files.
-    truth = read_coco(split / "annotations.json")
-    assert coco_metrics(truth, predictions)["overall"]["segm"]["AP"] == metrics["overall"]["segm"]["AP"]
+    # The figures follow from the two files.
+    recomputed = metrics_of(read_coco(split / "annotations.json"), predictions)
+    assert recomputed["overall"]["segm"]["AP"] == metrics["overall"]["segm"]["AP"]
     for p in predictions:
         assert set(p) == {"image_id", "category_id", "bbox", "score", "segmentation"}
         assert p["segmentation"]["size"] == [120, 160]
@@ -79,19 +81,23 @@ def test_what_it_leaves(model: Path, split: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_the_profile_says_how_many_resamples(model: Path, split: Path, tmp_path: Path) -> None:
+def test_resamples_are_those_of_the_option_or_of_the_profile(
+    model: Path, split: Path, tmp_path: Path
+) -> None:
     profile = tmp_path / "p.toml"
     profile.write_text(TINY + "[evaluate]\nbootstrap = 3\n")
     options = ("--out", str(tmp_path / "e"), "--profile", str(profile))
-    for bootstrap, made in (((), 3), (("2",), 2)):
+    for bootstrap, expected in (((), 3), (("2",), 2)):
         run = evaluate(model, split, *options, bootstrap=bootstrap)
         assert run.exit_code == 0, run.output
-        assert json.loads((tmp_path / "e" / "metrics.json").read_bytes())["bootstrap"] == made
+        assert json.loads((tmp_path / "e" / "metrics.json").read_bytes())["bootstrap"] == expected
     run = evaluate(model, split, bootstrap=("-1",))
     assert run.exit_code == 2 and "--bootstrap" in run.output
 
 
-def test_a_second_time_it_only_prints(model: Path, split: Path, tmp_path: Path) -> None:
+def test_an_unchanged_evaluation_is_printed_and_not_repeated(
+    model: Path, split: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "evaluation"
     first = evaluate(model, split, "--out", str(out)).output
     before = (out / "predictions.json").stat().st_mtime_ns
@@ -105,7 +111,9 @@ def test_a_second_time_it_only_prints(model: Path, split: Path, tmp_path: Path) 
     assert "up to date" not in evaluate(model, split, "--out", str(out)).output
 
 
-def test_foreign_ids_names_and_classes(model: Path, split: Path, tmp_path: Path) -> None:
+def test_category_ids_order_and_unknown_classes_do_not_matter(
+    model: Path, split: Path, tmp_path: Path
+) -> None:
     dataset = read_coco(split / "annotations.json")
     renamed = {1: 44, 2: 7}
     rewrite(
@@ -123,7 +131,7 @@ def test_foreign_ids_names_and_classes(model: Path, split: Path, tmp_path: Path)
     )
     run = evaluate(model, split, "--out", str(tmp_path / "e"))
     assert run.exit_code == 0, run.output
-    assert "note: the model does not know 'forklift': left out" in run.output
+    assert "note: the model has no class 'forklift': left out" in run.output
     metrics = json.loads((tmp_path / "e" / "metrics.json").read_bytes())
     assert set(metrics["classes"]) == {"pedestrian", "pallet_truck"}
     assert metrics["classes"]["pallet_truck"]["segm"]["AP"] is None
@@ -133,7 +141,7 @@ def test_foreign_ids_names_and_classes(model: Path, split: Path, tmp_path: Path)
     assert {p["image_id"] for p in predictions} <= {1000, 2000, 3000, 4000}
 
 
-def test_a_class_that_the_file_lacks_is_said(model: Path, split: Path, tmp_path: Path) -> None:
+def test_a_class_that_the_file_lacks_is_noted(model: Path, split: Path, tmp_path: Path) -> None:
     dataset = read_coco(split / "annotations.json")
     rewrite(
         split,
@@ -146,75 +154,77 @@ def test_a_class_that_the_file_lacks_is_said(model: Path, split: Path, tmp_path:
     assert {p["category_id"] for p in predictions} <= {1}
 
 
-def no_class(split: Path) -> None:
+def rename_all_categories(split: Path) -> None:
     rewrite(split, categories=[{"id": 1, "name": "chair"}, {"id": 2, "name": "table"}])
 
 
-def no_annotations(split: Path) -> None:
+def remove_annotations(split: Path) -> None:
     rewrite(split, annotations=[])
 
 
-def bad_annotation(split: Path) -> None:
+def break_annotation(split: Path) -> None:
     annotations = read_coco(split / "annotations.json")["annotations"]
     rewrite(split, annotations=[annotations[0] | {"id": 0}, *annotations[1:]])
 
 
-def no_folder(split: Path) -> None:
+def remove_images(split: Path) -> None:
     shutil.rmtree(split / "images")
 
 
 def corrupt_image(split: Path) -> None:
-    (split / "images" / "000002.png").write_bytes(b"no picture")
+    (split / "images" / "000002.png").write_bytes(b"no image")
 
 
-def cut_image(split: Path) -> None:
+def truncate_image(split: Path) -> None:
     path = split / "images" / "000002.png"
     path.write_bytes(path.read_bytes()[:5000])
 
 
-def small_image(split: Path) -> None:
+def shrink_image(split: Path) -> None:
     Image.new("RGB", (80, 60)).save(split / "images" / "000002.png")
 
 
-def climbing_name(split: Path) -> None:
+def name_file_outside_folder(split: Path) -> None:
     images = read_coco(split / "annotations.json")["images"]
     rewrite(split, images=[images[0] | {"file_name": "../../x.png"}, *images[1:]])
 
 
 @pytest.mark.parametrize(
-    ("harm", "message"),
+    ("break_split", "message"),
     [
-        (no_class, "the model knows pedestrian, pallet_truck; the file has chair, table"),
-        (no_annotations, "no annotations"),
-        (bad_annotation, "see all with 'transpalette validate"),
-        (no_folder, "is --images the right folder?"),
+        (rename_all_categories, "the model has pedestrian, pallet_truck; the file has chair, table"),
+        (remove_annotations, "no annotations"),
+        (break_annotation, "see all with 'transpalette validate"),
+        (remove_images, "is --images the right folder?"),
         (corrupt_image, "000002.png: not a readable image"),
-        (cut_image, "000002.png: not a readable image"),
-        (small_image, "000002.png: 80x60, but the annotations say 160x120"),
-        (climbing_name, "file-name-path"),
+        (truncate_image, "000002.png: not a readable image"),
+        (shrink_image, "000002.png: 80x60, but the annotations say 160x120"),
+        (name_file_outside_folder, "file-name-path"),
         (lambda split: (split / "annotations.json").unlink(), "no such file"),
         (lambda split: (split / "annotations.json").write_text("{"), "not readable as JSON"),
     ],
 )
-def test_mistakes_end_in_one_line(model: Path, split: Path, tmp_path: Path, harm: Any, message: str) -> None:
-    harm(split)
+def test_a_faulty_split_is_named_and_nothing_is_written(
+    model: Path, split: Path, tmp_path: Path, break_split: Any, message: str
+) -> None:
+    break_split(split)
     run = evaluate(model, split, "--out", str(tmp_path / "e"))
     assert run.exit_code == 2 and message in run.output, run.output
     assert not list((tmp_path / "e").glob("*.json"))
 
 
-def test_bad_model_or_out(model: Path, split: Path, tmp_path: Path) -> None:
-    run = evaluate(tmp_path / "no.pt", split)
+def test_a_faulty_model_or_output_folder_is_named(model: Path, split: Path, tmp_path: Path) -> None:
+    run = evaluate(tmp_path / "no.safetensors", split)
     assert run.exit_code == 2 and "no such model" in run.output
-    (tmp_path / "bad.pt").write_bytes(b"not a model")
-    run = evaluate(tmp_path / "bad.pt", split)
-    assert run.exit_code == 2 and "bad.pt" in run.output
+    (tmp_path / "bad.safetensors").write_bytes(b"not a model")
+    run = evaluate(tmp_path / "bad.safetensors", split)
+    assert run.exit_code == 2 and "bad.safetensors" in run.output
     (tmp_path / "file").write_text("")
     run = evaluate(model, split, "--out", str(tmp_path / "file" / "sub"))
     assert run.exit_code == 2 and "give --out another name" in run.output
 
 
-def test_stored_pixels_unless_the_file_means_the_turned_ones(tmp_path: Path) -> None:
+def test_exif_rotation_is_applied_only_if_the_annotated_size_is_rotated(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     pixels = np.zeros((40, 60, 3), np.uint8)
@@ -229,65 +239,12 @@ def test_stored_pixels_unless_the_file_means_the_turned_ones(tmp_path: Path) -> 
         read_rgb(path, (50, 50))
 
 
-def test_the_table_of_a_perfect_model(split: Path) -> None:
+def test_the_table_of_perfect_detections(split: Path) -> None:
     dataset = read_coco(split / "annotations.json")
-    metrics = judge(dataset, perfect_results(dataset), 20, 0.5)
-    lines = format_table(metrics).splitlines()
-    four = ["1.000", "1.000", "[1.00,", "1.00]", "1.000"]
-    assert lines[2].split() == ["pedestrian", "6", *four, *four]
+    evaluation = evaluate_detections(dataset, perfect_results(dataset))
+    lines = format_table(summarize(evaluation, 0.5, run_bootstrap(evaluation, 20))).splitlines()
+    figures = ["1.000", "1.000", "[1.00,", "1.00]", "1.000"]
+    assert lines[2].split() == ["pedestrian", "6", *figures, *figures]
     assert len({len(line) for line in lines}) == 1 and len(lines) == 6
-    plain = format_table(judge(dataset, [], 0, 0.5))
+    plain = format_table(summarize(evaluate_detections(dataset, []), 0.5))
     assert "[" not in plain and "0.000" in plain
-
-
-def judged(split: Path, predictions: Path, *options: str) -> Result:
-    words = ["--annotations", str(split / "annotations.json"), "--predictions", str(predictions)]
-    return CliRunner().invoke(main, ["evaluate", *words, "--bootstrap", "20", *options])
-
-
-def test_predictions_are_judged_as_their_model_was(model: Path, split: Path, tmp_path: Path) -> None:
-    assert evaluate(model, split, "--out", str(tmp_path / "model")).exit_code == 0
-    found = judged(split, tmp_path / "model" / "predictions.json", "--out", str(tmp_path / "given"))
-    assert found.exit_code == 0, found.output
-    one, other = (json.loads((tmp_path / name / "metrics.json").read_bytes()) for name in ("model", "given"))
-    for key in ("classes", "overall", "images", "predictions", "precision_recall", "calibration"):
-        assert one[key] == other[key], key
-
-
-def test_perfect_predictions_of_any_model(split: Path, tmp_path: Path) -> None:
-    results = perfect_results(read_coco(split / "annotations.json"))
-    bare = [{key: value for key, value in one.items() if key != "bbox"} for one in results]
-    (tmp_path / "found.json").write_text(json.dumps(bare))
-    shutil.rmtree(split / "images")
-    done = judged(split, tmp_path / "found.json")
-    assert done.exit_code == 0 and "overall" in done.output
-    assert done.output.splitlines()[-1].split()[2] == "1.000"
-
-
-BROKEN: dict[str, tuple[Any, str]] = {
-    "no list": ({"annotations": []}, "not a COCO results file, which is a list"),
-    "no object": ([3], "result 0: 3 is no object"),
-    "image": ([{"image_id": 99}], "result 0: image_id 99 is none of the annotation file"),
-    "category": ([{"image_id": 1, "category_id": None}], "category_id None is none of the annotation file"),
-    "score": ([{"image_id": 1, "category_id": 1, "score": float("nan")}], "score nan is no number"),
-    "mask": (
-        [{"image_id": 1, "category_id": 1, "score": 1, "segmentation": {"size": [2, 2], "counts": "0"}}],
-        "result 0: ",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_predictions_are_one_line(name: str, split: Path, tmp_path: Path) -> None:
-    table, message = BROKEN[name]
-    (tmp_path / "found.json").write_text(json.dumps(table))
-    done = judged(split, tmp_path / "found.json", "--out", str(tmp_path / "out"))
-    assert done.exit_code == 2 and message in done.output and done.output.count("\n") == 1
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_model_or_predictions(model: Path, split: Path, tmp_path: Path) -> None:
-    files = ["--annotations", str(split / "annotations.json")]
-    for words in (files, [str(model), *files], [str(model), *files, "--predictions", "found.json"]):
-        done = CliRunner().invoke(main, ["evaluate", *words])
-        assert done.exit_code == 2 and "--predictions" in done.output

@@ -57,7 +57,7 @@ CASES = {
     "a flipped bit": (lambda data: data[:99999] + bytes([data[99999] ^ 1]) + data[100000:], "damaged"),
     "classes of another model": (lambda data: change_metadata(data, classes=["pedestrian"]), "impossible"),
     "no classes": (lambda data: change_metadata(data, classes=[]), "classes must be named"),
-    "wrong type": (lambda data: change_metadata(data, score_threshold="high"), "expected float"),
+    "wrong type": (lambda data: change_metadata(data, score_threshold="high"), "must be a number"),
     "unknown field": (lambda data: change_metadata(data, colour="red"), "unknown key 'colour'"),
     "later format": (lambda data: change_metadata(data, format=3), "export again"),
     "external weights": (with_external_weights, "not a model that onnxruntime can run"),

@@ -207,7 +207,7 @@ def test_results_are_written_completely_or_not_at_all(
 
 MEMORY = """
 import sys
-from pipeline.bench.child import own_peak_megabytes
+from pipeline.bench.measurement import own_peak_megabytes
 from pipeline.cli import main
 main(sys.argv[1:], standalone_mode=False)
 print("PEAK", round(own_peak_megabytes()))

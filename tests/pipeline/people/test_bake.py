@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.config import PeopleConfig
+from pipeline.config.tables import POSES as NAMES
 from pipeline.people import bake
-from pipeline.people.bake import PeopleConfig, assign_poses, bake_people
+from pipeline.people.bake import assign_poses, bake_people
 from pipeline.people.poses import POSES, sample_pose
 from tests.blender.test_render import tree_hash
 
@@ -29,6 +31,10 @@ def test_poses_follow_from_the_seed(name: str) -> None:
     first, second = (sample_pose(name, np.random.default_rng(7)) for _ in range(2))
     assert first == second
     assert first.seated == (name == "sitting")
+
+
+def test_a_profile_can_name_every_pose() -> None:
+    assert tuple(POSES) == NAMES
 
 
 @pytest.mark.slow

@@ -252,7 +252,7 @@ def test_large_file_takes_at_most_a_minute_and_half_a_gigabyte(tmp_path: Path) -
     code = (
         "import sys, time; from pathlib import Path\n"
         "from pipeline.data.validation.check import validate_file\n"
-        "from pipeline.bench.child import own_peak_megabytes\n"
+        "from pipeline.bench.measurement import own_peak_megabytes\n"
         "bad = validate_file(Path(sys.argv[1]), None, Path(sys.argv[2]) if len(sys.argv) > 2 else None)\n"
         "print('used', bad, own_peak_megabytes(), time.process_time())"
     )

@@ -1,0 +1,27 @@
+"""A Markdown reference of the renderer's tables of a profile."""
+
+from __future__ import annotations
+
+from blender.config.run import RANGES, RendererProfile
+from blender.contract.reference import nested_tables, table_reference
+from blender.kinds import find_kind, kind_names
+
+FIXED = ("hall", "rack", "carried")
+"""Kinds of object that a scene has without a table in [scene.objects]."""
+
+
+def renderer_tables() -> dict[str, type]:
+    """The tables that the renderer reads: name to dataclass."""
+    tables = nested_tables(RendererProfile)
+    del tables[""]
+    tables = {"render": tables.pop("render")} | tables
+    tables |= {f"scene.{name}": find_kind(name).Ranges for name in RANGES}
+    movable = [name for name in kind_names() if name not in FIXED]
+    return tables | {
+        f'scene.objects.NAME.ranges with builder = "{name}"': find_kind(name).Ranges for name in movable
+    }
+
+
+def renderer_reference() -> str:
+    """The reference as Markdown: a section for each table."""
+    return table_reference(renderer_tables())

@@ -1,0 +1,1 @@
+"""The parts of the benchmark: each module measures one stage and its reference in the same run."""

@@ -1,0 +1,1 @@
+"""The benchmark's page in Markdown, generated from its JSON file."""

@@ -1,0 +1,79 @@
+"""The file of a study and the profiles of its variants."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from blender.contract import UserError, from_table
+
+
+@dataclass(frozen=True)
+class Study:
+    """The file of a study."""
+
+    title: str
+    profile: str
+    """The profile that the variants change; relative to the file."""
+    variants: dict[str, Any]
+    """Name of a variant -> its changes, in the order of the table."""
+    common: dict[str, Any] = field(default_factory=dict)
+    """Changes that all variants share, such as fewer and smaller images."""
+    seeds: tuple[int, ...] = (0,)
+    timed_frames: int = 0
+    """Frames of each variant that are rendered in one process to time them; 0: none."""
+
+
+def read_study(path: Path) -> Study:
+    """Read the file of a study.
+
+    Raises:
+        UserError: the file does not exist, is not TOML, or has a wrong key.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such study; see assets/studies/") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    study = from_table(Study, table, str(path))
+    if not study.variants:
+        raise UserError(f"{path}: the study has no [variants]; add at least one")
+    return study
+
+
+def merge_tables(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy ``table`` with ``changes``: tables are merged key by key, other values are replaced."""
+    merged = dict(table)
+    for key, value in changes.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = merge_tables(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def absolute_model_files(profile: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Make the model files of a profile in ``folder`` absolute, so that it can be written elsewhere."""
+    scene = profile.get("scene", {})
+    objects = {
+        name: merge_tables(table, {"ranges": {"file": str((folder / table["ranges"]["file"]).resolve())}})
+        if "file" in table.get("ranges", {})
+        else table
+        for name, table in scene.get("objects", {}).items()
+    }
+    return merge_tables(profile, {"scene": {"objects": objects}}) if objects else dict(profile)
+
+
+def to_toml(table: Mapping[str, Any], prefix: str = "") -> str:
+    """Write a profile as TOML: one line per value, with its dotted key."""
+    lines = []
+    for key, value in table.items():
+        name = f"{prefix}{json.dumps(key)}"
+        lines.append(
+            to_toml(value, f"{name}.") if isinstance(value, dict) else f"{name} = {json.dumps(value)}\n"
+        )
+    return "".join(lines)

@@ -1,0 +1,159 @@
+"""Run a study: render, train and evaluate every variant.
+
+Every variant is rendered, once if several variants have the same scenes, and trained with each seed. All
+models are evaluated on the same test split, that of the profile without a variant's changes. Where the
+variants differ in rendering effort, a few frames of each are also timed, one variant after the other.
+Repeat an interrupted command to go on; finished steps are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from blender.contract import UserError, canonical_json, load_profile, sha256_bytes, write_atomic
+from pipeline.bench.study.profiles import absolute_model_files, merge_tables, read_study, to_toml
+from pipeline.bench.study.report import IOU_TYPES, page
+
+SCENE_TABLES = ("seed", "classes", "splits", "people", "render", "scene")
+"""The tables of a profile that decide on the images of a split."""
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """A labelled set that every model is evaluated on."""
+
+    name: str
+    annotations: Path
+    images: Path
+
+
+def run(study_file: Path, out: Path, photographs: list[LabelledSet]) -> None:
+    """Run a study and print its table.
+
+    Args:
+        study_file: the file of the study.
+        out: folder for renders, models, study.json and study.md.
+        photographs: sets to evaluate on, beside the rendered test split.
+
+    Raises:
+        UserError: the study or the profile of a variant is wrong, or a step failed.
+    """
+    study, text = read_study(study_file), ""
+    origin = study_file.parent / study.profile
+    base = merge_tables(absolute_model_files(load_profile(origin), origin.parent), study.common)
+    profiles = {
+        (name, seed): merge_tables(merge_tables(base, changes), {"seed": seed})
+        for seed in study.seeds  # the first seed of all variants first: a complete table in half the time
+        for name, changes in study.variants.items()
+    }
+    for number, profile in enumerate(
+        [base, *profiles.values()]
+    ):  # report all mistakes before the work starts
+        path = _write_profile(out / "profiles" / f"{number:03}.toml", profile)
+        _call("-m", "pipeline", "check", "--profile", path)
+    costs = {}
+    if study.timed_frames:  # one after the other, so that the times are comparable
+        for name in study.variants:
+            costs[name] = measure_rendering(profiles[name, study.seeds[0]], study.timed_frames, out)
+    test = _render_splits(base, ("test",), out)["test"]
+    sets = [LabelledSet("renders", test / "annotations.json", test / "images"), *photographs]
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for number, ((name, seed), profile) in enumerate(profiles.items(), start=1):
+        click.echo(f"study: {name}, seed {seed} ({number} of {len(profiles)})", err=True)
+        rows.setdefault(name, []).append(measure_variant(profile, sets, out))
+        text = "\n".join(page(study, rows, [labelled.name for labelled in sets], costs))
+        write_atomic(out / "study.json", json.dumps(rows, indent=1).encode())
+        write_atomic(out / "study.md", (text + "\n").encode())
+    click.echo(text)
+    click.echo(f"study: {out / 'study.json'}, {out / 'study.md'}")
+
+
+def measure_rendering(profile: dict[str, Any], frames: int, out: Path) -> dict[str, float]:
+    """Measure the seconds per frame, and their ratio to the seconds that Cycles alone needs."""
+    scene = {key: profile[key] for key in SCENE_TABLES if key in profile}
+    folder = out / "costs" / _digest(scene | {"n": frames})
+    path, result = _write_profile(folder / "profile.toml", profile), folder / "render.json"
+    if not result.is_file():
+        people = _bake_people(profile, path, out)
+        options = ["--people", people, "--out", result, "--frames", frames, "--sweeps", ""]
+        _call("-m", "blender.bench", "--profile", path, *options)
+    figures = json.loads(result.read_bytes())
+    return {"seconds": figures["seconds"]["total"], "ratio": figures["ratio"]}
+
+
+def measure_variant(profile: dict[str, Any], sets: list[LabelledSet], out: Path) -> dict[str, Any]:
+    """Train a variant and evaluate it.
+
+    Returns:
+        The seconds of the training, and for each set and class the AP50 by IoU type.
+    """
+    splits = _render_splits(profile, ("train", "val"), out)
+    run_folder = out / "models" / _digest(profile)
+    path = _write_profile(run_folder / "profile.toml", profile)
+    options = ["--train", splits["train"], "--val", splits["val"], "--out", run_folder]
+    _call("-m", "pipeline", "train", "--profile", path, *options)
+    row: dict[str, Any] = {}
+    for labelled in sets:
+        result = run_folder / labelled.name
+        options = ["--annotations", labelled.annotations, "--images", labelled.images, "--out", result]
+        _call("-m", "pipeline", "evaluate", run_folder / "model.safetensors", *options, "--bootstrap", 0)
+        metrics = json.loads((result / "metrics.json").read_bytes())
+        row["seconds"] = metrics["training"]["seconds"]
+        row[labelled.name] = {
+            name: {iou_type: scores[iou_type]["AP50"] or 0.0 for iou_type in IOU_TYPES}
+            for name, scores in metrics["classes"].items()
+        }
+    return row
+
+
+def _render_splits(profile: dict[str, Any], names: tuple[str, ...], out: Path) -> dict[str, Path]:
+    """Render and convert splits of a profile; variants with the same scenes share a folder."""
+    scene = {key: profile[key] for key in SCENE_TABLES if key in profile}
+    folder = out / "renders" / _digest({**scene, "coco": profile.get("coco", {})})
+    path = _write_profile(folder / "profile.toml", profile)
+    people = _bake_people(profile, path, out)
+    for name in names:
+        split = folder / name
+        _call(
+            "-m", "blender.render", "--profile", path, "--split", name, "--people", people, "--out", split,
+            "--update",
+        )  # fmt: skip
+        _call("-m", "pipeline", "coco", "--profile", path, split)
+    return {name: folder / name for name in names}
+
+
+def _bake_people(profile: dict[str, Any], path: Path, out: Path) -> Path:
+    """Create the posed body meshes of a profile, whose file is ``path``; returns their folder."""
+    people = out / "people" / _digest(profile.get("people", {}))
+    if not (people / "manifest.json").is_file():
+        _call("-m", "pipeline", "people", "--profile", path, "--out", people)
+    return people
+
+
+def _digest(table: Any) -> str:
+    return sha256_bytes(canonical_json(table))[:12]
+
+
+def _write_profile(path: Path, profile: dict[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, to_toml(profile).encode())
+    return path
+
+
+def _call(*arguments: object) -> None:
+    """Run a Python command; its output goes to standard error.
+
+    Raises:
+        UserError: the command failed.
+    """
+    process = subprocess.run([sys.executable, *map(str, arguments)], stdout=sys.stderr, check=False)
+    if process.returncode:
+        command = " ".join(map(str, arguments[1:3]))
+        raise UserError(f"{command} ended with status {process.returncode}, see above")

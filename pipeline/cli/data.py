@@ -1,0 +1,106 @@
+"""Commands about COCO data sets: write, check, convert, draw and describe them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from pipeline.cli.group import FILE, FOLDER, PROFILE, SCHEDULER
+
+FORMATS = ("coco-polygons", "yolo-seg", "imagefolder")
+"""The names that ``pipeline.data.formats`` registers; a test compares them."""
+
+
+@click.command()
+@PROFILE
+@click.argument("split_dir", type=FOLDER)
+@SCHEDULER
+def coco(profile: Path, split_dir: Path, scheduler: str | None) -> None:
+    """Write the COCO annotations of a rendered split.
+
+    SPLIT_DIR/annotations.json is made from the split's masks and frame records.
+    """
+    from pipeline.config import read_profile
+    from pipeline.data.convert import convert_split
+
+    convert_split(split_dir, read_profile(profile).coco, scheduler)
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--images", type=FOLDER, help="Check the image files in this folder too.")
+@click.option("--fix", type=FILE, metavar="OUT", help="Write a repaired copy, and list the changes.")
+def validate(file: Path, images: Path | None, fix: Path | None) -> None:
+    """Check and repair a COCO instances file.
+
+    Every fault is listed with its place and its fix.
+    """
+    from pipeline.data.validation.check import validate_file
+
+    sys.exit(2 if validate_file(file, images, fix) else 0)
+
+
+@click.command()
+@click.argument("split_dir", type=FOLDER)
+@click.option("--to", type=click.Choice(FORMATS), required=True, help="The format.")
+@click.option("--out", type=FOLDER, required=True, help="A new folder, for the result alone.")
+def convert(split_dir: Path, to: str, out: Path) -> None:
+    """Write a split in the format of another tool.
+
+    SPLIT_DIR holds images/ and annotations.json.
+    """
+    from pipeline.data.formats import convert_to_format
+
+    convert_to_format(split_dir, to, out)
+
+
+@click.command()
+@click.argument("split_dir", type=FOLDER)
+@click.option("--out", type=FILE, required=True, help="The PNG to write.")
+@click.option("--count", default=12, show_default=True, help="Number of images.")
+@click.option("--columns", default=4, show_default=True, help="Number of columns.")
+@click.option("--width", default=420, show_default=True, help="Width of an image, in pixels.")
+@click.option(
+    "--show",
+    default="masks,boxes,keypoints,names,visible",
+    show_default=True,
+    metavar="PARTS",
+    help="Any of masks, boxes, keypoints, names, ids, visible (visible fraction); '' for the images alone.",
+)
+def preview(split_dir: Path, out: Path, count: int, columns: int, width: int, show: str) -> None:
+    """Draw a contact sheet of a split with its masks.
+
+    SPLIT_DIR holds images/ and annotations.json.
+    """
+    from pipeline.viz.contact_sheet import write_contact_sheet
+
+    parts = [part for part in show.split(",") if part]
+    write_contact_sheet(split_dir, out, count, columns, width, parts)
+
+
+@click.command()
+@click.argument("sets", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="SET [SET]")
+@click.option("--out", type=FOLDER, required=True, help="Folder for stats.json and stats.png.")
+def stats(sets: tuple[Path, ...], out: Path) -> None:
+    """Describe one COCO data set, or compare two.
+
+    Counts classes, sizes, distances, visibility and positions. A SET is a COCO file or a split's folder.
+    """
+    from pipeline.reporting.dataset_stats import write_stats
+
+    write_stats(sets, out)
+
+
+@click.command()
+@click.argument("splits", type=FOLDER, nargs=-1, required=True, metavar="SPLIT_DIR...")
+@click.option("--out", type=FILE, required=True, help="The Markdown file to write.")
+def card(splits: tuple[Path, ...], out: Path) -> None:
+    """Write the data set card of rendered splits.
+
+    The card states contents, settings and licences.
+    """
+    from pipeline.reporting.dataset_card import write_card
+
+    write_card(splits, out)

@@ -1,0 +1,56 @@
+"""The group class of ``transpalette``, and the options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from blender.contract import exit_on_user_error
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+EXTRA = click.option("--extra", multiple=True, metavar="FILE:IMAGES", help="Another COCO set; repeatable.")
+MAP = click.option(
+    "--map", "mapping", multiple=True, metavar="CATEGORY=CLASS", help="The class of a category; repeatable."
+)
+SCHEDULER = click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
+PROFILE = click.option("--profile", type=FILE, required=True, help="The TOML file that describes the run.")
+
+
+class Group(click.Group):
+    """A click group that ends with one line and exit status 2 on a user's error.
+
+    Errors of the program itself keep their traceback.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        result = None
+        with exit_on_user_error():
+            result = super().invoke(ctx)
+        return result
+
+
+class SectionedGroup(Group):
+    """A group whose ``--help`` lists the commands in sections."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Create a group without sections; fill ``sections`` afterwards."""
+        super().__init__(*args, **kwargs)
+        self.sections: dict[str, list[str]] = {}
+        """Title -> names of the section's commands, in the order of ``--help``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in the order of the sections."""
+        return [name for names in self.sections.values() for name in names]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one list of commands for each section."""
+        width = max(map(len, self.commands), default=0)
+        for title, names in self.sections.items():
+            limit = formatter.width - 6 - width
+            rows = [(name.ljust(width), self.commands[name].get_short_help_str(limit)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(rows)

@@ -1,0 +1,163 @@
+"""Commands about models: train, evaluate, predict, export, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from blender.contract import UserError
+from pipeline.cli.group import EXTRA, FILE, FOLDER, MAP, PROFILE, SCHEDULER
+
+
+@click.command()
+@PROFILE
+@click.option("--train", "train_dir", type=FOLDER, required=True, help="Split folder to train on.")
+@click.option(
+    "--val", "val_dir", type=FOLDER, required=True, help="Split folder that selects the best epoch."
+)
+@click.option(
+    "--out",
+    type=FOLDER,
+    required=True,
+    help="Folder for model.safetensors, last.safetensors and metrics.jsonl.",
+)
+@EXTRA
+@MAP
+def train(
+    profile: Path, train_dir: Path, val_dir: Path, out: Path, extra: tuple[str, ...], mapping: tuple[str, ...]
+) -> None:
+    """Fine-tune Mask R-CNN on a rendered split.
+
+    Other COCO sets can join it with --extra.
+    """
+    from pipeline.config import read_profile
+    from pipeline.data.combine import add_extra_sets
+    from pipeline.training.command import train as run
+
+    run(add_extra_sets(read_profile(profile), extra, mapping), train_dir, val_dir, out)
+
+
+@click.command()
+@click.argument("model", type=FILE, required=False)
+@click.option("--annotations", type=FILE, required=True, help="COCO instances file.")
+@click.option("--images", type=FOLDER, help="Folder of its images.")
+@click.option("--predictions", type=FILE, help="COCO results to evaluate instead of a MODEL.")
+@click.option("--out", type=FOLDER, help="Folder for metrics.json and, with a MODEL, predictions.json.")
+@click.option("--profile", type=FILE, help="The run's TOML file, for its [evaluate] table.")
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(min=0),
+    help="Resamples for the 95 % intervals; 0: no intervals.  [default: the profile's, or 200]",
+)
+@EXTRA
+@MAP
+@click.option(
+    "--baseline",
+    type=click.Choice(["coco", "start"]),
+    help="Compare with the general COCO model, or with the weights that training started from.",
+)
+@SCHEDULER
+def evaluate(
+    model: Path | None,
+    annotations: Path,
+    images: Path | None,
+    predictions: Path | None,
+    out: Path | None,
+    profile: Path | None,
+    bootstrap: int | None,
+    extra: tuple[str, ...],
+    mapping: tuple[str, ...],
+    baseline: str | None,
+    scheduler: str | None,
+) -> None:
+    """Print COCO AP of a model or of COCO results.
+
+    Boxes and masks are measured on one COCO set, or with --extra on several together.
+    """
+    from pipeline.config import EvaluateConfig, read_profile
+    from pipeline.data.combine import parse_coco_sets
+    from pipeline.evaluation.evaluate import evaluate as run
+    from pipeline.evaluation.evaluate import evaluate_results
+
+    if bootstrap is None:
+        bootstrap = (read_profile(profile).evaluate if profile else EvaluateConfig()).bootstrap
+    sets = parse_coco_sets(annotations, images or Path(), extra, mapping)
+    if predictions is not None:
+        if model is not None or baseline is not None:
+            raise UserError("--predictions takes the place of a model: leave MODEL and --baseline out")
+        evaluate_results(predictions, sets, out, bootstrap)
+        return
+    if model is None or images is None:
+        raise UserError("give a MODEL and the folder of its --images, or --predictions")
+    run(model, sets, out, bootstrap, baseline, scheduler)
+
+
+@click.command()
+@click.argument("model", type=FILE)
+@click.argument("images", type=click.Path(path_type=Path), nargs=-1, metavar="IMAGE...")
+@click.option(
+    "--out", type=FOLDER, required=True, help="Folder for drawings, predictions.json and predictions.csv."
+)
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Lowest score.  [default: the model's]")
+@click.option("--camera", type=click.IntRange(0), help="Read the camera of this number until Ctrl-C.")
+@click.option("--frames", type=click.IntRange(1), help="Read at most this many frames of a video or camera.")
+def predict(
+    model: Path,
+    images: tuple[Path, ...],
+    out: Path,
+    threshold: float | None,
+    camera: int | None,
+    frames: int | None,
+) -> None:
+    """Segment images, videos or a camera.
+
+    IMAGE... are files, folders, 'patterns*' and videos. The masks are drawn, and COCO results are written.
+    MODEL is a checkpoint (model.safetensors), or an .onnx file of 'export'.
+    """
+    from pipeline.inference.predict import predict_images
+
+    predict_images(model, images, out, threshold, camera, frames)
+
+
+@click.command()
+@click.argument("model", type=FILE)
+@click.option(
+    "--format",
+    type=click.Choice(["onnx"]),
+    default="onnx",
+    show_default=True,
+    expose_value=False,
+    help="The file format.",
+)
+@click.option("--out", type=FILE, required=True, help="The .onnx file to write.")
+@click.option("--int8", is_flag=True, help="Store the weights in 8 bits, if AP50 drops by at most 0.02.")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Compare on these images too (at most 20 of them); with --int8 the folder of --annotations.",
+)
+@click.option("--annotations", type=FILE, help="COCO file on which --int8 is measured.")
+def export(model: Path, out: Path, int8: bool, images: tuple[Path, ...], annotations: Path | None) -> None:
+    """Write a checkpoint as one .onnx file.
+
+    The file is kept only if its detections are those of the checkpoint.
+    """
+    from pipeline.export.export import export_model
+
+    export_model(model, out, images, int8, annotations)
+
+
+@click.command()
+@PROFILE
+@click.argument("run_dir", type=FOLDER)
+def report(profile: Path, run_dir: Path) -> None:
+    """Write the HTML report and the model card of a run.
+
+    RUN_DIR gets report.html, report.json and model_card.md.
+    """
+    from pipeline.config import read_profile
+    from pipeline.reporting.report import write_report
+
+    write_report(read_profile(profile), run_dir)

@@ -1,0 +1,97 @@
+"""Commands that make images: check a profile, bake people, render, merge shards."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from blender.contract.render_options import RENDER_OPTIONS, RenderOption
+from pipeline.cli.group import FOLDER, PROFILE, SCHEDULER
+
+
+@click.command()
+@PROFILE
+def check(profile: Path) -> None:
+    """Check all tables of a profile, before any work is done."""
+    from pipeline.config import read_profile
+
+    read_profile(profile)
+    checked = subprocess.run([sys.executable, "-m", "blender.config", profile], check=False)
+    sys.exit(checked.returncode)
+
+
+@click.command()
+@click.option(
+    "--out", type=FOLDER, default=Path("build"), show_default=True, help="Where results will be written."
+)
+def doctor(out: Path) -> None:
+    """Report versions, hardware, weights and disk space."""
+    from pipeline.doctor import report
+
+    sys.exit(0 if report(out) else 1)
+
+
+@click.command()
+@PROFILE
+@click.option("--out", type=FOLDER, required=True, help="Folder for the .npz files.")
+@SCHEDULER
+def people(profile: Path, out: Path, scheduler: str | None) -> None:
+    """Bake posed body meshes of adults with anny."""
+    from pipeline.people.bake import bake_people
+
+    bake_people(profile, out, scheduler)
+
+
+@click.command()
+@click.pass_context
+def render(ctx: click.Context, /, **options: object) -> None:
+    """Render one split of a profile with Blender.
+
+    The same as ``python -m blender.render`` with the same options.
+    """
+    arguments: list[str] = []
+    for option in RENDER_OPTIONS:
+        value = options[option.parameter]
+        if option.flag:
+            arguments += [option.name] if value else []
+        elif value is not None:
+            arguments.append(f"{option.name}={value}")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Replaces this process: signals and the exit status need no forwarding.
+    os.execv(sys.executable, [sys.executable, "-m", "blender.render", *arguments])
+
+
+def _click_option(option: RenderOption) -> click.Option:
+    """The click option for an entry of the table that ``blender.render`` parses, too."""
+    return click.Option(
+        [option.name],
+        type=click.Choice(option.choices) if option.choices else option.type,
+        default=option.default,
+        required=option.required,
+        is_flag=option.flag,
+        metavar=option.metavar,
+        help=option.help[:1].upper() + option.help[1:] + ".",
+        show_default=option.default not in (None, False),
+    )
+
+
+render.params += [_click_option(option) for option in RENDER_OPTIONS]
+
+
+@click.command()
+@click.argument("shards", nargs=-1, required=True, metavar="SHARD_DIR...")
+@click.option("--out", required=True, help="Folder of the merged split; like the shards, it may be a URL.")
+@click.option("--partial", is_flag=True, help="Merge even if frames are missing.")
+def merge(shards: tuple[str, ...], out: str, partial: bool) -> None:
+    """Join shards of a split, and verify every file.
+
+    Shards are parts of one split that were rendered apart, by ``render --shard I/N``.
+    """
+    from pipeline.data.shards import merge_shards
+
+    merge_shards(shards, out, partial)

@@ -1,0 +1,93 @@
+"""[people], [coco], [model] and [evaluate] of a profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from blender.contract.limits import Ge, Le, MinLen, Ordered, Share, Weights
+
+POSES = (
+    "standing",
+    "walking",
+    "pushing",
+    "pulling",
+    "carrying",
+    "scanning",
+    "reaching",
+    "crouching",
+    "sitting",
+)
+"""Names of the poses; ``pipeline.people.poses`` has a function for each."""
+
+
+def _poses() -> dict[str, float]:
+    return {"standing": 3.0, "walking": 3.0, "pushing": 2.0, "pulling": 2.0}
+
+
+@dataclass(frozen=True)
+class PeopleConfig:
+    """[people]: the posed body meshes of adults, baked with anny."""
+
+    count: Annotated[int, Ge(1)] = 24
+    """Number of body meshes. Each keeps its pose; its clothes are drawn for each frame."""
+    age: Annotated[tuple[float, float], Ge(18), Le(90), Ordered()] = (18.0, 66.0)
+    """Years; anny's population statistics give height, weight and build for an age."""
+    women: Share = 0.3
+    """Share of women."""
+    poses: Annotated[dict[str, float], Weights(POSES)] = field(default_factory=_poses)
+    """Weights of the poses; "sitting" is needed for drivers of forklifts."""
+
+
+@dataclass(frozen=True)
+class CocoConfig:
+    """[coco]: which objects are labelled; the others become ignore regions (``iscrowd`` 1)."""
+
+    min_visible_fraction: Share = 0.1
+    """Least share of an object's pixels that is visible; below it the object is an ignore region."""
+    min_pixels: Annotated[int, Ge(1)] = 40
+    """Least number of visible pixels; below it the object is an ignore region."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """[model]: the network, the weights it starts from, and its settings for inference."""
+
+    name: Annotated[str, MinLen(1)] = "auto"
+    """A key of ``pipeline.models.registry.MODELS``; "timm/" and the name of a network of timm, for the
+    backbone; or "auto": the network that ``weights`` belong to."""
+    weights: Annotated[str, MinLen(1)] = "auto"
+    """Weights to start from: "coco"; "imagenet" (the backbone alone); "embedded"; "none"; "auto" (COCO, or
+    "embedded" if COCO's weights cannot be downloaded); or the path of a checkpoint of ours or of a state dict
+    of torchvision or timm, relative to the working directory."""
+    min_size: Annotated[int, Ge(32)] = 480
+    """Images are resized to this shorter side in pixels ..."""
+    max_size: Annotated[int, Ge(32)] = 853
+    """... unless the longer side would exceed this number of pixels."""
+    box_score_thresh: Share = 0.05
+    """Least score of a detection."""
+    detections_per_img: Annotated[int, Ge(1)] = 100
+    """Most detections per image, those with the highest scores."""
+    box_nms_thresh: Share = 0.5
+    """Non-maximum suppression: IoU above which the box with the lower score is dropped, of two boxes of a
+    class."""
+    box_rounds: Annotated[int, Ge(1)] = 1
+    """How often the box head refines a box; each time it pools the features of the box from the time
+    before."""
+    mirror: bool = False
+    """Test-time augmentation: average the predictions of an image and its mirror image; takes up to twice the
+    time."""
+
+    def __post_init__(self) -> None:
+        if self.max_size < self.min_size:
+            raise ValueError(f"max_size must be at least min_size ({self.min_size}), not {self.max_size}")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """[evaluate]: what evaluation computes and shows."""
+
+    bootstrap: Annotated[int, Ge(0)] = 200
+    """Bootstrap resamples for the 95 % intervals; 0: no intervals."""
+    gallery: Annotated[int, Ge(0)] = 6
+    """Best and worst images, and mistakes of each kind, that the report shows."""

@@ -1,0 +1,130 @@
+"""[train] of a profile: the recipe of the fine-tuning."""
+
+from __future__ import annotations
+
+import typing
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
+
+from blender.contract.limits import Ge, Gt, Le, Lt, MinLen, OneOf, Ordered, Share, ZeroOrGe
+
+Part = Literal["heads", "fpn", "stage4", "stage3", "stage2", "stage1"]
+"""A part of the network."""
+PARTS: tuple[Part, ...] = typing.get_args(Part)
+"""The parts of the network, from its outputs to its inputs."""
+DETECTOR_STARTS = ("coco", "checkpoint")
+"""Kinds of start whose weights are those of a whole detector."""
+
+
+@dataclass(frozen=True)
+class ExtraSet:
+    """[[train.extra]]: labelled photographs, or any COCO set, to train on besides the training split."""
+
+    annotations: Annotated[str, MinLen(1)]
+    """Path of a COCO instances file, relative to the working directory."""
+    images: Annotated[str, MinLen(1)]
+    """Folder of the images, to which the file_name entries are relative."""
+    map: dict[str, str] = field(default_factory=dict)
+    """The file's category to the profile's class; a category with a class's name needs no entry."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """[train]: which parameters are trained, how long, and on which views of the images."""
+
+    trainable: Annotated[tuple[Part, ...], MinLen(1)] = ("heads", "fpn")
+    """Trainable parts of the network; the others are frozen."""
+    unfreeze: Annotated[dict[str, int], OneOf(PARTS), Ge(1)] = field(default_factory=dict)
+    """Parts that become trainable later: the epoch, counted from 1, at whose start each does."""
+    pretrained_trainable: tuple[Part, ...] = ()
+    """Trainable parts if the start is a whole detector (COCO's weights, a checkpoint); none: ``trainable``
+    and ``unfreeze``."""
+    epochs: Annotated[int, Ge(1)] = 10
+    """Epochs; the validation split is evaluated after each."""
+    passes: Annotated[int, Ge(1)] = 1
+    """Passes over the training images in an epoch, each with other augmentations."""
+    pretrained_epochs: Annotated[int, Ge(0)] = 0
+    """Epochs if the start is a whole detector (COCO's weights, a checkpoint); 0: ``epochs``."""
+    patience: Annotated[int, Ge(0)] = 0
+    """Early stopping: epochs without a better mask AP on the validation split after which training ends; 0:
+    none."""
+    batch_size: Annotated[int, Ge(1)] = 2
+    """Images per batch."""
+    accumulate: Annotated[int, Ge(1)] = 1
+    """Batches whose gradients are accumulated for one optimizer step. On a CPU this equals a larger batch."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """The optimizer."""
+    lr: Annotated[float, Gt(0)] = 1e-3
+    """Peak learning rate, reached after the warm-up."""
+    schedule: Literal["cosine", "step"] = "cosine"
+    """Learning-rate schedule: "cosine" decays to 1 % of ``lr``, "step" to a tenth at each of ``lr_steps``."""
+    lr_steps: Annotated[tuple[float, ...], Ge(0), Le(1)] = (0.67, 0.9)
+    """When the schedule "step" lowers the learning rate, as shares of the run."""
+    pretrained_lr_factor: Annotated[float, Ge(0)] = 0.1
+    """Learning rate of pretrained weights, as a factor on ``lr``."""
+    lr_factors: Annotated[dict[str, float], OneOf(PARTS), Ge(0)] = field(default_factory=dict)
+    """Learning rate of the parts named here, as a factor on ``lr`` in place of ``pretrained_lr_factor``."""
+    warmup_iterations: Annotated[int, Ge(0)] = 50
+    """Optimizer steps in which the learning rate rises to ``lr``."""
+    weight_decay: Annotated[float, Ge(0), Le(1)] = 1e-4
+    """Weight decay."""
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    """Momentum of "sgd"."""
+    clip_grad_norm: Annotated[float, Ge(0)] = 10.0
+    """Norm to which gradients are clipped; 0: no clipping."""
+    ema: Annotated[float, Ge(0), Lt(1)] = 0.99
+    """Decay of the exponential moving average (EMA) of the weights, which is validated and saved; 0: no
+    EMA."""
+    box_batch_size_per_image: Annotated[int, Ge(1)] = 64
+    """Regions of interest sampled per image. This key has the largest effect on the time of a step."""
+    flip: Share = 0.5
+    """Probability of a horizontal flip."""
+    scale_jitter: Annotated[tuple[float, float], Gt(0), Le(10), Ordered()] = (0.6, 1.6)
+    """Range of the random zoom, after which the image is cropped or padded to its own size."""
+    crop: Annotated[float, Gt(0), Le(1)] = 1.0
+    """Width and height of the crop after the zoom, as a share of the image's."""
+    focus: Share = 0.0
+    """Probability that the crop is placed on an object, of a class drawn evenly."""
+    min_size: Annotated[int, ZeroOrGe(32)] = 0
+    """Shorter side in pixels to which a whole image is resized in training; 0: that of [model]. With a zoom
+    above 1, training shows crops at the model's scale in smaller images, which cost less."""
+    copy_paste: Share = 0.0
+    """Probability that objects of another training image are pasted into an image (Ghiasi et al. 2021)."""
+    photometric: Share = 0.5
+    """Strength of the jitter of brightness, contrast, saturation and hue."""
+    blur: Share = 0.2
+    """Probability of a Gaussian blur or a motion blur."""
+    noise: Share = 0.3
+    """Probability of sensor noise."""
+    jpeg: Share = 0.3
+    """Probability of JPEG artefacts."""
+    workers: Annotated[int, Ge(0)] = 0
+    """Worker processes of the data loader; 0: images are loaded in the training process."""
+    cache_features: Annotated[int, Ge(0)] = 0
+    """Feature cache: augmented views of each image whose features of the frozen layers are kept in memory and
+    used in turn; 0: no cache. Fewer are kept if they would not fit into half of the memory."""
+    processes: Annotated[int, Ge(0)] = 0
+    """Processes that share each batch; 0: on a CPU one per core, at most one per image."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Number format of mixed-precision training; "fp16" needs a GPU; "auto": bf16 if the hardware has it."""
+    compile: bool = False
+    """Whether torch.compile compiles the backbone: takes minutes at the start, for long runs on a GPU."""
+    pictures: Annotated[int, Ge(0)] = 4
+    """Training and validation images drawn in the folder training/ after each epoch; 0: none."""
+    extra: tuple[ExtraSet, ...] = ()
+    """Labelled sets to train on besides the training split."""
+
+    def __post_init__(self) -> None:
+        if self.cache_features and "stage1" in (*self.trainable, *self.unfreeze, *self.pretrained_trainable):
+            raise ValueError(
+                "cache_features needs a frozen stage1: leave it out of trainable, unfreeze and "
+                "pretrained_trainable"
+            )
+
+    def of_start(self, kind: str) -> TrainConfig:
+        """The recipe for a kind of start ("coco", "embedded", ...), with its trainable parts and epochs."""
+        if kind not in DETECTOR_STARTS:
+            return self
+        parts = self.pretrained_trainable or self.trainable
+        unfreeze = {} if self.pretrained_trainable else self.unfreeze
+        return replace(self, trainable=parts, unfreeze=unfreeze, epochs=self.pretrained_epochs or self.epochs)

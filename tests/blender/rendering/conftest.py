@@ -1,0 +1,32 @@
+"""Fixtures for tests that render single objects with the tiny profile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blender.assets import Assets, load_assets
+from blender.config.run import Config, load_config
+from tests.helpers.painter import HEIGHT, WIDTH
+
+
+@pytest.fixture(scope="module")
+def people(tiny_people: Path) -> Assets:
+    """The posed body meshes of the tiny profile."""
+    return load_assets(tiny_people)
+
+
+@pytest.fixture(scope="module")
+def config(tiny_profile: Path) -> Config:
+    """The tiny profile with the painter's image size."""
+    tiny = load_config(tiny_profile, "train")
+    return replace(tiny, render=replace(tiny.render, width=WIDTH, height=HEIGHT))
+
+
+@pytest.fixture(scope="module")
+def trucks(tiny_profile: Path) -> Any:
+    """Ranges of plain hand pallet trucks."""
+    return load_config(tiny_profile, "train").ranges["pallet_truck"]
