@@ -5,41 +5,18 @@ Nothing generated is committed, so that no page can be out of date.
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 from sphinx.application import Sphinx
-from sphinx.ext.autodoc.mock import mock
+
+from pipeline.cli import SECTIONS
+from pipeline.config.reference import profile_reference
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.M)
-
-
-def render_parser() -> argparse.ArgumentParser:
-    """The command line of ``python -m blender.render``, without loading Blender."""
-    with mock(["bpy", "bmesh", "mathutils"]):
-        from blender.render import _parser
-
-        return _parser()
-
-
-def render_options() -> str:
-    """The renderer's options as a Markdown table."""
-    rows = ["| option | default | meaning |", "| --- | --- | --- |"]
-    for action in render_parser()._actions:
-        name = max(action.option_strings, key=len)
-        if name == "--help":
-            continue
-        if action.choices:
-            name += f" {{{','.join(map(str, action.choices))}}}"
-        elif action.nargs != 0:  # 0: a flag
-            name += f" {action.metavar or action.dest.upper()}"
-        default = "" if action.default in (None, False) else f"`{action.default}`"
-        rows.append(f"| `{name}` | {'required' if action.required else default} | {action.help} |")
-    return "\n".join(rows)
 
 
 def make_targets() -> str:
@@ -50,14 +27,24 @@ def make_targets() -> str:
 
 
 def profile_keys() -> str:
-    """Every key of a profile, from the dataclasses of both halves, below the page's own sections."""
-    from pipeline.config.reference import profile_reference
-
+    """Every key of a profile, from the dataclasses of both halves; headings fit below a section of a page."""
     return re.sub(r"^#", "##", profile_reference(), flags=re.M)
 
 
+def commands() -> str:
+    """The commands in the sections of ``transpalette --help``, as directives of sphinx-click."""
+    lines = []
+    for title, members in SECTIONS.items():
+        lines += [f"### {title}", "```{eval-rst}"]
+        for command in members:
+            module = command.callback.__module__
+            lines += [f".. click:: {module}:{command.name}", f"   :prog: transpalette {command.name}", ""]
+        lines.append("```")
+    return "\n".join(lines)
+
+
 GENERATORS: dict[str, Callable[[], str]] = {
-    "render-options": render_options,
+    "commands": commands,
     "make-targets": make_targets,
     "profile-keys": profile_keys,
 }

@@ -16,7 +16,6 @@ import yaml
 
 from blender.config.run import load_config
 from blender.contract import load_profile, read_record
-from blender.render import _parser
 from pipeline.cli import main
 from pipeline.config import read_profile
 from tests.conftest import ROOT, TINY, run
@@ -118,22 +117,20 @@ def strings(value: Any) -> Iterator[str]:
 
 def parse(words: list[str]) -> str:
     """Check one command line of this project; returns its command, or "" for another program's."""
+    if len(words) < 3 or "=" in words[0]:
+        return ""
+    verb, rest = "", list[str]()
     for name in ("blender.render", "blender/render.py"):
         if name in words:
-            arguments = words[words.index(name) + 1 :]
-            _parser().parse_args([word for word in arguments if word != "--"])
-            return "render"
+            verb, rest = "render", [word for word in words[words.index(name) + 1 :] if word != "--"]
     for name in ("transpalette", ".venv/bin/transpalette", "pipeline"):
-        if name in words and "=" not in words[0] and len(words) > words.index(name) + 2:
+        if name in words[:-1]:
             verb, *rest = words[words.index(name) + 1 :]
-            command = main.get_command(click.Context(main), verb)
-            assert command is not None, words
-            if verb == "render":
-                _parser().parse_args(rest)
-            else:
-                command.make_context(verb, rest)
-            return verb
-    return ""
+    if verb:
+        command = main.get_command(click.Context(main), verb)
+        assert command is not None, words
+        command.make_context(verb, rest)
+    return verb
 
 
 @pytest.mark.parametrize("page", PAGES)
