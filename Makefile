@@ -100,7 +100,7 @@ lint: $(READY) ## ruff, mypy, import contracts, documentation checks
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
-	@$(VENV)/bin/lint-imports --no-logo --quiet
+	@$(VENV)/bin/lint-imports --no-logo
 	@$(DOCS) -b dummy docs build/docs-check
 
 docs: $(READY) ## The documentation site, in build/docs/

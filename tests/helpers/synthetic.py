@@ -170,7 +170,7 @@ def _instance(
         visible_fraction=visible / amodal,
         truncated=bool(shape[0].any() or shape[-1].any() or shape[:, 0].any() or shape[:, -1].any()),
         keypoints=keypoints if category == "pedestrian" else (),
-        amodal=RunLengths(shape.shape, _runs(shape)),
+        amodal=RunLengths((shape.shape[0], shape.shape[1]), _runs(shape)),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from blender.contract import UserError, from_table
+from blender.contract import UserError, from_table, merge_tables
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,6 @@ def read_study(path: Path) -> Study:
     if not study.variants:
         raise UserError(f"{path}: the study has no [variants]; add at least one")
     return study
-
-
-def merge_tables(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy ``table`` with ``changes``: tables are merged key by key, other values are replaced."""
-    merged = dict(table)
-    for key, value in changes.items():
-        old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = merge_tables(old, value) if both else value  # type: ignore[arg-type]
-    return merged
 
 
 def absolute_model_files(profile: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -17,8 +17,15 @@ from typing import Any
 
 import click
 
-from blender.contract import UserError, canonical_json, load_profile, sha256_bytes, write_atomic
-from pipeline.bench.study.profiles import absolute_model_files, merge_tables, read_study, to_toml
+from blender.contract import (
+    UserError,
+    canonical_json,
+    load_profile,
+    merge_tables,
+    sha256_bytes,
+    write_atomic,
+)
+from pipeline.bench.study.profiles import absolute_model_files, read_study, to_toml
 from pipeline.bench.study.report import IOU_TYPES, page
 
 SCENE_TABLES = ("seed", "classes", "splits", "people", "render", "scene")

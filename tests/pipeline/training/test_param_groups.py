@@ -160,7 +160,9 @@ def test_learning_rates_by_part_and_no_weight_decay_on_vectors() -> None:
         lr_factors={"stage3": 0.01, "fpn": 0.5},
     )  # fmt: skip
     set_trainable(model, config.trainable)
-    part_of, rate, decay = parts_of(model), {}, {}
+    part_of = parts_of(model)
+    rate: dict[int, float] = {}
+    decay: dict[int, float] = {}
     for group in parameter_groups(model, config, "imagenet"):
         rate |= {id(p): group["lr"] for p in group["params"]}
         decay |= {id(p): group["weight_decay"] for p in group["params"]}

@@ -21,7 +21,7 @@ from blender.contract.files import _host
 from pipeline.config import Profile, UserError
 from pipeline.models import safetensors_file
 from pipeline.models.checkpoint import load_checkpoint, save_checkpoint
-from pipeline.training import fit, train_state
+from pipeline.training import fit, loop, train_state
 from pipeline.training.command import train
 from tests.conftest import ROOT
 from tests.helpers import training
@@ -60,7 +60,7 @@ def outputs_of(out: Path) -> dict[str, bytes]:
 
 def stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     """Make training raise ``error`` after this number of epochs."""
-    train_one_epoch = fit.train_one_epoch
+    train_one_epoch = loop.train_one_epoch
 
     def stopped(
         model: Any, optimizer: Any, data_loader: Any, device: Any, epoch: int, **options: Any
@@ -209,7 +209,7 @@ def test_a_kill_while_a_checkpoint_is_written_keeps_the_one_before(tmp_path: Pat
 def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(
     splits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_one_epoch = fit.train_one_epoch
+    train_one_epoch = loop.train_one_epoch
 
     def with_nan(
         model: Any, optimizer: Any, data_loader: Any, device: Any, epoch: int, **options: Any
@@ -233,7 +233,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(
 def test_a_gradient_that_is_not_finite_names_the_images(
     splits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    restore = fit.restore
+    restore = train_state.restore
 
     def with_infinite_gradient(*args: Any) -> Any:
         state = restore(*args)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ def start() -> Checkpoint:
 
 
 def run(
-    splits: tuple[Path, Path], out: Path, model: ModelConfig = PROFILE.model, **changes: object
+    splits: tuple[Path, Path], out: Path, model: ModelConfig = PROFILE.model, **changes: Any
 ) -> Checkpoint:
     """Train with some keys changed; return the last checkpoint."""
     train(dataclasses.replace(with_train(PROFILE, **changes), model=model), *splits, out)
@@ -62,7 +63,7 @@ def test_accumulating_two_batches_equals_a_batch_of_twice_the_size(
 def test_unfrozen_parts_change_from_their_epoch_on(
     splits: tuple[Path, Path], start: Checkpoint, tmp_path: Path
 ) -> None:
-    recipe = {"trainable": ("heads",), "unfreeze": {"fpn": 2, "stage4": 3}}
+    recipe: dict[str, Any] = {"trainable": ("heads",), "unfreeze": {"fpn": 2, "stage4": 3}}
     changed = []
     for epochs in (1, 2, 3):
         # The learning rates depend on the number of epochs, so each is a run of its own.
@@ -97,7 +98,9 @@ def test_patience_stops_a_run_that_does_not_improve(
 def test_gradient_clipping_limits_the_update(
     splits: tuple[Path, Path], start: Checkpoint, tmp_path: Path
 ) -> None:
-    options = {"optimizer": "sgd", "lr": 1e-4, "momentum": 0.0, "weight_decay": 0.0, "warmup_iterations": 0}
+    options: dict[str, Any] = {
+        "optimizer": "sgd", "lr": 1e-4, "momentum": 0.0, "weight_decay": 0.0, "warmup_iterations": 0,
+    }  # fmt: skip
 
     def update_norm(clip_grad_norm: float) -> float:
         out = tmp_path / str(clip_grad_norm)
@@ -122,7 +125,7 @@ def test_other_models_train_and_load(name: str, splits: tuple[Path, Path], tmp_p
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
 def test_a_compiled_backbone_gives_nearly_the_same_weights(splits: tuple[Path, Path], tmp_path: Path) -> None:
     model = dataclasses.replace(PROFILE.model, name="timm/resnet18", weights="none")
-    options = {"trainable": ("heads", "fpn", "stage4"), "optimizer": "sgd", "lr": 1e-4}
+    options: dict[str, Any] = {"trainable": ("heads", "fpn", "stage4"), "optimizer": "sgd", "lr": 1e-4}
     plain = run(splits, tmp_path / "plain", model, **options)
     compiled = run(splits, tmp_path / "compiled", model, compile=True, **options)
     assert set(plain.state) == set(compiled.state)

@@ -21,7 +21,7 @@ from tests.helpers.shapes import CLASSES, write_split
 
 MAX_LABEL = 20
 """The red of an object with label k is k / MAX_LABEL, and its green is 1."""
-GEOMETRY_ONLY = {"photometric": 0, "blur": 0, "noise": 0, "jpeg": 0}
+GEOMETRY_ONLY: dict[str, Any] = {"photometric": 0, "blur": 0, "noise": 0, "jpeg": 0}
 ALL_EFFECTS = TrainConfig(flip=0.5, scale_jitter=(0.4, 2.5), photometric=1.0, blur=0.5, noise=0.5, jpeg=0.5)
 
 
