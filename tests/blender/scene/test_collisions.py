@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from blender.assets import Assets
-from blender.config.run import Config
+from blender.config.profile import Config
 from blender.rendering.builder import SceneObject, build_scene
 from tests.conftest import default_scene
 
