@@ -12,7 +12,7 @@ HALVES = ("blender", "pipeline")
 def test_the_renderer_loads_no_library_of_the_pipeline() -> None:
     """Import every module of the renderer in a process of its own.
 
-    The import contracts in pyproject.toml see only the imports in our own code, and hold the other directions.
+    The import contracts in pyproject.toml see our own imports alone. They hold the other directions.
     """
     forbidden = ("torch", "click", "PIL", "pycocotools", "pipeline")
     names = [
