@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from pipeline.cli import main
 from pipeline.models.checkpoint import load_model
+from tests.conftest import made_once
 from tests.helpers.synthetic import write_tiny_model
 
 
@@ -26,7 +27,12 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that also uses mirror images, model.safetensors, and its export, model.onnx."""
-    path = tmp_path_factory.mktemp("export")
+    return made_once(tmp_path_factory, "export", write_export)
+
+
+def write_export(path: Path) -> None:
+    """Write the files of ``folder``."""
+    path.mkdir()
     write_tiny_model(path / "model.safetensors")
     model, checkpoint = load_model(path / "model.safetensors")
     with torch.no_grad():
@@ -37,7 +43,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.exit_code == 0, done.output
     assert "as its checkpoint: " in done.output
     assert sorted(p.name for p in path.iterdir()) == ["model.onnx", "model.safetensors"]
-    return path
 
 
 def run_export(model: Path, out: Path, *options: object) -> Result:
