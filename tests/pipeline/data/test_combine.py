@@ -178,7 +178,7 @@ def test_evaluation_on_several_sets_validates_each_file_once(
     [
         (["--map", "person"], "CATEGORY=CLASS"),
         (["--map", "unicorn=pedestrian"], "has a category 'unicorn'"),
-        (["--map", "person=pedestrain"], "which is no class; classes: pedestrian, pallet_truck"),
+        (["--map", "person=pedestrain"], "which is not a class; classes: pedestrian, pallet_truck"),
         (["--extra", "nothing"], "FILE:IMAGES"),
         (["--extra", "no.json:images"], "no such file"),
     ],

@@ -129,7 +129,7 @@ def test_output_folder_with_other_files_is_refused(split: Path, tmp_path: Path) 
     assert convert(split, "yolo-seg", out).exit_code == 0
     before = tree_hash(out)
     run = convert(split, "imagefolder", out)
-    assert run.exit_code == 2 and "holds something else" in run.output
+    assert run.exit_code == 2 and "contains other files" in run.output
     convert_split(split, CocoConfig())
     assert convert(split, "yolo-seg", out).exit_code == 2
     assert tree_hash(out) == before
