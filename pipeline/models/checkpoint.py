@@ -23,17 +23,17 @@ from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
 from pipeline.models.registry import CLS_SCORE, build_model
 
 FORMAT = 2
-"""Format 1 was a pickle of ``torch.save``, and is no longer read."""
+"""Version of the file format. Format 1 was a pickle of ``torch.save``; it is no longer read."""
 _FORMAT_KEY = "transpalette_format"
-"""The metadata entry that only Transpalette's checkpoints have."""
+"""Name of the metadata entry that only Transpalette's checkpoints have."""
 _WEIGHTS, _OPTIMIZER = "train/weights/", "train/optimizer/"
 """Prefixes of the tensors of ``ResumeState``."""
 _ZIP, _FORMAT_1_SEAL = b"PK\x03\x04", b"transpalette sha256:"
-"""How a file of ``torch.save`` starts, and what the end of a checkpoint of format 1 contains."""
+"""First bytes of a file of ``torch.save``; bytes near the end of a checkpoint of format 1."""
 
 
 def current_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that training depends on."""
+    """Return the versions of Python and of the packages that training depends on."""
     names = ("torch", "torchvision", "timm", "transpalette")
     return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
@@ -47,19 +47,19 @@ def _version(name: str) -> str:
 
 @dataclass(frozen=True)
 class ResumeState:
-    """The state of training that the next epoch needs beside the EMA weights: in last.safetensors alone."""
+    """The state of training that the next epoch needs beside the EMA weights; only in last.safetensors."""
 
     inputs_hash: str
-    """SHA-256 of everything the result depends on; a run with other inputs does not resume."""
+    """SHA-256 of all inputs of training; a run with other inputs does not resume."""
     precision: str
-    """"fp32", "bf16" or "fp16": chosen once a run, so that another machine resumes with the same one."""
+    """"fp32", "bf16" or "fp16": chosen once per run, so that another machine resumes with the same format."""
     cached_views: int | None = None
-    """Augmented views of each image in the feature cache; None until the first epoch has chosen it."""
+    """Number of augmented views of each image in the feature cache; None before the first epoch."""
     best_ap: float = -1.0
     """The best epoch's mask AP on the validation split."""
     epochs_without_improvement: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
-    """The trainable parameters as the optimizer has them, which the EMA weights follow."""
+    """The trainable parameters that the optimizer updates; the EMA weights are their moving average."""
     optimizer: dict[str, Any] = field(default_factory=dict)
     """The optimizer's ``state_dict``; empty before the first epoch."""
     scaler: dict[str, Any] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class ResumeState:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model and what describes it."""
+    """A trained model, its configuration and its metrics."""
 
     model: str
     """A key of ``pipeline.models.registry.MODELS``."""
@@ -77,18 +77,18 @@ class Checkpoint:
     classes: tuple[str, ...]
     """Class names; label 1 is the first, and 0 is the background."""
     start: dict[str, str]
-    """The start weights: ``kind``, ``source``, ``fallback`` (why not COCO's, or "")."""
+    """The start weights: ``kind``, ``source``, and ``fallback`` (why COCO's were not available, or "")."""
     metrics: dict[str, Any]
     """Validation metrics of this epoch, from ``pipeline.evaluation.metrics``."""
     epoch: int
-    """Epochs done."""
+    """Number of completed epochs."""
     epochs: int
-    """Epochs planned."""
+    """Number of planned epochs."""
     seed: int
     seconds: float
-    """Time spent training, validation included."""
+    """Training time, validation included."""
     images: int
-    """Images in the training set."""
+    """Number of training images."""
     score_threshold: float
     """The score threshold with the best F1 on the validation split."""
     state: dict[str, Tensor]
@@ -102,12 +102,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically.
 
     Raises:
-        OSError: the disk is full or the folder is not writable; an earlier file stays as it was.
+        OSError: the disk is full or the folder is not writable; an earlier file is not changed.
     """
     tensors, resume = dict(checkpoint.state), checkpoint.resume
     fields = {name: value for name, value in vars(checkpoint).items() if name not in ("state", "resume")}
     metadata = {name: json.dumps(value) for name, value in fields.items()}
-    metadata |= {"format": "pt", _FORMAT_KEY: str(FORMAT)}  # other tools look for "format"
+    metadata |= {"format": "pt", _FORMAT_KEY: str(FORMAT)}  # other tools require "format"
     if resume is not None:
         tensors |= {f"{_WEIGHTS}{name}": tensor for name, tensor in resume.weights.items()}
         for index, values in resume.optimizer.get("state", {}).items():
@@ -119,7 +119,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def is_checkpoint(data: bytes) -> bool:
-    """Return whether the header, or the end, of a file's bytes is that of a Transpalette checkpoint."""
+    """Return whether the content of a file is that of a Transpalette checkpoint, of any format."""
     return _is_format_1(data) or _FORMAT_KEY in (safetensors_file.read_metadata(data) or {})
 
 
@@ -142,7 +142,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     metadata = safetensors_file.read_metadata(data)
     if _is_format_1(data):
         raise UserError(
-            f"{path}: a checkpoint of an earlier version, a pickle, which is no longer read; train again"
+            f"{path}: a checkpoint of an earlier version, which is no longer supported; train again"
         )
     if data.startswith(_ZIP) or (metadata is not None and _FORMAT_KEY not in metadata):
         raise UserError(
@@ -151,7 +151,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     if metadata is None:
         raise UserError(
-            f"{path}: not a Transpalette checkpoint, or a damaged or truncated one; give a model.safetensors "
+            f"{path}: not a Transpalette checkpoint, or damaged or truncated; give a model.safetensors "
             "of 'transpalette train', or copy the file again"
         )
     try:
@@ -193,7 +193,8 @@ def model_from_checkpoint(checkpoint: Checkpoint, path: Path, **options: Any) ->
     """Build the network of a checkpoint and load its weights.
 
     Args:
-        path: the checkpoint's file, for messages.
+        checkpoint: the checkpoint.
+        path: its file, for messages.
         options: fields of ``MaskRCNNOptions``, in place of those of the checkpoint's configuration.
 
     Raises:

@@ -18,11 +18,12 @@ from pipeline.models.rpn import IgnoringRPN
 from pipeline.models.transform import DetectionTransform
 
 INITIAL_PIXEL_LOGIT = -4.0
-"""Bias of the untrained segmentation branch: probability 0.02 of each class, as most pixels have none."""
+"""Bias of the untrained segmentation branch: probability 0.02 of each class, because most pixels show
+none."""
 LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_dice", "loss_objectness", "loss_rpn_box_reg")
 """The losses that every model returns in training; their sum is minimised."""
 SEGMENTATION_LOSSES = ("loss_pixels", "loss_regions")
-"""The losses that models with a segmentation branch return too."""
+"""The losses that models with a segmentation branch return in addition."""
 
 
 @dataclass(frozen=True)
@@ -30,31 +31,31 @@ class MaskRCNNOptions:
     """Sizes, thresholds and numbers of boxes. The defaults are torchvision's."""
 
     min_size: int = 800
-    """Shorter side of a resized image, in pixels ..."""
+    """Shorter side of a resized image in pixels, as far as ``max_size`` allows."""
     max_size: int = 1333
-    """... unless the longer side would exceed this."""
+    """Largest longer side of a resized image in pixels."""
     image_mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    """Subtracted from RGB in 0..1; ImageNet's mean ..."""
+    """Mean that is subtracted from RGB in 0..1; default: ImageNet's."""
     image_std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    """... and the divisor after that, ImageNet's standard deviation."""
+    """Standard deviation by which RGB is then divided; default: ImageNet's."""
     rpn_pre_nms_top_n_train: int = 2000
-    """Proposals of a level before non-maximum suppression, in training ..."""
+    """Proposals per level before non-maximum suppression, in training."""
     rpn_pre_nms_top_n_test: int = 1000
-    """... and in prediction."""
+    """The same in prediction."""
     rpn_post_nms_top_n_train: int = 2000
-    """Proposals of an image after non-maximum suppression, in training ..."""
+    """Proposals per image after non-maximum suppression, in training."""
     rpn_post_nms_top_n_test: int = 1000
-    """... and in prediction."""
+    """The same in prediction."""
     box_batch_size_per_image: int = 512
-    """Proposals of an image that are sampled for the box losses."""
+    """Proposals per image that are sampled for the box losses."""
     box_score_thresh: float = 0.05
-    """Least score of a detection."""
+    """Lowest score of a detection."""
     box_nms_thresh: float = 0.5
-    """IoU from which the lower-scoring one of two detections of a class is dropped."""
+    """IoU of two boxes of a class above which the box with the lower score is dropped."""
     box_detections_per_img: int = 100
-    """Most detections of an image."""
+    """Largest number of detections per image."""
     box_stages: int = 1
-    """How often the box head moves a box, each time pooling from where it was moved to."""
+    """How often the box head refines a box; each stage pools from the refined boxes of the stage before."""
     mirror: bool = False
     """Whether predictions are means over the image and its mirror image."""
 

@@ -2,7 +2,7 @@
 
 ``safetensors.torch.save`` writes metadata in the random order of a hash map, and the format has no
 checksum. So the header is written here, with sorted keys, and its metadata gets an entry ``sha256``: the
-SHA-256 of the file as it is while that entry is empty. Any reader of safetensors reads such a file.
+SHA-256 of the file with an empty entry. Any reader of safetensors can read such a file.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
     """Encode tensors and metadata as a safetensors file; equal values give equal bytes.
 
     Args:
-        tensors: on any device; memory formats are not stored, so each is stored contiguous.
-        metadata: texts; ``sha256`` is added.
+        tensors: tensors on any device; all are stored contiguous, because memory formats cannot be stored.
+        metadata: texts by name; ``sha256`` is added.
     """
     plain = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     header, body = _split(plain)
@@ -50,10 +50,10 @@ def read_metadata(data: bytes) -> dict[str, str] | None:
 
 
 def decode(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Decode what ``encode`` gave: tensors and metadata, without the checksum.
+    """Decode a file of ``encode`` to its tensors and metadata, without the checksum.
 
     Raises:
-        ValueError: not such a file, or any of its bytes is another one.
+        ValueError: not such a file, or any of its bytes has changed.
     """
     header, body = _split(data)
     metadata = dict(header.get(METADATA, {}))
