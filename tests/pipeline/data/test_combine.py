@@ -194,7 +194,8 @@ def test_invalid_options_are_named_in_one_line(
 
 
 def test_map_of_a_profile_is_checked_before_training(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    for mapping, message in (({"persn": "pedestrian"}, "no category 'persn'"), ({"dog": "cat"}, "no class")):
+    cases = (({"persn": "pedestrian"}, "no category 'persn'"), ({"dog": "cat"}, "not a class"))
+    for mapping, message in cases:
         with pytest.raises(UserError, match=message):
             train(with_extra(as_set(folders[1], **mapping)), folders[0], folders[0], tmp_path / "out")
         assert not (tmp_path / "out").exists()
