@@ -1,4 +1,4 @@
-"""Recall and precision by scene factor (slices), those that are significantly weaker than the rest first.
+"""Recall and precision by scene factor (slices), significantly weaker slices first.
 
 Each slice holds the objects or detections of one class in one bin of one factor. It is compared with the rest
 of its class. Slices are ordered by the lower bound of the gap between the two. The interval of the gap holds
@@ -28,9 +28,9 @@ from pipeline.evaluation.intervals import (
 from pipeline.evaluation.matching import IGNORED, EvaluationResult, ThresholdedMatches
 
 _LEVEL = 0.05
-"""Probability that the interval of any gap misses it."""
+"""Probability that at least one interval does not contain its gap."""
 _FEWEST = 5
-"""Objects or detections from which a slice is ranked."""
+"""Smallest number of objects or detections of a slice that is ranked."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def metrics_by_factor(evaluation: EvaluationResult, threshold: float) -> list[di
         One row for each slice, those that are significantly weaker than the rest of their class first:
         ``factor``, ``bin``, ``place`` (position of the bin along its factor), ``class``, and for ``recall``
         and ``precision`` ``{"count", "hits", "value", "interval", "rest", "gap", "gap_interval"}``, or None
-        where the factor is not known (false positives have no distance). ``gap_lower_bound`` is the greater
+        if the factor is unknown (false positives have no distance). ``gap_lower_bound`` is the greater
         of the two lower bounds of the gaps: above 0, the slice is significantly weaker.
     """
     matches = evaluation.matches.at_threshold(threshold)
@@ -81,7 +81,7 @@ def metrics_by_factor(evaluation: EvaluationResult, threshold: float) -> list[di
         if binner is not None:
             recall, precision = _slices(objects, factor, binner), _slices(detections, factor, binner)
             both = [(factor, key, recall.get(key), precision.get(key)) for key in {**recall, **precision}]
-            # A value that all samples of a class share leaves no rest to compare with.
+            # If all samples of a class have the same value, there is no rest to compare with.
             rows += [row for row in both if any(s is not None and s.rest_count for s in row[2:])]
     tests = sum(s is not None and bool(s.count and s.rest_count) for _, _, *pair in rows for s in pair)
     z = NormalDist().inv_cdf(1 - _LEVEL / 2 / max(1, tests))
@@ -90,7 +90,7 @@ def metrics_by_factor(evaluation: EvaluationResult, threshold: float) -> list[di
 
 
 def _object_samples(evaluation: EvaluationResult, matches: ThresholdedMatches) -> list[Sample]:
-    """One sample for each object that is no ignore region: was it detected?"""
+    """Build a sample for each object: a hit if it was detected. Ignore regions are left out."""
     ground_truth = evaluation.ground_truth
     names = {c["id"]: c["name"] for c in ground_truth["categories"]}
     scenes = {image["id"]: scene_of(image) for image in ground_truth["images"]}
@@ -105,7 +105,7 @@ def _object_samples(evaluation: EvaluationResult, matches: ThresholdedMatches) -
 
 
 def _detection_samples(evaluation: EvaluationResult, matches: ThresholdedMatches) -> list[Sample]:
-    """One sample for each detection that counts: is it correct?"""
+    """Build a sample for each detection that counts: a hit if it is correct."""
     names = {c["id"]: c["name"] for c in evaluation.ground_truth["categories"]}
     images = {image["id"]: image for image in evaluation.ground_truth["images"]}
     samples = []
@@ -119,7 +119,7 @@ def _detection_samples(evaluation: EvaluationResult, matches: ThresholdedMatches
 
 
 def _slices(samples: list[Sample], factor: str, binner: Binner) -> dict[SliceKey, Slice]:
-    """The slices of one factor."""
+    """Build the slices of one factor."""
     by_class: defaultdict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         if factor in sample.factors:
@@ -149,7 +149,7 @@ def _proportion(samples: list[Sample]) -> Proportion:
 def _row(
     factor: str, key: SliceKey, recall: Slice | None, precision: Slice | None, z: float
 ) -> dict[str, Any]:
-    """One slice as JSON values."""
+    """Convert a slice to JSON values."""
     class_name, place, label = key
     sides = {"recall": _side(recall, z), "precision": _side(precision, z)}
     lower_bounds = [
@@ -168,7 +168,7 @@ def _row(
 
 
 def _side(part: Slice | None, z: float) -> dict[str, Any] | None:
-    """Recall or precision of one slice as JSON values."""
+    """Convert the recall or precision of a slice to JSON values."""
     if part is None:
         return None
     inside, rest = part.inside, part.rest

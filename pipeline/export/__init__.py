@@ -1,1 +1,4 @@
-"""Export of a checkpoint to ONNX, with a check that its detections stay the same."""
+"""Export a checkpoint to ONNX, and check that its detections do not change.
+
+``export`` is the command; ``onnx_model`` traces the network, ``verify`` compares the detections.
+"""
