@@ -20,7 +20,7 @@ PROFILE = click.option("--profile", type=FILE, required=True, help="The TOML fil
 
 
 class Group(click.Group):
-    """A click group that ends with one line and exit status 2 on a user's error.
+    """A click group that ends with a one-line message and exit status 2 on a user's error.
 
     Errors of the program itself keep their traceback.
     """

@@ -62,7 +62,9 @@ def export_model(
 
     data = traced.serialize(metadata)
     exported = parse_onnx(data, str(out))
-    click.echo(f"export: as its checkpoint: {check_parity(model, exported, with_min_score, images)}")
+    click.echo(
+        f"export: same detections as its checkpoint: {check_parity(model, exported, with_min_score, images)}"
+    )
     if evaluation_set is not None:
         data = quantize_file(data, metadata)
         click.echo(f"export: {check_int8(exported, parse_onnx(data, str(out)), evaluation_set)}")

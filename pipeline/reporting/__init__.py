@@ -1,1 +1,1 @@
-"""The HTML report and the model card of a run; the statistics and the card of a dataset."""
+"""Write the HTML report and the model card of a run, and the statistics and the card of a dataset."""

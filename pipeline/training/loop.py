@@ -101,5 +101,5 @@ def not_finite(quantity: str, epoch: int, data_loader: TrainLoader, indices: lis
     names = ", ".join(data_loader.dataset.name(i) for i in indices)
     return (
         f"the {quantity} is not finite in epoch {epoch + 1} on {names}; check these images ('transpalette "
-        "validate') or lower [train] lr; the checkpoints of the epoch before are not changed"
+        "validate') or lower [train] lr; last.safetensors is that of the epoch before"
     )
