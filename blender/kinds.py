@@ -51,7 +51,7 @@ class Parking:
 
 
 class SceneShares(Protocol):
-    """The shares of [scene] that decide what is attached to objects (``blender.config.run.SceneConfig``)."""
+    """The shares of [scene] that decide what is attached to objects (``config.profile.SceneConfig``)."""
 
     @property
     def operated(self) -> float:

@@ -2,7 +2,8 @@
 
 ``Ge``, ``Gt``, ``Le``, ``Lt`` and ``MinLen`` are named and meant as in the package annotated-types, which
 Blender's Python lacks; on a list, a range or a table the first four apply to each element. The others are our
-own. ``blender.contract.tables`` checks the limits when it reads a table, and describes them in its messages.
+own. ``blender.contract.table_reader`` checks the limits when it reads a table, and its messages
+describe them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Export a checkpoint to ONNX, and check that its detections do not change.
+"""Export a checkpoint to ONNX. Formats for datasets are in ``pipeline.data.formats``.
 
-``export`` is the command; ``onnx_model`` traces the network, ``verify`` compares the detections.
+``command`` runs the export, ``verify`` compares the detections, ``quantize`` stores the weights in 8 bits.
 """

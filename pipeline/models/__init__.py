@@ -1,4 +1,5 @@
-"""Mask R-CNN: backbones, heads, losses, pretrained weights and checkpoints.
+"""Mask R-CNN: the network, its backbones, heads and losses, pretrained weights, checkpoints.
 
-``mask_rcnn`` is the network, ``registry`` builds each model by name.
+Start with ``mask_rcnn`` (the model class) and ``registry`` (names of models). ``pretrained`` chooses the start
+weights, ``checkpoint`` saves and loads a trained model.
 """

@@ -20,7 +20,7 @@ from pipeline.config import Profile
 from pipeline.data.coco_io import read_coco
 from pipeline.evaluation.evaluate import EVALUATOR_VERSION
 from pipeline.evaluation.matching import evaluate_detections
-from pipeline.evaluation.tables import number
+from pipeline.evaluation.terminal import number
 from pipeline.reporting.dataset_stats import dataset_statistics
 from pipeline.reporting.galleries import best_and_worst, data_uri, mistake_crops
 from pipeline.reporting.mistakes import find_mistakes

@@ -8,7 +8,7 @@ from torchvision.transforms.v2 import functional as T  # noqa: N812 (the field's
 
 from blender.contract import KEYPOINTS
 from pipeline.config import TrainConfig
-from pipeline.models.targets import Sample, boxes_from_masks, clear_outside_keypoints, drop_small_objects
+from pipeline.models.samples import Sample, boxes_from_masks, clear_outside_keypoints, drop_small_objects
 
 FOCUS_RANGE = (0.25, 0.75)
 """Range of the position of the target object's centre in a crop, as a share of the crop's width and height:
