@@ -195,7 +195,7 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(number) for number in text.split(","))
     except ValueError:
-        raise UserError(f"{option} {text}: expected whole numbers, such as 1,2") from None
+        raise UserError(f"{option} {text}: expected integers, such as 1,2") from None
 
 
 def _check(options: BenchOptions, cores: int) -> None:
@@ -214,7 +214,7 @@ def _check(options: BenchOptions, cores: int) -> None:
         if value < bound:
             raise UserError(f"{option} must be at least {bound}")
     if options.model is not None and not options.model.is_file():
-        raise UserError(f"{options.model}: no such model; train one first (make train), or leave out --model")
+        raise UserError(f"{options.model}: no such model; train it first (make train), or leave out --model")
     if not options.people.is_dir():
         raise UserError(f"{options.people}: no such folder; create the body meshes first (make people)")
 

@@ -52,7 +52,7 @@ def validate(file: Path, images: Path | None, fix: Path | None) -> None:
 def convert(split_dir: Path, to: str, out: Path) -> None:
     """Write a split in the format of another tool.
 
-    SPLIT_DIR holds images/ and annotations.json.
+    SPLIT_DIR contains images/ and annotations.json.
     """
     from pipeline.data.formats import convert_to_format
 
@@ -75,7 +75,7 @@ def convert(split_dir: Path, to: str, out: Path) -> None:
 def preview(split_dir: Path, out: Path, count: int, columns: int, width: int, show: str) -> None:
     """Draw a contact sheet of a split with its masks.
 
-    SPLIT_DIR holds images/ and annotations.json.
+    SPLIT_DIR contains images/ and annotations.json.
     """
     from pipeline.viz.contact_sheet import write_contact_sheet
 

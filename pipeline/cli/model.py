@@ -143,7 +143,7 @@ def predict(
 )
 @click.option("--annotations", type=FILE, help="COCO file on which --int8 is measured.")
 def export(model: Path, out: Path, int8: bool, images: tuple[Path, ...], annotations: Path | None) -> None:
-    """Write a checkpoint as one .onnx file.
+    """Write a checkpoint as an .onnx file.
 
     The file is written only if its detections are those of the checkpoint.
     """

@@ -23,7 +23,7 @@ def exit_with_parent(parent: int) -> None:
     before the call.
 
     Args:
-        parent: process id of the process that started this one.
+        parent: id of the process that started this process.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)

@@ -127,7 +127,7 @@ def coco_polygons(source: CocoSet) -> Iterator[OutputFile]:
 def yolo_seg(source: CocoSet) -> Iterator[OutputFile]:
     """Export YOLO segmentation: a text file per image, with a line per object.
 
-    A line holds the class, from 0, and the object's outline: x y x y ... as shares of the image's size.
+    A line contains the class, from 0, and the object's outline: x y x y ... as shares of the image's size.
 
     The format has one outline per object, so pieces and holes are joined by slits. It has no ignore regions;
     they become background.
@@ -166,7 +166,7 @@ def yolo_seg(source: CocoSet) -> Iterator[OutputFile]:
 def imagefolder(source: CocoSet) -> Iterator[OutputFile]:
     """Export Hugging Face's imagefolder: the images, and metadata.jsonl with a line per image.
 
-    ``objects`` of a line holds lists of the same length: ``id``, ``category`` (from 0, in the order of
+    ``objects`` of a line contains lists of the same length: ``id``, ``category`` (from 0, in the order of
     categories.json), ``bbox`` (x, y, width, height in pixels), ``area``, ``iscrowd`` (1: ignore region) and
     ``segmentation`` (compressed RLE as JSON text).
     """

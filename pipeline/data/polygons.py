@@ -67,8 +67,8 @@ def trace_rings(inside: npt.NDArray[np.bool_]) -> tuple[list[Ring], list[Ring]]:
             visited[at] = visited[across[at]] = True
             path += [at, int(across[at])]
             at = int(down[across[at]])
-        # The first corner is the ring's topmost, leftmost one, so the pixel below right of it lies within the
-        # ring: it belongs to the mask if the ring is an outline, and does not if the ring is a hole.
+        # The first corner is the ring's topmost, leftmost corner, so the pixel below right of it lies within
+        # the ring. It belongs to the mask if the ring is an outline, and does not if the ring is a hole.
         x, y = corners[start]
         (outlines if inside[y, x] else holes).append(corners[path])
     return outlines, holes

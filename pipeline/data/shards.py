@@ -40,7 +40,7 @@ def merge_shards(shards: Sequence[str], out: str, partial: bool = False) -> None
 
     Raises:
         UserError: the shards are of different splits or settings, a frame is in two shards, missing or
-            damaged, or ``out`` holds other frames.
+            damaged, or ``out`` contains other frames.
     """
     folders = [split_folder(name) for name in shards]
     manifests = [read_manifest(folder) for folder in folders]

@@ -117,7 +117,7 @@ def evaluate_results(
 ) -> dict[str, Any]:
     """Evaluate a COCO results file of any model. Neither the model nor the images are needed.
 
-    The score threshold is the one with the best F1. ``out`` gets metrics.json.
+    The score threshold is that with the best F1. ``out`` gets metrics.json.
 
     Args:
         results_path: a JSON list of COCO results under the ids of the first annotation file.
@@ -222,7 +222,7 @@ def _read_sets(sets: tuple[ExtraSet, ...]) -> EvaluationSet:
 def _inputs(model_path: Path, data: EvaluationSet, bootstrap: int, baseline: str | None) -> dict[str, Any]:
     """Return all inputs that the figures depend on, for the stamp file."""
     if not model_path.is_file():
-        raise UserError(f"{model_path}: no such model; train one first (make train)")
+        raise UserError(f"{model_path}: no such model; train it first (make train)")
     image_hashes = canonical_json([sha256_file(path) for path in data.paths.values()])
     return {
         "evaluator": EVALUATOR_VERSION,

@@ -1,4 +1,4 @@
-"""Checkpoints: a trained model as one safetensors file, with a checksum and without pickle.
+"""Save and load checkpoints: a trained model as a safetensors file with a checksum, without pickle.
 
 The tensors under plain names are the model's state dict, so other tools can load the file. Those of
 ``ResumeState`` have the prefix ``train/``. Everything else is metadata in the header, each entry as JSON.
@@ -136,7 +136,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise UserError(f"{path}: no such checkpoint; train one first (make train)") from None
+        raise UserError(f"{path}: no such checkpoint; train a model first (make train)") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     metadata = safetensors_file.read_metadata(data)

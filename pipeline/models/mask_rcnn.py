@@ -21,7 +21,7 @@ INITIAL_PIXEL_LOGIT = -4.0
 """Bias of the untrained segmentation branch: probability 0.02 of each class, because most pixels show
 none."""
 LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_dice", "loss_objectness", "loss_rpn_box_reg")
-"""The losses that every model returns in training; their sum is minimised."""
+"""The losses that every model returns in training; the sum of all losses is minimised."""
 SEGMENTATION_LOSSES = ("loss_pixels", "loss_regions")
 """The losses that models with a segmentation branch return in addition."""
 
@@ -84,7 +84,7 @@ class TranspaletteMaskRCNN(MaskRCNN):  # type: ignore[misc]
     """
 
     def __init__(self, backbone: StagedBackbone, heads: Heads, options: MaskRCNNOptions) -> None:
-        """Join a backbone and heads."""
+        """Combine a backbone and heads."""
         rpn = IgnoringRPN(
             heads.anchor_generator,
             heads.rpn_head,
@@ -123,7 +123,7 @@ class TranspaletteMaskRCNN(MaskRCNN):  # type: ignore[misc]
 
     @property
     def mask_margin(self) -> float:
-        """What a mask adds at each side of its box, as a share of the box's side."""
+        """Width that a mask adds at each side of its box, as a share of the box's side."""
         margin: float = self.roi_heads.mask_roi_pool.margin
         return margin
 
@@ -136,8 +136,8 @@ class TranspaletteMaskRCNN(MaskRCNN):  # type: ignore[misc]
         """Give the model untrained predictors.
 
         Args:
-            num_classes: with the background.
-            replace_pixels: replace the segmentation branch too, if there is one.
+            num_classes: number of classes, with the background.
+            replace_pixels: replace the segmentation branch, too, if the model has it.
         """
         heads = self.roi_heads
         features, conv = heads.box_predictor.cls_score.in_features, heads.mask_predictor.conv5_mask
@@ -182,8 +182,8 @@ def segmentation_branch(in_channels: int, num_classes: int) -> nn.Conv2d:
     """Build the layer that predicts each class of each pixel; at first it predicts low probabilities.
 
     Args:
-        in_channels: of the pyramid's finest level.
-        num_classes: with the background, which gets no channel.
+        in_channels: channels of the pyramid's finest level.
+        num_classes: number of classes, with the background, which gets no channel.
     """
     layer = nn.Conv2d(in_channels, num_classes - 1, 1)
     nn.init.constant_(layer.bias, INITIAL_PIXEL_LOGIT)  # type: ignore[arg-type]

@@ -141,7 +141,7 @@ def weights_from_file(path: Path, name: str = "auto") -> StartWeights:
     If a Mask R-CNN has other heads than the model ``name``, only its body is used.
 
     Args:
-        path: a .safetensors file, or one that torch.save wrote.
+        path: a .safetensors file, or a file of torch.save.
         name: the requested model; "auto": the model of the file.
 
     Raises:

@@ -17,7 +17,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from pipeline.models.samples import Target
 
 MAX_IGNORED_SHARE = 0.5
-"""A box is ignored if more than this share of its area lies in one ignore region."""
+"""Share of a box's area in an ignore region above which the box is ignored."""
 
 # torchvision's values for Mask R-CNN (He et al. 2017).
 FOREGROUND_IOU = 0.7

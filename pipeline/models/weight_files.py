@@ -67,7 +67,7 @@ def load_torchvision(url: str) -> tuple[Path, dict[str, Tensor], str]:
             f"again from {url}"
         )
     state = parse_state_dict(path, data)
-    note = "" if genuine else " (NOT torchvision's own file: its SHA-256 differs from the one in its name)"
+    note = "" if genuine else " (NOT torchvision's own file: its SHA-256 is not that in its name)"
     if note:
         click.secho(f"note: {path}: sha256 {digest[:8]}{note}", fg="yellow", err=True)
     return path, state, f"{path.name}, sha256 {digest[:16]}{note}"

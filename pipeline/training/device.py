@@ -15,7 +15,7 @@ BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def choose_device() -> torch.device:
-    """Return the GPU if torch has one, else the CPU."""
+    """Return the GPU if torch can use it, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -92,7 +92,12 @@ def _category_name(c: Entry, context: Context) -> str | None:
     return f"category {short_repr(c.get('id'))} has the name {short_repr(c.get('name'))}"
 
 
-@rule("category-name-duplicate", CATEGORY, advice="merge the two, or rename one", dataset_fix=fix_categories)
+@rule(
+    "category-name-duplicate",
+    CATEGORY,
+    advice="merge the two categories, or rename one",
+    dataset_fix=fix_categories,
+)
 def _category_name_duplicate(c: Entry, context: Context) -> str | None:
     if not isinstance(c.get("name"), str) or context.category_names[c["name"]] < 2:
         return None

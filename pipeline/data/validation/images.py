@@ -99,7 +99,7 @@ def _to_integer_size(image: Entry, context: Context) -> Entry | None:
 
 
 def _safe_path(image: Entry, context: Context) -> Entry | None:
-    """Shorten the path from the left to the longest safe one that is a file in the folder.
+    """Shorten the path from the left to the longest safe path of a file in the folder.
 
     Without a folder, use the complete path if it is relative, else only its last part.
     """

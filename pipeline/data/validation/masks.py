@@ -89,7 +89,7 @@ def _polygon_values(a: Entry, image: Entry) -> str | None:
             return f"polygon {number} is {short_repr(polygon)}, not a list of numbers"
         if not are_numbers(polygon):
             wrong = next(value for value in polygon if not is_number(value))
-            return f"polygon {number} holds {short_repr(wrong)}, not a finite number"
+            return f"polygon {number} contains {short_repr(wrong)}, not a finite number"
     return None
 
 

@@ -1,6 +1,6 @@
 """The registry of validation rules: each rule has a severity, advice for the user, and a fix if possible.
 
-A rule is a function with the decorator ``rule``. To add one, write it in the module of its scope::
+A rule is a function with the decorator ``rule``. To add a rule, write it in the module of its scope::
 
     @rule("bbox-missing", ANNOTATION, advice="write the mask's box", **MEASURE_BBOX)
     def _bbox_missing(annotation, context):
