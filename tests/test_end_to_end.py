@@ -9,9 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from blender.contract import read_manifest, write_atomic
 from tests.conftest import ROOT, TINY, run
@@ -118,17 +116,6 @@ def test_a_changed_value_redoes_what_depends_on_it(done: Path, profile: Path) ->
     assert "train/frames/000000.json" in changed
     assert not [name for name in changed if name.startswith("people/")]
     assert read_manifest(done / "train").fingerprint
-
-
-def test_predict_and_evaluate_from_the_command_line(done: Path, tmp_path: Path) -> None:
-    out = tmp_path / "found"
-    image = done / "test" / "images" / "000000.png"
-    found = run("-m", "pipeline", "predict", done / "model.safetensors", image, "--out", out)
-    assert found.returncode == 0, found.stderr
-    assert (out / "predictions.json").is_file()
-    pictures = [p for p in out.iterdir() if p.suffix in (".png", ".jpg")]
-    assert len(pictures) == 1
-    assert np.ptp(np.asarray(Image.open(pictures[0]).convert("L"))) > 0
 
 
 @pytest.mark.parametrize("name", ["people", "check"])

@@ -3,6 +3,8 @@
 ``safetensors.torch.save`` writes metadata in the random order of a hash map, and the format has no
 checksum. So the header is written here, with sorted keys, and its metadata gets an entry ``sha256``: the
 SHA-256 of the file with an empty entry. Any reader of safetensors can read such a file.
+
+Imports inside functions are for start-up time: reading metadata does not need torch, which takes 3 seconds.
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ import hashlib
 import json
 import struct
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 METADATA = "__metadata__"
 CHECKSUM = "sha256"
@@ -32,6 +35,8 @@ def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
         tensors: tensors on any device; all are stored contiguous, because memory formats cannot be stored.
         metadata: texts by name; ``sha256`` is added.
     """
+    from safetensors.torch import save
+
     plain = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     header, body = _split(plain)
     blank = {**header, METADATA: {**metadata, CHECKSUM: ""}}
@@ -49,8 +54,22 @@ def read_metadata(data: bytes) -> dict[str, str] | None:
     return metadata if isinstance(metadata, dict) else None
 
 
-def decode(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Decode a file of ``encode`` to its tensors and metadata, without the checksum.
+def decode(data: bytes) -> dict[str, Tensor]:
+    """Decode the tensors of a file of ``encode``, without a check of its SHA-256 (see ``verify``).
+
+    Raises:
+        ValueError: the data are not a safetensors file.
+    """
+    from safetensors.torch import load
+
+    try:
+        return load(data)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
+
+
+def verify(data: bytes) -> dict[str, str]:
+    """Check the SHA-256 of a file of ``encode``, and return its metadata without the checksum.
 
     Raises:
         ValueError: not such a file, or any of its bytes has changed.
@@ -61,10 +80,7 @@ def decode(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
     blank = {**header, METADATA: {**metadata, CHECKSUM: ""}}
     if digest != _checksum(blank, body) or not data.startswith(_encode_header(header)):
         raise ValueError("the checksum is wrong")
-    try:
-        return load(data), metadata
-    except SafetensorError as error:
-        raise ValueError(str(error)) from None
+    return metadata
 
 
 def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:
