@@ -109,7 +109,7 @@ class StagedBackbone(nn.Module):
 
 
 def _run_stages(stages: list[list[nn.Module]], x: Tensor, features: Mapping[str, Tensor]) -> FeatureMaps:
-    """Run ``stages`` on ``x``, and return the maps in ``features`` followed by theirs."""
+    """Run ``stages`` on ``x``, and return all maps: ``features``, then the new ones."""
     maps = dict(features)
     for stage in stages:
         for module in stage:
