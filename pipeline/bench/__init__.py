@@ -1,4 +1,4 @@
-"""Benchmark of speed and memory, each figure beside a reference (``make bench``), and profile studies.
+"""Benchmark of speed and memory with references (``make bench``), and profile studies (``make study``).
 
 ``parts`` measures, ``report`` writes the page, ``study`` compares variants of a profile by AP.
 """

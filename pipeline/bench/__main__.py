@@ -1,9 +1,8 @@
-"""``python -m pipeline.bench``: measure time and memory of every part, each beside a reference in the same
-run.
+"""``python -m pipeline.bench``: measure time and memory of every part and of its reference.
 
 Writes bench.json and PERFORMANCE.md to the ``--out`` folder and prints the table of targets. ``--only``
-measures some parts again and keeps the others of an earlier run; each part records its own machine and
-date.
+measures some parts again; the others keep the figures of an earlier run. Each part records its own machine
+and date.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ MODULES = {
 """Part -> the module of ``pipeline.bench.parts`` that measures it."""
 
 FORMAT = 2
-"""Format of bench.json. It is increased when figures are renamed."""
+"""Version of the format of bench.json. Increase it whenever figures are renamed."""
 
 
 @click.group(
@@ -60,7 +59,11 @@ FORMAT = 2
     "--images", type=int, help="Images for training and inference.  [default: 16, or all there are]"
 )
 @click.option(
-    "--rounds", "epochs", default=12, show_default=True, help="Passes over the images, profile's recipe."
+    "--rounds",
+    "epochs",
+    default=12,
+    show_default=True,
+    help="Epochs (passes over the images) of the profile's recipe.",
 )
 @click.option(
     "--masks", default="1000,5000", show_default=True, help="Masks in the converted and evaluated sets."
@@ -68,7 +71,7 @@ FORMAT = 2
 @click.option(
     "--annotations", default=50_000, show_default=True, help="Annotations in the file that is validated."
 )
-@click.option("--model", type=FILE, help="Trained model for inference; default: the initial model.")
+@click.option("--model", type=FILE, help="Trained model for inference.  [default: the initial model]")
 @click.option("--accuracy", is_flag=True, help="Also compare the accuracy of both recipes; takes an hour.")
 @click.option("--seeds", default="0,1", show_default=True, help="Seeds of the trainings for --accuracy.")
 @click.option(
@@ -79,7 +82,7 @@ FORMAT = 2
     "accuracy_epochs",
     default=12,
     show_default=True,
-    help="Passes over the images for --accuracy.",
+    help="Epochs (passes over the images) for --accuracy.",
 )
 @click.option(
     "--publish", type=FOLDER, help="Folder for a copy of the results: performance.json and PERFORMANCE.md."
@@ -103,7 +106,7 @@ def main(
     accuracy_epochs: int,
     publish: Path | None,
 ) -> None:
-    """Measure speed and memory, each figure beside a reference; write bench.json and PERFORMANCE.md."""
+    """Measure speed and memory of every part and of its reference; write bench.json and PERFORMANCE.md."""
     splits = read_profile(profile).splits
     train_images, val_images = splits.get("train", 0), splits.get("val", 0)
     options = BenchOptions(
@@ -140,7 +143,7 @@ def run(options: BenchOptions, parts: list[str], cores: int, publish: Path | Non
     for name in parts:
         start, background = time.monotonic(), BackgroundLoad()
         click.echo(f"bench: {name}", err=True)
-        # Imported here for start-up time: some parts load torch.
+        # Imported here for start-up time: some parts import torch.
         part = importlib.import_module(f"pipeline.bench.parts.{MODULES[name]}")
         figures = part.measure(options)
         results["parts"][name] = {
@@ -162,7 +165,7 @@ def run(options: BenchOptions, parts: list[str], cores: int, publish: Path | Non
 
 
 def round_figures(value: Any) -> Any:
-    """Round all floats to five significant digits; no clock is more accurate."""
+    """Round all floats to five significant digits, because no clock is more accurate."""
     if isinstance(value, float):
         return float(f"{value:.5g}")
     if isinstance(value, dict):
@@ -192,11 +195,11 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(number) for number in text.split(","))
     except ValueError:
-        raise UserError(f"{option} {text}: expected whole numbers, such as 1,2") from None
+        raise UserError(f"{option} {text}: expected integers, such as 1,2") from None
 
 
 def _check(options: BenchOptions, cores: int) -> None:
-    """Refuse options that would fail only after minutes of work."""
+    """Check options that would otherwise fail only after minutes."""
     minimum = {
         "--frames": (options.frames, 2),
         "--images": (options.images, 2),
@@ -211,7 +214,7 @@ def _check(options: BenchOptions, cores: int) -> None:
         if value < bound:
             raise UserError(f"{option} must be at least {bound}")
     if options.model is not None and not options.model.is_file():
-        raise UserError(f"{options.model}: no such model; train one first (make train), or leave out --model")
+        raise UserError(f"{options.model}: no such model; train it first (make train), or leave out --model")
     if not options.people.is_dir():
         raise UserError(f"{options.people}: no such folder; create the body meshes first (make people)")
 

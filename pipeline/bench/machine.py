@@ -15,7 +15,7 @@ PACKAGES = ("bpy", "torch", "torchvision", "numpy", "pycocotools", "onnxruntime"
 
 
 def machine_info(cores: int) -> dict[str, Any]:
-    """Describe the processor, cores, memory, system and versions, without the name of the host or the user.
+    """Describe processor, cores, memory, system and versions, without the names of host and user.
 
     Args:
         cores: number of cores that the benchmark uses.
@@ -32,7 +32,7 @@ def machine_info(cores: int) -> dict[str, Any]:
 
 
 def cpu_name() -> str:
-    """Name of the processor, as far as the system reports it."""
+    """Return the name of the processor, as far as the system reports it."""
     try:
         match = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:  # not Linux
@@ -82,7 +82,8 @@ class BackgroundLoad:
         self._start, self._busy, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
 
     def cores(self) -> float | None:
-        """Mean number of cores that other processes kept busy; None if the system does not report it."""
+        """Return the mean number of cores in use by other processes; None if the system does not report
+        it."""
         busy = _busy_seconds()
         if busy is None or self._busy is None:
             return None
@@ -91,7 +92,7 @@ class BackgroundLoad:
 
 
 def _busy_seconds() -> float | None:
-    """CPU seconds of all processes since the machine started (user, nice, system)."""
+    """Return the CPU seconds of all processes since the machine started (user, nice, system)."""
     try:
         fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:4]
     except OSError:
@@ -100,6 +101,6 @@ def _busy_seconds() -> float | None:
 
 
 def _own_seconds() -> float:
-    """CPU seconds of this process and of its ended child processes."""
+    """Return the CPU seconds of this process and of its ended child processes."""
     usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)

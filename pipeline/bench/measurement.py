@@ -19,8 +19,7 @@ import click
 from blender.contract import UserError
 
 POLL_INTERVAL = 0.1
-"""Seconds between two checks of the child processes. Their peaks come from the kernel, so no peak is
-missed."""
+"""Seconds between two checks of the child processes. The kernel reports their peaks, so no peak is missed."""
 
 
 def measure_in_subprocess(title: str, work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
@@ -33,7 +32,7 @@ def measure_in_subprocess(title: str, work: Callable[..., dict[str, Any]], *argu
 
     Returns:
         The figures, and ``peak_mb``: the sum of the peaks of all processes that took part. Shared memory
-        counts more than once, and the peaks may be at different times. So the sum is never too low.
+        counts more than once, and the peaks may be at different times, so the sum is an upper bound.
 
     Raises:
         UserError: ``work`` raised a UserError.
@@ -88,12 +87,12 @@ def stopwatch() -> Iterator[dict[str, Any]]:
 
 
 def clocks() -> tuple[float, float]:
-    """Seconds of the wall clock and CPU seconds of this process."""
+    """Return the seconds of the wall clock and the CPU seconds of this process."""
     return time.perf_counter(), time.process_time()
 
 
 def own_peak_megabytes() -> float:
-    """Peak memory of this process in MB."""
+    """Return the peak memory of this process in MB."""
     peak = _peak(Path("/proc/self/status"))
     if peak:
         return peak
@@ -114,7 +113,10 @@ def _update_peaks(process: int, peaks: dict[int, float]) -> None:
 
 
 def _peak(status: Path) -> float:
-    """Peak memory in MB from a /proc status file; getrusage would include the parent's size before exec."""
+    """Read the peak memory in MB from a /proc status file; 0 if it cannot be read.
+
+    getrusage would include the size of the parent before exec.
+    """
     try:
         lines = status.read_text().splitlines()
     except OSError:

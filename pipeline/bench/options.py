@@ -1,4 +1,4 @@
-"""Options of a benchmark run: what is measured, and how much of it."""
+"""Options of a benchmark run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ class BenchOptions:
     """Folder with the posed body meshes, written by ``transpalette people``."""
     out: Path
     frames: int
-    """Frames that are timed by stage and with Cycles alone. A quarter of them for each setting of a sweep."""
+    """Number of frames timed by stage and with Cycles alone; a quarter of them for each setting of a
+    sweep."""
     until: int
     """Frames that one process renders before the time of a frame is measured again."""
     images: int
-    """Images of the training split that are used for training and inference."""
+    """Number of images of the training split for training and inference."""
     epochs: int
     """Epochs (passes over the images) for timing the profile's training recipe."""
     masks: tuple[int, ...]

@@ -33,7 +33,10 @@ def _of_largest_set(step: str, way: str, figure: str) -> Callable[[Figures], flo
 
 
 def _growth_per_mask(step: str) -> Callable[[Figures], float | None]:
-    """CPU seconds per mask of the largest set divided by those of the smallest set; 1 means linear growth."""
+    """Build the reader of the growth of a step's CPU seconds per mask, from the smallest to the largest set.
+
+    1 means that the time is proportional to the number of masks.
+    """
 
     def growth(figures: Figures) -> float | None:
         smallest, largest = figures[step][0], figures[step][-1]
@@ -46,7 +49,7 @@ def _growth_per_mask(step: str) -> Callable[[Figures], float | None]:
 
 
 def _slowdown_over_time(figures: Figures) -> float | None:
-    """CPU seconds of the same frames late in a process divided by those early in it."""
+    """Divide the CPU seconds of the same frames late in a process by those early in it."""
     early, late = figures["sweeps"].get("images", ({}, {}))
     if late.get("after", 0) < 1000:
         return None
@@ -63,7 +66,7 @@ def _speedup_of_two_processes(figures: Figures) -> float | None:
 TARGETS = (
     Target(
         "render",
-        "time of a whole frame / time of Cycles alone for its image",
+        "time of a complete frame / time of Cycles alone for its image",
         1.25,
         False,
         lambda figures: float(figures["ratio"]),

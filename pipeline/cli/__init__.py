@@ -1,7 +1,7 @@
 """The ``transpalette`` command: one module for each section of ``transpalette --help``.
 
-A command imports its implementation only when it runs: torch takes seconds to import, and ``--help`` and
-shell completion must not wait for it.
+A command imports its implementation only when it runs, for start-up time: torch takes seconds to import, and
+``--help`` and shell completion must not wait for it.
 """
 
 from __future__ import annotations

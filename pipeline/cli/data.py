@@ -1,4 +1,7 @@
-"""Commands about COCO data sets: write, check, convert, draw and describe them."""
+"""Commands about COCO datasets: coco, validate, convert, preview, stats, card.
+
+Imports inside functions are for start-up time (see ``pipeline.cli``).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import click
 from pipeline.cli.group import FILE, FOLDER, PROFILE, SCHEDULER
 
 FORMATS = ("coco-polygons", "yolo-seg", "imagefolder")
-"""The names that ``pipeline.data.formats`` registers; a test compares them."""
+"""Names of the formats that ``pipeline.data.formats`` registers; a test compares them."""
 
 
 @click.command()
@@ -20,7 +23,7 @@ FORMATS = ("coco-polygons", "yolo-seg", "imagefolder")
 def coco(profile: Path, split_dir: Path, scheduler: str | None) -> None:
     """Write the COCO annotations of a rendered split.
 
-    SPLIT_DIR/annotations.json is made from the split's masks and frame records.
+    Writes SPLIT_DIR/annotations.json from the split's masks and frame records.
     """
     from pipeline.config import read_profile
     from pipeline.data.convert import convert_split
@@ -35,7 +38,7 @@ def coco(profile: Path, split_dir: Path, scheduler: str | None) -> None:
 def validate(file: Path, images: Path | None, fix: Path | None) -> None:
     """Check and repair a COCO instances file.
 
-    Every fault is listed with its place and its fix.
+    Lists every fault with its place and its fix.
     """
     from pipeline.data.validation.check import validate_file
 
@@ -45,11 +48,11 @@ def validate(file: Path, images: Path | None, fix: Path | None) -> None:
 @click.command()
 @click.argument("split_dir", type=FOLDER)
 @click.option("--to", type=click.Choice(FORMATS), required=True, help="The format.")
-@click.option("--out", type=FOLDER, required=True, help="A new folder, for the result alone.")
+@click.option("--out", type=FOLDER, required=True, help="A new folder for the result.")
 def convert(split_dir: Path, to: str, out: Path) -> None:
     """Write a split in the format of another tool.
 
-    SPLIT_DIR holds images/ and annotations.json.
+    SPLIT_DIR contains images/ and annotations.json.
     """
     from pipeline.data.formats import convert_to_format
 
@@ -67,12 +70,12 @@ def convert(split_dir: Path, to: str, out: Path) -> None:
     default="masks,boxes,keypoints,names,visible",
     show_default=True,
     metavar="PARTS",
-    help="Any of masks, boxes, keypoints, names, ids, visible (visible fraction); '' for the images alone.",
+    help="Any of masks, boxes, keypoints, names, ids, visible (visible fraction); '' for images only.",
 )
 def preview(split_dir: Path, out: Path, count: int, columns: int, width: int, show: str) -> None:
     """Draw a contact sheet of a split with its masks.
 
-    SPLIT_DIR holds images/ and annotations.json.
+    SPLIT_DIR contains images/ and annotations.json.
     """
     from pipeline.viz.contact_sheet import write_contact_sheet
 
@@ -84,7 +87,7 @@ def preview(split_dir: Path, out: Path, count: int, columns: int, width: int, sh
 @click.argument("sets", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="SET [SET]")
 @click.option("--out", type=FOLDER, required=True, help="Folder for stats.json and stats.png.")
 def stats(sets: tuple[Path, ...], out: Path) -> None:
-    """Describe one COCO data set, or compare two.
+    """Describe one COCO dataset, or compare two.
 
     Counts classes, sizes, distances, visibility and positions. A SET is a COCO file or a split's folder.
     """
@@ -97,7 +100,7 @@ def stats(sets: tuple[Path, ...], out: Path) -> None:
 @click.argument("splits", type=FOLDER, nargs=-1, required=True, metavar="SPLIT_DIR...")
 @click.option("--out", type=FILE, required=True, help="The Markdown file to write.")
 def card(splits: tuple[Path, ...], out: Path) -> None:
-    """Write the data set card of rendered splits.
+    """Write the dataset card of rendered splits.
 
     The card states contents, settings and licences.
     """

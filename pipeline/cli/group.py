@@ -20,7 +20,7 @@ PROFILE = click.option("--profile", type=FILE, required=True, help="The TOML fil
 
 
 class Group(click.Group):
-    """A click group that ends with one line and exit status 2 on a user's error.
+    """A click group that ends with a one-line message and exit status 2 on a user's error.
 
     Errors of the program itself keep their traceback.
     """
@@ -47,7 +47,7 @@ class SectionedGroup(Group):
         return [name for names in self.sections.values() for name in names]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write one list of commands for each section."""
+        """Write a list of commands for each section."""
         width = max(map(len, self.commands), default=0)
         for title, names in self.sections.items():
             limit = formatter.width - 6 - width

@@ -1,4 +1,7 @@
-"""Commands about models: train, evaluate, predict, export, report."""
+"""Commands about models: train, evaluate, predict, export, report.
+
+Imports inside functions are for start-up time (see ``pipeline.cli``).
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def train(
 ) -> None:
     """Fine-tune Mask R-CNN on a rendered split.
 
-    Other COCO sets can join it with --extra.
+    --extra adds other COCO sets to the training images.
     """
     from pipeline.config import read_profile
     from pipeline.data.combine import add_extra_sets
@@ -73,7 +76,7 @@ def evaluate(
 ) -> None:
     """Print COCO AP of a model or of COCO results.
 
-    Boxes and masks are measured on one COCO set, or with --extra on several together.
+    Evaluates boxes and masks on a COCO set, or with --extra on several sets together.
     """
     from pipeline.config import EvaluateConfig, read_profile
     from pipeline.data.combine import parse_coco_sets
@@ -85,7 +88,7 @@ def evaluate(
     sets = parse_coco_sets(annotations, images or Path(), extra, mapping)
     if predictions is not None:
         if model is not None or baseline is not None:
-            raise UserError("--predictions takes the place of a model: leave MODEL and --baseline out")
+            raise UserError("--predictions replaces a model: leave MODEL and --baseline out")
         evaluate_results(predictions, sets, out, bootstrap)
         return
     if model is None or images is None:
@@ -140,9 +143,9 @@ def predict(
 )
 @click.option("--annotations", type=FILE, help="COCO file on which --int8 is measured.")
 def export(model: Path, out: Path, int8: bool, images: tuple[Path, ...], annotations: Path | None) -> None:
-    """Write a checkpoint as one .onnx file.
+    """Write a checkpoint as an .onnx file.
 
-    The file is kept only if its detections are those of the checkpoint.
+    The file is written only if its detections are those of the checkpoint.
     """
     from pipeline.export.command import export_model
 
@@ -155,7 +158,7 @@ def export(model: Path, out: Path, int8: bool, images: tuple[Path, ...], annotat
 def report(profile: Path, run_dir: Path) -> None:
     """Write the HTML report and the model card of a run.
 
-    RUN_DIR gets report.html, report.json and model_card.md.
+    Writes report.html, report.json and model_card.md to RUN_DIR.
     """
     from pipeline.config import read_profile
     from pipeline.reporting.report import write_report

@@ -1,4 +1,7 @@
-"""Commands that make images: check a profile, bake people, render, merge shards."""
+"""Commands about scenes: check, people, render, merge, doctor.
+
+Imports inside functions are for start-up time (see ``pipeline.cli``).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from pipeline.cli.group import FOLDER, PROFILE, SCHEDULER
 @click.command()
 @PROFILE
 def check(profile: Path) -> None:
-    """Check all tables of a profile, before any work is done."""
+    """Check all tables of a profile."""
     from pipeline.config import read_profile
 
     read_profile(profile)
@@ -25,9 +28,7 @@ def check(profile: Path) -> None:
 
 
 @click.command()
-@click.option(
-    "--out", type=FOLDER, default=Path("build"), show_default=True, help="Where results will be written."
-)
+@click.option("--out", type=FOLDER, default=Path("build"), show_default=True, help="Folder for the results.")
 def doctor(out: Path) -> None:
     """Report versions, hardware, weights and disk space."""
     from pipeline.doctor import report
@@ -40,7 +41,7 @@ def doctor(out: Path) -> None:
 @click.option("--out", type=FOLDER, required=True, help="Folder for the .npz files.")
 @SCHEDULER
 def people(profile: Path, out: Path, scheduler: str | None) -> None:
-    """Bake posed body meshes of adults with anny."""
+    """Write posed body meshes of adults, made with anny."""
     from pipeline.people.bake import bake_people
 
     bake_people(profile, out, scheduler)
@@ -51,7 +52,7 @@ def people(profile: Path, out: Path, scheduler: str | None) -> None:
 def render(ctx: click.Context, /, **options: object) -> None:
     """Render one split of a profile with Blender.
 
-    The same as ``python -m blender.render`` with the same options.
+    Starts ``python -m blender.render`` with the same options.
     """
     arguments: list[str] = []
     for option in RENDER_OPTIONS:
@@ -62,12 +63,12 @@ def render(ctx: click.Context, /, **options: object) -> None:
             arguments.append(f"{option.name}={value}")
     sys.stdout.flush()
     sys.stderr.flush()
-    # Replaces this process: signals and the exit status need no forwarding.
+    # The renderer replaces this process, so signals and the exit status need no forwarding.
     os.execv(sys.executable, [sys.executable, "-m", "blender.render", *arguments])
 
 
 def _click_option(option: RenderOption) -> click.Option:
-    """The click option for an entry of the table that ``blender.render`` parses, too."""
+    """Build the click option for an entry of the table of options that ``blender.render`` parses."""
     return click.Option(
         [option.name],
         type=click.Choice(option.choices) if option.choices else option.type,
@@ -88,9 +89,9 @@ render.params += [_click_option(option) for option in RENDER_OPTIONS]
 @click.option("--out", required=True, help="Folder of the merged split; like the shards, it may be a URL.")
 @click.option("--partial", is_flag=True, help="Merge even if frames are missing.")
 def merge(shards: tuple[str, ...], out: str, partial: bool) -> None:
-    """Join shards of a split, and verify every file.
+    """Merge the shards of a split, and verify every file.
 
-    Shards are parts of one split that were rendered apart, by ``render --shard I/N``.
+    Shards are parts of a split that were rendered separately with ``render --shard I/N``.
     """
     from pipeline.data.shards import merge_shards
 

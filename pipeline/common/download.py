@@ -1,6 +1,6 @@
-"""Download files with timeouts, so that a blocked network costs seconds and never hangs a command.
+"""Download files with timeouts, so that a command does not hang if the network is blocked.
 
-urllib's own timeout leaves out name resolution. So each step runs in a thread with a time limit.
+urllib's own timeout does not cover name resolution. So each step runs in a thread with a time limit.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from blender.contract import sha256_bytes
 T = TypeVar("T")
 
 CONNECT_SECONDS = 5.0
-"""Time limit for the server's first answer, including name resolution."""
+"""Time limit for the server's first response, including name resolution."""
 STALL_SECONDS = 15.0
-"""A download without any data for this long has failed."""
+"""Seconds without data after which a download has failed."""
 
 
 def download(url: str, sha256_prefix: str) -> bytes:
-    """Download ``url`` with a progress bar.
+    """Download ``url`` with a progress bar, and return the content.
 
     Args:
         sha256_prefix: the first digits of the file's SHA-256.
 
     Raises:
-        OSError: no network, no answer in time, an interrupted transfer, or the wrong SHA-256.
+        OSError: no network, a timeout, an interrupted transfer, or the wrong SHA-256.
     """
     data = _read(_with_timeout(CONNECT_SECONDS, lambda: urllib.request.urlopen(url, timeout=CONNECT_SECONDS)))
     if not sha256_bytes(data).startswith(sha256_prefix):
@@ -41,10 +41,10 @@ def download(url: str, sha256_prefix: str) -> bytes:
 
 
 def check_reachable(url: str) -> None:
-    """Check that a server answers; an HTTP error is an answer too.
+    """Check that a server responds; an HTTP error is a response too.
 
     Raises:
-        OSError: no network, or no answer in time.
+        OSError: no network, or a timeout.
     """
     with contextlib.suppress(urllib.error.HTTPError):
         _with_timeout(CONNECT_SECONDS, lambda: urllib.request.urlopen(url, timeout=CONNECT_SECONDS)).close()
@@ -54,7 +54,7 @@ def _with_timeout(seconds: float, call: Callable[[], T]) -> T:
     """Run ``call`` in a thread and return its result.
 
     Raises:
-        TimeoutError: it takes longer than ``seconds``.
+        TimeoutError: the call takes longer than ``seconds``.
     """
     result: list[T] = []
     errors: list[Exception] = []
@@ -71,7 +71,7 @@ def _with_timeout(seconds: float, call: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     if not result:
-        raise TimeoutError(f"no answer within {seconds:.0f} s")
+        raise TimeoutError(f"no response within {seconds:.0f} s")
     return result[0]
 
 

@@ -12,10 +12,12 @@ def import_optional(module: str, extra: str, purpose: str) -> Any:
     """Import ``module``, which is installed with the optional dependencies ``extra``.
 
     Args:
-        purpose: the option or command that needs it, as the beginning of the error message.
+        module: name of the module.
+        extra: name of the optional dependencies in pyproject.toml.
+        purpose: the option or command that needs the module; the error message begins with it.
 
     Raises:
-        UserError: it is not installed; says how to install it.
+        UserError: the package is not installed; the message says how to install it.
     """
     try:
         return importlib.import_module(module)

@@ -19,10 +19,11 @@ _PR_SET_PDEATHSIG = 1
 def exit_with_parent(parent: int) -> None:
     """Kill this process when its parent ends.
 
-    On Linux the kernel does so at any time. Elsewhere only a parent that has ended already is noticed.
+    On Linux the kernel does so at any time. On other systems this process ends only if its parent has ended
+    before the call.
 
     Args:
-        parent: process id of the process that started this one.
+        parent: id of the process that started this process.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
@@ -32,8 +33,8 @@ def exit_with_parent(parent: int) -> None:
 
 @contextmanager
 def single_threaded_torch() -> Iterator[None]:
-    """Run torch on one thread: the result of a sum on several threads depends on their number."""
-    import torch  # takes seconds: only processes that use torch should wait for it
+    """Run torch on one thread, because the result of a sum on several threads depends on their number."""
+    import torch  # start-up time: worker processes that do not use torch must not wait for it
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -44,5 +45,5 @@ def single_threaded_torch() -> Iterator[None]:
 
 
 def core_count() -> int:
-    """Number of CPU cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

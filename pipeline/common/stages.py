@@ -1,8 +1,8 @@
 """Skip stages whose result is up to date, and prepare output folders.
 
-Each stage writes a stamp file with the hashes of its inputs and outputs. File times are not used: after a
-changed comment or a fresh checkout nothing must run again, and after a changed value exactly the stages that
-depend on it.
+Each stage writes a stamp file with the hashes of its inputs and outputs. File times are not used. After a
+changed comment or a fresh checkout no stage must run again; after a changed value exactly the stages that
+depend on it must run again.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from blender.contract import UserError, canonical_json, sha256_bytes, sha256_fil
 
 
 def is_up_to_date(stamp: Path, inputs: dict[str, Any], outputs: Iterable[Path]) -> bool:
-    """True if ``stamp`` says that ``outputs``, as they are on disk, were made from ``inputs``.
+    """Return whether ``outputs``, as they are on disk, were made from ``inputs``.
 
     Args:
-        stamp: a file of ``write_stamp``.
+        stamp: the file that ``write_stamp`` wrote; it may be missing.
         inputs: JSON values that determine the outputs.
+        outputs: files.
     """
     try:
         saved = json.loads(stamp.read_bytes())
@@ -33,7 +34,10 @@ def is_up_to_date(stamp: Path, inputs: dict[str, Any], outputs: Iterable[Path]) 
 
 
 def write_stamp(stamp: Path, inputs: dict[str, Any], outputs: Iterable[Path]) -> None:
-    """Record that ``outputs`` were made from ``inputs``. Call it after the outputs are written."""
+    """Write ``stamp``, which records that the files ``outputs`` were made from ``inputs``.
+
+    Call it after the outputs are written.
+    """
     hashes = {path.name: sha256_file(path) for path in outputs}
     write_atomic(stamp, canonical_json({"inputs": _hash_inputs(inputs), "outputs": hashes}))
 
@@ -46,7 +50,7 @@ def prepare_output_dir(out: Path) -> None:
     """Create the folder ``out`` if necessary, and check that it is writable.
 
     Raises:
-        UserError: it is a file, or cannot be created or written to.
+        UserError: ``out`` is a file, or cannot be created or written to.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
 """Run many small tasks in this process, in worker processes of this machine, or on a Dask cluster.
 
-The pools are ``concurrent.futures.ProcessPoolExecutor`` and the executor of ``dask.distributed``, which start
-processes, move tasks and results, and notice workers that die. Added by hand is what neither offers:
+The pools are ``concurrent.futures.ProcessPoolExecutor`` and the executor of ``dask.distributed``. They start
+processes, move tasks and results, and notice workers that die. This module adds what neither offers:
 
 - on the cluster, results in order with only a few tasks in flight, so that the scheduler's memory does not
   grow with the number of items (``Executor.map`` submits all of them at once);
-- a time limit for workers to come back when all have left the cluster, where Dask would wait without end;
+- a time limit for workers to come back when all have left the cluster; Dask would wait without end;
 - one-line messages for dead workers and a lost connection;
 - one task at a time in each worker process, because torch's generator and thread count belong to the process;
 - a check that all workers have the same packages, because the results depend on them.
@@ -44,15 +44,17 @@ def map_tasks(
     """Yield ``function(item)`` for each item, in the order of the items.
 
     Args:
-        function: a module-level function, or a ``functools.partial`` of one. With a scheduler or processes,
-            it and the items are pickled: paths must be absolute and valid on every machine.
+        function: a module-level function, or a ``functools.partial`` of it. With a scheduler or several
+            processes, the function and the items are pickled: paths must be absolute and valid on every
+            machine.
+        items: the arguments of the calls.
         scheduler: address of a Dask scheduler; None: run on this machine.
-        batch: items per task on the cluster, for items that take little longer than to send a task.
-        processes: number of worker processes on this machine, without a scheduler; 1: run in this process.
+        batch: items per task on the cluster; more than 1 if an item takes little longer than sending a task.
+        processes: number of worker processes if there is no scheduler; 1: run in this process.
 
     Raises:
-        UserError: that of ``function``; or no scheduler answers at the address, the connection is lost, or
-            workers die.
+        UserError: ``function`` raised it, no scheduler responds at the address, the connection is lost, or
+            workers died.
     """
     if scheduler:
         return _map_on_cluster(function, items, scheduler, batch)
@@ -71,7 +73,7 @@ def _map_in_processes(function: Callable[[T], R], items: Sequence[T], processes:
 
 
 def _init_worker(parent: int) -> None:
-    """Runs once in each worker process."""
+    """Set up a worker process; runs once in each."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent ends its workers
     exit_with_parent(parent)
 
@@ -92,10 +94,10 @@ def _map_on_cluster(function: Callable[[T], R], items: Sequence[T], address: str
 
 
 def _wait_for(future: Future[list[R]], address: str, limit: TaskLimit) -> list[R]:
-    """The results of a task.
+    """Wait for a task and return its results.
 
     Raises:
-        UserError: that of the task; or it cannot be completed.
+        UserError: the task raised it, or the task cannot be completed.
     """
     from distributed import KilledWorker  # optional package
 
@@ -110,11 +112,11 @@ def _wait_for(future: Future[list[R]], address: str, limit: TaskLimit) -> list[R
 
 
 def _run_batch(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """Run a task in a worker, whose other threads wait."""
+    """Run a task in a worker process, while its other threads wait."""
     with _lock:
         return [function(item) for item in items]
 
 
 def package_versions() -> str:
-    """The installed versions of ``PACKAGES``."""
+    """Return the installed versions of ``PACKAGES`` as text."""
     return ", ".join(f"{name} {version(name)}" for name in PACKAGES)

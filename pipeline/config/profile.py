@@ -1,4 +1,4 @@
-"""The pipeline's half of a profile, read and checked."""
+"""Read and check the tables of a profile that the pipeline uses."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ class Profile(ProfileHeader):
     model: ModelConfig = field(default_factory=ModelConfig)
     """The network."""
     train: TrainConfig = field(default_factory=TrainConfig)
-    """The recipe of the fine-tuning."""
+    """The training recipe."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
-    """What evaluation computes and shows."""
+    """The settings of evaluation and report."""
 
 
 @dataclass(frozen=True)
 class PeopleProfile(ProfileHeader):
-    """The keys of a profile that baking people needs."""
+    """The keys of a profile that the command ``people`` reads."""
 
     people: PeopleConfig = field(default_factory=PeopleConfig)
     """The posed body meshes."""
 
 
 @dataclass(frozen=True)
-class _WholeProfile(Profile):
+class _ProfileWithPeople(Profile):
     people: PeopleConfig = field(default_factory=PeopleConfig)
 
 
 def read_profile(path: Path) -> Profile:
-    """Read the pipeline's tables of a profile; [people] is checked too.
+    """Read the pipeline's tables of a profile. [people] is checked, too.
 
     Raises:
-        UserError: the file, a table, a key or a value is wrong.
+        UserError: the file cannot be read, or a table, a key or a value is wrong.
     """
-    whole = _read(_WholeProfile, path)
-    return Profile(**{key.name: getattr(whole, key.name) for key in fields(Profile)})
+    complete = _read(_ProfileWithPeople, path)
+    return Profile(**{key.name: getattr(complete, key.name) for key in fields(Profile)})
 
 
 def read_people(path: Path) -> PeopleProfile:
-    """Read [people] and the top of a profile.
+    """Read [people] and the top-level keys of a profile.
 
     Raises:
-        UserError: the file, one of these keys or a value is wrong.
+        UserError: the file cannot be read, or one of these keys or a value is wrong.
     """
     return _read(PeopleProfile, path)
 

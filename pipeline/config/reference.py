@@ -1,4 +1,4 @@
-"""A Markdown reference of every key of a profile, from the dataclasses of both halves."""
+"""Generate the Markdown reference of every key of a profile, from the dataclasses of both halves."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from pipeline.config.tables import PeopleConfig
 
 
 def pipeline_tables() -> dict[str, type]:
-    """The tables that the pipeline reads: name to dataclass; an empty name is the top of a profile."""
+    """Return the tables that the pipeline reads: name to dataclass; "" stands for the top-level keys."""
     tables = nested_tables(Profile)
     del tables[""]
     return {"": ProfileHeader, "people": PeopleConfig} | tables
 
 
 def profile_reference() -> str:
-    """The reference as Markdown: a section for each table, in the order of a profile.
+    """Generate the reference as Markdown: a section for each table, in the order of a profile.
 
-    The two halves never import each other, so the renderer's part comes from a process. It does not load
-    Blender."""
+    ``pipeline`` never imports ``blender.config``, so a separate process generates the renderer's part. It
+    does not load Blender.
+    """
     tables = pipeline_tables()
     first = {name: tables.pop(name) for name in ("", "people")}
     command = [sys.executable, "-m", "blender.config", "--reference"]

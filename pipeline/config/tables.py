@@ -27,16 +27,16 @@ def _poses() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class PeopleConfig:
-    """[people]: the posed body meshes of adults, baked with anny."""
+    """[people]: the posed body meshes of adults, made with anny."""
 
     count: Annotated[int, Ge(1)] = 24
     """Number of body meshes. Each keeps its pose; its clothes are drawn for each frame."""
     age: Annotated[tuple[float, float], Ge(18), Le(90), Ordered()] = (18.0, 66.0)
-    """Years; anny's population statistics give height, weight and build for an age."""
+    """Range of the age in years; anny's population statistics give height, weight and build for an age."""
     women: Share = 0.3
     """Share of women."""
     poses: Annotated[dict[str, float], Weights(POSES)] = field(default_factory=_poses)
-    """Weights of the poses; "sitting" is needed for drivers of forklifts."""
+    """Weights with which poses are drawn; forklifts with drivers need "sitting"."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class CocoConfig:
     """[coco]: which objects are labelled; the others become ignore regions (``iscrowd`` 1)."""
 
     min_visible_fraction: Share = 0.1
-    """Least share of an object's pixels that is visible; below it the object is an ignore region."""
+    """Lowest visible fraction of an object; below it the object is an ignore region."""
     min_pixels: Annotated[int, Ge(1)] = 40
-    """Least number of visible pixels; below it the object is an ignore region."""
+    """Lowest number of visible pixels; below it the object is an ignore region."""
 
 
 @dataclass(frozen=True)
@@ -58,25 +58,25 @@ class ModelConfig:
     backbone; or "auto": the network that ``weights`` belong to."""
     weights: Annotated[str, MinLen(1)] = "auto"
     """Weights to start from: "coco"; "imagenet" (the backbone alone); "embedded"; "none"; "auto" (COCO, or
-    "embedded" if COCO's weights cannot be downloaded); or the path of a checkpoint of ours or of a state dict
-    of torchvision or timm, relative to the working directory."""
+    "embedded" if COCO's weights cannot be downloaded); or the path of a Transpalette checkpoint or of a state
+    dict of torchvision or timm, relative to the working directory."""
     min_size: Annotated[int, Ge(32)] = 480
-    """Images are resized to this shorter side in pixels ..."""
+    """Shorter side in pixels to which images are resized, as far as ``max_size`` allows."""
     max_size: Annotated[int, Ge(32)] = 853
-    """... unless the longer side would exceed this number of pixels."""
+    """Largest longer side of a resized image in pixels."""
     box_score_thresh: Share = 0.05
-    """Least score of a detection."""
+    """Lowest score of a detection."""
     detections_per_img: Annotated[int, Ge(1)] = 100
-    """Most detections per image, those with the highest scores."""
+    """Largest number of detections per image; those with the highest scores are returned."""
     box_nms_thresh: Share = 0.5
-    """Non-maximum suppression: IoU above which the box with the lower score is dropped, of two boxes of a
-    class."""
+    """Non-maximum suppression: IoU of two boxes of a class above which the box with the lower score is
+    dropped."""
     box_rounds: Annotated[int, Ge(1)] = 1
-    """How often the box head refines a box; each time it pools the features of the box from the time
-    before."""
+    """Stages of the box cascade: how often the box head refines a box. Each stage pools features from the
+    refined boxes of the stage before."""
     mirror: bool = False
-    """Test-time augmentation: average the predictions of an image and its mirror image; takes up to twice the
-    time."""
+    """Test-time augmentation: average the predictions on an image and on its mirror image; takes up to twice
+    the time."""
 
     def __post_init__(self) -> None:
         if self.max_size < self.min_size:
@@ -85,9 +85,9 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """[evaluate]: what evaluation computes and shows."""
+    """[evaluate]: the settings of evaluation and report."""
 
     bootstrap: Annotated[int, Ge(0)] = 200
-    """Bootstrap resamples for the 95 % intervals; 0: no intervals."""
+    """Number of bootstrap resamples for the 95 % intervals; 0: no intervals."""
     gallery: Annotated[int, Ge(0)] = 6
-    """Best and worst images, and mistakes of each kind, that the report shows."""
+    """Number of best images, of worst images and of mistakes of each kind that the report shows."""

@@ -1,4 +1,4 @@
-"""[train] of a profile: the recipe of the fine-tuning."""
+"""[train] of a profile: the training recipe."""
 
 from __future__ import annotations
 
@@ -13,41 +13,43 @@ Part = Literal["heads", "fpn", "stage4", "stage3", "stage2", "stage1"]
 PARTS: tuple[Part, ...] = typing.get_args(Part)
 """The parts of the network, from its outputs to its inputs."""
 DETECTOR_STARTS = ("coco", "checkpoint")
-"""Kinds of start whose weights are those of a whole detector."""
+"""Kinds of start weights that include a detector's heads."""
 
 
 @dataclass(frozen=True)
 class ExtraSet:
-    """[[train.extra]]: labelled photographs, or any COCO set, to train on besides the training split."""
+    """[[train.extra]]: labelled photographs, or any COCO set, to train on beside the training split."""
 
     annotations: Annotated[str, MinLen(1)]
     """Path of a COCO instances file, relative to the working directory."""
     images: Annotated[str, MinLen(1)]
     """Folder of the images, to which the file_name entries are relative."""
     map: dict[str, str] = field(default_factory=dict)
-    """The file's category to the profile's class; a category with a class's name needs no entry."""
+    """Name of a category in the file -> class of the profile; a category with a class's name needs no
+    entry."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """[train]: which parameters are trained, how long, and on which views of the images."""
+    """[train]: trainable parameters, epochs, optimizer, augmentation and processes."""
 
     trainable: Annotated[tuple[Part, ...], MinLen(1)] = ("heads", "fpn")
     """Trainable parts of the network; the others are frozen."""
     unfreeze: Annotated[dict[str, int], OneOf(PARTS), Ge(1)] = field(default_factory=dict)
-    """Parts that become trainable later: the epoch, counted from 1, at whose start each does."""
+    """Parts that become trainable later, each with the epoch, counted from 1, at whose start it does."""
     pretrained_trainable: tuple[Part, ...] = ()
-    """Trainable parts if the start is a whole detector (COCO's weights, a checkpoint); none: ``trainable``
-    and ``unfreeze``."""
+    """Trainable parts if training starts from a complete detector (COCO's weights, a checkpoint); none:
+    ``trainable`` and ``unfreeze``."""
     epochs: Annotated[int, Ge(1)] = 10
-    """Epochs; the validation split is evaluated after each."""
+    """Number of epochs; the validation split is evaluated after each."""
     passes: Annotated[int, Ge(1)] = 1
     """Passes over the training images in an epoch, each with other augmentations."""
     pretrained_epochs: Annotated[int, Ge(0)] = 0
-    """Epochs if the start is a whole detector (COCO's weights, a checkpoint); 0: ``epochs``."""
+    """Number of epochs if training starts from a complete detector (COCO's weights, a checkpoint); 0:
+    ``epochs``."""
     patience: Annotated[int, Ge(0)] = 0
-    """Early stopping: epochs without a better mask AP on the validation split after which training ends; 0:
-    none."""
+    """Early stopping: number of epochs without a better mask AP on the validation split after which training
+    ends; 0: no early stopping."""
     batch_size: Annotated[int, Ge(1)] = 2
     """Images per batch."""
     accumulate: Annotated[int, Ge(1)] = 1
@@ -59,7 +61,7 @@ class TrainConfig:
     schedule: Literal["cosine", "step"] = "cosine"
     """Learning-rate schedule: "cosine" decays to 1 % of ``lr``, "step" to a tenth at each of ``lr_steps``."""
     lr_steps: Annotated[tuple[float, ...], Ge(0), Le(1)] = (0.67, 0.9)
-    """When the schedule "step" lowers the learning rate, as shares of the run."""
+    """Points of the run at which the schedule "step" lowers the learning rate, as shares of its steps."""
     pretrained_lr_factor: Annotated[float, Ge(0)] = 0.1
     """Learning rate of pretrained weights, as a factor on ``lr``."""
     lr_factors: Annotated[dict[str, float], OneOf(PARTS), Ge(0)] = field(default_factory=dict)
@@ -84,10 +86,11 @@ class TrainConfig:
     crop: Annotated[float, Gt(0), Le(1)] = 1.0
     """Width and height of the crop after the zoom, as a share of the image's."""
     focus: Share = 0.0
-    """Probability that the crop is placed on an object, of a class drawn evenly."""
+    """Probability that the crop is placed on an object. Its class is drawn first, all with equal
+    probability."""
     min_size: Annotated[int, ZeroOrGe(32)] = 0
-    """Shorter side in pixels to which a whole image is resized in training; 0: that of [model]. With a zoom
-    above 1, training shows crops at the model's scale in smaller images, which cost less."""
+    """Shorter side in pixels to which an uncropped image is resized in training; 0: that of [model]. With a
+    zoom above 1, training uses crops at the model's scale in smaller images, which take less time."""
     copy_paste: Share = 0.0
     """Probability that objects of another training image are pasted into an image (Ghiasi et al. 2021)."""
     photometric: Share = 0.5
@@ -101,18 +104,21 @@ class TrainConfig:
     workers: Annotated[int, Ge(0)] = 0
     """Worker processes of the data loader; 0: images are loaded in the training process."""
     cache_features: Annotated[int, Ge(0)] = 0
-    """Feature cache: augmented views of each image whose features of the frozen layers are kept in memory and
-    used in turn; 0: no cache. Fewer are kept if they would not fit into half of the memory."""
+    """Feature cache: number of augmented views of each image whose features of the frozen layers are cached
+    in memory and used in turn; 0: no cache. Fewer are cached if they would not fit into half of the
+    memory."""
     processes: Annotated[int, Ge(0)] = 0
-    """Processes that share each batch; 0: on a CPU one per core, at most one per image."""
+    """Training processes that share each batch; 0: on a CPU one per core, at most one per image."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Number format of mixed-precision training; "fp16" needs a GPU; "auto": bf16 if the hardware has it."""
+    """Number format of mixed-precision training; "fp16" needs a GPU; "auto": bf16 if the hardware supports
+    it."""
     compile: bool = False
-    """Whether torch.compile compiles the backbone: takes minutes at the start, for long runs on a GPU."""
+    """Compile the backbone with torch.compile, for long runs on a GPU; takes minutes at the start."""
     pictures: Annotated[int, Ge(0)] = 4
-    """Training and validation images drawn in the folder training/ after each epoch; 0: none."""
+    """Number of training images and of validation images drawn in the folder training/ after each epoch; 0:
+    none."""
     extra: tuple[ExtraSet, ...] = ()
-    """Labelled sets to train on besides the training split."""
+    """Labelled sets to train on beside the training split."""
 
     def __post_init__(self) -> None:
         if self.cache_features and "stage1" in (*self.trainable, *self.unfreeze, *self.pretrained_trainable):
@@ -122,7 +128,11 @@ class TrainConfig:
             )
 
     def of_start(self, kind: str) -> TrainConfig:
-        """The recipe for a kind of start ("coco", "embedded", ...), with its trainable parts and epochs."""
+        """Return the recipe for a kind of start weights, with its trainable parts and epochs.
+
+        Args:
+            kind: "coco", "embedded", ... (``StartWeights.kind``).
+        """
         if kind not in DETECTOR_STARTS:
             return self
         parts = self.pretrained_trainable or self.trainable

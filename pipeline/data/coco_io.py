@@ -17,7 +17,7 @@ def read_coco(path: Path) -> dict[str, Any]:
     ``categories``. ``pipeline.data.validation.check.load_validated_coco`` also checks the entries.
 
     Raises:
-        UserError: the file is missing, not readable, not JSON, or lacks one of the lists.
+        UserError: the file is missing, cannot be read, is not JSON, or lacks one of the lists.
     """
     try:
         dataset = json.loads(path.read_bytes())
@@ -41,7 +41,8 @@ def group_by_image(entries: list[dict[str, Any]], threshold: float = 0.0) -> dic
     """Group annotations or COCO results by image.
 
     Args:
-        threshold: leave out results with a lower score.
+        entries: annotations or results.
+        threshold: results with a lower score are left out.
 
     Returns:
         image_id -> entries; a defaultdict, so that an image without entries has [].

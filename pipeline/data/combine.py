@@ -19,7 +19,7 @@ from pipeline.data.validation.check import load_validated_coco
 
 @dataclass(frozen=True)
 class CombinedSets:
-    """Several validated COCO sets in one dataset. Pass it on instead of reading the files again."""
+    """Several validated COCO sets as one dataset. Pass it on instead of reading the files again."""
 
     dataset: dict[str, Any]
     """A COCO dataset with the images, annotations and categories of all sets."""
@@ -41,8 +41,8 @@ class CombinedSets:
 def combine_sets(sets: Sequence[ExtraSet]) -> CombinedSets:
     """Read, validate and combine COCO sets. The files are not changed.
 
-    Categories are renamed by each set's ``map``; those of the same name become one. An id stays as it is
-    unless an earlier set has it. Other keys of the first file (``info``, ...) are copied.
+    Categories are renamed by each set's ``map``; those of the same name are merged. An id does not change
+    unless an earlier set uses it. Other keys of the first file (``info``, ...) are copied.
 
     Raises:
         UserError: a file is missing or has errors, or lacks a category of its ``map``.
@@ -83,15 +83,15 @@ def combine_sets(sets: Sequence[ExtraSet]) -> CombinedSets:
 
 
 class _UniqueIds:
-    """Assigns each id once."""
+    """Assign each id once."""
 
     def __init__(self) -> None:
         self.used: set[int] = set()
         self.next_free = 1
 
-    def assign(self, wanted: int) -> int:
-        """``wanted`` if it is free, else an id above all that are used."""
-        assigned = self.next_free if wanted in self.used else wanted
+    def assign(self, requested: int) -> int:
+        """Return ``requested`` if it is free, else an id above all that are used."""
+        assigned = self.next_free if requested in self.used else requested
         self.used.add(assigned)
         self.next_free = max(self.next_free, assigned + 1)
         return assigned
@@ -108,7 +108,7 @@ def _check_map_sources(coco_set: ExtraSet, dataset: dict[str, Any]) -> None:
 
 
 def select_categories(dataset: dict[str, Any], category_ids: Collection[int]) -> dict[str, Any]:
-    """The dataset with only these categories and their annotations, but with all images."""
+    """Return the dataset with only these categories and their annotations, but with all images."""
     selected = set(category_ids)
     return dataset | {
         "categories": [c for c in dataset["categories"] if c["id"] in selected],
@@ -117,16 +117,16 @@ def select_categories(dataset: dict[str, Any], category_ids: Collection[int]) ->
 
 
 def check_class_mapping(sets: Sequence[ExtraSet], classes: Sequence[str]) -> None:
-    """Check that each set maps its categories to ``classes`` only.
+    """Check that each set maps its categories only to ``classes``.
 
     Raises:
-        UserError: a category is mapped to something else.
+        UserError: a category is mapped to another name.
     """
     for coco_set in sets:
         for source, target in coco_set.map.items():
             if target not in classes:
                 raise UserError(
-                    f"{coco_set.annotations}: '{source}' is mapped to '{target}', which is no class; "
+                    f"{coco_set.annotations}: '{source}' is mapped to '{target}', which is not a class; "
                     f"classes: {', '.join(classes)}"
                 )
 
@@ -134,7 +134,7 @@ def check_class_mapping(sets: Sequence[ExtraSet], classes: Sequence[str]) -> Non
 def describe_extra_sets(
     combined: CombinedSets, sets: Sequence[ExtraSet], classes: Sequence[str]
 ) -> list[str]:
-    """Describe each set after the first in a line: the objects used, and the objects dropped."""
+    """Describe each set after the first in one line: the objects used, and the objects dropped."""
     lines = []
     for number, coco_set in enumerate(sets[1:], start=1):
         counts = combined.count_objects(number)
@@ -152,9 +152,9 @@ def describe_extra_sets(
 
 
 def hash_coco_set(coco_set: ExtraSet) -> str:
-    """SHA-256 of a set: its annotation file and the image files that it names.
+    """Compute the SHA-256 of a set: its annotation file and the image files that it names.
 
-    The file is not validated: only ``combine_sets`` does that, once.
+    The file is not validated; ``combine_sets`` does that, once.
 
     Raises:
         UserError: a file is missing or has an unsafe name.
@@ -172,7 +172,7 @@ def hash_coco_set(coco_set: ExtraSet) -> str:
 
 
 def add_extra_sets(profile: Profile, extra: Sequence[str], mapping: Sequence[str]) -> Profile:
-    """The profile with the sets of the options ``--extra`` and ``--map`` after its own extra sets.
+    """Return the profile with the sets of ``--extra`` and ``--map`` added to its extra sets.
 
     Raises:
         UserError: an option is malformed, or no file has a category of ``--map``.
@@ -185,7 +185,7 @@ def add_extra_sets(profile: Profile, extra: Sequence[str], mapping: Sequence[str
 def parse_coco_sets(
     annotations: Path, images: Path, extra: Sequence[str], mapping: Sequence[str]
 ) -> tuple[ExtraSet, ...]:
-    """A first set and those of ``--extra``, each with the entries of ``--map`` for its categories.
+    """Return the first set and those of ``--extra``, each with the entries of ``--map`` for its categories.
 
     Raises:
         UserError: an option is malformed, or no file has a category of ``--map``.
@@ -194,7 +194,7 @@ def parse_coco_sets(
 
 
 def _apply_map(files: list[tuple[str, str]], mapping: Sequence[str]) -> tuple[ExtraSet, ...]:
-    """Sets of (annotation file, image folder), each with the entries of ``--map`` for its categories."""
+    """Make sets of (annotation file, image folder), each with the entries of ``--map`` for its categories."""
     class_of = dict(_parse_map(text) for text in mapping)
     sets = []
     for file, images in files:
@@ -207,7 +207,7 @@ def _apply_map(files: list[tuple[str, str]], mapping: Sequence[str]) -> tuple[Ex
 
 
 def _category_names(annotations: Path) -> set[str]:
-    """The names of a file's categories; the file is validated later, by ``combine_sets``."""
+    """Read the names of a file's categories. ``combine_sets`` validates the file later."""
     categories = [c for c in read_coco(annotations)["categories"] if isinstance(c, dict)]
     return {c["name"] for c in categories if isinstance(c.get("name"), str)}
 

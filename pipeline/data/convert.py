@@ -32,10 +32,10 @@ from pipeline.data.frames import RENDER_AGAIN, read_frame
 from pipeline.data.rle import compress_runs, encode_mask
 
 CONVERTER_VERSION = 2
-"""Raise it when the same split would be converted to other bytes, so that splits are converted again."""
+"""Increase it whenever the same split is converted to other bytes, so that splits are converted again."""
 
 SUPERCATEGORIES = {"pedestrian": "person", "pallet_truck": "vehicle", "forklift": "vehicle"}
-"""COCO's coarse groups; any other class is an "object"."""
+"""COCO's supercategory of each class; any other class is an "object"."""
 
 SKELETON = [
     [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7], [6, 8], [7, 9],
@@ -44,17 +44,19 @@ SKELETON = [
 """COCO's edges between the 17 body keypoints, numbered from 1."""
 
 _FRAMES_PER_TASK = 16
-"""On the workers of a Dask scheduler."""
+"""Frames per task on the workers of a Dask scheduler."""
 
 
 def convert_split(split_dir: Path, config: CocoConfig, scheduler: str | None = None) -> Path:
     """Write ``split_dir/annotations.json`` from the split's manifest, records and masks.
 
     Objects below ``config``'s limits become ignore regions (``iscrowd`` 1). Objects without a visible pixel
-    are left out; images without objects are not. The bytes depend only on the split and on ``config``; if
-    both are unchanged since the last run, nothing is done.
+    are left out; images without objects are included. The bytes depend only on the split and on ``config``.
+    If both are unchanged since the last run, nothing is done.
 
     Args:
+        split_dir: folder of the rendered split.
+        config: the limits.
         scheduler: address of a Dask scheduler whose workers read the frames, or None.
 
     Returns:

@@ -26,7 +26,7 @@ from pipeline.data.rle import as_rle
 from pipeline.data.validation.check import load_validated_coco
 
 FORMATS_VERSION = 1
-"""Raise it when the same split would be converted to other bytes."""
+"""Increase it whenever the same split is converted to other bytes."""
 
 OutputFile = tuple[str, bytes | Path]
 """A path in the result, and its content: bytes, or the path of a file to copy."""
@@ -58,11 +58,11 @@ def data_format(name: str) -> Callable[[FormatWriter], FormatWriter]:
 def convert_to_format(split_dir: Path, name: str, out: Path) -> None:
     """Write the split (annotations.json and images/) to ``out`` in the format ``name``.
 
-    Each file is written atomically, and files that are already there are not written again. So an interrupted
+    Each file is written atomically, and files that exist already are not written again. So an interrupted
     conversion continues when the command is repeated. A stamp file marks the conversion as complete.
 
     Raises:
-        UserError: an unknown format, an invalid split, or other files in ``out``.
+        UserError: the format is unknown, the split is invalid, or ``out`` contains other files.
     """
     if name not in FORMATS:
         raise UserError(f"--to {name}: no such format; choose one of {', '.join(FORMATS)}")
@@ -90,13 +90,13 @@ def _mark_out_dir(out: Path, inputs: dict[str, Any]) -> None:
     """Mark an empty folder as the output of this conversion.
 
     Raises:
-        UserError: the folder holds anything else.
+        UserError: the folder contains other files.
     """
     marker = out / ".convert.json"
     if marker.is_file() and marker.read_bytes() == canonical_json(inputs):
         return
     if any(out.iterdir()):
-        raise UserError(f"{out}: holds something else; remove it, or give another --out")
+        raise UserError(f"{out}: contains other files; remove them, or give another --out")
     write_atomic(marker, canonical_json(inputs))
 
 
@@ -105,7 +105,7 @@ def _mark_out_dir(out: Path, inputs: dict[str, Any]) -> None:
 
 @data_format("coco-polygons")
 def coco_polygons(source: CocoSet) -> Iterator[OutputFile]:
-    """COCO with polygons instead of RLE; ignore regions stay RLE, as in COCO's own files."""
+    """Export COCO with polygons instead of RLE; ignore regions stay RLE, as in COCO's own files."""
     yield from _images(source, "images/")
     sizes = {i["id"]: (i["width"], i["height"]) for i in source.dataset["images"]}
     annotations, lost, pixels = [], 0, 0
@@ -125,9 +125,11 @@ def coco_polygons(source: CocoSet) -> Iterator[OutputFile]:
 
 @data_format("yolo-seg")
 def yolo_seg(source: CocoSet) -> Iterator[OutputFile]:
-    """YOLO segmentation: a text file per image, a line per object: class from 0, then x y of its outline.
+    """Export YOLO segmentation: a text file per image, with a line per object.
 
-    The format has one outline per object: pieces and holes are joined by slits. It has no ignore regions:
+    A line contains the class, from 0, and the object's outline: x y x y ... as shares of the image's size.
+
+    The format has one outline per object, so pieces and holes are joined by slits. It has no ignore regions;
     they become background.
 
     Raises:
@@ -154,17 +156,17 @@ def yolo_seg(source: CocoSet) -> Iterator[OutputFile]:
             )
             lines.append(f"{numbers[a['category_id']]} {text}\n")
         yield f"labels/{PurePosixPath(image['file_name']).with_suffix('.txt')}", "".join(lines).encode()
-    click.echo(f"convert: outlines lose {lost} pixels; {ignored} ignore regions left out: background to YOLO")
+    click.echo(f"convert: outlines lose {lost} pixels; {ignored} ignore regions become background")
     lines = [f"  {numbers[c['id']]}: {json.dumps(c['name'])}\n" for c in source.dataset["categories"]]
-    # YOLO requires both keys. A user with two splits replaces one of them by the other's folder.
+    # YOLO requires both keys. A user with two splits sets one of them to the folder of the other split.
     yield "data.yaml", f"train: images\nval: images\nnames:\n{''.join(lines)}".encode()
 
 
 @data_format("imagefolder")
 def imagefolder(source: CocoSet) -> Iterator[OutputFile]:
-    """Hugging Face's imagefolder: the images, and metadata.jsonl with a line per image.
+    """Export Hugging Face's imagefolder: the images, and metadata.jsonl with a line per image.
 
-    ``objects`` of a line holds lists of the same length: ``id``, ``category`` (from 0, in the order of
+    ``objects`` of a line contains lists of the same length: ``id``, ``category`` (from 0, in the order of
     categories.json), ``bbox`` (x, y, width, height in pixels), ``area``, ``iscrowd`` (1: ignore region) and
     ``segmentation`` (compressed RLE as JSON text).
     """
@@ -186,13 +188,13 @@ def imagefolder(source: CocoSet) -> Iterator[OutputFile]:
         }
         row = {key: image[key] for key in ("file_name", "width", "height")} | {"image_id": image["id"]}
         lines.append(canonical_json(row | {"objects": objects}))
-    click.echo(f"convert: {ignored} ignore regions kept, with iscrowd 1")
+    click.echo(f"convert: {ignored} ignore regions included, with iscrowd 1")
     yield "categories.json", canonical_json([c["name"] for c in source.dataset["categories"]])
     yield "metadata.jsonl", b"".join(lines)
 
 
 def _images(source: CocoSet, folder: str) -> Iterator[OutputFile]:
-    """The image files, to be copied to ``folder``."""
+    """Yield the image files, to be copied to ``folder``."""
     for image in source.dataset["images"]:
         yield f"{folder}{image['file_name']}", find_image(source.images, image["file_name"])
 

@@ -26,6 +26,8 @@ def read_frame(split_dir: Path, frame: int, record_hash: str) -> tuple[FrameReco
     """Read a frame's record and its instance mask, and check all files of the frame.
 
     Args:
+        split_dir: folder of the split.
+        frame: number of the frame.
         record_hash: SHA-256 of the record, from the manifest.
 
     Returns:
@@ -51,10 +53,10 @@ def read_frame(split_dir: Path, frame: int, record_hash: str) -> tuple[FrameReco
 
 
 def read_verified(path: Path, sha256: str) -> bytes:
-    """Read a file of a split.
+    """Read a file of a split and check its SHA-256.
 
     Raises:
-        UserError: it is missing, or its SHA-256 is not ``sha256``.
+        UserError: the file is missing, or its SHA-256 is not ``sha256``.
     """
     try:
         data = path.read_bytes()
@@ -67,8 +69,8 @@ def read_verified(path: Path, sha256: str) -> bytes:
 
 def _decode(path: Path, data: bytes, record: FrameRecord) -> npt.NDArray[np.uint16]:
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
-            mode, mask = picture.mode, np.asarray(picture)
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as opened:
+            mode, mask = opened.mode, np.asarray(opened)
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path}: corrupt PNG: {error}; {RENDER_AGAIN}") from None
     if mode not in ("I;16", "I"):

@@ -13,12 +13,12 @@ from blender.contract import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
 EXIF_ORIENTATION = 0x0112
-"""Number of the EXIF tag that says how an image must be rotated or mirrored."""
+"""Number of the EXIF tag for how an image must be rotated or mirrored."""
 _WIDE_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 def unsafe_path_reason(name: str) -> str | None:
-    """Why a COCO ``file_name`` must not be opened; None if it is a path within its folder."""
+    """Return why a COCO ``file_name`` must not be opened; None if it is a path within its folder."""
     if "\0" in name:
         return "it contains a NUL"
     if "\\" in name:
@@ -31,10 +31,10 @@ def unsafe_path_reason(name: str) -> str | None:
 
 
 def find_image(folder: Path, name: str) -> Path:
-    """The path of the image ``name`` in ``folder``.
+    """Return the path of the image ``name`` in ``folder``.
 
     Raises:
-        UserError: the name or a symlink leads out of the folder, or there is no such file.
+        UserError: the name or a symlink leads out of the folder, or the file does not exist.
     """
     reason = unsafe_path_reason(name)
     if reason:
@@ -48,7 +48,7 @@ def find_image(folder: Path, name: str) -> Path:
 
 
 def is_inside(folder: Path, path: Path) -> bool:
-    """True if the path lies in the folder after its symlinks are resolved."""
+    """Return whether the path lies in the folder after its symlinks are resolved."""
     try:
         return path.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError, RuntimeError):  # too long, not encodable, a loop of symlinks
@@ -56,7 +56,7 @@ def is_inside(folder: Path, path: Path) -> bool:
 
 
 def is_file(path: Path) -> bool:
-    """``path.is_file()``, but False for a name that the file system refuses."""
+    """Return ``path.is_file()``, but False for a name that the file system refuses."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -66,9 +66,10 @@ def is_file(path: Path) -> bool:
 def read_rgb(path: Path, size: tuple[int, int] | None = None, upright: bool = False) -> npt.NDArray[np.uint8]:
     """Read an image file of any pixel format as (height, width, 3) uint8.
 
-    16-bit grey is scaled to 8 bits, palettes are looked up, alpha is dropped, CMYK is converted.
+    16-bit grey is scaled to 8 bits, palettes and CMYK are converted, alpha is dropped.
 
     Args:
+        path: the file.
         size: (width, height) from an annotation file. The image is returned as stored, unless only the
             image rotated by its EXIF orientation has this size.
         upright: apply the EXIF orientation in any case.
@@ -81,56 +82,57 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None, upright: bool = Fa
             warnings.simplefilter("ignore")
             opened.load()
             rotated = size is not None and opened.size != size and upright_size(opened) == size
-            picture = ImageOps.exif_transpose(opened) if upright or rotated else opened
-            if size is not None and picture.size != size:
+            image = ImageOps.exif_transpose(opened) if upright or rotated else opened
+            if size is not None and image.size != size:
                 raise UserError(
-                    f"{path}: {format_size(picture.size)}, but the annotations say {format_size(size)}"
+                    f"{path}: {format_size(image.size)}, but the annotations say {format_size(size)}"
                 )
-            return _to_rgb(picture)
+            return _to_rgb(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, MemoryError) as error:
         raise UserError(f"{path}: not a readable image: {str(error) or type(error).__name__}") from None
 
 
-def to_rgb(picture: Image.Image) -> npt.NDArray[np.uint8]:
+def to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     """Convert an opened image of any mode to (height, width, 3) uint8; apply its EXIF orientation."""
-    return _to_rgb(ImageOps.exif_transpose(picture))
+    return _to_rgb(ImageOps.exif_transpose(image))
 
 
 def check_image(path: Path, size: tuple[int, int]) -> None:
     """Check an image file by its header only.
 
     Args:
+        path: the file.
         size: (width, height) from the annotation file.
 
     Raises:
-        UserError: it is unreadable, or has another size, both as stored and after its EXIF orientation.
+        UserError: the file is unreadable, or has another size, both as stored and after its EXIF orientation.
     """
     try:
-        with warnings.catch_warnings(), Image.open(path) as picture:
+        with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter("ignore")
-            sizes = (picture.size, upright_size(picture))
+            sizes = (image.size, upright_size(image))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: not a readable image: {error}") from None
     if size not in sizes:
         raise UserError(f"{path}: {format_size(sizes[0])}, but the annotations say {format_size(size)}")
 
 
-def upright_size(picture: Image.Image) -> tuple[int, int]:
-    """Width and height of an opened image after its EXIF orientation is applied."""
-    orientation = picture.getexif().get(EXIF_ORIENTATION, 1)
-    return (picture.size[1], picture.size[0]) if orientation in (5, 6, 7, 8) else picture.size
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return the width and height of an opened image after its EXIF orientation is applied."""
+    orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+    return (image.size[1], image.size[0]) if orientation in (5, 6, 7, 8) else image.size
 
 
-def _to_rgb(picture: Image.Image) -> npt.NDArray[np.uint8]:
-    if picture.mode in _WIDE_GREY:
-        grey = np.asarray(picture).astype(np.float64)
-        scale = 255 / 65535 if grey.max(initial=0) > 255 or picture.mode != "I" else 1.0
+def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+    if image.mode in _WIDE_GREY:
+        grey = np.asarray(image).astype(np.float64)
+        scale = 255 / 65535 if grey.max(initial=0) > 255 or image.mode != "I" else 1.0
         return np.repeat(np.clip(grey * scale, 0, 255).round().astype(np.uint8)[..., None], 3, axis=2)
-    if picture.mode == "F":
-        grey = np.nan_to_num(np.asarray(picture))
+    if image.mode == "F":
+        grey = np.nan_to_num(np.asarray(image))
         scale = 255.0 if grey.max(initial=0) <= 1 else 1.0
         return np.repeat(np.clip(grey * scale, 0, 255).round().astype(np.uint8)[..., None], 3, axis=2)
-    return np.asarray(picture.convert("RGB"), np.uint8).copy()
+    return np.asarray(image.convert("RGB"), np.uint8).copy()
 
 
 def format_size(size: tuple[int, int]) -> str:

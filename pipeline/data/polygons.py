@@ -1,8 +1,8 @@
 """Convert masks to polygons along pixel edges without loss, and clip polygons to their image.
 
-The outline runs along the edges of pixels, so that COCO's rasteriser, which fills by the even-odd rule, gives
-back the same mask. A hole is connected to its outline by a slit: a line to the hole and the same line back,
-which fills nothing.
+The outline runs along the edges of pixels. So COCO's rasteriser, which fills by the even-odd rule, gives the
+same mask again. A hole is connected to its outline by a slit: a line to the hole and the same line back,
+which covers no pixel.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Ring = npt.NDArray[np.int64]
 
 
 def mask_to_polygons(mask: npt.NDArray[Any]) -> list[list[float]]:
-    """Convert a mask (H, W), nonzero inside, to COCO polygons: one for each 4-connected piece and its holes.
+    """Convert a mask (H, W), nonzero inside, to COCO polygons: one per 4-connected piece with its holes.
 
     Pixels that touch only at a corner belong to different pieces.
     """
@@ -67,8 +67,8 @@ def trace_rings(inside: npt.NDArray[np.bool_]) -> tuple[list[Ring], list[Ring]]:
             visited[at] = visited[across[at]] = True
             path += [at, int(across[at])]
             at = int(down[across[at]])
-        # The first corner is the ring's topmost, leftmost one, so the pixel below right of it lies within the
-        # ring: it belongs to the mask if the ring is an outline, and does not if the ring is a hole.
+        # The first corner is the ring's topmost, leftmost corner, so the pixel below right of it lies within
+        # the ring. It belongs to the mask if the ring is an outline, and does not if the ring is a hole.
         x, y = corners[start]
         (outlines if inside[y, x] else holes).append(corners[path])
     return outlines, holes
@@ -78,7 +78,9 @@ def clip_polygon(polygon: list[float], width: int, height: int) -> list[float]:
     """Clip a polygon to the image (Sutherland and Hodgman, 1974).
 
     Args:
-        polygon: x1, y1, x2, y2, ...
+        polygon: x1, y1, x2, y2, ... in pixels.
+        width: of the image, in pixels.
+        height: of the image, in pixels.
 
     Returns:
         The part within the image in the same form; [] if there is none.
@@ -101,7 +103,11 @@ def clip_polygon(polygon: list[float], width: int, height: int) -> list[float]:
 
 
 def flatten_points(polygon: Any) -> list[float] | None:
-    """Flatten [[x1, y1], [x2, y2], ...] to [x1, y1, x2, y2, ...]; None if it is neither of the two."""
+    """Flatten [[x1, y1], [x2, y2], ...] to [x1, y1, x2, y2, ...].
+
+    Returns:
+        The flat list, which ``polygon`` may be already; None if it has neither of the two forms.
+    """
     if not isinstance(polygon, list):
         return None
     points = [point if isinstance(point, list) else [point] for point in polygon]
@@ -134,28 +140,28 @@ def _corners(inside: npt.NDArray[np.bool_]) -> tuple[Ring, npt.NDArray[np.int64]
 
 
 def _partners(order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The other end of the edge of each corner, if ``order`` lists both ends of each edge in turn."""
+    """Return the other end of each corner's edge, if ``order`` lists both ends of each edge in turn."""
     partners = np.empty_like(order)
     partners[order[0::2]], partners[order[1::2]] = order[1::2], order[0::2]
     return partners
 
 
 def _outline_around(outlines: list[Ring], hole: Ring) -> int:
-    """Index of the outline around a hole: the smallest that contains the pixel above its first corner."""
+    """Return the index of the smallest outline that contains the pixel above a hole's first corner."""
     x, y = hole[0] + (0.5, -0.5)
     sizes = [_area(ring) if _contains(ring, x, y) else np.inf for ring in outlines]
     return int(np.argmin(sizes))
 
 
 def _contains(ring: Ring, x: float, y: float) -> bool:
-    """Even-odd rule along a line to the left of the point."""
+    """Return whether a point lies in a ring: the even-odd rule along a line to the left of the point."""
     (x0, y0), (x1, y1) = ring.T, np.roll(ring, -1, axis=0).T
     crossing = (x0 == x1) & (x0 < x) & ((y0 > y) != (y1 > y))
     return bool(crossing.sum() % 2)
 
 
 def _area(ring: Ring) -> float:
-    """Shoelace formula."""
+    """Compute the area by the shoelace formula."""
     (x0, y0), (x1, y1) = ring.T, np.roll(ring, -1, axis=0).T
     return abs(float((x0 * y1 - x1 * y0).sum())) / 2
 

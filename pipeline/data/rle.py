@@ -36,7 +36,7 @@ def decode_counts(counts: Any) -> npt.NDArray[np.int64]:
         counts: a compressed str or bytes, or a list of run lengths.
 
     Raises:
-        ValueError: ``counts`` is malformed; says why.
+        ValueError: ``counts`` is malformed; the message says why.
     """
     if isinstance(counts, list):
         for count in counts:
@@ -54,7 +54,13 @@ def decode_counts(counts: Any) -> npt.NDArray[np.int64]:
 
 
 def as_rle(segmentation: Any, width: int, height: int) -> dict[str, Any]:
-    """Convert polygons or RLE, compressed or not, of a valid annotation to pycocotools' compressed RLE."""
+    """Convert the polygons or the RLE of a valid annotation to pycocotools' compressed RLE.
+
+    Args:
+        segmentation: polygons, or RLE with or without compression.
+        width: of the image, in pixels.
+        height: of the image, in pixels.
+    """
     if isinstance(segmentation, list):
         return dict(mask_utils.merge(mask_utils.frPyObjects(segmentation, height, width)))
     if isinstance(segmentation["counts"], list):
@@ -63,7 +69,7 @@ def as_rle(segmentation: Any, width: int, height: int) -> dict[str, Any]:
 
 
 def measure_mask(segmentation: Any, width: int, height: int) -> MeasuredMask:
-    """Measure a valid segmentation: polygons or RLE of an image of this size."""
+    """Measure a valid segmentation: polygons or RLE of an image of ``width`` x ``height`` pixels."""
     rle = as_rle(segmentation, width, height)
     x, y, w, h = (float(value) for value in mask_utils.toBbox(rle))
     return MeasuredMask(int(mask_utils.area(rle)), (x, y, w, h), isinstance(segmentation, dict))
@@ -71,8 +77,8 @@ def measure_mask(segmentation: Any, width: int, height: int) -> MeasuredMask:
 
 @lru_cache(maxsize=1)  # several validation rules decode the same mask, one after the other
 def _decompress(counts: bytes) -> npt.NDArray[np.int64]:
-    # The format of cocoapi's rleFrString: five bits a character, the low ones first. From the fourth run on,
-    # the number is the difference to the run two before.
+    # The format of cocoapi's rleFrString: five bits per character, the low bits first. From the fourth run
+    # on, a number is the difference to the run two before.
     codes = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
     if not len(codes):
         return codes

@@ -35,12 +35,12 @@ def merge_shards(shards: Sequence[str], out: str, partial: bool = False) -> None
 
     Args:
         shards: folders or URLs written by ``render``, each with its manifest.
-        out: a new folder, or that of an interrupted merge of the same shards, which is continued.
+        out: a new folder, or the folder of an interrupted merge of the same shards, which is continued.
         partial: allow missing frames.
 
     Raises:
         UserError: the shards are of different splits or settings, a frame is in two shards, missing or
-            damaged, or ``out`` holds other frames.
+            damaged, or ``out`` contains other frames.
     """
     folders = [split_folder(name) for name in shards]
     manifests = [read_manifest(folder) for folder in folders]
@@ -71,12 +71,12 @@ def _check_same_split(folders: list[Path], manifests: list[Manifest]) -> None:
             if field.name not in PER_SHARD_FIELDS and value != expected:
                 raise UserError(
                     f"{folder}: not a shard of the split in {folders[0]}: its {field.name} is {value}, "
-                    f"there it is {expected}; render both with the same profile, people and Blender"
+                    f"not {expected}; render both with the same profile, people and Blender"
                 )
 
 
 def _shards_by_frame(folders: list[Path], manifests: list[Manifest]) -> dict[str, Path]:
-    """Frame name -> the folder of its shard."""
+    """Map each frame's name to the folder of its shard."""
     shard_of: dict[str, Path] = {}
     for folder, manifest in zip(folders, manifests, strict=True):
         for name in manifest.frames:
@@ -107,7 +107,7 @@ def _check_target(target: Path, merged: Manifest) -> None:
         raise UserError(f"{target}: not a folder; give another --out")
     for path in sorted(target.glob("frames/*.json")):
         if merged.frames.get(path.stem) != sha256_file(path):
-            raise UserError(f"{target}: holds another frame {path.stem}; give an empty --out")
+            raise UserError(f"{target}: contains another frame {path.stem}; give an empty --out")
 
 
 def _copy_frame(source: Path, target: Path, frame: int, merged: Manifest) -> None:

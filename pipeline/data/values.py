@@ -8,12 +8,12 @@ from typing import Any, TypeGuard
 
 
 def is_int(value: Any) -> TypeGuard[int]:
-    """True for an integer; False for True and False."""
+    """Return True for an integer; False for True and False."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """True for a finite number; False for NaN, infinity, True and False."""
+    """Return True for a finite number; False for NaN, infinity, True and False."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:
@@ -23,7 +23,7 @@ def is_number(value: Any) -> TypeGuard[float]:
 
 
 def are_numbers(values: list[Any]) -> bool:
-    """True if all values are finite numbers; fast for long lists."""
+    """Return whether all values are finite numbers; fast for long lists."""
     if not set(map(type, values)) <= {int, float}:
         return all(is_number(value) for value in values)
     try:
@@ -42,7 +42,7 @@ def to_int(value: Any) -> int | None:
 
 
 def has_valid_size(image: dict[str, Any]) -> bool:
-    """True if ``width`` and ``height`` are integers of a plausible image size."""
+    """Return whether ``width`` and ``height`` are integers of a plausible image size."""
     width, height = image.get("width"), image.get("height")
     if not is_int(width) or not is_int(height):
         return False
@@ -50,7 +50,7 @@ def has_valid_size(image: dict[str, Any]) -> bool:
 
 
 def read_box(annotation: dict[str, Any]) -> list[float] | None:
-    """The ``bbox`` of an annotation or a COCO result if it is four finite numbers, else None."""
+    """Return the ``bbox`` (x, y, width, height) of an annotation or COCO result; None if it is malformed."""
     box = annotation.get("bbox")
     if isinstance(box, (list, tuple)) and len(box) == 4 and all(is_number(v) for v in box):
         return [float(value) for value in box]
@@ -58,6 +58,6 @@ def read_box(annotation: dict[str, Any]) -> list[float] | None:
 
 
 def short_repr(value: Any) -> str:
-    """``repr(value)``, cut to a length that fits a message."""
+    """Return ``repr(value)``, cut to 60 characters for messages."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

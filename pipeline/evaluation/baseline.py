@@ -1,8 +1,8 @@
 """Build the baseline that a model is compared with: COCO's general model, or the network before training.
 
 The general model is torchvision's Mask R-CNN with COCO's weights and torchvision's own settings: 80 classes,
-images at 800 pixels. It never detects a class that COCO lacks. If its weights are not available, the start
-that the checkpoint records is used instead, with untrained predictors.
+images at 800 pixels. It cannot detect a class that COCO lacks. If its weights are not available, the start
+weights that the checkpoint names are used instead, with untrained predictors.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.models.registry import COCO, build_model
 from pipeline.models.weight_files import WeightsError
 
 COCO_NAMES = {"pedestrian": "person"}
-"""Classes with another name in COCO."""
+"""Name of a class -> its name in COCO, if the two differ."""
 TORCHVISION_CONFIG = ModelConfig(min_size=800, max_size=1333)
 """torchvision's own image sizes and limits."""
 
@@ -34,18 +34,18 @@ class Baseline:
     source: str
     """Description of the weights."""
     fallback: str
-    """Why the start replaces the general model, or "" if it does not."""
+    """Why the start weights replace the general model, or ""."""
     model: MaskRCNN
-    """In eval mode."""
+    """The model, in eval mode."""
     labels: dict[str, int]
-    """Class name to the model's label, without the classes that it does not know."""
+    """Class name to the model's label; classes that the model lacks are left out."""
 
 
 def load_baseline_if_available(kind: str, checkpoint: Checkpoint, notes: list[str]) -> Baseline | None:
-    """Call ``load_baseline``, or return None and add a note if no baseline is available.
+    """Call ``load_baseline``; if no baseline is available, append a note to ``notes`` and return None.
 
     Raises:
-        UserError: ``kind`` is "start", and the start is not available.
+        UserError: ``kind`` is "start", and the start weights are not available.
     """
     try:
         return load_baseline(kind, checkpoint)
@@ -57,10 +57,10 @@ def load_baseline_if_available(kind: str, checkpoint: Checkpoint, notes: list[st
 
 
 def load_baseline(kind: str, checkpoint: Checkpoint) -> Baseline:
-    """Build the baseline of ``checkpoint``; "coco" falls back to the start.
+    """Build the baseline of ``checkpoint``; "coco" falls back to the start weights.
 
     Raises:
-        UserError: the start is not available either.
+        UserError: the start weights are not available either.
     """
     try:
         return build_baseline(kind, checkpoint)
@@ -74,13 +74,13 @@ def build_baseline(kind: str, checkpoint: Checkpoint) -> Baseline:
 
     Raises:
         WeightsError: COCO's weights are not available.
-        UserError: the start is not available.
+        UserError: the start weights are not available.
     """
     return _start_model(checkpoint) if kind == "start" else _general_model(coco_weights(), checkpoint.classes)
 
 
 def _general_model(start: StartWeights, classes: tuple[str, ...]) -> Baseline:
-    """torchvision's Mask R-CNN with COCO's weights and predictors."""
+    """Build torchvision's Mask R-CNN with COCO's weights and predictors."""
     coco_classes = MaskRCNN_ResNet50_FPN_Weights.DEFAULT.meta["categories"]
     model = build_model(COCO, len(coco_classes), TORCHVISION_CONFIG, start.state, keep_predictors=True)
     names = {name: COCO_NAMES.get(name, name.replace("_", " ")) for name in classes}
@@ -89,14 +89,14 @@ def _general_model(start: StartWeights, classes: tuple[str, ...]) -> Baseline:
 
 
 def _start_model(checkpoint: Checkpoint) -> Baseline:
-    """The network before its first training step. The caller's random state does not change."""
+    """Build the network before its first training step. The caller's random state does not change."""
     kind = checkpoint.start["kind"]
     if kind == "checkpoint":
         raise UserError(
-            "training started from another checkpoint, which this one does not hold; leave --baseline out"
+            "training started from another checkpoint, whose weights are not available; leave --baseline out"
         )
     table = checkpoint.config | {"name": checkpoint.model, "weights": kind}
-    # Predicting mirrored images too takes twice as long and is no use to untrained predictors.
+    # Mirrored images would take twice the time without effect on untrained predictors.
     table["mirror"] = False
     config = from_table(ModelConfig, table, "start")
     with torch.random.fork_rng(devices=[]):

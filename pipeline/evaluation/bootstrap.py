@@ -1,6 +1,6 @@
 """95 % intervals of AP and AR by the bootstrap over scenes (Efron 1979).
 
-Detections are not matched again for a resample: it only gives other weights to the images.
+Detections are not matched again for a resample, which only changes the weights of the images.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pipeline.evaluation.matching import (
 from pipeline.evaluation.metrics import METRICS, mean_over_classes
 
 RECALLS = np.linspace(0, 1, 101)
-"""Recalls at which COCO reads the interpolated precision."""
+"""Recalls at which COCO evaluates the interpolated precision."""
 SEED = 0
-"""Seed of the resamples. Every model evaluated on a dataset gets the same ones."""
+"""Seed of the resamples, so that all models evaluated on a dataset get the same resamples."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,20 @@ class Bootstrap:
 
     evaluation: EvaluationResult
     resamples: int
-    """Number of resamples; 0: no intervals are wanted."""
+    """Number of resamples; 0: no intervals."""
     draws: dict[str, Floats]
-    """IoU type to (resamples, classes and overall last, ``METRICS``); no rows with fewer than two scenes."""
+    """IoU type to figures (resamples, classes + 1, ``METRICS``), the last row overall; no resamples if there
+    are fewer than two scenes."""
 
     def intervals(self) -> dict[str, Any]:
-        """The 95 % intervals; see ``percentile_intervals``."""
+        """Compute the 95 % intervals; see ``percentile_intervals``."""
         return percentile_intervals(self.draws, self.evaluation.class_names)
 
 
 def run_bootstrap(evaluation: EvaluationResult, resamples: int, seed: int = SEED) -> Bootstrap:
     """Compute COCO's figures on ``resamples`` resamples of the scenes, drawn with replacement.
 
-    Two evaluations on the same ground truth get the same resamples, so that their draws are pairs.
+    Two evaluations on the same ground truth get the same resamples, so that their draws are paired.
     """
     weights = scene_weights(evaluation.ground_truth, resamples, np.random.default_rng(seed))
     draws = {}
@@ -57,12 +58,12 @@ def run_bootstrap(evaluation: EvaluationResult, resamples: int, seed: int = SEED
 
 
 def scene_weights(ground_truth: dict[str, Any], resamples: int, rng: np.random.Generator) -> Floats:
-    """Draw how often each image is counted in each resample.
+    """Draw how often each image counts in each resample.
 
     Images of one scene (``images[].scene``) are drawn together; an image without a scene is drawn alone.
 
     Returns:
-        (resamples, images by rising id); (0, images) if there are fewer than two scenes.
+        Counts (resamples, images in ascending order of id); (0, images) if there are fewer than two scenes.
     """
     images = sorted(ground_truth["images"], key=lambda image: int(image["id"]))
     keys = [scene_of(image) for image in images]
@@ -74,15 +75,20 @@ def scene_weights(ground_truth: dict[str, Any], resamples: int, rng: np.random.G
 
 
 def scene_of(image: dict[str, Any]) -> tuple[str, str]:
-    """The cluster of an image: its scene, or the image itself if it has none."""
+    """Return the cluster of an image: its scene, or the image itself if it has no scene."""
     return ("scene", str(image["scene"])) if image.get("scene") else ("image", str(image["id"]))
 
 
 def percentile_intervals(draws: dict[str, Floats], class_names: Sequence[str]) -> dict[str, Any]:
-    """95 % percentile intervals of draws, or of differences between the draws of two models.
+    """Compute the 95 % percentile intervals of draws, or of differences between the draws of two models.
+
+    Args:
+        draws: as in ``Bootstrap``.
+        class_names: names of the classes, in the order of the draws.
 
     Returns:
-        As ``compute_metrics``, with ``[low, high]`` for each figure; None where no resample has ground truth.
+        The structure of ``compute_metrics`` with ``[low, high]`` for each figure; None if no resample has
+        ground truth.
     """
     table: dict[str, Any] = {"classes": {name: {} for name in class_names}, "overall": {}}
     for iou_type, values in draws.items():
@@ -93,7 +99,7 @@ def percentile_intervals(draws: dict[str, Floats], class_names: Sequence[str]) -
 
 
 def _weighted_figures(by_area: tuple[RankedDetections, ...], weights: Floats) -> Floats:
-    """The twelve figures (12,) of one class if image i counts ``weights[i]`` times."""
+    """Compute the twelve figures (12,) of one class if image i counts ``weights[i]`` times."""
     precision, recall = zip(*(_precision_and_recall(ranked, weights) for ranked in by_area), strict=True)
     all_sizes = precision[0]
     limited = [_precision_and_recall(by_area[0], weights, limit)[1] for limit in (1, 10)]
@@ -104,11 +110,15 @@ def _weighted_figures(by_area: tuple[RankedDetections, ...], weights: Floats) ->
 def _precision_and_recall(
     ranked: RankedDetections, weights: Floats, limit: int | None = None
 ) -> tuple[Floats, float]:
-    """Mean interpolated precision per IoU threshold, and recall averaged over them; NaN without objects.
+    """Compute the mean interpolated precision per IoU threshold, and the recall averaged over them.
 
     Args:
+        ranked: the detections of one class and size class.
         weights: how often each image counts.
-        limit: the greatest number of detections an image; None: all.
+        limit: largest number of detections per image; None: all.
+
+    Returns:
+        Precision (T,) and recall; NaN without objects.
     """
     objects = float(weights @ ranked.objects)
     if not objects:

@@ -18,8 +18,8 @@ def compare(model: Bootstrap, baseline: Bootstrap) -> dict[str, Any]:
         model: with the same resamples of the same ground truth as ``baseline``.
 
     Returns:
-        As ``compute_metrics``: for each IoU type the baseline's figures, ``gain`` (the model's minus the
-        baseline's) and ``gain_interval``; and ``verdict`` for each class and overall.
+        The structure of ``compute_metrics``: for each IoU type the baseline's figures, ``gain`` (the model's
+        minus the baseline's) and ``gain_interval``; and ``verdict`` for each class and overall.
     """
     draws = {iou_type: model.draws[iou_type] - baseline.draws[iou_type] for iou_type in model.draws}
     gains = percentile_intervals(draws, model.evaluation.class_names)
@@ -46,7 +46,7 @@ def _difference(model: float | None, baseline: float | None) -> float | None:
 
 
 def verdict(interval: list[float] | None) -> str:
-    """Whether the model is better, by the 95 % interval of the gain in mask AP.
+    """Return whether the model is better, by the 95 % interval of the gain in mask AP.
 
     Returns:
         "yes" if the interval is above 0, "no" if it is below, "undecided" if it includes 0 or is None.

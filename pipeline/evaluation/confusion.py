@@ -1,4 +1,4 @@
-"""Confusion matrix: which class is detected as which, at one score threshold and mask IoU 0.5."""
+"""Confusion matrix of true and detected classes, at one score threshold and mask IoU 0.5."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pycocotools import mask as mask_utils
 from pipeline.evaluation.matching import Bools, EvaluationResult, Floats
 
 IOU = 0.5
-"""IoU from which a detection and an object of another class are a pair."""
+"""IoU from which a detection and an object of another class are paired."""
 BACKGROUND = "background"
 
 
 def confusion_matrix(evaluation: EvaluationResult, threshold: float) -> dict[str, Any]:
-    """Count objects and detections by true and by detected class.
+    """Count objects and detections by true class and detected class.
 
-    COCO's pairs of the same class stay. Each remaining detection, the best score first, is paired with an
-    object of another class if their masks overlap with an IoU of at least 0.5.
+    COCO's pairs of the same class do not change. Each remaining detection, the highest score first, is paired
+    with an object of another class if the IoU of their masks is at least 0.5.
 
     Returns:
         ``names`` (the classes, then "background"), ``threshold`` and ``counts``: a row for each true class,
@@ -53,11 +53,13 @@ def confused_pairs(
     """Pair false positives with missed objects of another class whose masks overlap: IoU at least 0.5.
 
     Args:
-        missed: (annotations,) the objects to pair.
-        false_positive: (detections,) the detections to pair, the best score first.
+        evaluation: with masks.
+        missed: (annotations,) whether the object is to be paired.
+        false_positive: (detections,) whether the detection is to be paired. The highest score is paired
+        first.
 
     Returns:
-        Index of the detection and of the annotation of each pair.
+        For each pair the index of the detection and the index of the annotation.
     """
     annotations, detections = evaluation.ground_truth["annotations"], evaluation.detections
     objects: defaultdict[int, list[int]] = defaultdict(list)
@@ -77,7 +79,10 @@ def confused_pairs(
 def mask_ious(
     detections: list[dict[str, Any]], annotations: list[dict[str, Any]], crowd: bool = False
 ) -> Floats:
-    """IoU of masks, (detections, annotations); with ``crowd`` the share of a detection in an annotation."""
+    """Compute the IoU of masks (detections, annotations).
+
+    With ``crowd``, compute the share of each detection that lies in each annotation instead.
+    """
     if not detections or not annotations:
         return np.zeros((len(detections), len(annotations)))
     ious: Floats = mask_utils.iou(

@@ -1,6 +1,6 @@
-"""Diagnosis of scores: precision-recall curves, the threshold of the best F1, and calibration.
+"""Diagnosis of scores: precision-recall curves, the threshold with the best F1, and calibration.
 
-All figures are of masks at IoU 0.5, except the precision-recall curves, which exist for boxes too.
+All figures are for masks at IoU 0.5; the precision-recall curves also exist for boxes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pipeline.evaluation.intervals import wilson_interval
 from pipeline.evaluation.matching import EvaluationResult, RankedDetections
 
 DEFAULT_THRESHOLD = 0.5
-"""Score threshold where no detection is correct."""
+"""Score threshold if no detection is correct."""
 _BINS = 10
 
 
 def precision_recall(evaluation: EvaluationResult) -> dict[str, Any]:
-    """COCO's interpolated precision at the 101 recalls from 0 to 1, at IoU 0.5.
+    """Compute COCO's interpolated precision at the 101 recalls from 0 to 1, at IoU 0.5.
 
     Returns:
         Per class ``{"bbox": [101 numbers], "segm": [...]}``; a class without ground truth has None.
@@ -33,12 +33,12 @@ def precision_recall(evaluation: EvaluationResult) -> dict[str, Any]:
 
 
 def best_threshold(evaluation: EvaluationResult) -> float:
-    """The score threshold with the best F1 of masks over all classes; 0.5 if no detection is correct."""
+    """Return the score threshold with the best F1 of masks over all classes; 0.5 if none is correct."""
     return float(_best_f1(evaluation.iou_types["segm"].ranked["all"])["score"])
 
 
 def best_thresholds(evaluation: EvaluationResult) -> dict[str, Any]:
-    """Per class the ``score`` threshold with the best F1, and its ``f1``, ``precision`` and ``recall``."""
+    """Return per class the ``score`` threshold with the best F1, and ``f1``, ``precision`` and ``recall``."""
     ranked = evaluation.iou_types["segm"].ranked["all"]
     return {
         name: {key: round(value, 6) for key, value in _best_f1([of_class]).items()}
@@ -47,7 +47,7 @@ def best_thresholds(evaluation: EvaluationResult) -> dict[str, Any]:
 
 
 def _best_f1(classes: Sequence[RankedDetections]) -> dict[str, float]:
-    """The score threshold with the best F1 over these classes, at the first IoU threshold."""
+    """Find the score threshold with the best F1 over these classes, at the first IoU threshold."""
     empty = np.zeros(0, bool)
     counted = np.concatenate([c.true_positive[0] | c.false_positive[0] for c in classes] or [empty])
     correct = np.concatenate([c.true_positive[0] for c in classes] or [empty])[counted]
@@ -59,7 +59,7 @@ def _best_f1(classes: Sequence[RankedDetections]) -> dict[str, float]:
     detections = np.arange(1, len(scores) + 1)
     objects = sum(float(c.objects.sum()) for c in classes)
     f1 = 2 * hits / (detections + objects)
-    # A threshold includes all detections of one score or none: only the last of them is a candidate.
+    # A threshold includes either all detections of a score or none, so only the last of them is a candidate.
     f1[:-1][scores[:-1] == scores[1:]] = -1
     best = int(np.argmax(f1))
     return {

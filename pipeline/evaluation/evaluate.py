@@ -1,7 +1,7 @@
-"""The command ``transpalette evaluate``: measure a model, or COCO results, on any COCO dataset.
+"""The command ``evaluate``: evaluate a model, or COCO results, on any COCO dataset.
 
 Coordinates of an annotation file refer to the pixels as stored. An EXIF rotation is applied only if the file
-gives the size of the rotated image. Classes are matched by name, whatever their ids are.
+states the size of the rotated image. Classes and categories are matched by name, not by id.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ class EvaluationSet:
     """The images and annotations to evaluate on."""
 
     sets: tuple[ExtraSet, ...]
-    """The COCO files, each with its image folder and its mapping of categories."""
+    """The COCO sets: annotation file, image folder and mapping of categories."""
     combined: CombinedSets
-    """All of them as one dataset."""
+    """All sets as one dataset."""
     paths: dict[int, Path]
     """Image id to image file."""
 
     @property
     def dataset(self) -> dict[str, Any]:
-        """The joined COCO dataset."""
+        """The combined COCO dataset."""
         return self.combined.dataset
 
 
@@ -65,23 +65,25 @@ def evaluate(
     """Evaluate a model on COCO datasets: print AP per class and overall, and write all figures to ``out``.
 
     ``out`` gets metrics.json and predictions.json (COCO results under the files' own ids, with all scores).
-    With several sets it also gets annotations.json, all sets in one file: an image keeps its id unless an
-    earlier set has it. Nothing is computed again if the model, the files and the images are the same.
+    With several sets it also gets annotations.json, the combined sets; the id of an image does not change
+    unless an earlier set uses it. Nothing is computed again if the model, the files and the images are the
+    same.
 
     Args:
         model_path: the checkpoint.
         sets: COCO files with their image folders and mappings of categories to classes.
-        out: folder of the results; None: only print.
+        out: folder for the results; None: only print.
         bootstrap: number of resamples of the scenes for the 95 % intervals; 0: no intervals.
-        baseline: compare with "coco", the general model (or the start, with a note), or with "start".
-        scheduler: the address of a Dask scheduler whose workers predict, or None. The latency is that of the
+        baseline: "coco" (compare with the general model or, with a note, with the start weights), "start"
+            (compare with the start weights), or None.
+        scheduler: address of a Dask scheduler whose workers predict, or None. The latency is that of the
             workers.
 
     Returns:
         The content of metrics.json.
 
     Raises:
-        UserError: a file is missing or faulty, or model and files have no class in common.
+        UserError: a file is missing or invalid, or model and files have no class in common.
     """
     data = _read_sets(sets)
     if out is not None:
@@ -113,16 +115,19 @@ def evaluate(
 def evaluate_results(
     results_path: Path, sets: tuple[ExtraSet, ...], out: Path | None, bootstrap: int
 ) -> dict[str, Any]:
-    """Evaluate a COCO results file of any model. Neither a model nor an image is needed.
+    """Evaluate a COCO results file of any model. Neither the model nor the images are needed.
 
-    The score threshold is the one with the best F1. ``out`` gets metrics.json.
+    The score threshold is that with the best F1. ``out`` gets metrics.json.
 
     Args:
         results_path: a JSON list of COCO results under the ids of the first annotation file.
         sets, out, bootstrap: as for ``evaluate``.
 
+    Returns:
+        The content of metrics.json.
+
     Raises:
-        UserError: a file is missing or faulty.
+        UserError: a file is missing or invalid.
     """
     dataset = with_rle(_combine(sets).dataset)
     detections = load_results(results_path, dataset)
@@ -146,8 +151,8 @@ def evaluate_results(
 def _evaluate_model(
     model_path: Path, data: EvaluationSet, inputs: dict[str, Any], scheduler: str | None
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Predict and evaluate. Returns the figures and the COCO results."""
-    # Imported here for the start-up time: torch takes seconds, and evaluate_results does without it.
+    """Predict and evaluate; return the figures and the COCO results."""
+    # Imported here for start-up time: torch takes seconds, and evaluate_results does not need it.
     from pipeline.evaluation.baseline import load_baseline_if_available
     from pipeline.evaluation.run_model import ModelSource, label_ids, run_model, shared_classes
     from pipeline.inference.predictor import predict_array
@@ -198,12 +203,10 @@ def _outputs(out: Path) -> list[Path]:
 
 
 def _combine(sets: tuple[ExtraSet, ...]) -> CombinedSets:
-    """Read one COCO file, or several as one."""
+    """Read the COCO files and combine them."""
     combined = combine_sets(sets)
     if not combined.dataset["annotations"]:
-        raise UserError(
-            f"{sets[0].annotations}: no annotations, so there is nothing to measure; annotate objects first"
-        )
+        raise UserError(f"{sets[0].annotations}: no annotations to evaluate on; annotate objects first")
     return combined
 
 
@@ -217,9 +220,9 @@ def _read_sets(sets: tuple[ExtraSet, ...]) -> EvaluationSet:
 
 
 def _inputs(model_path: Path, data: EvaluationSet, bootstrap: int, baseline: str | None) -> dict[str, Any]:
-    """Everything that the figures depend on, for the stamp."""
+    """Return all inputs that the figures depend on, for the stamp file."""
     if not model_path.is_file():
-        raise UserError(f"{model_path}: no such model; train one first (make train)")
+        raise UserError(f"{model_path}: no such model; train it first (make train)")
     image_hashes = canonical_json([sha256_file(path) for path in data.paths.values()])
     return {
         "evaluator": EVALUATOR_VERSION,

@@ -1,8 +1,8 @@
 """Scene factors of objects and detections: distance, size, lighting, lens, layout, variant, ...
 
-Renders describe the whole scene. Any COCO file has the size, truncation and neighbours of its objects. A
-factor's value is a number, which is sorted into bins, or a word. A factor that a file does not describe is
-left out.
+Renders describe the complete scene. For any COCO file there are the size, truncation and neighbours of its
+objects. A factor's value is a number, which is sorted into bins, or a word. A factor that a file does not
+describe is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FactorValue = float | str
 Factors = dict[str, FactorValue]
 """Factor name to value."""
 Binner = Callable[[FactorValue], tuple[int, str]]
-"""Function from a factor's value to its bin: the position along the factor, and the bin's name."""
+"""Maps a factor's value to its bin: the bin's position along the factor, and its name."""
 
 EDGES: dict[str, tuple[float, ...]] = {
     "distance": (2, 3, 4, 6, 8, 12, 16),
@@ -31,21 +31,21 @@ EDGES: dict[str, tuple[float, ...]] = {
     "camera pitch": (-30, -10, -3, 3, 10),
     "field of view": (50, 70, 90, 110, 140),
 }
-"""Edges of the bins, the same for every dataset, so that runs can be compared. Other numbers are cut at their
-terciles."""
+"""Edges of the bins, the same for every dataset, so that runs can be compared. The bins of other numbers are
+their terciles."""
 UNITS = {"distance": " m", "size": " px", "camera height": " m", "camera pitch": "°", "field of view": "°"}
-"""Text after a number of the factor."""
+"""Unit of a factor, as text after the number."""
 
 _MOST_WORDS = 20
-"""A factor with more different words than this is an identifier (of a body, of a file), not a property."""
+"""Number of different words above which a factor is an identifier (of a body, of a file), not a property."""
 _IDENTIFIERS = {"file_name", "coco_url", "flickr_url", "date_captured", "scene"}
-"""Keys of a COCO image that identify it and are no factors."""
+"""Keys of a COCO image that identify it and are not factors."""
 _NEIGHBOUR_REACH = 0.5
-"""A neighbour is closer than this share of the longer side of the object's box."""
+"""Distance below which an object is a neighbour, as a share of the longer side of the object's box."""
 
 
 def object_factors(dataset: dict[str, Any]) -> list[Factors]:
-    """The factors of each annotation, in the order of the dataset, with those of its image."""
+    """Return the factors of each annotation and its image, in the order of the dataset."""
     images = {image["id"]: image for image in dataset["images"]}
     of_image = {key: image_factors(image) for key, image in images.items()}
     others = group_by_image(dataset["annotations"])
@@ -61,7 +61,7 @@ def object_factors(dataset: dict[str, Any]) -> list[Factors]:
 
 
 def image_factors(image: dict[str, Any]) -> Factors:
-    """The factors of an image and of everything in it: camera, lighting and layout."""
+    """Return the factors that all objects in an image share: camera, lighting and layout."""
     camera = image.get("camera") or {}
     factors: Factors = _word_factors(image) | _word_factors(camera) | _all_factors(image.get("lights") or {})
     position = camera.get("position")
@@ -74,13 +74,13 @@ def image_factors(image: dict[str, Any]) -> Factors:
 
 
 def detection_factors(detection: dict[str, Any], image: dict[str, Any]) -> Factors:
-    """The factors of a detection, whether it is correct or not: those of its image and of its shape."""
+    """Return the factors of a correct or false detection: those of its image and of its shape."""
     area = int(mask_utils.area(detection["segmentation"]))
     return image_factors(image) | shape_factors(detection | {"area": area}, image)
 
 
 def shape_factors(entry: dict[str, Any], image: dict[str, Any]) -> Factors:
-    """Size (square root of the area, px) and truncation by the image's edge.
+    """Return the size (square root of the area, in pixels) and the truncation by the image's edge.
 
     Args:
         entry: an annotation or a detection with ``bbox`` and ``area``.
@@ -92,7 +92,7 @@ def shape_factors(entry: dict[str, Any], image: dict[str, Any]) -> Factors:
 
 
 def _render_factors(annotation: dict[str, Any]) -> Factors:
-    """Numbers that only renders have: distance in metres and visible fraction."""
+    """Return the numbers that only renders have: distance in metres and visible fraction."""
     factors: Factors = {}
     for key in ("distance", "visible_fraction"):
         if is_number(annotation.get(key)):
@@ -101,7 +101,7 @@ def _render_factors(annotation: dict[str, Any]) -> Factors:
 
 
 def _word_factors(table: dict[str, Any]) -> Factors:
-    """Entries of a table that are words or Booleans, without identifiers."""
+    """Return the entries of a table that are words or Booleans, without identifiers."""
     factors: Factors = {}
     for key, value in table.items():
         if isinstance(value, bool):
@@ -112,13 +112,13 @@ def _word_factors(table: dict[str, Any]) -> Factors:
 
 
 def _all_factors(table: dict[str, Any]) -> Factors:
-    """Entries of a table that are numbers, words or Booleans."""
+    """Return the entries of a table that are numbers, words or Booleans."""
     numbers: Factors = {key: float(value) for key, value in table.items() if is_number(value)}
     return numbers | _word_factors(table)
 
 
 def _neighbours(annotation: dict[str, Any], others: list[dict[str, Any]]) -> str:
-    """Which neighbours may be merged or confused with an object: none, same class, another class, both."""
+    """Return which kinds of neighbours an object has: none, same class, another class, or both."""
     reach = _NEIGHBOUR_REACH * max(annotation["bbox"][2:])
     same_class = {
         other["category_id"] == annotation["category_id"]
@@ -131,7 +131,7 @@ def _neighbours(annotation: dict[str, Any], others: list[dict[str, Any]]) -> str
 
 
 def _box_distance(first: list[float], second: list[float]) -> float:
-    """Distance of two boxes (x, y, w, h) in pixels; 0 if they touch."""
+    """Compute the distance of two boxes (x, y, w, h) in pixels; 0 if they touch."""
     gaps = [
         max(second[i] - first[i] - first[i + 2], first[i] - second[i] - second[i + 2], 0.0) for i in (0, 1)
     ]
@@ -142,14 +142,14 @@ def _box_distance(first: list[float], second: list[float]) -> float:
 
 
 def make_binner(name: str, values: Iterable[FactorValue]) -> Binner | None:
-    """Build the function that sorts a factor's values into bins.
+    """Build the function that maps a factor's values to bins.
 
     Args:
-        name: of the factor.
+        name: name of the factor.
         values: its values for all objects.
 
     Returns:
-        None if all objects share one bin, or if the factor only identifies objects.
+        The function; None if all objects are in one bin, or if the factor is an identifier.
     """
     values = list(values)
     numbers = [v for v in values if not isinstance(v, str)]
@@ -163,7 +163,7 @@ def make_binner(name: str, values: Iterable[FactorValue]) -> Binner | None:
 
 
 def _make_word_binner(words: list[str]) -> Binner | None:
-    """One bin for each word."""
+    """Build the function that maps each word to its own bin."""
     if not 2 <= len(words) <= _MOST_WORDS:
         return None
     positions = {word: number for number, word in enumerate(words)}
@@ -171,7 +171,7 @@ def _make_word_binner(words: list[str]) -> Binner | None:
 
 
 def _number_bin(value: float, edges: tuple[float, ...], unit: str) -> tuple[int, str]:
-    """Position and name of the bin of a number."""
+    """Return the position and the name of the bin of a number."""
     position = int(np.searchsorted(edges, value, side="right"))
     if position == 0:
         return position, f"below {edges[0]:g}{unit}"

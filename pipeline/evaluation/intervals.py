@@ -17,16 +17,17 @@ Z95 = NormalDist().inv_cdf(0.975)
 
 @dataclass(frozen=True)
 class Proportion:
-    """A proportion of a clustered sample, worth as much as ``count`` independent trials."""
+    """A proportion of a clustered sample."""
 
     value: float
     count: float
+    """Effective sample size: number of independent trials with the same variance."""
 
 
 def wilson_interval(hits: float, count: float, z: float = Z95) -> tuple[float, float]:
-    """Wilson's score interval (1927) of ``hits`` in ``count`` trials; (0, 1) without trials.
+    """Compute Wilson's score interval (1927) of ``hits`` in ``count`` trials; (0, 1) without trials.
 
-    It holds its level near 0 and 1 and for few trials, where the normal approximation does not.
+    Its coverage is correct near 0 and 1 and for few trials, unlike that of the normal approximation.
     """
     if not count:
         return 0.0, 1.0
@@ -37,11 +38,11 @@ def wilson_interval(hits: float, count: float, z: float = Z95) -> tuple[float, f
 
 
 def effective_proportion(hits: Bools, clusters: Sequence[Hashable]) -> Proportion:
-    """A proportion with its effective sample size (Rao and Scott 1992).
+    """Compute a proportion and its effective sample size (Rao and Scott 1992).
 
-    Objects of one scene are not independent. The variance between clusters divided by the binomial variance
-    is the design effect. It is taken as at least 1, and the count is divided by it. If all trials or none
-    succeed, the variance cannot be estimated, and each cluster counts as one trial.
+    Objects of one scene are not independent. The design effect is the variance between clusters divided by
+    the binomial variance, but at least 1; the count is divided by it. If all trials or none succeed, the
+    variance cannot be estimated, and each cluster counts as one trial.
 
     Args:
         hits: (N,) whether each trial succeeded.
@@ -59,7 +60,10 @@ def effective_proportion(hits: Bools, clusters: Sequence[Hashable]) -> Proportio
 
 
 def newcombe_interval(low: Proportion, high: Proportion, z: float = Z95) -> tuple[float, float]:
-    """Newcombe's interval (1998, method 10) of ``high`` minus ``low``; (-1, 1) if one has no trials."""
+    """Compute Newcombe's interval (1998, method 10) of ``high`` minus ``low``.
+
+    It is (-1, 1) if one of them has no trials.
+    """
     if not low.count or not high.count:
         return -1.0, 1.0
     low_from, low_to = wilson_interval(low.value * low.count, low.count, z)

@@ -15,14 +15,15 @@ from pipeline.data.values import is_int, is_number, read_box, short_repr
 
 
 def load_results(path: Path, dataset: dict[str, Any]) -> list[dict[str, Any]]:
-    """Read the results for a COCO dataset. Masks become compressed RLE; a missing box is taken from the mask.
+    """Read COCO results. Masks become compressed RLE; a missing box is computed from the mask.
 
     Args:
         path: a JSON list of COCO results.
         dataset: the COCO dataset whose image and category ids the results use.
 
     Raises:
-        UserError: the file is missing, is no list of results, or one result is faulty; names it.
+        UserError: the file is missing, is not a list of results, or a result is invalid; the message names
+        it.
     """
     try:
         table = json.loads(path.read_bytes())
@@ -47,7 +48,7 @@ def load_results(path: Path, dataset: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _first_error(result: Any, images: dict[int, dict[str, Any]], categories: set[int]) -> str | None:
-    """The first error of one result, as a message; None if there is none."""
+    """Return a message for the first error of a result; None if it is valid."""
     if not isinstance(result, dict):
         return f"{short_repr(result)} is not an object"
     for key, known in (("image_id", images), ("category_id", categories)):

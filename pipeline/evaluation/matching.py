@@ -1,4 +1,4 @@
-"""Match detections to ground truth once, and keep everything that the figures are computed from.
+"""Match detections to ground truth once, and collect the data from which all figures are computed.
 
 ``evaluate_detections`` runs pycocotools' ``COCOeval`` once for boxes and once for masks. AP, AR, bootstrap
 intervals, thresholds, calibration, confusion and the breakdown by scene factor are all computed from the
@@ -6,10 +6,10 @@ intervals, thresholds, calibration, confusion and the breakdown by scene factor 
 
 The matching is COCO's, with three differences:
 
-- annotations are renumbered from 1, because pycocotools takes the id 0 for "not matched";
+- annotations are renumbered from 1, because pycocotools reads the id 0 as "not matched";
 - ``maxDets`` is never below the number of objects in an image;
-- the size class of a detected mask follows from the area of the mask. pycocotools uses the area of the box
-  if a result has both.
+- the size class of a detected mask depends on the area of the mask; pycocotools uses the area of the box if a
+  result has both.
 
 Detections are COCO results: dicts with ``image_id``, ``category_id``, ``bbox`` (x, y, w, h in pixels),
 ``segmentation`` (compressed RLE) and ``score``.
@@ -36,9 +36,10 @@ IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 MAX_DETECTIONS = 100
 """COCO's limit of detections per image and class; higher where an image has more objects."""
 AREAS = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}
-"""COCO's size classes: name to the least and greatest area in square pixels."""
+"""COCO's size classes: name to the smallest and the largest area in square pixels."""
 MISSED, IGNORED = -1, -2
-"""Values of ``ThresholdedMatches.detection_of``: an object without a detection, an ignore region."""
+"""Values of ``ThresholdedMatches.detection_of`` for an object without a detection and for an ignore
+region."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int_]
@@ -47,14 +48,14 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class RankedDetections:
-    """The N detections of one class and size class by falling score, at T IoU thresholds."""
+    """The N detections of one class and size class in descending order of score, at T IoU thresholds."""
 
     scores: Floats
     """(N,)"""
     true_positive: Bools
     """(T, N) Whether the detection is matched to an object of this size class."""
     false_positive: Bools
-    """(T, N) Whether it is matched to nothing. Detections in ignore regions are neither."""
+    """(T, N) Whether the detection is not matched. Detections in ignore regions are in neither array."""
     image: Ints
     """(N,) Index of the detection's image among the images sorted by id."""
     rank: Ints
@@ -70,9 +71,9 @@ class IouTypeResult:
     precision: Floats
     """(T, R, K, A) Interpolated precision with all detections; -1 where there is no object."""
     recall: Floats
-    """(T, K, A, 3) Recall with at most 1, 10 and all detections an image; -1 where there is no object."""
+    """(T, K, A, 3) Recall with at most 1, 10 and all detections per image; -1 where there is no object."""
     ranked: dict[str, tuple[RankedDetections, ...]]
-    """Size class to one entry for each class."""
+    """Size class to an entry for each class."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class ThresholdedMatches:
     """The matches of the detections whose score reaches a threshold."""
 
     detection_of: Ints
-    """(annotations,) Index of the detection that is matched to the annotation, ``MISSED`` or ``IGNORED``."""
+    """(annotations,) Index of the detection matched to the annotation, or ``MISSED``, or ``IGNORED``."""
     counted: Bools
     """(detections,) False for a score below the threshold and in ignore regions."""
     true_positive: Bools
@@ -99,7 +100,7 @@ class ThresholdedMatches:
 
 @dataclass(frozen=True)
 class Matches:
-    """COCO's pairs of a detection and an object of the same class at mask IoU 0.5, the best score first."""
+    """COCO's matches of detections to objects of the same class, at mask IoU 0.5."""
 
     detection_of: Ints
     """(annotations,) Index of the detection that is matched to the annotation; -1: none."""
@@ -113,7 +114,7 @@ class Matches:
     """(annotations,) Whether the annotation is an ignore region."""
 
     def at_threshold(self, threshold: float) -> ThresholdedMatches:
-        """Leave out the detections with a lower score than ``threshold``. No other pair changes by that."""
+        """Leave out the detections with a lower score than ``threshold``. The other matches do not change."""
         counted = self.counted & (self.scores >= threshold)
         matched = np.array([number >= 0 and bool(counted[number]) for number in self.detection_of], bool)
         detection_of = np.where(self.ignored, IGNORED, np.where(matched, self.detection_of, MISSED))
@@ -122,16 +123,16 @@ class Matches:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """One evaluation of detections against ground truth: the only input of every figure."""
+    """The evaluation of detections against ground truth, from which all figures are computed."""
 
     ground_truth: dict[str, Any]
     """The COCO dataset."""
     detections: list[dict[str, Any]]
     """COCO results."""
     class_names: tuple[str, ...]
-    """Names of the classes by rising category id. All arrays have this order."""
+    """Names of the classes in ascending order of category id. All arrays have this order."""
     iou_types: dict[str, IouTypeResult]
-    """By "bbox" (unless left out) and "segm"."""
+    """Results by IoU type: "bbox" (unless left out) and "segm"."""
     matches: Matches
 
 
@@ -143,7 +144,7 @@ def evaluate_detections(
     Args:
         ground_truth: a COCO dataset.
         detections: COCO results for its images and categories.
-        boxes: evaluate boxes too, not only masks.
+        boxes: evaluate boxes in addition to masks.
     """
     results = {"bbox": _collect(_run_coco_eval(ground_truth, detections, "bbox"))} if boxes else {}
     masks = _run_coco_eval(ground_truth, detections, "segm")
@@ -154,7 +155,7 @@ def evaluate_detections(
 
 
 def with_rle(ground_truth: dict[str, Any]) -> dict[str, Any]:
-    """Copy the dataset with every segmentation as compressed RLE; polygons are drawn as pycocotools does."""
+    """Copy the dataset with every segmentation as compressed RLE; polygons are drawn by pycocotools."""
     sizes = {image["id"]: (image["width"], image["height"]) for image in ground_truth["images"]}
     annotations = [
         a | {"segmentation": as_rle(a["segmentation"], *sizes[a["image_id"]])}
@@ -167,7 +168,7 @@ def with_rle(ground_truth: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_coco_eval(ground_truth: dict[str, Any], detections: list[dict[str, Any]], iou_type: str) -> COCOeval:
-    """Match and accumulate with pycocotools, without its output."""
+    """Match and accumulate with pycocotools, without its terminal output."""
     annotations = [
         {"iscrowd": 0, "area": float(np.prod(a["bbox"][2:]))} | a | {"id": number}
         for number, a in enumerate(ground_truth["annotations"], start=1)
@@ -188,7 +189,7 @@ def _run_coco_eval(ground_truth: dict[str, Any], detections: list[dict[str, Any]
 
 
 def _collect(coco_eval: COCOeval) -> IouTypeResult:
-    """Keep what the figures need; the rest of COCOeval's tables is large."""
+    """Extract the tables that the figures need; the others are large."""
     return IouTypeResult(
         precision=coco_eval.eval["precision"][..., -1],  # the last axis is the limit of detections
         recall=coco_eval.eval["recall"],
@@ -197,7 +198,7 @@ def _collect(coco_eval: COCOeval) -> IouTypeResult:
 
 
 def _area(detection: dict[str, Any], iou_type: str) -> float:
-    """Area of the detected mask or box in square pixels."""
+    """Compute the area of the detected mask or box in square pixels."""
     if iou_type == "segm":
         return float(mask_utils.area(detection["segmentation"]))
     return float(np.prod(detection["bbox"][2:]))
@@ -216,20 +217,20 @@ def _coco(ground_truth: dict[str, Any], annotations: list[dict[str, Any]]) -> CO
 
 
 def _image_evaluations(coco_eval: COCOeval, class_index: int, area: str) -> list[dict[str, Any] | None]:
-    """COCOeval's matches in each image, by rising image id, of one class and one size class."""
+    """Return COCOeval's matches of one class and one size class in each image, in ascending order of id."""
     images = len(coco_eval.params.imgIds)
     start = (class_index * len(AREAS) + list(AREAS).index(area)) * images
     return coco_eval.evalImgs[start : start + images]
 
 
 def _ranked_detections(coco_eval: COCOeval, area: str) -> tuple[RankedDetections, ...]:
-    """The detections of each class by falling score, evaluated on objects of one size class."""
+    """Rank the detections of each class by score, evaluated on objects of one size class."""
     classes = range(len(coco_eval.params.catIds))
     return tuple(_rank(_image_evaluations(coco_eval, number, area)) for number in classes)
 
 
 def _rank(images: list[dict[str, Any] | None]) -> RankedDetections:
-    """Join the matches of all images and sort them by falling score."""
+    """Concatenate the matches of all images and sort them in descending order of score."""
     known = [(index, e) for index, e in enumerate(images) if e is not None]
     lengths = [len(e["dtScores"]) for _, e in known]
     objects = np.zeros(len(images))
@@ -249,7 +250,7 @@ def _rank(images: list[dict[str, Any] | None]) -> RankedDetections:
 def _mask_matches(
     coco_eval: COCOeval, ground_truth: dict[str, Any], detections: list[dict[str, Any]]
 ) -> Matches:
-    """Read the pairs at the first IoU threshold, 0.5, for objects of any size."""
+    """Extract the matches at the first IoU threshold, 0.5, for objects of any size."""
     detection_of = np.full(len(ground_truth["annotations"]), -1)
     annotation_of, counted = np.full(len(detections), -1), np.zeros(len(detections), bool)
     for number in range(len(coco_eval.params.catIds)):

@@ -1,7 +1,7 @@
 """COCO's average precision (AP) and average recall (AR) of boxes and masks, per class and overall.
 
-Unlike pycocotools, no detection at all gives AP 0, and no ground truth gives None instead of -1. Figures are
-rounded to ten decimals, because COCOeval's own 1.0 is too low by a floating-point epsilon.
+Unlike in pycocotools, AP is 0 if there are no detections at all, and None instead of -1 if there is no ground
+truth. Figures are rounded to ten decimals, because COCOeval's 1.0 is too low by a floating-point epsilon.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from pipeline.evaluation.matching import EvaluationResult, Floats, IouTypeResult
 
 HEADLINE = ("AP", "AP50", "AP75")
 METRICS = (*HEADLINE, "APs", "APm", "APl", "AR1", "AR10", "AR", "ARs", "ARm", "ARl")
-"""COCO's twelve figures: AP over IoU 0.50 to 0.95, at 0.50, at 0.75, of small, medium and large objects; AR,
-the mean recall over the same IoUs, with one, ten and all (100 or more) detections an image, and by size."""
+"""COCO's twelve figures. AP: the mean over IoU 0.50 to 0.95, at 0.50, at 0.75, and for small, medium and
+large
+objects. AR, the mean recall over the same IoUs: with one, ten and all (100 or more) detections per image, and
+for small, medium and large objects."""
 
 
 def compute_metrics(evaluation: EvaluationResult) -> dict[str, Any]:
@@ -38,8 +40,9 @@ def compute_metrics(evaluation: EvaluationResult) -> dict[str, Any]:
 
 
 def _class_figures(result: IouTypeResult, class_index: int) -> Floats:
-    """The twelve figures of one class, (12,); NaN where there is no ground truth."""
-    # Mean over recalls: (IoU thresholds, size classes). Mean over IoU thresholds: (size classes, limits).
+    """Compute the twelve figures (12,) of one class; NaN where there is no ground truth."""
+    # precision (IoU thresholds, size classes) is the mean over recalls; recall (size classes, limits) is the
+    # mean over IoU thresholds.
     precision = result.precision[:, :, class_index].mean(axis=1)
     recall = result.recall[:, class_index].mean(axis=0)
     ap = [precision[:, 0].mean(), precision[0, 0], precision[5, 0], *precision[:, 1:].mean(axis=0)]
@@ -48,7 +51,7 @@ def _class_figures(result: IouTypeResult, class_index: int) -> Floats:
 
 
 def mean_over_classes(table: Floats) -> Floats:
-    """Mean figures (12,) over the rows of classes (K, 12) that have ground truth; NaN if none has."""
+    """Average the figures (K, 12) of the classes that have ground truth: (12,), NaN if no class has any."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the mean of a column of NaN is NaN
         return np.nanmean(table, axis=0) if len(table) else np.full(len(METRICS), np.nan)

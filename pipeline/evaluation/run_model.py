@@ -23,17 +23,17 @@ from pipeline.inference.predictor import predict_array
 from pipeline.models.checkpoint import load_model
 
 Predict = Callable[[np.ndarray], Detections]
-"""Function from an image (H, W, 3) uint8 to its detections."""
+"""Detects the objects in an image (H, W, 3) uint8."""
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a worker loads the model from."""
+    """The file from which a worker loads the model."""
 
     checkpoint: Path
     sha256: str
     baseline: str = ""
-    """Kind of the baseline to build from the checkpoint; "": the checkpoint's own model."""
+    """Kind of the baseline to build from the checkpoint; "": the checkpoint's model."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ def shared_classes(
     """Match the model's classes to a file's categories by name.
 
     Args:
-        classes: of the model.
-        categories: of the COCO file.
+        classes: the model's classes.
+        categories: the file's categories.
         annotations: the file's name, for the message.
 
     Returns:
-        Class name to category id of the classes that both have, and a note for each other class.
+        Class name to category id for the classes that both have, and a note for each other class.
 
     Raises:
-        UserError: no class is in both.
+        UserError: they have no class in common.
     """
     ids = {c["name"]: int(c["id"]) for c in categories}
     shared = {name: ids[name] for name in classes if name in ids}
@@ -79,7 +79,7 @@ def label_ids(classes: tuple[str, ...], shared: dict[str, int]) -> dict[int, int
     """Map the model's labels, from 1, to the file's category ids.
 
     Args:
-        classes: of the model, in the order of its labels.
+        classes: the model's classes, in the order of its labels.
         shared: class name to category id.
     """
     return {label: shared[name] for label, name in enumerate(classes, start=1) if name in shared}
@@ -100,12 +100,12 @@ def run_model(
         images: entries of a COCO file.
         paths: image id to image file.
         label_ids: the model's label (from 1) to category id; other labels are left out.
-        scheduler: the address of a Dask scheduler whose workers predict, or None.
+        scheduler: address of a Dask scheduler whose workers predict, or None.
         title: label of the progress bar.
 
     Returns:
-        COCO results, and ``{"median", "p95", "threads"}``: the latency of an image in seconds where it was
-        predicted. The first image only warms the model up.
+        COCO results, and ``{"median", "p95", "threads"}``: the latency per image in seconds in the process
+        that predicts, without the first image, which warms the model up.
 
     Raises:
         UserError: an image cannot be read, a worker has another checkpoint, or ``map_tasks`` fails.
@@ -145,7 +145,7 @@ def _predict_image(
 
 @functools.lru_cache(maxsize=1)
 def _load(source: ModelSource) -> Predict:
-    """Load the model in a worker, once for all of its tasks."""
+    """Load the model in a worker, once for all tasks."""
     if sha256_file(source.checkpoint) != source.sha256:
         raise UserError(
             f"{source.checkpoint}: a worker has another file there; let all workers use the same folder"

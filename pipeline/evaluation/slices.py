@@ -1,4 +1,4 @@
-"""Recall and precision by scene factor (slices), those that are significantly weaker than the rest first.
+"""Recall and precision by scene factor (slices), significantly weaker slices first.
 
 Each slice holds the objects or detections of one class in one bin of one factor. It is compared with the rest
 of its class. Slices are ordered by the lower bound of the gap between the two. The interval of the gap holds
@@ -28,13 +28,13 @@ from pipeline.evaluation.intervals import (
 from pipeline.evaluation.matching import IGNORED, EvaluationResult, ThresholdedMatches
 
 _LEVEL = 0.05
-"""Probability that the interval of any gap misses it."""
+"""Probability that at least one interval does not contain its gap."""
 _FEWEST = 5
-"""Objects or detections from which a slice is ranked."""
+"""Smallest number of objects or detections of a slice that is ranked."""
 
 
 @dataclass(frozen=True)
-class Sample:
+class Outcome:
     """An object that was detected or missed, or a detection that is correct or false."""
 
     class_name: str
@@ -46,7 +46,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Slice:
-    """The samples of one class in one bin of a factor, and the rest of the class."""
+    """The outcomes of one class in one bin of a factor, and the rest of the class."""
 
     inside: Proportion
     rest: Proportion
@@ -69,19 +69,19 @@ def metrics_by_factor(evaluation: EvaluationResult, threshold: float) -> list[di
         One row for each slice, those that are significantly weaker than the rest of their class first:
         ``factor``, ``bin``, ``place`` (position of the bin along its factor), ``class``, and for ``recall``
         and ``precision`` ``{"count", "hits", "value", "interval", "rest", "gap", "gap_interval"}``, or None
-        where the factor is not known (false positives have no distance). ``gap_lower_bound`` is the greater
+        if the factor is unknown (false positives have no distance). ``gap_lower_bound`` is the greater
         of the two lower bounds of the gaps: above 0, the slice is significantly weaker.
     """
     matches = evaluation.matches.at_threshold(threshold)
-    objects = _object_samples(evaluation, matches)
-    detections = _detection_samples(evaluation, matches)
+    objects = _object_outcomes(evaluation, matches)
+    detections = _detection_outcomes(evaluation, matches)
     rows = []
-    for factor in sorted({name for sample in objects for name in sample.factors}):
+    for factor in sorted({name for outcome in objects for name in outcome.factors}):
         binner = make_binner(factor, [s.factors[factor] for s in objects if factor in s.factors])
         if binner is not None:
             recall, precision = _slices(objects, factor, binner), _slices(detections, factor, binner)
             both = [(factor, key, recall.get(key), precision.get(key)) for key in {**recall, **precision}]
-            # A value that all samples of a class share leaves no rest to compare with.
+            # If all outcomes of a class have the same value, there is no rest to compare with.
             rows += [row for row in both if any(s is not None and s.rest_count for s in row[2:])]
     tests = sum(s is not None and bool(s.count and s.rest_count) for _, _, *pair in rows for s in pair)
     z = NormalDist().inv_cdf(1 - _LEVEL / 2 / max(1, tests))
@@ -89,8 +89,8 @@ def metrics_by_factor(evaluation: EvaluationResult, threshold: float) -> list[di
     return sorted(table, key=lambda r: (-r["gap_lower_bound"], r["factor"], r["class"], r["place"]))
 
 
-def _object_samples(evaluation: EvaluationResult, matches: ThresholdedMatches) -> list[Sample]:
-    """One sample for each object that is no ignore region: was it detected?"""
+def _object_outcomes(evaluation: EvaluationResult, matches: ThresholdedMatches) -> list[Outcome]:
+    """Build an outcome for each object: a hit if it was detected. Ignore regions are left out."""
     ground_truth = evaluation.ground_truth
     names = {c["id"]: c["name"] for c in ground_truth["categories"]}
     scenes = {image["id"]: scene_of(image) for image in ground_truth["images"]}
@@ -98,43 +98,43 @@ def _object_samples(evaluation: EvaluationResult, matches: ThresholdedMatches) -
         ground_truth["annotations"], matches.detection_of, object_factors(ground_truth), strict=True
     )
     return [
-        Sample(names[a["category_id"]], scenes[a["image_id"]], bool(detection >= 0), factors)
+        Outcome(names[a["category_id"]], scenes[a["image_id"]], bool(detection >= 0), factors)
         for a, detection, factors in described
         if detection != IGNORED
     ]
 
 
-def _detection_samples(evaluation: EvaluationResult, matches: ThresholdedMatches) -> list[Sample]:
-    """One sample for each detection that counts: is it correct?"""
+def _detection_outcomes(evaluation: EvaluationResult, matches: ThresholdedMatches) -> list[Outcome]:
+    """Build an outcome for each detection that counts: a hit if it is correct."""
     names = {c["id"]: c["name"] for c in evaluation.ground_truth["categories"]}
     images = {image["id"]: image for image in evaluation.ground_truth["images"]}
-    samples = []
+    outcomes = []
     for number in np.flatnonzero(matches.counted):
         detection = evaluation.detections[number]
         image = images[detection["image_id"]]
         correct = bool(matches.true_positive[number])
         factors = detection_factors(detection, image)
-        samples.append(Sample(names[detection["category_id"]], scene_of(image), correct, factors))
-    return samples
+        outcomes.append(Outcome(names[detection["category_id"]], scene_of(image), correct, factors))
+    return outcomes
 
 
-def _slices(samples: list[Sample], factor: str, binner: Binner) -> dict[SliceKey, Slice]:
-    """The slices of one factor."""
-    by_class: defaultdict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        if factor in sample.factors:
-            by_class[sample.class_name].append(sample)
+def _slices(outcomes: list[Outcome], factor: str, binner: Binner) -> dict[SliceKey, Slice]:
+    """Build the slices of one factor."""
+    by_class: defaultdict[str, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        if factor in outcome.factors:
+            by_class[outcome.class_name].append(outcome)
     return dict(_class_slices(by_class, factor, binner))
 
 
 def _class_slices(
-    by_class: dict[str, list[Sample]], factor: str, binner: Binner
+    by_class: dict[str, list[Outcome]], factor: str, binner: Binner
 ) -> Iterator[tuple[SliceKey, Slice]]:
-    for class_name, samples in by_class.items():
-        bins = [binner(sample.factors[factor]) for sample in samples]
+    for class_name, outcomes in by_class.items():
+        bins = [binner(outcome.factors[factor]) for outcome in outcomes]
         for place, label in sorted(set(bins)):
-            inside = [s for s, key in zip(samples, bins, strict=True) if key == (place, label)]
-            rest = [s for s, key in zip(samples, bins, strict=True) if key != (place, label)]
+            inside = [s for s, key in zip(outcomes, bins, strict=True) if key == (place, label)]
+            rest = [s for s, key in zip(outcomes, bins, strict=True) if key != (place, label)]
             hits = sum(s.hit for s in inside)
             yield (
                 (class_name, place, label),
@@ -142,14 +142,14 @@ def _class_slices(
             )
 
 
-def _proportion(samples: list[Sample]) -> Proportion:
-    return effective_proportion(np.array([s.hit for s in samples], bool), [s.scene for s in samples])
+def _proportion(outcomes: list[Outcome]) -> Proportion:
+    return effective_proportion(np.array([s.hit for s in outcomes], bool), [s.scene for s in outcomes])
 
 
 def _row(
     factor: str, key: SliceKey, recall: Slice | None, precision: Slice | None, z: float
 ) -> dict[str, Any]:
-    """One slice as JSON values."""
+    """Convert a slice to JSON values."""
     class_name, place, label = key
     sides = {"recall": _side(recall, z), "precision": _side(precision, z)}
     lower_bounds = [
@@ -168,7 +168,7 @@ def _row(
 
 
 def _side(part: Slice | None, z: float) -> dict[str, Any] | None:
-    """Recall or precision of one slice as JSON values."""
+    """Convert the recall or precision of a slice to JSON values."""
     if part is None:
         return None
     inside, rest = part.inside, part.rest

@@ -19,8 +19,8 @@ def summarize(
     """Compute AP and AR, their intervals, and the diagnosis.
 
     Args:
-        evaluation: its ground truth and detections have masks as compressed RLE.
-        threshold: the score threshold of confusion and of the breakdown by scene factor.
+        evaluation: the evaluation; its ground truth and detections have masks as compressed RLE.
+        threshold: the score threshold of the confusion matrix and of the breakdown by scene factor.
         bootstrap: resamples of ``evaluation``, for the intervals; None: no intervals.
     """
     ground_truth = evaluation.ground_truth
@@ -49,6 +49,6 @@ def summarize(
 
 
 def _add_intervals(table: dict[str, Any], intervals: dict[str, Any]) -> None:
-    """Add ``AP_interval`` and so on to the figures of one class."""
+    """Add ``AP_interval``, ``AP50_interval``, ... to the figures of one class."""
     for iou_type, of_type in intervals.items():
         table[iou_type] |= {f"{metric}_interval": of_type[metric] for metric in METRICS}

@@ -1,4 +1,4 @@
-"""Text of an evaluation for the terminal: notes, comparison, weak slices, table of average precision."""
+"""Format an evaluation for the terminal: notes, comparison, weak slices, table of average precision."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def format_evaluation(metrics: dict[str, Any]) -> str:
 
 
 def format_comparison(metrics: dict[str, Any]) -> str:
-    """Format the comparison with the baseline, a line for each class; "" without a baseline."""
+    """Format the comparison with the baseline, one line per class; "" without a baseline."""
     baseline = metrics["baseline"]
     if baseline is None:
         return ""
@@ -42,9 +42,9 @@ def format_comparison(metrics: dict[str, Any]) -> str:
 
 
 def format_table(metrics: dict[str, Any]) -> str:
-    """Format box and mask AP of metrics.json: a line for each class, and one for all of them.
+    """Format box and mask AP of metrics.json: a line per class, and a line for the mean.
 
-    n/a: the class has no object. Brackets: 95 % interval, if there is one.
+    n/a: the class has no object. Brackets: 95 % interval, if it was computed.
     """
     rows = [_row(name, metrics["classes"][name]) for name in metrics["class_names"]]
     objects = sum(table["objects"] for table in metrics["classes"].values())
@@ -58,7 +58,7 @@ def format_table(metrics: dict[str, Any]) -> str:
 
 
 def format_weakest_slices(metrics: dict[str, Any], count: int = 3) -> str:
-    """Format at most ``count`` slices that are significantly weaker than the rest, a line each."""
+    """Format at most ``count`` slices that are significantly weaker than the rest, one line each."""
     lines = []
     for row in [row for row in metrics["factors"] if row["gap_lower_bound"] > 0][:count]:
         sides = [(name, row[name]) for name in ("recall", "precision") if row[name] is not None]
@@ -72,14 +72,14 @@ def format_weakest_slices(metrics: dict[str, Any], count: int = 3) -> str:
 
 
 def number(value: float | None, interval: list[float] | None = None) -> str:
-    """Format a metric with three decimals, and its interval if there is one."""
+    """Format a metric with three decimals and, if given, its interval."""
     if value is None:
         return "n/a"
     return f"{value:.3f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
 
 
 def _row(name: str, table: dict[str, Any]) -> list[str]:
-    """The cells of one class."""
+    """Format the cells of one class."""
     cells = [name, str(table["objects"])]
     for iou_type in ("bbox", "segm"):
         figures = table[iou_type]

@@ -1,4 +1,4 @@
-"""The command ``export``: write a checkpoint as an .onnx file, if its detections stay the same."""
+"""The command ``export``: write a checkpoint as an .onnx file, if its detections do not change."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ def export_model(
     int8: bool = False,
     annotations: Path | None = None,
 ) -> None:
-    """Export a checkpoint to ONNX: from raw pixels to boxes, labels, scores and masks.
+    """Export a checkpoint to ONNX. The exported model maps raw pixels to boxes, labels, scores and masks.
 
     Args:
         model_path: the checkpoint (model.safetensors).
         out: the file to write, *.onnx.
         images: files and folders of images on which the exported model is compared with the checkpoint, in
             addition to generated images of several sizes.
-        int8: store the weights in 8 bits, if that costs little AP50 ...
-        annotations: ... on this COCO file, whose images are in the one folder ``images``.
+        int8: store the weights in 8 bits, if the AP50 drops little.
+        annotations: with ``int8``, the COCO file on which AP50 is measured; its images are in the only folder
+            of ``images``.
 
     Raises:
         UserError: a package or a file is missing, or the detections differ; then nothing is written.
@@ -62,7 +63,9 @@ def export_model(
 
     data = traced.serialize(metadata)
     exported = parse_onnx(data, str(out))
-    click.echo(f"export: as its checkpoint: {check_parity(model, exported, with_min_score, images)}")
+    click.echo(
+        f"export: same detections as its checkpoint: {check_parity(model, exported, with_min_score, images)}"
+    )
     if evaluation_set is not None:
         data = quantize_file(data, metadata)
         click.echo(f"export: {check_int8(exported, parse_onnx(data, str(out)), evaluation_set)}")
@@ -71,7 +74,7 @@ def export_model(
 
 
 def describe_export(model: TranspaletteMaskRCNN, checkpoint: Checkpoint) -> ExportMetadata:
-    """Collect the metadata that an exported file gets."""
+    """Collect the metadata of an exported file."""
     transform = model.transform
     return ExportMetadata(
         format=FORMAT,

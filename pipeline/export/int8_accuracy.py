@@ -1,4 +1,4 @@
-"""The accuracy that 8-bit weights cost, measured on a COCO file."""
+"""Measure the loss of accuracy by 8-bit weights on a COCO file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pipeline.evaluation.run_model import label_ids, run_model, shared_classes
 from pipeline.inference.exported import ExportedModel
 
 MAX_AP50_LOSS = 0.02
-"""The AP50 of boxes or masks that 8-bit weights may cost."""
+"""Largest allowed loss of AP50 of boxes or masks by 8-bit weights."""
 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """The images and labels on which AP50 is measured."""
+    """The images and annotations on which AP50 is measured."""
 
     dataset: dict[str, Any]
     """A COCO dataset, its masks as compressed RLE."""
@@ -37,10 +37,10 @@ def read_evaluation_set(annotations: Path, images: Path, classes: tuple[str, ...
     Args:
         annotations: the COCO file.
         images: the folder of its images.
-        classes: of the model.
+        classes: the model's classes.
 
     Raises:
-        UserError: the file is missing or invalid, shares no class with the model, or has no object of one.
+        UserError: the file is missing or invalid, or has no class in common with the model, or no object.
     """
     dataset = load_validated_coco(annotations)
     shared, _ = shared_classes(classes, dataset["categories"], str(annotations))
@@ -55,21 +55,23 @@ def check_int8(fp32: ExportedModel, int8: ExportedModel, evaluation_set: Evaluat
     """Compare the AP50 of a model with 32-bit and with 8-bit weights.
 
     Returns:
-        A line that states both.
+        A line for the terminal that states both.
 
     Raises:
-        UserError: 8-bit weights cost more than ``MAX_AP50_LOSS``, or the AP50 is too low to measure a loss.
+        UserError: the loss is more than ``MAX_AP50_LOSS``, or the AP50 is too low to measure a loss.
     """
     before = _ap50(fp32, evaluation_set)
     if max(before.values()) <= MAX_AP50_LOSS:
         raise UserError(
-            f"{fp32.name}: it detects next to nothing in these images, so no loss can be measured"
+            f"{fp32.name}: its AP50 on these images is too low to measure a loss; give other --images"
         )
     after = _ap50(int8, evaluation_set)
     line = "int8: AP50 " + ", ".join(f"{kind} {before[kind]:.3f} -> {after[kind]:.3f}" for kind in before)
     line += f" on {len(evaluation_set.paths)} images"
     if max(before[kind] - after[kind] for kind in before) > MAX_AP50_LOSS:
-        raise UserError(f"{int8.name}: {line}: it may lose {MAX_AP50_LOSS} at most; export without --int8")
+        raise UserError(
+            f"{int8.name}: {line}: the largest allowed loss is {MAX_AP50_LOSS}; export without --int8"
+        )
     return line
 
 

@@ -1,17 +1,18 @@
-"""Tracing of a network to an ONNX model.
+"""Trace a network to an ONNX model.
 
-The exporter is torch.onnx's tracer (``dynamo=False``). The newer one (``dynamo=True``) was tried with torch
-2.14.1 and torchvision 0.29.1, and fails in ``torch.export.export``, which cannot follow sizes that depend on
-an image's content:
+The exporter is torch.onnx's tracer (``dynamo=False``). The newer exporter (``dynamo=True``) fails with torch
+2.14.1 and torchvision 0.29.1 in ``torch.export.export``, which does not support sizes that depend on an
+image's content:
 
 - torchvision/ops/boxes.py, ``batched_nms``: "Could not guard on data-dependent expression 4*u1 > 4000" (with
   ``strict=True``), and in ``_batched_nms_coordinate_trick`` "Could not guard on data-dependent expression
-  Eq(4*u1, 0)": the number of proposals is not known.
+  Eq(4*u1, 0)": the number of proposals is unknown.
 - With a replacement for it, torchvision/ops/poolers.py, ``_multiscale_roi_align``: "Could not extract
   specialized integer from data-dependent expression Min(300, u2)": ``len(rois)`` must be a number.
-- ``preprocess`` computes the resized size from the image's; as numbers they are fixed at the example's size.
+- ``preprocess`` computes the resized size from the image's size as numbers, which the exporter fixes at the
+  example's size.
 
-So it would need another RPN, another RoIAlign and another post-processing than the checkpoint's.
+So the exported model would need another RPN, RoIAlign and post-processing than the checkpoint.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ OPSET = 17
 EXAMPLE_SIZE = (96, 128)
 """Height and width of the image that is traced; the exported model takes images of any size."""
 MIN_BOX_SCORE = "min_box_score"
-"""Name of the constant in the graph that holds the least box score."""
+"""Name of the constant in the graph for the lowest box score."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ class OnnxModel:
     """A traced network."""
 
     proto: Any
-    """onnx.ModelProto, whose constant ``MIN_BOX_SCORE`` is not set yet."""
+    """The onnx.ModelProto, in which the constant ``MIN_BOX_SCORE`` is not set."""
 
     def serialize(self, metadata: ExportMetadata) -> bytes:
-        """Return the content of an .onnx file with this metadata and its least box score."""
+        """Return the content of an .onnx file with this metadata and the lowest box score that it states."""
         onnx = import_optional("onnx", "export", "export")
         constants = self.proto.graph.initializer
         others = [constant for constant in constants if constant.name != MIN_BOX_SCORE]
@@ -64,8 +65,8 @@ def trace(model: TranspaletteMaskRCNN, name: str, min_box_score: float) -> OnnxM
 
     Args:
         model: the network.
-        name: of the model, for messages.
-        min_box_score: an example of the least box score.
+        name: name of the model, for messages.
+        min_box_score: an example of the lowest box score.
 
     Raises:
         UserError: a package is missing, or the network has an operator that ONNX lacks.
@@ -74,14 +75,14 @@ def trace(model: TranspaletteMaskRCNN, name: str, min_box_score: float) -> OnnxM
     import_optional("onnxruntime", "export", "export")
     detector, stream = traceable_detector(model), io.BytesIO()
     image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (*EXAMPLE_SIZE, 3), np.uint8))
-    # If it fails, the tracer would print the complete network.
+    # Otherwise the tracer would print the complete network if it fails.
     getattr(torch._C, "_jit_set_onnx_log_enabled", lambda on: None)(False)
     try:
         with without_warnings(), torch.no_grad():
             torch.onnx.export(
                 detector,
                 (image, torch.tensor(min_box_score)),
-                stream,  # type: ignore[arg-type]  # its annotation lacks streams, which it documents
+                stream,  # type: ignore[arg-type]  # streams are documented but missing in the annotation
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=[INPUT, MIN_BOX_SCORE],
@@ -95,12 +96,12 @@ def trace(model: TranspaletteMaskRCNN, name: str, min_box_score: float) -> OnnxM
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"{name} cannot be exported to ONNX: {line}") from None
     proto = onnx.load_from_string(stream.getvalue())
-    del proto.graph.input[1]  # it becomes a constant, which each file can set
+    del proto.graph.input[1]  # it becomes a constant of each file
     return OnnxModel(proto)
 
 
 def serialize(proto: Any, metadata: ExportMetadata) -> bytes:
-    """Return the content of an .onnx file: a model with metadata and a checksum."""
+    """Return the content of an .onnx file: the model with metadata and a checksum."""
     onnx = import_optional("onnx", "export", "export")
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, {METADATA_KEY: metadata.to_json()})
@@ -110,7 +111,7 @@ def serialize(proto: Any, metadata: ExportMetadata) -> bytes:
 
 @contextlib.contextmanager
 def without_warnings() -> Iterator[None]:
-    """Silence the exporter's warnings about constants and deprecation: the parity check replaces them."""
+    """Silence the exporter's warnings about constants and deprecation; the parity check replaces them."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""Quantisation of an ONNX model's weights to 8 bits."""
+"""Quantise an ONNX model's weights to 8 bits."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def quantize_file(data: bytes, metadata: ExportMetadata) -> bytes:
     """Return the content of an .onnx file with its weights in 8 bits.
 
     Args:
-        data: the content of a file in 32 bits.
-        metadata: of that file.
+        data: the content of an .onnx file with 32-bit weights.
+        metadata: its metadata.
     """
     onnx = import_optional("onnx", "export", "--int8")
     with without_warnings():
@@ -69,7 +69,7 @@ def quantize_weights(proto: Any) -> Any:
 
 
 def _to_int8(weights: Floats, axis: int) -> tuple[npt.NDArray[np.int8], Floats]:
-    """Quantise weights to integers -127..127, and a scale for each channel along ``axis``."""
+    """Quantise weights to integers -127..127 with a scale for each channel along ``axis``."""
     others = tuple(number for number in range(weights.ndim) if number != axis)
     scale = np.abs(weights).max(axis=others, keepdims=True) / np.float32(MAX_INT8)
     scale = np.where(scale == 0, np.float32(1), scale)

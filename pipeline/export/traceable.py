@@ -14,22 +14,22 @@ from pipeline.models.norms import replace_modules
 
 
 class TraceableDetector(Detector):
-    """A detector whose inputs are pixels (H, W, 3) uint8 and the least box score, and that can be traced."""
+    """A traceable detector whose inputs are pixels (H, W, 3) uint8 and the lowest box score."""
 
     def forward(  # type: ignore[override]  # torch.onnx passes the exported model's two inputs
         self, image: Tensor, min_box_score: Tensor
     ) -> RawDetections:
-        """Detect the objects in an image (H, W, 3) uint8 RGB with at least the box score ()."""
+        """Detect objects with at least ``min_box_score`` () in an image (H, W, 3) uint8 RGB."""
         self.roi_heads.score_thresh = min_box_score
         return super().forward(image.permute(2, 0, 1))
 
     def preprocess(self, image: Tensor) -> Tensor:
         """Normalise and resize an image (3, H, W) uint8 to (3, h, w).
 
-        It selects rows and columns and interpolates between them, as ``F.interpolate`` does. onnxruntime's
-        own resizing rounds differently, which changes thin masks, and needs the large image in float32.
+        It interpolates between selected rows and columns, with the result of ``F.interpolate``. onnxruntime's
+        resizing rounds differently, which changes thin masks, and needs the original image in float32.
         """
-        # float64 vectors throughout: the exporter turns numbers and scalar tensors into float32.
+        # All sizes are float64 vectors, because the exporter converts numbers and scalar tensors to float32.
         size = torch._shape_as_tensor(image)[1:].double()
         extremes = torch.cat([size.amin(0, keepdim=True), size.amax(0, keepdim=True)])
         limits = torch.tensor([self.min_size, self.max_size], dtype=torch.float64)
@@ -44,33 +44,33 @@ class TraceableDetector(Detector):
 
 
 def _interpolation(length: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The positions of ``count`` (1,) samples among ``length`` (1,) pixels.
+    """Compute the positions of ``count`` (1,) samples among ``length`` (1,) pixels.
 
-    It rounds to float32 where the kernel of ``F.interpolate`` does: the scale, and a fused multiply-add.
+    It rounds to float32 where the kernel of ``F.interpolate`` does: the scale and a fused multiply-add.
 
     Returns:
         The pixel before each sample, the pixel after it, and the weight of the latter; (count,) each.
     """
     scale = (length / count).float().double()
-    numbers = torch.arange(count[0].long())  # type: ignore[call-overload]  # a tensor, so that tracing follows
+    numbers = torch.arange(count[0].long())  # type: ignore[call-overload]  # a traced tensor
     positions = ((numbers.double() + 0.5) * scale - 0.5).float().clamp(min=0)
     low = positions.floor()
     return low.long(), torch.minimum(low.long() + 1, length.long() - 1), positions - low
 
 
 class TraceableGroupNorm(nn.GroupNorm):
-    """GroupNorm that works in ONNX for maps of one size, and if there are none: (0, C, H, W)."""
+    """GroupNorm that works in ONNX for maps of a fixed size, also if there are none: (0, C, H, W)."""
 
     @classmethod
     def from_group_norm(cls, norm: nn.GroupNorm) -> TraceableGroupNorm:
-        """Build one that shares the parameters of ``norm``."""
+        """Build a layer that shares the parameters of ``norm``."""
         made = cls(norm.num_groups, norm.num_channels, norm.eps)
         made.weight, made.bias = norm.weight, norm.bias
         return made
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, H, W) by its groups."""
-        # Plain numbers, not traced ones, of which onnxruntime would make a -1 that fails if N is 0.
+        # Plain numbers, because traced numbers would become a -1 in ONNX, which fails if N is 0.
         count, channels, height, width = x.shape[0], int(x.shape[1]), int(x.shape[2]), int(x.shape[3])
         groups = x.reshape(count, self.num_groups, channels // self.num_groups * height * width)
         centred = groups - groups.mean(2, keepdim=True)
@@ -80,7 +80,7 @@ class TraceableGroupNorm(nn.GroupNorm):
 
 
 def traceable_detector(model: TranspaletteMaskRCNN) -> TraceableDetector:
-    """Copy ``model`` to the CPU, in eval mode and float32, in a form that torch.onnx can trace."""
+    """Build a traceable detector from a copy of ``model`` on the CPU, in eval mode and float32."""
     model = copy.deepcopy(model).cpu().float().eval().to(memory_format=torch.contiguous_format)
     use_plain_convs(model.backbone)
     replace_modules(model.roi_heads, _traceable_group_norm)

@@ -1,4 +1,4 @@
-"""The parity check: does an exported model return the same detections as its checkpoint?"""
+"""The parity check: compare the detections of an exported model with those of its checkpoint."""
 
 from __future__ import annotations
 
@@ -25,29 +25,30 @@ from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
 MAX_BOX_DIFFERENCE, MAX_SCORE_DIFFERENCE, MIN_MASK_IOU = 0.1, 1e-3, 0.99
 """Tolerances: pixels of a box's edge, score, and IoU of masks."""
 MAX_PAIR_DISTANCE = 1.0
-"""Pixels between two boxes' edges up to which they are compared as the same object."""
+"""Largest distance in pixels between the edges of two boxes that are compared as the same object."""
 MAX_IMAGES = 20
-"""Images that are compared, evenly spread over those given."""
+"""Largest number of given images that are compared; they are spread evenly over all given images."""
 IMPOSSIBLE_SCORE = 2.0
-"""A least box score that no detection reaches."""
+"""A lowest box score that no detection reaches."""
 
 
 @dataclass
 class Parity:
-    """The largest differences in all images compared so far."""
+    """The largest differences in the compared images."""
 
     images: int = 0
     objects: int = 0
     unmatched: int = 0
-    """Objects that only one of the two models detects, though their score is not at the threshold."""
+    """Objects that only one of the two models detects, without those whose score is near the threshold."""
     box: float = 0.0
-    """Pixels."""
+    """Largest distance between box edges, in pixels."""
     score: float = 0.0
+    """Largest difference of scores."""
     mask_iou: float = 1.0
-    """The smallest."""
+    """Smallest IoU of masks."""
 
     def is_within_tolerances(self) -> bool:
-        """Whether all differences are small enough."""
+        """Return whether all differences are within the tolerances."""
         return (
             not self.unmatched
             and self.box <= MAX_BOX_DIFFERENCE
@@ -56,9 +57,9 @@ class Parity:
         )
 
     def __str__(self) -> str:
-        unmatched = f"{self.unmatched} detected by one of them alone, " if self.unmatched else ""
+        unmatched = f"{self.unmatched} detected by only one model, " if self.unmatched else ""
         return (
-            f"{self.objects} objects in {self.images} pictures: {unmatched}boxes within {self.box:.4f} px, "
+            f"{self.objects} objects in {self.images} images: {unmatched}boxes within {self.box:.4f} px, "
             f"scores within {self.score:.1e}, mask IoU at least {self.mask_iou:.4f}"
         )
 
@@ -72,17 +73,20 @@ def check_parity(
     """Compare an exported model with its checkpoint, on generated images of several sizes and on ``images``.
 
     If nothing is detected in any of them, boxes of any score are compared. The exported model must also work
-    on images without objects. One of these has a single colour and is used for that only: the network's
+    on images without detections. This is also checked on a black image, which is not compared: the network's
     outputs are the same everywhere in it, so rounding decides which of many equal boxes are returned.
 
     Args:
         model: the checkpoint's model.
         exported: the exported model.
-        with_min_score: builds the same exported model with another least box score.
+        with_min_score: builds the same exported model with another lowest box score.
         images: files and folders.
 
+    Returns:
+        The differences.
+
     Raises:
-        UserError: the detections differ (says by how much), or an image cannot be read.
+        UserError: the detections differ (the message says by how much), or an image cannot be read.
     """
     min_score, parity = exported.metadata.min_box_score, Parity()
     *generated, black = generate_images(exported.metadata.min_size)
@@ -99,10 +103,10 @@ def check_parity(
         for pixels in generated:
             _compare(parity, detector, unlimited, pixels, 0.0)
     if not parity.objects:
-        raise UserError(f"{exported.name}: nothing is detected to compare; give --images with photographs")
+        raise UserError(f"{exported.name}: no detections to compare; give --images with photographs")
     if not parity.is_within_tolerances():
         raise UserError(
-            f"{exported.name}: not as its checkpoint: {parity}; allowed are {MAX_BOX_DIFFERENCE} px, "
+            f"{exported.name}: differs from its checkpoint: {parity}; allowed are {MAX_BOX_DIFFERENCE} px, "
             f"{MAX_SCORE_DIFFERENCE} and {MIN_MASK_IOU}; nothing is written"
         )
     _check_no_objects(with_min_score(IMPOSSIBLE_SCORE), [*generated, black])
@@ -110,7 +114,7 @@ def check_parity(
 
 
 def _check_no_objects(exported: ExportedModel, images: list[Pixels]) -> None:
-    """Check the outputs' shapes of a model that can detect nothing.
+    """Check the shapes of the outputs for images without detections.
 
     Raises:
         UserError: a shape is wrong.
@@ -123,7 +127,8 @@ def _check_no_objects(exported: ExportedModel, images: list[Pixels]) -> None:
 
 
 def generate_images(side: int) -> Iterator[Pixels]:
-    """Generate images of coloured clouds and noise, of several sizes around ``side`` pixels; last, black."""
+    """Generate images of coloured clouds and noise, of several sizes around ``side`` pixels, and a black
+    image."""
     rng = np.random.default_rng(0)
     for height, width in (
         (side, side),
@@ -139,7 +144,7 @@ def generate_images(side: int) -> Iterator[Pixels]:
 
 
 def _run_checkpoint(detector: Detector, pixels: Pixels, min_score: float) -> RawDetections:
-    """Run the checkpoint's network; returns what ``ExportedModel.run`` does."""
+    """Run the checkpoint's network; return the same arrays as ``ExportedModel.run``."""
     before = detector.roi_heads.score_thresh
     try:
         detector.roi_heads.score_thresh = min_score
@@ -153,7 +158,7 @@ def _run_checkpoint(detector: Detector, pixels: Pixels, min_score: float) -> Raw
 def _compare(
     parity: Parity, detector: Detector, exported: ExportedModel, pixels: Pixels, min_score: float
 ) -> None:
-    """Pair the detections of both models, nearest boxes of a class, and update ``parity``."""
+    """Pair the nearest boxes of a class from both models, and update ``parity``."""
     expected, actual = _run_checkpoint(detector, pixels, min_score), exported.run(pixels)
     limit = detector.roi_heads.detections_per_img
     unpaired = np.ones(len(actual[1]), bool)
@@ -172,7 +177,7 @@ def _compare(
         second = _paste_object(actual, nearest, pixels, exported)
         parity.score = max(parity.score, abs(float(first.scores[0] - second.scores[0])))
         parity.mask_iou = min(parity.mask_iou, _mask_iou(first, second))
-    # Rounding decides which objects are just above the threshold, or the last of the most allowed.
+    # Rounding decides on objects just above the threshold, and on the last object if their number is limited.
     for scores, alone in ((expected[2], np.array(unpaired_scores)), (actual[2], actual[2][unpaired])):
         edge = max(min_score, scores.min() if len(scores) == limit else 0) + MAX_SCORE_DIFFERENCE
         parity.unmatched += int((alone > edge).sum())
@@ -182,14 +187,14 @@ def _compare(
 def _paste_object(
     detections: RawDetections, number: int, pixels: Pixels, exported: ExportedModel
 ) -> Detections:
-    """Paste the mask of one of the detections into its image."""
+    """Paste the mask of the detection with index ``number`` into its image."""
     boxes, labels, scores, masks = (x[number : number + 1] for x in detections)
     size, metadata = (pixels.shape[0], pixels.shape[1]), exported.metadata
     return paste_masks(boxes, labels, scores, masks, size, metadata.mask_threshold, metadata.mask_margin)
 
 
 def _mask_iou(first: Detections, second: Detections) -> float:
-    """IoU of the masks of two objects; 1 if they differ by one pixel, which is rounding."""
+    """Compute the IoU of the masks of two objects; 1 if they differ by one pixel, which is rounding."""
     intersection = float(mask_utils.area(mask_utils.merge([*first.rles, *second.rles], intersect=True)))
     union = float(mask_utils.area(mask_utils.merge([*first.rles, *second.rles])))
     return 1.0 if union - intersection <= 1 else intersection / union

@@ -1,4 +1,4 @@
-"""Prediction on images, videos and cameras, with a checkpoint or an exported ONNX model.
+"""Predict on images, videos and cameras, with a checkpoint or an exported ONNX model.
 
-``segmenter`` is the Python API, ``predict`` the command; ``detections`` is the type that both return.
+``segmenter`` is the Python API, ``predict`` the command; ``detections`` has the type of the results.
 """

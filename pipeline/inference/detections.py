@@ -1,4 +1,4 @@
-"""The detections in one image as numpy arrays, and as COCO results. No torch."""
+"""The detections in one image as numpy arrays, and as COCO results. This module does not use torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pycocotools import mask as mask_utils
 
 BOX_DECIMALS, SCORE_DECIMALS = 3, 6
-"""Decimals of a written box, in pixels, and of a written score."""
+"""Decimals of a box (in pixels) and of a score in written files."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,14 @@ class Detections:
     scores: npt.NDArray[np.float32]
     """(N,) in 0..1."""
     rles: list[dict[str, Any]]
-    """N masks of the image's size as compressed RLE (``size``, and ``counts`` as a str), which for large
-    images is a thousandth of the memory of ``masks``."""
+    """N masks of the image's size as compressed RLE (``size``, and ``counts`` as a str). For large images
+    they
+    take a thousandth of the memory of ``masks``."""
     image_size: tuple[int, int]
     """Height and width of the image, in pixels."""
 
     def __len__(self) -> int:
-        """N."""
+        """Return the number of detections, N."""
         return len(self.scores)
 
     @property
@@ -54,8 +55,8 @@ def to_coco_results(
     """Convert the detections in one image to COCO results.
 
     Args:
-        detections: of the image.
-        image_id: of the image, in the annotation file.
+        detections: the detections.
+        image_id: id of the image in the annotation file.
         category_ids: label (from 1) to the annotation file's category id; other labels are left out.
     """
     results = []
@@ -78,6 +79,6 @@ def to_coco_results(
 
 
 def round_result(result: dict[str, Any]) -> dict[str, Any]:
-    """Round the box and the score of a COCO result as they are written to files."""
+    """Round the box and the score of a COCO result for writing to a file."""
     box = [round(value, BOX_DECIMALS) for value in result["bbox"]]
     return result | {"bbox": box, "score": round(result["score"], SCORE_DECIMALS)}

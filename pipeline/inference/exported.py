@@ -1,8 +1,8 @@
-"""Exported models: reading .onnx files and running them with onnxruntime, without torch.
+"""Read exported models (.onnx files) and run them with onnxruntime, without torch.
 
-A file holds the network from raw pixels to boxes, labels, scores and masks of 28 x 28 cells. The reader
-pastes the masks into the image, one by one. The file's metadata hold the rest as JSON (``ExportMetadata``);
-their last entry is the SHA-256 of all bytes before it, which reveals a damaged file.
+A file contains the network, which maps raw pixels to boxes, labels, scores and masks of 28 x 28 cells. The
+reader pastes the masks into the image, one by one. Everything else is in the file's metadata, as JSON
+(``ExportMetadata``). Their last entry is the SHA-256 of all bytes before it, which reveals a damaged file.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from pipeline.inference.mask_pasting import paste_masks
 
 SUFFIX = ".onnx"
 DROPPED_SUFFIX = ".torchscript"
-"""Of a format that earlier versions exported, and that PyTorch has deprecated."""
+"""Suffix of a format that earlier versions exported, and that PyTorch has deprecated."""
 FORMAT = 2
+"""Version of ``ExportMetadata``."""
 METADATA_KEY = "transpalette"
-"""Of ``ExportMetadata`` among an .onnx file's metadata."""
+"""Key of ``ExportMetadata`` in the metadata of an .onnx file."""
 INPUT, OUTPUTS = "image", ("boxes", "labels", "scores", "masks")
 """Names of the network's input and outputs."""
 MAX_COORDINATE = 1e6
-"""Pixels beyond which a box cannot be right."""
+"""Coordinate in pixels beyond which a box is impossible."""
 ONNXRUNTIME_LOG_FATAL = 4
 _FIX = "copy it again or export it again"
 
@@ -43,32 +44,33 @@ RawDetections = tuple[npt.NDArray[Any], ...]
 
 @dataclass(frozen=True)
 class ExportMetadata:
-    """The facts about a model that its file holds beside the network."""
+    """The metadata of an exported model."""
 
     format: int
-    """Of this table."""
+    """The format of this table, ``FORMAT``."""
     version: str
     """The version of Transpalette that wrote the file."""
     model: str
     """A key of ``pipeline.models.registry.MODELS``."""
     classes: tuple[str, ...]
-    """The name of label 1 is the first."""
+    """Class names: label 1 is the first."""
     score_threshold: float
     """The score threshold with the best F1 on the validation split."""
     mask_threshold: float
-    """The probability from which a pixel belongs to an object."""
+    """Probability from which a pixel belongs to an object."""
     mask_margin: float
-    """What a mask's grid adds at each side of its box, as a share of the box's side."""
+    """Width that a mask's grid adds at each side of its box, as a share of the box's side."""
     min_box_score: float
-    """The least box score of the network's detections."""
+    """Lowest box score of the network's detections."""
     min_size: int
-    """The network resizes images to this shorter side, in pixels ..."""
+    """Shorter side in pixels to which the network resizes images, as far as ``max_size`` allows. This and the
+    next three fields are for information: resizing and normalisation are part of the network."""
     max_size: int
-    """... unless the longer side would exceed this ..."""
+    """Largest longer side of a resized image in pixels."""
     image_mean: tuple[float, float, float]
-    """... subtracts this from RGB in 0..1 ..."""
+    """Mean that the network subtracts from RGB in 0..1."""
     image_std: tuple[float, float, float]
-    """... and divides by this. All of it is part of the network, and stated here for information."""
+    """Standard deviation by which the network then divides RGB."""
     precision: str
     """"fp32" or "int8"."""
 
@@ -79,7 +81,7 @@ class ExportMetadata:
             raise ValueError("classes must be named, and thresholds must lie in 0..1")
 
     def to_json(self) -> str:
-        """Serialise the table as it is written to files."""
+        """Serialise the metadata for the file."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
 
@@ -127,7 +129,7 @@ def check_suffix(path: Path) -> None:
     """Reject files of the format that was dropped.
 
     Raises:
-        UserError: it is a .torchscript file.
+        UserError: ``path`` is a .torchscript file.
     """
     if path.suffix.lower() == DROPPED_SUFFIX:
         raise UserError(
@@ -137,7 +139,7 @@ def check_suffix(path: Path) -> None:
 
 
 def is_exported(path: Path) -> bool:
-    """Whether a path names an exported model, by its suffix."""
+    """Return whether a path names an exported model, by its suffix."""
     return path.suffix.lower() == SUFFIX
 
 
@@ -186,7 +188,7 @@ def parse_onnx(data: bytes, name: str) -> ExportedModel:
 
 
 def append_checksum(data: bytes) -> bytes:
-    """Append the SHA-256 of an ONNX model to it, as one more entry of ``metadata_props``."""
+    """Append the SHA-256 of an ONNX model to its bytes, as another entry of ``metadata_props``."""
     return data + _checksum_entry(data)
 
 

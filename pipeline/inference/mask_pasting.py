@@ -1,4 +1,7 @@
-"""Pasting of a network's small masks into the image, one by one: together they take much memory. No torch."""
+"""Paste a network's small masks into the image, one by one, because together they would need much memory.
+
+This module does not use torch.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,15 @@ from pipeline.data.rle import encode_mask
 from pipeline.inference.detections import Detections
 
 MASK_THRESHOLD = 0.4
-"""Probability from which a pixel belongs to an object. The best IoU is reached at IoU / (1 + IoU), below one
-half: at half the best Dice score (Lipton, Elkan and Naryanaswamy 2014). At 0.5 tillers and forks are lost."""
+"""Probability from which a pixel belongs to an object. The threshold with the best IoU is IoU / (1 + IoU),
+half
+the best Dice score, and so below 0.5 (Lipton, Elkan and Naryanaswamy 2014). At 0.5 tillers and forks are
+lost."""
 EXTENT_THRESHOLD = 0.15
-"""Probability from which a pixel counts for the extent of an object, which corrects its box. Masks are unsure
-of tillers, so at ``MASK_THRESHOLD`` boxes lose them. On 120 renders the box AP50 of pallet trucks was 0.647
-at 0.4, 0.666 at 0.2, 0.682 at 0.15 and 0.668 at 0.1."""
+"""Probability from which a pixel belongs to the extent of an object, which corrects its box. Probabilities
+are
+low on tillers, so boxes lose them at ``MASK_THRESHOLD``. On 120 renders the box AP50 of pallet trucks was
+0.647 at 0.4, 0.666 at 0.2, 0.682 at 0.15 and 0.668 at 0.1."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -30,8 +36,8 @@ def paste_masks(
 ) -> Detections:
     """Paste the masks of N boxes into their image, and rank the detections.
 
-    A box's score is multiplied by the mean probability inside its mask, so that of two equal boxes the one
-    with the better mask ranks first (SOLOv2, Wang et al. 2020).
+    A box's score is multiplied by the mean probability inside its mask. So among equal boxes the box with the
+    best mask ranks first (SOLOv2, Wang et al. 2020).
 
     Args:
         boxes: (N, 4) xyxy in pixels of the image.
@@ -40,9 +46,12 @@ def paste_masks(
         masks: (N, M, M) probabilities on a grid over each box, enlarged by ``margin``.
         image_size: height and width of the image.
         threshold: probability from which a pixel belongs to the object.
-        margin: what the grid adds at each side of a box, as a share of its side. If it is above 0, masks can
-            correct boxes: a box becomes the mean of itself and its mask's extent (the pixels from
-            ``EXTENT_THRESHOLD``).
+        margin: width that the grid adds at each side of a box, as a share of its side. If it is above 0,
+        masks
+            correct boxes: a box becomes the mean of itself and its mask's extent (see ``EXTENT_THRESHOLD``).
+
+    Returns:
+        The detections, the highest score first.
     """
     canvas = np.zeros(image_size, np.uint8, order="F")  # the order that pycocotools reads without a copy
     mask_scores, rles = np.zeros(len(boxes), np.float32), []
@@ -67,7 +76,7 @@ def paste_masks(
 
 
 def paste_mask(box: Floats, mask: Floats, image_size: tuple[int, int]) -> tuple[Floats, int, int]:
-    """Resize a mask to its box, as torchvision's ``paste_masks_in_image`` does, but only inside the image.
+    """Resize a mask to its box, as torchvision's ``paste_masks_in_image`` does, but clip it to the image.
 
     Args:
         box: (4,) xyxy, in pixels.
@@ -88,7 +97,11 @@ def paste_mask(box: Floats, mask: Floats, image_size: tuple[int, int]) -> tuple[
 
 
 def _bilinear_weights(start: int, stop: int, length: int, cells: int) -> Floats:
-    """Weights (stop - start, cells) that resize ``cells`` samples to ``length`` pixels, for some of these."""
+    """Compute the weights of bilinear resizing from ``cells`` samples to ``length`` pixels.
+
+    Returns:
+        Weights (stop - start, cells) for the pixels from ``start`` to ``stop``.
+    """
     pixels = np.arange(start, max(start, stop))
     position = np.maximum((pixels + 0.5) * (cells / length) - 0.5, 0)
     low = np.minimum(position.astype(np.int64), cells - 1)

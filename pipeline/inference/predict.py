@@ -1,4 +1,4 @@
-"""The command ``predict``: detect the objects in images, videos and a camera's frames, and draw them.
+"""The command ``predict``: detect objects in images, videos and camera frames, and draw them.
 
 Results are written to their files image by image, so memory does not grow with their number.
 """
@@ -30,23 +30,23 @@ from pipeline.inference.writers import WriteResults, open_results
 from pipeline.viz.overlays import detection_overlays, draw_overlays, readable
 
 JPEG_QUALITY = 92
-"""Of drawings, in Pillow's scale of 1 to 95."""
+"""JPEG quality of drawings, on Pillow's scale from 1 to 95."""
 
 
 @dataclass
 class PredictionRun:
-    """The model and the outputs of one run of the command, and its counts so far."""
+    """The model, the outputs and the counts of one run of the command."""
 
     segmenter: Segmenter
     threshold: float
-    """The least score that is drawn and written."""
+    """Lowest score that is drawn and written."""
     out: Path
     write_results: WriteResults
     update_progress: Callable[[], None]
     """Called after each image."""
     image_ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     images: int = 0
-    """Images and frames that were predicted."""
+    """Number of predicted images and frames."""
     objects: Counter[str] = field(default_factory=Counter)
     """Detections by class name."""
     errors: list[str] = field(default_factory=list)
@@ -57,8 +57,8 @@ class PredictionRun:
 
         Args:
             pixels: (H, W, 3) RGB.
-            image_id: of the results.
-            fields: are added to each result.
+            image_id: id of the image in the results.
+            fields: fields that are added to each result.
         """
         classes = self.segmenter.classes
         labels = {label: label for label in range(1, len(classes) + 1)}
@@ -84,7 +84,7 @@ def predict_images(
 ) -> None:
     """Detect the objects in ``images`` (see ``find_sources``), draw them, and write COCO results and a table.
 
-    ``out`` gets a drawing per image and a drawn .mp4 per video, rotated as the source says, and
+    ``out`` gets a drawing per image and a drawn .mp4 per video, rotated as the source states, and
     predictions.json: COCO results that also have ``file_name``, ``picture`` (the drawing's name in ``out``)
     and ``category_name``; ``image_id`` counts from 1. Results of a video also have ``frame``, from 0, and
     ``seconds``. predictions.csv has the same without masks. A source that cannot be read is reported and
@@ -94,13 +94,13 @@ def predict_images(
         model_path: a checkpoint (model.safetensors), or an exported .onnx file.
         images: files, folders and patterns.
         out: the folder for the results.
-        threshold: the least score that is drawn and written; None: the model's own threshold.
-        camera: number of a camera to read until the user interrupts, or until ``frames`` are done.
-        frames: most frames of each video or camera.
+        threshold: lowest score that is drawn and written; None: the model's threshold.
+        camera: number of a camera to read until the user interrupts, or until ``frames`` are read.
+        frames: largest number of frames of each video or camera; None: all.
 
     Raises:
-        UserError: there is no image, camera or model, or ``out`` cannot be written.
-        SystemExit: 1, at the end, if a source could not be read.
+        UserError: no image, camera or model was found, or ``out`` cannot be written to.
+        SystemExit: with status 1, at the end, if a source could not be read.
     """
     sources = find_sources(images) if images or camera is None else []
     prepare_output_dir(out)
@@ -140,14 +140,14 @@ def _predict_image(run: PredictionRun, source: Path, name: str) -> None:
 def _predict_video(
     run: PredictionRun, frames: Iterator[Frame], file_name: str, name: str, is_camera: bool = False
 ) -> None:
-    """Predict all frames, and write a drawn video. If a frame cannot be read, the video ends before it.
+    """Predict all frames and write a drawn video, which ends before the first frame that cannot be read.
 
     Args:
         run: the run.
-        frames: of the video or camera.
-        file_name: of the source, for the results.
-        name: of the drawn video in the run's folder.
-        is_camera: the user ends it with Ctrl-C.
+        frames: the frames of the video or camera.
+        file_name: name of the source in the results.
+        name: name of the drawn video in the run's folder.
+        is_camera: True: Ctrl-C ends the video, not the command.
 
     Raises:
         UserError: a frame could not be read.

@@ -1,4 +1,4 @@
-"""Prediction with a PyTorch model."""
+"""Predict with a PyTorch model."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def predict_coco(
 
     Args:
         model: the model.
-        samples: image id and image (3, H, W), float in 0..1.
+        samples: pairs of an image id and an image (3, H, W), float in 0..1.
         category_ids: label (from 1) to the annotation file's category id; other labels are left out.
         progress: called with 1 after each image.
 

@@ -1,4 +1,4 @@
-"""The Python API: load a trained model, and predict boxes, labels, scores and masks of an image."""
+"""The Python API: load a trained model, and predict boxes, labels, scores and masks in an image."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ class Segmenter:
     """A trained model, its classes and its score threshold."""
 
     model: Any
-    """Of a checkpoint: a torchvision MaskRCNN in eval mode. Its own ``forward`` uses no mirror image.
-    Of an .onnx file: onnxruntime's InferenceSession."""
+    """For a checkpoint: a torchvision MaskRCNN in eval mode, whose ``forward`` uses no mirror image.
+    For an .onnx file: onnxruntime's InferenceSession."""
     classes: tuple[str, ...]
-    """The name of label 1 is the first: ``classes[label - 1]``."""
+    """Class names; that of a label is ``classes[label - 1]``."""
     threshold: float
     """The score threshold with the best F1 on the validation split."""
     predict_all: Callable[[npt.NDArray[np.uint8]], Detections]
-    """Maps pixels (H, W, 3) uint8 RGB to all detections, of any score."""
+    """Returns the detections of any score in pixels (H, W, 3) uint8 RGB."""
 
     def predict(self, image: AnyImage, threshold: float | None = None) -> Detections:
         """Detect the objects in one image.
 
         Args:
-            image: a file's path or a PIL image (both are turned as their EXIF data say), or RGB pixels
+            image: a file's path or a PIL image (the EXIF orientation of both is applied), or RGB pixels
                 (H, W, 3) uint8.
-            threshold: the least score; None: the model's own ``threshold``.
+            threshold: the lowest score; None: the model's ``threshold``.
 
         Returns:
             N objects, the highest score first: ``boxes`` (N, 4) float32, xyxy in pixels; ``labels`` (N,)
@@ -64,7 +64,7 @@ def load(path: Path, device: str = "cpu") -> Segmenter:
         exported = read_exported(path)
         metadata = exported.metadata
         return Segmenter(exported.session, metadata.classes, metadata.score_threshold, exported.predict)
-    # Here, because exported models need no torch, which takes seconds to import.
+    # Imported here for start-up time: torch takes seconds, and exported models do not need it.
     from pipeline.inference.predictor import predict_array
     from pipeline.models.checkpoint import load_model
 

@@ -1,4 +1,4 @@
-"""The images and videos to predict: files, folders and patterns; and the names of their drawings."""
+"""Find the images and videos to predict (files, folders and patterns), and name their drawings."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _WILDCARDS = frozenset("*?[")
 def find_sources(paths: tuple[Path, ...]) -> list[Path]:
     """List the images and videos that ``paths`` name.
 
-    A file stands for itself, and a folder for the images directly in it, by name. A path that does not exist
-    but contains a wildcard (``*``, ``**``, ``?``, ``[...]``) stands for the images and videos that match it.
+    A folder stands for the images directly in it, sorted by name. A path that does not exist but contains a
+    wildcard (``*``, ``**``, ``?``, ``[...]``) stands for the images and videos that match it.
 
     Raises:
         UserError: a path does not exist, a folder or pattern has no image, or ``paths`` is empty.
@@ -44,7 +44,7 @@ def find_images(paths: tuple[Path, ...]) -> list[Path]:
     """List the images that ``paths`` name, as ``find_sources`` does.
 
     Raises:
-        UserError: as in ``find_sources``, or one of them is a video.
+        UserError: as in ``find_sources``, or a path names a video.
     """
     sources = find_sources(paths)
     for path in sources:
@@ -63,7 +63,8 @@ def _match_pattern(pattern: Path) -> list[Path]:
 
 
 def name_drawings(sources: list[Path], out: Path) -> list[str]:
-    """Choose a file name in ``out`` for the drawing of each source; all differ, even where case is ignored.
+    """Choose a file name in ``out`` for the drawing of each source; all names differ, even if case is
+    ignored.
 
     Raises:
         UserError: a drawing would replace the image that it is drawn from.

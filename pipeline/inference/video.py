@@ -1,4 +1,4 @@
-"""Reading of videos and cameras and writing of videos, frame by frame, with PyAV (the extra ``video``)."""
+"""Read videos and cameras and write videos, frame by frame, with PyAV (the extra ``video``)."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpe
 DEFAULT_RATE = 25
 """Frames per second of a video that does not state its rate, and the nominal rate of written videos."""
 _TICKS_PER_SECOND = 90_000
-"""Resolution of the time stamps in a written video; the usual one of MPEG."""
+"""Resolution of the time stamps in a written video; the usual value of MPEG."""
 _MAX_LAG = 0.3
-"""Seconds by which a camera's frame may be late before it is skipped: drivers queue old frames."""
+"""Delay in seconds after which a camera's frame is skipped, because drivers queue old frames."""
 _CAMERAS: dict[str, tuple[str, str]] = {
     "linux": ("/dev/video{}", "v4l2"),
     "darwin": ("{}", "avfoundation"),
 }
-"""By platform: FFmpeg's name of a camera, and the input format that reads it."""
+"""Platform -> FFmpeg's name of a camera, and the input format that reads it."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,20 @@ class Frame:
     """One frame of a video."""
 
     number: int
-    """From 0."""
+    """Number of the frame, from 0."""
     seconds: float
-    """Since the first frame."""
+    """Time since the first frame."""
     pixels: npt.NDArray[np.uint8]
-    """(H, W, 3) RGB, rotated as the file says."""
+    """(H, W, 3) RGB, rotated as the file states."""
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is a video, by its suffix."""
+    """Return whether a file is a video, by its suffix."""
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def count_frames(path: Path) -> int:
-    """Estimate the number of a video's frames from its header; 1 if the header does not say.
+    """Estimate the number of a video's frames from its header; 1 if the header does not state it.
 
     Raises:
         UserError: PyAV is not installed.
@@ -69,7 +69,7 @@ def read_video(path: Path) -> Iterator[Frame]:
     """Read the frames of a video file.
 
     Raises:
-        UserError: PyAV is not installed, the file is no video, or it is damaged from some frame on.
+        UserError: PyAV is not installed, the file is not a video, or a frame is damaged.
     """
     av = import_optional("av", "video", f"{path}: to read a video")
     number = 0
@@ -86,10 +86,10 @@ def read_video(path: Path) -> Iterator[Frame]:
 
 
 def read_camera(camera: int) -> Iterator[Frame]:
-    """Read the frames of a camera in real time, without those that come too late.
+    """Read the frames of a camera in real time; late frames are skipped.
 
     Raises:
-        UserError: PyAV is not installed, or there is no such camera.
+        UserError: PyAV is not installed, or the camera cannot be read.
     """
     av = import_optional("av", "video", f"camera {camera}: to read a camera")
     if sys.platform not in _CAMERAS:
@@ -124,11 +124,11 @@ def _decode(container: Any) -> Iterator[Frame]:
 
 @contextlib.contextmanager
 def open_video(path: Path, size: tuple[int, int]) -> Iterator[Callable[[Image.Image, float], None]]:
-    """Write an .mp4 (H.264) file, which is complete at the end or not there.
+    """Write an .mp4 (H.264) file atomically.
 
     Args:
         path: the file.
-        size: (width, height) of its frames; an odd side gets one more row or column.
+        size: (width, height) of its frames; an odd side is extended by a row or column.
 
     Yields:
         A function that appends a frame, given an image and its time in seconds.
@@ -149,7 +149,7 @@ def open_video(path: Path, size: tuple[int, int]) -> Iterator[Callable[[Image.Im
 
         def append(image: Image.Image, seconds: float) -> None:
             nonlocal last
-            if image.size != size:  # the size of a video can change at any frame
+            if image.size != size:  # the size of a video's frames can change
                 image = image.resize(size)
             pixels = np.pad(np.asarray(image), ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")

@@ -1,4 +1,4 @@
-"""Writing of predictions as they are made: COCO results and a CSV table, each complete or not written."""
+"""Write COCO results and a CSV table while images are predicted; both files are written atomically."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = (
     "image_id", "file_name", "picture", "frame", "seconds", "category_id", "category_name", "score",
     "left", "top", "width", "height",
 )  # fmt: skip
-"""Of predictions.csv; boxes are in pixels."""
+"""Columns of predictions.csv; boxes are in pixels."""
 
 WriteResults = Callable[[list[dict[str, Any]]], None]
 """Writes COCO results, each with the fields that ``COLUMNS`` names."""
@@ -27,15 +27,15 @@ def open_results(out: Path) -> Iterator[WriteResults]:
     """Open predictions.json and predictions.csv in ``out``.
 
     Yields:
-        A function that writes results to both files. It keeps none of them in memory.
+        A function that writes results to both files and keeps none in memory.
 
     Raises:
-        UserError: one of the two names is a folder.
-        OSError: the disk is full, for example; both files stay as they were.
+        UserError: one of the two paths is a folder.
+        OSError: the disk is full, for example; earlier files are not changed.
     """
     for name in (RESULTS, TABLE):
         if (out / name).is_dir():
-            raise UserError(f"{out / name}: a folder; the results are to have this name; give another --out")
+            raise UserError(f"{out / name}: a folder, but the results need this name; give another --out")
     with open_atomic(out / RESULTS) as results_file, open_atomic(out / TABLE) as table_file:
         rows = csv.writer(codecs.getwriter("utf-8")(table_file, "backslashreplace"), lineterminator="\n")
         rows.writerow(COLUMNS)

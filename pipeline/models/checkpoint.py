@@ -1,4 +1,4 @@
-"""Checkpoints: a trained model as one safetensors file, with a checksum and without pickle.
+"""Save and load checkpoints: a trained model as a safetensors file with a checksum, without pickle.
 
 The tensors under plain names are the model's state dict, so other tools can load the file. Those of
 ``ResumeState`` have the prefix ``train/``. Everything else is metadata in the header, each entry as JSON.
@@ -33,19 +33,19 @@ _WEIGHTS, _OPTIMIZER = "train/weights/", "train/optimizer/"
 
 @dataclass(frozen=True)
 class ResumeState:
-    """The state of training that the next epoch needs beside the EMA weights: in last.safetensors alone."""
+    """The state of training that the next epoch needs beside the EMA weights; only in last.safetensors."""
 
     inputs_hash: str
-    """SHA-256 of everything the result depends on; a run with other inputs does not resume."""
+    """SHA-256 of all inputs of training; a run with other inputs does not resume."""
     precision: str
-    """"fp32", "bf16" or "fp16": chosen once a run, so that another machine resumes with the same one."""
+    """"fp32", "bf16" or "fp16": chosen once per run, so that another machine resumes with the same format."""
     cached_views: int | None = None
-    """Augmented views of each image in the feature cache; None until the first epoch has chosen it."""
+    """Number of augmented views of each image in the feature cache; None before the first epoch."""
     best_ap: float = -1.0
     """The best epoch's mask AP on the validation split."""
     epochs_without_improvement: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
-    """The trainable parameters as the optimizer has them, which the EMA weights follow."""
+    """The trainable parameters that the optimizer updates; the EMA weights are their moving average."""
     optimizer: dict[str, Any] = field(default_factory=dict)
     """The optimizer's ``state_dict``; empty before the first epoch."""
     scaler: dict[str, Any] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class ResumeState:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint(CheckpointMetadata):
-    """A trained model and what describes it."""
+    """A trained model: its metadata and its tensors."""
 
     state: dict[str, Tensor]
     """The model's state dict: the EMA weights."""
@@ -66,12 +66,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically.
 
     Raises:
-        OSError: the disk is full or the folder is not writable; an earlier file stays as it was.
+        OSError: the disk is full or the folder is not writable; an earlier file is not changed.
     """
     tensors, resume = dict(checkpoint.state), checkpoint.resume
     fields = {name: value for name, value in vars(checkpoint).items() if name not in ("state", "resume")}
     metadata = {name: json.dumps(value) for name, value in fields.items()}
-    metadata |= {"format": "pt", FORMAT_KEY: str(FORMAT)}  # other tools look for "format"
+    metadata |= {"format": "pt", FORMAT_KEY: str(FORMAT)}  # other tools require "format"
     if resume is not None:
         tensors |= {f"{_WEIGHTS}{name}": tensor for name, tensor in resume.weights.items()}
         for index, values in resume.optimizer.get("state", {}).items():
@@ -116,7 +116,8 @@ def model_from_checkpoint(checkpoint: Checkpoint, path: Path, **options: Any) ->
     """Build the network of a checkpoint and load its weights.
 
     Args:
-        path: the checkpoint's file, for messages.
+        checkpoint: the checkpoint.
+        path: its file, for messages.
         options: fields of ``MaskRCNNOptions``, in place of those of the checkpoint's configuration.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The metadata of a checkpoint, and the checks of its file; without torch."""
+"""Read and check the file of a checkpoint and its metadata. This module does not use torch."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from blender.contract import UserError
 from pipeline.models import safetensors_file
 
 FORMAT = 2
-"""Format 1 was a pickle of ``torch.save``, and is no longer read."""
+"""Version of the file format. Format 1 was a pickle of ``torch.save``; it is no longer read."""
 FORMAT_KEY = "transpalette_format"
-"""The metadata entry that only Transpalette's checkpoints have."""
+"""Name of the metadata entry that only Transpalette's checkpoints have."""
 _ZIP, _FORMAT_1_SEAL = b"PK\x03\x04", b"transpalette sha256:"
-"""How a file of ``torch.save`` starts, and what the end of a checkpoint of format 1 contains."""
+"""First bytes of a file of ``torch.save``; bytes near the end of a checkpoint of format 1."""
 
 
 def current_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that training depends on."""
+    """Return the versions of Python and of the packages that training depends on."""
     names = ("torch", "torchvision", "timm", "transpalette")
     return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
@@ -35,7 +35,7 @@ def _version(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointMetadata:
-    """A description of a trained model: everything in a checkpoint but its tensors."""
+    """The metadata of a trained model: all fields of a checkpoint except its tensors."""
 
     model: str
     """A key of ``pipeline.models.registry.MODELS``."""
@@ -44,25 +44,25 @@ class CheckpointMetadata:
     classes: tuple[str, ...]
     """Class names; label 1 is the first, and 0 is the background."""
     start: dict[str, str]
-    """The start weights: ``kind``, ``source``, ``fallback`` (why not COCO's, or "")."""
+    """The start weights: ``kind``, ``source``, and ``fallback`` (why COCO's were not available, or "")."""
     metrics: dict[str, Any]
     """Validation metrics of this epoch, from ``pipeline.evaluation.metrics``."""
     epoch: int
-    """Epochs done."""
+    """Number of completed epochs."""
     epochs: int
-    """Epochs planned."""
+    """Number of planned epochs."""
     seed: int
     seconds: float
-    """Time spent training, validation included."""
+    """Training time, validation included."""
     images: int
-    """Images in the training set."""
+    """Number of training images."""
     score_threshold: float
     """The score threshold with the best F1 on the validation split."""
     versions: dict[str, str] = field(default_factory=current_versions)
 
 
 def is_checkpoint(data: bytes) -> bool:
-    """Return whether the header, or the end, of a file's bytes is that of a Transpalette checkpoint."""
+    """Return whether the content of a file is that of a Transpalette checkpoint, of any format."""
     return _is_format_1(data) or FORMAT_KEY in (safetensors_file.read_metadata(data) or {})
 
 
@@ -71,11 +71,11 @@ def _is_format_1(data: bytes) -> bool:
 
 
 def read_checkpoint(path: Path) -> tuple[bytes, dict[str, Any]]:
-    """Read a checkpoint's file, and check its SHA-256.
+    """Read the file of a checkpoint, and check its SHA-256.
 
     Returns:
-        The bytes of the file, and the fields of ``CheckpointMetadata``; in last.safetensors also those of
-        ``ResumeState``, as "resume".
+        The bytes of the file, and the fields of ``CheckpointMetadata``; for last.safetensors also the fields
+        of ``ResumeState``, as "resume".
 
     Raises:
         UserError: the file is missing, not a Transpalette checkpoint, damaged, or of another format.
@@ -83,13 +83,13 @@ def read_checkpoint(path: Path) -> tuple[bytes, dict[str, Any]]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise UserError(f"{path}: no such checkpoint; train one first (make train)") from None
+        raise UserError(f"{path}: no such checkpoint; train a model first (make train)") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     metadata = safetensors_file.read_metadata(data)
     if _is_format_1(data):
         raise UserError(
-            f"{path}: a checkpoint of an earlier version, a pickle, which is no longer read; train again"
+            f"{path}: a checkpoint of an earlier version, which is no longer supported; train again"
         )
     if data.startswith(_ZIP) or (metadata is not None and FORMAT_KEY not in metadata):
         raise UserError(
@@ -98,7 +98,7 @@ def read_checkpoint(path: Path) -> tuple[bytes, dict[str, Any]]:
         )
     if metadata is None:
         raise UserError(
-            f"{path}: not a Transpalette checkpoint, or a damaged or truncated one; give a model.safetensors "
+            f"{path}: not a Transpalette checkpoint, or damaged or truncated; give a model.safetensors "
             "of 'transpalette train', or copy the file again"
         )
     try:
@@ -120,10 +120,10 @@ def read_checkpoint(path: Path) -> tuple[bytes, dict[str, Any]]:
 
 
 def read_checkpoint_metadata(path: Path) -> CheckpointMetadata:
-    """Read what describes the model of a checkpoint, after a check of its SHA-256.
+    """Read the metadata of a checkpoint, after a check of its SHA-256.
 
     Raises:
-        UserError: as ``read_checkpoint``.
+        UserError: as in ``read_checkpoint``, or the metadata are wrong.
     """
     _, fields = read_checkpoint(path)
     fields.pop("resume", None)
@@ -134,5 +134,5 @@ def read_checkpoint_metadata(path: Path) -> CheckpointMetadata:
 
 
 def bad_metadata(path: Path) -> str:
-    """The message about a checkpoint whose metadata cannot be used."""
+    """Return the message about a checkpoint whose metadata are wrong."""
     return f"{path}: its metadata are not those of a checkpoint; train again"

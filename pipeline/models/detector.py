@@ -1,4 +1,4 @@
-"""Mask R-CNN as a function of one image, for prediction and export. Its masks are not pasted yet."""
+"""Mask R-CNN as a function of one image, for prediction and export. It does not paste the masks."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from torchvision.models.detection.image_list import ImageList
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
 
 RawDetections = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Of one image: boxes (N, 4) xyxy in its pixels, labels (N,) int64 from 1, scores (N,) of the boxes, the best
-first, and masks (N, M, M): probabilities on a grid over each box, enlarged by the model's mask margin."""
+"""The detections in one image, the highest score first: boxes (N, 4) xyxy in pixels of the image, labels (N,)
+int64 from 1, scores (N,) of the boxes, and masks (N, M, M): probabilities on a grid over each box, enlarged
+by the model's mask margin."""
 
 
 class Detector(nn.Module):
     """The modules of a Mask R-CNN in eval mode, as a function of one image.
 
-    torchvision's own models can be given too: they have no mask margin and use no mirror image.
+    It also takes torchvision's own models, which have no mask margin and use no mirror image.
     """
 
     def __init__(self, model: MaskRCNN) -> None:
-        """Share the modules of ``model``."""
+        """Build a detector that shares the modules of ``model``."""
         super().__init__()
         self.transform, self.backbone = model.transform, model.backbone
         self.rpn, self.roi_heads = model.rpn, model.roi_heads
@@ -50,8 +51,8 @@ class Detector(nn.Module):
     def preprocess(self, image: Tensor) -> Tensor:
         """Normalise and resize an image (3, H, W) to (3, h, w).
 
-        torchvision's transform does the same, but it computes the scale in float32 where the network is
-        traced or compiled: the image can lose a row, and boxes are off by a pixel.
+        It replaces torchvision's transform, which computes the scale in float32 if the network is traced or
+        compiled: then the image can lose a row, and boxes are off by a pixel.
         """
         image = self.transform.normalize(image)
         height, width = image.shape[1], image.shape[2]

@@ -1,4 +1,4 @@
-"""The mask head of the light models, whose heads start from random weights."""
+"""The mask head of the light models."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads
 from pipeline.models.norms import group_norm
 
 MASK_CELLS = 14
-"""Cells of a region, down and across, that a mask is computed from (as in torchvision)."""
+"""Side of a pooled region in cells, for masks (as in torchvision)."""
 POOLED_CELLS = MASK_CELLS // 2
-"""Cells, down and across, that the fully connected branch gets: half, for a quarter of its weights."""
+"""Side in cells of the input of the fully connected branch: half of the region's, for a quarter of the
+weights."""
 SQUEEZED_CHANNELS = 32
-"""Channels of the region that the fully connected branch gets."""
+"""Channels of the input of the fully connected branch."""
 HIDDEN_FEATURES = 256
-"""Features of the fully connected branch's hidden layer."""
+"""Features of the hidden layer of the fully connected branch."""
 PLANES = 16
-"""Channels that the fully connected branch adds to the convolutions' ones."""
+"""Channels of the output of the fully connected branch."""
 
 
 class FusedMaskHead(nn.Module):
     """Convolutions over a region, fused with a fully connected branch over the complete region.
 
-    As in PANet (Liu et al. 2018): a convolution has a small receptive field, and the fully connected branch
-    can tell parts apart by their position in the region.
+    As in PANet (Liu et al. 2018): a convolution has a small receptive field; the fully connected branch can
+    distinguish parts by their position in the region.
     """
 
     def __init__(self, width: int) -> None:
-        """Build it for regions of ``width`` channels and 14 x 14 cells."""
+        """Build the head for regions of ``width`` channels and 14 x 14 cells."""
         super().__init__()
         self.first = MaskRCNNHeads(width, (width,) * 3, 1, norm_layer=group_norm)
         self.second = MaskRCNNHeads(width, (width,) * 2, 1, norm_layer=group_norm)
@@ -44,6 +45,6 @@ class FusedMaskHead(nn.Module):
         x = self.first(x)
         small = F.relu(self.norm(self.squeeze(F.avg_pool2d(x, 2))))
         planes = self.place(F.relu(self.whole(small.flatten(1))))
-        # Not -1 for the number of regions: onnxruntime cannot infer it if there are none.
+        # The number of regions is not given as -1, which onnxruntime cannot infer if there are none.
         planes = planes.reshape(x.shape[0], PLANES, MASK_CELLS, MASK_CELLS)
         return F.relu(self.join(torch.cat([self.second(x), planes], 1)))

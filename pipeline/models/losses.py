@@ -10,30 +10,33 @@ from torchvision.models.detection.roi_heads import fastrcnn_loss
 from pipeline.models.samples import Target
 
 MASK_SMOOTHING = 1
-"""Added to numerator and denominator of a region's Dice score, in cells: defines it for empty masks."""
+"""Cells added to numerator and denominator of a region's Dice score, which defines it for empty masks."""
 SEGMENTATION_SMOOTHING = 20
-"""The same for a class of an image, in pixels of the finest level: a class with few pixels counts little."""
+"""The same for a class in an image, in pixels of the finest level: reduces the loss of classes with few
+pixels."""
 CROSS_ENTROPY_WEIGHT = 2.0
-"""Weight of the segmentation branch's cross-entropy, which is small because most pixels are easy ..."""
+"""Weight of the segmentation branch's cross-entropy, which is small because most pixels are easy."""
 DICE_WEIGHT = 0.5
-"""... and of its Dice loss."""
+"""Weight of the segmentation branch's Dice loss."""
 FINEST_STRIDE = 4
-"""Pixels of the image, down and across, per pixel of the finest level."""
+"""Stride of the pyramid's finest level."""
 
 
 def box_losses(
     logits: Tensor, offsets: Tensor, labels: list[Tensor], regression_targets: list[Tensor]
 ) -> Tensor:
-    """torchvision's classification and box regression losses; 0 if there are no boxes, where it gives NaN.
+    """Compute torchvision's classification and box regression losses.
+
+    They are 0 if there are no boxes, where torchvision returns NaN.
 
     Args:
-        logits: (P, K) of P boxes.
-        offsets: (P, 4 K).
-        labels: of each image (P_i,), 0 for background.
-        regression_targets: of each image (P_i, 4), the wanted offsets.
+        logits: class logits (P, K) of P boxes.
+        offsets: predicted box offsets (P, 4 K).
+        labels: for each image (P_i,), 0 for background.
+        regression_targets: for each image (P_i, 4), the true offsets.
 
     Returns:
-        (2,).
+        The two losses (2,).
     """
     if not len(logits):
         return torch.stack([logits.sum(), offsets.sum()]) * 0
@@ -41,15 +44,18 @@ def box_losses(
 
 
 def mask_losses(logits: Tensor, labels: Tensor, target_masks: Tensor) -> dict[str, Tensor]:
-    """Mask R-CNN's cross-entropy, and the Dice loss (Milletari, Navab and Ahmadi 2016); means over objects.
+    """Compute Mask R-CNN's cross-entropy and the Dice loss (Milletari, Navab and Ahmadi 2016) of masks.
 
-    With cross-entropy alone masks become blobs: in a truck's box the tiller is a few pixels among hundreds.
-    The Dice loss measures the overlap.
+    With cross-entropy alone, thin parts are lost: a truck's tiller is a few pixels among hundreds. The Dice
+    loss measures the overlap.
 
     Args:
-        logits: (N, K, M, M).
+        logits: mask logits (N, K, M, M) of N objects.
         labels: (N,).
         target_masks: (N, M, M), the share 0..1 of each cell that the object covers.
+
+    Returns:
+        The means over the objects as ``loss_mask`` and ``loss_dice``.
     """
     if not len(labels):
         return {"loss_mask": logits.sum() * 0, "loss_dice": logits.sum() * 0}
@@ -61,21 +67,24 @@ def mask_losses(logits: Tensor, labels: Tensor, target_masks: Tensor) -> dict[st
 
 
 def dice_losses(probabilities: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-    """1 - Dice score of maps (N, h, w), smoothed by ``smoothing`` pixels: (N,)."""
+    """Compute 1 - Dice score (N,) of maps (N, h, w), smoothed by ``smoothing`` pixels."""
     overlap = 2 * (probabilities * targets).sum((1, 2)) + smoothing
     total = probabilities.square().sum((1, 2)) + targets.square().sum((1, 2)) + smoothing
     return 1 - overlap / total
 
 
 def segmentation_losses(logits: Tensor, targets: list[Target]) -> dict[str, Tensor]:
-    """Losses of the segmentation branch: cross-entropy of each pixel, and Dice of each class in an image.
+    """Compute the losses of the segmentation branch: cross-entropy of pixels, and Dice of classes per image.
 
     As in panoptic feature pyramid networks (Kirillov et al. 2019), which train such a branch beside the
     region heads. Pixels of ignore regions do not count, unless a labelled object is in front of them.
 
     Args:
         logits: (B, K, h, w) of K classes, at a quarter of the padded images' size.
-        targets: at the images' size.
+        targets: of the resized images.
+
+    Returns:
+        ``loss_pixels`` (cross-entropy) and ``loss_regions`` (Dice).
     """
     losses = []
     for image_logits, target in zip(logits.float(), targets, strict=True):
@@ -90,7 +99,11 @@ def segmentation_losses(logits: Tensor, targets: list[Target]) -> dict[str, Tens
 
 
 def _segmentation_target(target: Target, classes: int) -> tuple[Tensor, Tensor]:
-    """Of one image: the share of each class (K, h, w), and the weight (h, w), of each quarter-size pixel."""
+    """Compute the target of one image at a quarter of its size.
+
+    Returns:
+        The share of each class in each pixel (K, h, w), and the weight of each pixel (h, w).
+    """
     masks, labels = target["masks"], target["labels"]
     height, width = masks.shape[-2:]
     truth = torch.zeros(classes, height, width, device=masks.device)

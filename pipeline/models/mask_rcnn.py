@@ -18,11 +18,12 @@ from pipeline.models.rpn import IgnoringRPN
 from pipeline.models.transform import DetectionTransform
 
 INITIAL_PIXEL_LOGIT = -4.0
-"""Bias of the untrained segmentation branch: probability 0.02 of each class, as most pixels have none."""
+"""Bias of the untrained segmentation branch: probability 0.02 of each class, because most pixels show
+none."""
 LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_dice", "loss_objectness", "loss_rpn_box_reg")
-"""The losses that every model returns in training; their sum is minimised."""
+"""The losses that every model returns in training; the sum of all losses is minimised."""
 SEGMENTATION_LOSSES = ("loss_pixels", "loss_regions")
-"""The losses that models with a segmentation branch return too."""
+"""The losses that models with a segmentation branch return in addition."""
 
 
 @dataclass(frozen=True)
@@ -30,31 +31,31 @@ class MaskRCNNOptions:
     """Sizes, thresholds and numbers of boxes. The defaults are torchvision's."""
 
     min_size: int = 800
-    """Shorter side of a resized image, in pixels ..."""
+    """Shorter side of a resized image in pixels, as far as ``max_size`` allows."""
     max_size: int = 1333
-    """... unless the longer side would exceed this."""
+    """Largest longer side of a resized image in pixels."""
     image_mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    """Subtracted from RGB in 0..1; ImageNet's mean ..."""
+    """Mean that is subtracted from RGB in 0..1; default: ImageNet's."""
     image_std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    """... and the divisor after that, ImageNet's standard deviation."""
+    """Standard deviation by which RGB is then divided; default: ImageNet's."""
     rpn_pre_nms_top_n_train: int = 2000
-    """Proposals of a level before non-maximum suppression, in training ..."""
+    """Proposals per level before non-maximum suppression, in training."""
     rpn_pre_nms_top_n_test: int = 1000
-    """... and in prediction."""
+    """The same in prediction."""
     rpn_post_nms_top_n_train: int = 2000
-    """Proposals of an image after non-maximum suppression, in training ..."""
+    """Proposals per image after non-maximum suppression, in training."""
     rpn_post_nms_top_n_test: int = 1000
-    """... and in prediction."""
+    """The same in prediction."""
     box_batch_size_per_image: int = 512
-    """Proposals of an image that are sampled for the box losses."""
+    """Proposals per image that are sampled for the box losses."""
     box_score_thresh: float = 0.05
-    """Least score of a detection."""
+    """Lowest score of a detection."""
     box_nms_thresh: float = 0.5
-    """IoU from which the lower-scoring one of two detections of a class is dropped."""
+    """IoU of two boxes of a class above which the box with the lower score is dropped."""
     box_detections_per_img: int = 100
-    """Most detections of an image."""
+    """Largest number of detections per image."""
     box_stages: int = 1
-    """How often the box head moves a box, each time pooling from where it was moved to."""
+    """How often the box head refines a box; each stage pools from the refined boxes of the stage before."""
     mirror: bool = False
     """Whether predictions are means over the image and its mirror image."""
 
@@ -83,7 +84,7 @@ class TranspaletteMaskRCNN(MaskRCNN):  # type: ignore[misc]
     """
 
     def __init__(self, backbone: StagedBackbone, heads: Heads, options: MaskRCNNOptions) -> None:
-        """Join a backbone and heads."""
+        """Combine a backbone and heads."""
         rpn = IgnoringRPN(
             heads.anchor_generator,
             heads.rpn_head,
@@ -122,7 +123,7 @@ class TranspaletteMaskRCNN(MaskRCNN):  # type: ignore[misc]
 
     @property
     def mask_margin(self) -> float:
-        """What a mask adds at each side of its box, as a share of the box's side."""
+        """Width that a mask adds at each side of its box, as a share of the box's side."""
         margin: float = self.roi_heads.mask_roi_pool.margin
         return margin
 
@@ -135,8 +136,8 @@ class TranspaletteMaskRCNN(MaskRCNN):  # type: ignore[misc]
         """Give the model untrained predictors.
 
         Args:
-            num_classes: with the background.
-            replace_pixels: replace the segmentation branch too, if there is one.
+            num_classes: number of classes, with the background.
+            replace_pixels: replace the segmentation branch, too, if the model has it.
         """
         heads = self.roi_heads
         features, conv = heads.box_predictor.cls_score.in_features, heads.mask_predictor.conv5_mask
@@ -181,8 +182,8 @@ def segmentation_branch(in_channels: int, num_classes: int) -> nn.Conv2d:
     """Build the layer that predicts each class of each pixel; at first it predicts low probabilities.
 
     Args:
-        in_channels: of the pyramid's finest level.
-        num_classes: with the background, which gets no channel.
+        in_channels: channels of the pyramid's finest level.
+        num_classes: number of classes, with the background, which gets no channel.
     """
     layer = nn.Conv2d(in_channels, num_classes - 1, 1)
     nn.init.constant_(layer.bias, INITIAL_PIXEL_LOGIT)  # type: ignore[arg-type]

@@ -9,18 +9,18 @@ from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 GROUPS = 16
-"""Groups of every GroupNorm: each has 6 or 8 channels at the pyramid's widths of 96 and 128."""
+"""Groups of every GroupNorm; at the pyramid's widths of 96 and 128 a group has 6 or 8 channels."""
 
 
 class FrozenBatchNorm(FrozenBatchNorm2d):  # type: ignore[misc]
     """Batch norm with fixed statistics, computed by PyTorch's fused kernel.
 
-    The result is that of torchvision's FrozenBatchNorm2d. It takes a third of the time on a CPU in bfloat16.
+    The result is that of torchvision's FrozenBatchNorm2d, in a third of its time on a CPU in bfloat16.
     """
 
     @classmethod
     def from_frozen(cls, norm: FrozenBatchNorm2d) -> FrozenBatchNorm:
-        """Build one that shares the buffers of a torchvision FrozenBatchNorm2d."""
+        """Build a layer that shares the buffers of a torchvision FrozenBatchNorm2d."""
         made = cls(len(norm.weight), eps=norm.eps)
         for name, buffer in norm.named_buffers():
             setattr(made, name, buffer)
@@ -34,15 +34,18 @@ class FrozenBatchNorm(FrozenBatchNorm2d):  # type: ignore[misc]
 
 
 def group_norm(channels: int) -> nn.Module:
-    """Build a GroupNorm: untrained layers train faster with it (He, Girshick and Dollar 2018)."""
+    """Build a GroupNorm, with which untrained layers train faster (He, Girshick and Dollar 2018)."""
     return nn.GroupNorm(GROUPS, channels)
 
 
 def replace_modules(root: nn.Module, build: Callable[[nn.Module], nn.Module | None]) -> nn.Module:
-    """Replace modules inside ``root``, in place, and return it. The order of the state dict stays.
+    """Replace modules inside ``root``, in place, and return ``root``.
+
+    The order of the state dict does not change.
 
     Args:
-        build: maps a module to its replacement, or to None to keep it and continue with its children.
+        root: the module to search.
+        build: maps a module to its replacement, or to None to continue with its children.
     """
     for name, child in list(root.named_children()):
         replacement = build(child)

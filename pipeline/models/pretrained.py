@@ -1,4 +1,5 @@
-"""The weights that training starts from: COCO's, ImageNet's, the embedded ones, a file's, or random ones."""
+"""The weights that training starts from: COCO's, ImageNet's, embedded weights, a file's, or random
+weights."""
 
 from __future__ import annotations
 
@@ -25,17 +26,17 @@ class StartWeights:
     """The weights that a model starts from."""
 
     kind: str
-    """"coco", "imagenet", "embedded", "none", "checkpoint", or "body" (of a checkpoint with other heads)."""
+    """"coco", "imagenet", "embedded", "none", "checkpoint", or "body" (the body of another model's file)."""
     model: str
-    """A key of ``MODELS``, or the name of a model of a family there."""
+    """A key of ``MODELS``, or the name of a model of a family in ``MODELS``."""
     source: str
-    """For the report: the file and the start of its SHA-256."""
+    """Description for the report: the file and the start of its SHA-256."""
     fallback: str = ""
     """Why "auto" could not use COCO's weights, or ""."""
     classes: tuple[str, ...] = ()
-    """Classes of a checkpoint, whose predictors can be kept for the same classes; () for other weights."""
+    """Classes of a Transpalette checkpoint; () for other weights."""
     state: dict[str, Tensor] | None = field(default=None, repr=False)
-    """The weights, of the complete model or of its body; None: random."""
+    """The weights of the complete model or of its body; None: random weights."""
 
     def describe(self) -> dict[str, str]:
         """Return the fields that checkpoints and the report record."""
@@ -45,11 +46,12 @@ class StartWeights:
 def resolve(config: ModelConfig) -> StartWeights:
     """Find, load and check the weights that a profile's [model] table names.
 
-    "auto" without a model's name means COCO's weights or, with a warning, the embedded ones. Weights that the
-    profile names are used, or it is an error.
+    If name and weights are "auto", these are COCO's weights or, with a warning, the embedded weights. It is
+    an error if weights that the profile names are not available.
 
     Raises:
-        UserError: names the missing file and its folder, or the values that do not fit together.
+        UserError: the weights are not available, or do not fit the model's name; the message names the file
+            and its folder, or the values.
     """
     name, weights = config.name, config.weights
     if name == weights == "auto":
@@ -94,7 +96,7 @@ def _coco_or_embedded() -> StartWeights:
 
 
 def coco_weights_path() -> Path:
-    """The file in which torchvision caches its COCO-pretrained Mask R-CNN (see TORCH_HOME)."""
+    """Return the file in which torchvision caches its COCO-pretrained Mask R-CNN (see TORCH_HOME)."""
     return weight_files.cache_path(weight_files.COCO_URLS[COCO])
 
 
@@ -102,7 +104,7 @@ def coco_weights(model: str = COCO) -> StartWeights:
     """Load a COCO-pretrained Mask R-CNN of torchvision from the cache, or download it.
 
     Raises:
-        WeightsError: it is not in the cache and cannot be downloaded, or the cached file is damaged.
+        WeightsError: the file is not in the cache and cannot be downloaded, or the cached file is damaged.
     """
     path, state, source = weight_files.load_torchvision(weight_files.COCO_URLS[model])
     if not _fits(model, state):
@@ -111,10 +113,10 @@ def coco_weights(model: str = COCO) -> StartWeights:
 
 
 def imagenet_weights(model: str) -> StartWeights:
-    """Load an ImageNet-pretrained body: torchvision's ResNet-50, or timm's network of that name.
+    """Load an ImageNet-pretrained body: torchvision's ResNet-50, or the network of timm that ``model`` names.
 
     Raises:
-        WeightsError: it is not in the cache and cannot be downloaded.
+        WeightsError: the weights are not in the cache and cannot be downloaded.
     """
     if model.startswith(TIMM):
         state, source = weight_files.load_timm(model.removeprefix(TIMM))
@@ -125,7 +127,7 @@ def imagenet_weights(model: str) -> StartWeights:
 
 
 def embedded_weights() -> StartWeights:
-    """Load ImageNet's EfficientNet-Lite2 from a Python package.
+    """Load the embedded weights: ImageNet's EfficientNet-Lite2 from a Python package.
 
     Raises:
         UserError: the package is not installed, or has another version.
@@ -140,8 +142,8 @@ def weights_from_file(path: Path, name: str = "auto") -> StartWeights:
     If a Mask R-CNN has other heads than the model ``name``, only its body is used.
 
     Args:
-        path: a .safetensors file, or one that torch.save wrote.
-        name: the wanted model, or "auto": the file's own.
+        path: a .safetensors file, or a file of torch.save.
+        name: the requested model; "auto": the model of the file.
 
     Raises:
         UserError: the file is missing or damaged, or does not fit.
@@ -168,7 +170,7 @@ def weights_from_file(path: Path, name: str = "auto") -> StartWeights:
                 return StartWeights("checkpoint", model, source, state=state)
     if name == "auto":
         raise WeightsError(
-            f"{path}: not the weights of {COCO} or {COCO_V2}; if they are a body's, name the [model]"
+            f"{path}: not the weights of {COCO} or {COCO_V2}; set [model] name if they are a body's"
         )
     try:
         return StartWeights("body", name, f"the body of {source}", state=extract_body(name, state))
@@ -177,7 +179,7 @@ def weights_from_file(path: Path, name: str = "auto") -> StartWeights:
 
 
 def _fits(model: str, state: dict[str, Tensor]) -> bool:
-    """Whether ``state`` is a state dict of ``model``, for any number of classes."""
+    """Return whether ``state`` is a state dict of ``model``, for any number of classes."""
     try:
         build_model(model, len(state[CLS_SCORE]), ModelConfig(), state)
     except (KeyError, RuntimeError):
@@ -191,10 +193,10 @@ def initial_model(
     """Build the model before its first training step.
 
     Args:
-        start: its weights; their predictors are kept if they are for the same classes.
+        start: the weights; their predictors are loaded too if they are for the same classes.
         classes: the profile's classes.
         config: the profile's [model] table.
-        seed: of the random weights; sets torch's global generator.
+        seed: seed of the random weights; sets torch's global generator.
     """
     torch.manual_seed(derive_seed(seed, 0))
     keep = start.classes == classes

@@ -1,4 +1,4 @@
-"""The models by name: how each is built, with or without weights."""
+"""The registry of models: build a model by its name, with or without weights."""
 
 from __future__ import annotations
 
@@ -41,38 +41,41 @@ PIXELS = "roi_heads.pixels.weight"
 """The entry of a state dict that models with a segmentation branch have."""
 
 BOX_CELLS = 7
-"""Cells of a region, down and across, that a box is classified from (as in torchvision)."""
+"""Side of a pooled region in cells, for boxes (as in torchvision)."""
 COCO_WIDTH, COCO_HIDDEN = 256, 1024
 """Channels of the pyramid and features of the box head, in torchvision's COCO models."""
 
 LITE2_WIDTH, TIMM_WIDTH = 96, 128
 """Channels of the pyramid, in the light models."""
 LITE2_STD = (10.0, 8.5, 7.0, 2.4)
-"""Standard deviations of EfficientNet-Lite2's feature maps on photographs. Without the division by them
-the first mask loss is 9, not 2."""
+"""Standard deviations of EfficientNet-Lite2's feature maps on photographs. If the maps are not divided by
+them, the first mask loss is 9 instead of 2."""
 LITE2_MEAN_STD = {"image_mean": (127 / 255,) * 3, "image_std": (128 / 255,) * 3}
-"""EfficientNet-Lite2 was trained on (255 x - 127) / 128."""
+"""EfficientNet-Lite2 was trained on (255 x - 127) / 128, with RGB x in 0..1."""
 TRAINING_PROPOSALS = 500
-"""Proposals of a level and of an image in training: fewer than torchvision's 2000, because only
+"""Proposals per level and per image in training: fewer than torchvision's 2000, because only
 ``box_batch_size_per_image`` of them are sampled."""
 LIGHT_PROPOSALS = {"rpn_pre_nms_top_n_test": 500, "rpn_post_nms_top_n_test": 300}
-"""torchvision's 1000 proposals take half of an image's time on a CPU, and lead to no more detections."""
+"""Numbers of proposals in prediction: torchvision's 1000 take half of an image's time on a CPU and give no
+more detections."""
 BOX_MARGIN = 0.25
-"""What the light models' box head gets beyond each side of a proposal, as a share of its side: a box on a
-truck's body is moved to the tiller only if the head gets the tiller."""
+"""Margin around a proposal that is pooled for the light models' box head, as a share of the box's side: the
+head can extend a box from a truck's body to its tiller only if the region contains the tiller."""
 MASK_MARGIN = 0.15
-"""The same for the mask head: a mask can add what its box cut off."""
+"""The same for the mask head, so that a mask can cover parts outside its box."""
 MASK_CANONICAL_SIZE = 448
-"""Light models pool masks from one level finer than usual, because tillers are thin."""
+"""Canonical box size of the light models' mask pooling (see ``RoIAlign``). Masks are pooled from one level
+finer than in torchvision, because tillers are thin."""
 
 Builder = Callable[[str, int, Mapping[str, Any]], TranspaletteMaskRCNN]
-"""Maps a name, the number of classes with background, and options of ``MaskRCNNOptions``, to a model with
-random weights. The order in which it builds modules is part of the result: each draws random numbers."""
+"""Builds a model with random weights from its name, the number of classes with background, and fields of
+``MaskRCNNOptions``. The order in which it builds modules must not change, because each draws random
+numbers."""
 
 
 def _resnet50(name: str, num_classes: int, options: Mapping[str, Any]) -> TranspaletteMaskRCNN:
-    # torchvision trained it with frozen batch norm of eps 0; its own maskrcnn_resnet50_fpn(weights=None)
-    # has live batch norm of eps 1e-5.
+    # torchvision trained this model with frozen batch norm of eps 0, but its
+    # maskrcnn_resnet50_fpn(weights=None) has trainable batch norm of eps 1e-5.
     backbone = ResNetFPN()
     for module in backbone.modules():
         if isinstance(module, FrozenBatchNorm):
@@ -91,8 +94,8 @@ def _resnet50(name: str, num_classes: int, options: Mapping[str, Any]) -> Transp
 
 
 def _resnet50_v2(name: str, num_classes: int, options: Mapping[str, Any]) -> TranspaletteMaskRCNN:
-    # As torchvision builds it, but with every batch norm frozen. In the heads too: their statistics over a
-    # few images would be worse than COCO's, and differ between processes.
+    # As torchvision builds it, but with every batch norm frozen, also in the heads: their statistics over a
+    # few images would be worse than COCO's, and would differ between processes.
     backbone = ResNetFPN(FrozenBatchNorm)
     anchors = _coco_anchors()
     rpn_head = RPNHead(COCO_WIDTH, anchors.num_anchors_per_location()[0], conv_depth=2)
@@ -127,7 +130,7 @@ def _timm(name: str, num_classes: int, options: Mapping[str, Any]) -> Transpalet
 
 
 def _light_model(backbone: TimmFPN, num_classes: int, options: Mapping[str, Any]) -> TranspaletteMaskRCNN:
-    """Build a model with small heads, which are trained from random weights on people and trucks."""
+    """Build a model with small heads, whose training starts from random weights."""
     width = backbone.out_channels
     hidden = 4 * width
     anchors = CoarseAnchorGenerator(LIGHT_ANCHOR_SIZES, (LIGHT_ANCHOR_RATIOS,) * len(LIGHT_ANCHOR_SIZES))
@@ -155,7 +158,7 @@ def builder_of(name: str) -> Callable[[int, Mapping[str, Any]], TranspaletteMask
     """Find the builder of a model.
 
     Raises:
-        UserError: there is no such model.
+        UserError: no such model is registered.
     """
     family, slash, _ = name.partition("/")
     if family + slash not in MODELS:
@@ -176,15 +179,15 @@ def build_model(
     """Build a model, load ``state`` into it, and give it predictors for ``num_classes``.
 
     Args:
-        name: a key of ``MODELS``, or the name of a model of a family there.
-        num_classes: with the background.
+        name: a key of ``MODELS``, or the name of a model of a family in ``MODELS``.
+        num_classes: number of classes, with the background.
         config: the profile's [model] table.
         state: weights of the complete model for any number of classes, or of its backbone's body alone.
-        keep_predictors: keep the predictors of ``state``, which has the same classes.
+        keep_predictors: use the predictors of ``state``, which must be for the same classes.
         options: fields of ``MaskRCNNOptions``, in place of those that ``config`` sets.
 
     Raises:
-        UserError: there is no such model.
+        UserError: no such model is registered.
         RuntimeError: ``state`` does not fit the model.
     """
     options = {
@@ -212,7 +215,7 @@ def build_model(
 
 
 def training_options(config: TrainConfig) -> dict[str, Any]:
-    """The fields of ``MaskRCNNOptions`` that matter only in training."""
+    """Return the fields of ``MaskRCNNOptions`` that are used only in training."""
     return {
         "box_batch_size_per_image": config.box_batch_size_per_image,
         "rpn_pre_nms_top_n_train": TRAINING_PROPOSALS,

@@ -1,7 +1,7 @@
 """RoIAlign over the levels of a pyramid, five times as fast on a CPU as torchvision's kernel.
 
-Each cell of a region is a weighted sum of pixels' features, which is what ``embedding_bag`` computes: one
-call serves all levels, images and regions. torchvision's kernel took a seventh of a training step.
+Each cell of a region is a weighted sum of the features of pixels. ``embedding_bag`` computes such sums, for
+all levels, images and regions in one call. torchvision's kernel took a seventh of a training step.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ LEVELS = ("0", "1", "2", "3")
 CANONICAL_SIZE = 224
 """Side in pixels of the box that is pooled from the level of stride 16 (Lin et al. 2017, equation 1)."""
 SAMPLES_PER_CELL = 2
-"""Samples of a cell, down and across, that are averaged; torchvision's choice."""
+"""Samples per cell, down and across, that are averaged (as in torchvision)."""
 
 
 class RoIAlign(MultiScaleRoIAlign):  # type: ignore[misc]
-    """torchvision's MultiScaleRoIAlign, of boxes enlarged by a margin; on a CPU by a faster algorithm.
+    """torchvision's MultiScaleRoIAlign with a margin around the boxes, and with a faster algorithm on CPUs.
 
-    On a GPU, and where torch.onnx traces the network, it runs torchvision's kernel.
+    On a GPU, and while torch.onnx traces the network, it runs torchvision's kernel.
     """
 
     def __init__(self, cells: int, margin: float = 0.0, canonical_size: int = CANONICAL_SIZE) -> None:
-        """Build it.
+        """Build the layer.
 
         Args:
-            cells: cells of a region, down and across.
-            margin: what is added at each side of a box, as a share of the box's side.
+            cells: side of a pooled region in cells.
+            margin: width that is added at each side of a box, as a share of the box's side.
             canonical_size: side in pixels of the box (without margins) that is pooled from stride 16.
         """
         scale = round(canonical_size * (1 + 2 * margin))
@@ -102,7 +102,7 @@ class RoIAlign(MultiScaleRoIAlign):  # type: ignore[misc]
         return pooled.to(levels[0].dtype)
 
     def _choose_levels(self, boxes: Tensor, scales: list[float]) -> Tensor:
-        """The index of each box's level, by the box's size (Lin et al. 2017, equation 1)."""
+        """Return the index of each box's level, by the box's size (Lin et al. 2017, equation 1)."""
         first, last = -round(math.log2(scales[0])), -round(math.log2(scales[-1]))
         side = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
         level = torch.floor(self.canonical_level + torch.log2(side / self.canonical_scale) + 1e-6)
@@ -116,17 +116,17 @@ def enlarge_boxes(boxes: Tensor, margin: float) -> Tensor:
 
 
 def _sample_axis(low: Tensor, high: Tensor, length: Tensor, size: int, ratio: int) -> tuple[Tensor, Tensor]:
-    """Along one axis: the pixels that the cells of N regions interpolate between, and their weights.
+    """Compute the pixels along one axis that the cells of N regions interpolate between, and their weights.
 
-    As torchvision's kernel does: a region is at least a pixel long, a sample more than a pixel outside the
-    map counts nothing, and other samples are moved to the edge.
+    As in torchvision's kernel, a region is at least a pixel long, a sample more than a pixel outside the map
+    has the weight 0, and other samples outside are moved to the edge.
 
     Args:
-        low: (N,) where the regions begin, in pixels of their level.
-        high: (N,) where they end.
+        low: (N,) starts of the regions, in pixels of their level.
+        high: (N,) their ends.
         length: (N,) length of the axis, in pixels of their level.
         size: cells of a region, S.
-        ratio: samples of a cell.
+        ratio: samples per cell.
 
     Returns:
         Pixels (N, S, 2 ratio) int64, and their weights.

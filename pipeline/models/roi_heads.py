@@ -1,15 +1,15 @@
 """The region heads of Mask R-CNN: a cascade of box refinements, then masks.
 
-A proposal that holds a truck's body but not its tiller is moved by the box head to where it covers both. So
-boxes go through the same box head several times, as in Cascade R-CNN (Cai and Vasconcelos 2018) but with
-shared weights, and scores are means over the stages. With one stage the result is torchvision's.
+A proposal that covers a truck's body but not its tiller needs several refinements. So boxes go through the
+same box head several times, as in Cascade R-CNN (Cai and Vasconcelos 2018) but with shared weights, and
+scores are means over the stages. With one stage the result is torchvision's.
 
-If the levels of the mirrored image are given too, the heads run on both: class logits, box offsets and mask
-logits are the means.
+If the levels of the mirrored image are given too, the heads run on both, and class logits, box offsets and
+mask logits are averaged.
 
 In training, proposals in ignore regions are left out. Light models also train a segmentation branch, a layer
-on the finest level that predicts the classes of each pixel: regions train the pyramid on a few objects, the
-branch on the complete image. Predictions do not use it.
+on the finest level that predicts the classes of each pixel. Regions train the pyramid on a few objects; the
+branch trains it on the complete image. Prediction does not use the branch.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ Detections = list[dict[str, Tensor]]
 
 # torchvision's values for Mask R-CNN (He et al. 2017).
 FOREGROUND_IOU = BACKGROUND_IOU = 0.5
-"""IoU with a ground-truth box from which a proposal counts as the object, and below which as background."""
+"""IoU with a ground-truth box from which a proposal counts as an object, and below which as background."""
 POSITIVE_FRACTION = 0.25
-"""Largest share of objects among the sampled proposals."""
+"""Largest share of proposals that count as objects among the sampled proposals."""
 
 MAX_TRAINED_MASKS = 8
-"""Regions of an image whose masks are trained: they show few objects, and twice as many gained nothing."""
+"""Regions per image whose masks are trained; twice as many did not improve AP."""
 MIN_BOX_SIDE = 1
-"""Least side, in pixels, of a box that goes on to the next stage in training."""
+"""Shortest side in pixels of a box that is used in the next stage in training."""
 MIN_PROBABILITY = 1e-8
-"""Keeps the logarithm of a mean probability finite."""
+"""Lower bound of a mean probability, so that its logarithm is finite."""
 
 
 class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
@@ -65,7 +65,7 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
         nms_thresh: float,
         detections_per_img: int,
     ) -> None:
-        """Join the heads.
+        """Combine the heads.
 
         Args:
             box_roi_pool: pools regions for the box head.
@@ -75,11 +75,11 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
             mask_head: maps pooled regions (N, C, S, S) to feature maps.
             mask_predictor: maps feature maps to mask logits (N, K, M, M).
             pixels: the segmentation branch, or None.
-            stages: how often the box head runs on the boxes, which it moves each time.
+            stages: how often the box head refines the boxes.
             batch_size_per_image: proposals that are sampled in each image for training.
-            score_thresh: least score of a detection.
-            nms_thresh: IoU from which the lower-scoring one of two boxes of a class is dropped.
-            detections_per_img: most detections of an image.
+            score_thresh: lowest score of a detection.
+            nms_thresh: IoU of two boxes of a class above which the box with the lower score is dropped.
+            detections_per_img: largest number of detections per image.
         """
         super().__init__(
             box_roi_pool, box_head, box_predictor, FOREGROUND_IOU, BACKGROUND_IOU, batch_size_per_image,
@@ -102,8 +102,8 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
         Args:
             features: the pyramid's levels.
             proposals: (P_i, 4) xyxy, for each image.
-            image_shapes: of the resized images.
-            targets: at the resized images' size.
+            image_shapes: (H, W) of the resized images.
+            targets: targets of the resized images; None: predict.
             mirrored: the levels of the mirrored images, padded like the images; not used in training.
 
         Returns:
@@ -130,8 +130,8 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
         """Sample proposals as torchvision does, without those in ignore regions.
 
-        torchvision appends the ground-truth boxes after this, so a labelled object inside an ignore region
-        is still trained.
+        torchvision appends the ground-truth boxes afterwards, so a labelled object inside an ignore region is
+        still trained.
         """
         outside = [p[~in_ignore_region(p, t["ignore"])] for p, t in zip(proposals, targets, strict=True)]
         samples: tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]
@@ -141,7 +141,7 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
     def _run_stages(
         self, features: Levels, mirrored: Levels | None, boxes: list[Tensor], image_shapes: Shapes
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Run the box stages; return mean logits (P, K), the last offsets (P, 4 K) and their boxes."""
+        """Run the box stages; return mean logits (P, K), and the last stage's offsets (P, 4 K) and boxes."""
         probabilities: list[Tensor] = []
         logits, offsets = self._mean_box_outputs(features, mirrored, boxes, image_shapes)
         for _ in range(1, self.stages):
@@ -156,25 +156,25 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
     def _mean_box_outputs(
         self, features: Levels, mirrored: Levels | None, boxes: list[Tensor], image_shapes: Shapes
     ) -> tuple[Tensor, Tensor]:
-        """``_box_outputs``, or their mean over the images and the mirrored images."""
+        """Return ``_box_outputs``, averaged over the images and the mirrored images if these are given."""
         logits, offsets = self._box_outputs(features, boxes, image_shapes)
         if mirrored is None:
             return logits, offsets
         mirrored_boxes = mirror_boxes(boxes, image_shapes)
         mirrored_logits, mirrored_offsets = self._box_outputs(mirrored, mirrored_boxes, image_shapes)
-        # The offsets are those of the centre's x and y, the width and the height: only x changes its sign.
+        # The offsets are for the centre's x and y, the width and the height: only x changes its sign.
         signs = torch.tensor([-1.0, 1.0, 1.0, 1.0], device=offsets.device).repeat(offsets.shape[1] // 4)
         return (logits + mirrored_logits) / 2, (offsets + mirrored_offsets * signs) / 2
 
     def _box_outputs(
         self, features: Levels, boxes: list[Tensor], image_shapes: Shapes
     ) -> tuple[Tensor, Tensor]:
-        """Class logits (P, K) and box offsets (P, 4 K) of boxes, in float32 even under autocast."""
+        """Compute class logits (P, K) and box offsets (P, 4 K) of boxes, in float32 even under autocast."""
         logits, offsets = self.box_predictor(self.box_head(self.box_roi_pool(features, boxes, image_shapes)))
         return logits.float(), offsets.float()
 
     def _mask_logits(self, features: Levels, boxes: list[Tensor], image_shapes: Shapes) -> Tensor:
-        """Mask logits (N, K, M, M) of boxes, in float32 even under autocast."""
+        """Compute mask logits (N, K, M, M) of boxes, in float32 even under autocast."""
         pooled = self.mask_roi_pool(features, boxes, image_shapes)
         logits: Tensor = self.mask_predictor(self.mask_head(pooled))
         return logits.float()
@@ -192,7 +192,7 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
     def _compute_losses(
         self, features: Levels, proposals: list[Tensor], image_shapes: Shapes, targets: list[Target]
     ) -> dict[str, Tensor]:
-        """Box losses as means over the stages; mask losses on the last stage's boxes; segmentation losses."""
+        """Compute all losses: box losses averaged over the stages, and mask losses of the last boxes."""
         boxes, matched, labels, regression_targets = self.select_training_samples(proposals, targets)
         logits, offsets = self._box_outputs(features, boxes, image_shapes)
         stage_losses = [box_losses(logits, offsets, labels, regression_targets)]
@@ -217,7 +217,7 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
         image_shapes: Shapes,
         targets: list[Target],
     ) -> dict[str, Tensor]:
-        """Losses of the masks of some of the boxes that match an object."""
+        """Compute the mask losses of a sample of the boxes that match an object."""
         chosen = [_sample_indices(label > 0, MAX_TRAINED_MASKS) for label in labels]
         boxes = [b[k] for b, k in zip(boxes, chosen, strict=True)]
         logits = self._mask_logits(features, boxes, image_shapes)
@@ -239,7 +239,7 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
         image_shapes: Shapes,
         targets: list[Target],
     ) -> list[Tensor]:
-        """The next stage's boxes: the moved boxes outside ignore regions, and the ground-truth boxes."""
+        """Return the next stage's boxes: moved boxes outside ignore regions, and ground-truth boxes."""
         all_labels = torch.cat(labels)
         move_as = torch.where(all_labels > 0, all_labels, logits[:, 1:].argmax(1) + 1)
         following = []
@@ -254,7 +254,7 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
     def _match_to_objects(
         self, boxes: list[Tensor], targets: list[Target]
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """For each box: the index of its object, its label, and the offsets to the object's box."""
+        """Return for each box the index of its object, its label, and the offsets to the object's box."""
         object_boxes = [t["boxes"].to(b) for t, b in zip(targets, boxes, strict=True)]
         matched, labels = self.assign_targets_to_proposals(
             boxes, object_boxes, [t["labels"] for t in targets]
@@ -276,7 +276,7 @@ def mirror_boxes(boxes: list[Tensor], image_shapes: Shapes) -> list[Tensor]:
 
 
 def _sample_indices(mask: Tensor, count: int) -> Tensor:
-    """Random indices of at most ``count`` true entries of ``mask`` (N,)."""
+    """Draw the indices of at most ``count`` true entries of ``mask`` (N,)."""
     indices = mask.nonzero()[:, 0]
     if len(indices) <= count:
         return indices

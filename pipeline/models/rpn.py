@@ -1,6 +1,7 @@
 """The region proposal network (RPN): anchors, and ignore regions in training.
 
-An ignore region is neither object nor background: no anchor or proposal inside one counts as background.
+An ignore region is neither object nor background: an anchor or proposal inside it does not count as
+background.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from pipeline.models.samples import Target
 
 MAX_IGNORED_SHARE = 0.5
-"""A box is ignored if more than this share of its area lies in one ignore region."""
+"""Share of a box's area in an ignore region above which the box is ignored."""
 
 # torchvision's values for Mask R-CNN (He et al. 2017).
 FOREGROUND_IOU = 0.7
-"""Least IoU with a ground-truth box from which an anchor counts as an object ..."""
+"""IoU with a ground-truth box from which an anchor counts as an object."""
 BACKGROUND_IOU = 0.3
-"""... and the IoU below which it counts as background."""
+"""IoU with every ground-truth box below which an anchor counts as background."""
 ANCHORS_PER_IMAGE = 256
 """Anchors that are sampled in each image for the RPN's losses."""
 POSITIVE_FRACTION = 0.5
-"""Largest share of objects among the sampled anchors."""
+"""Largest share of anchors that count as objects among the sampled anchors."""
 NMS_IOU = 0.7
-"""IoU from which non-maximum suppression drops the lower-scoring one of two proposals."""
+"""IoU of two proposals above which non-maximum suppression drops the proposal with the lower score."""
 COCO_ANCHOR_SIZES = ((32,), (64,), (128,), (256,), (512,))
 """Square roots of the anchors' areas, in pixels of the resized image, for each level of COCO's models."""
 COCO_ANCHOR_RATIOS = (0.5, 1.0, 2.0)
@@ -37,7 +38,7 @@ COCO_ANCHOR_RATIOS = (0.5, 1.0, 2.0)
 LIGHT_ANCHOR_SIZES = ((24, 40), (60, 90), (128, 180), (256, 360))
 """Square roots of the anchors' areas, in pixels of the resized image, for the levels of strides 8 to 64."""
 LIGHT_ANCHOR_RATIOS = (0.6, 1.3, 2.8)
-"""Height / width of the anchors: pallet trucks lie, people stand."""
+"""Height / width of the light models' anchors, for wide pallet trucks and tall people."""
 
 
 class IgnoringRPN(RegionProposalNetwork):  # type: ignore[misc]
@@ -50,10 +51,10 @@ class IgnoringRPN(RegionProposalNetwork):  # type: ignore[misc]
         pre_nms_top_n: dict[str, int],
         post_nms_top_n: dict[str, int],
     ) -> None:
-        """Build it with torchvision's thresholds.
+        """Build the RPN with torchvision's thresholds.
 
         Args:
-            anchor_generator: gives the anchors of each level.
+            anchor_generator: generates the anchors of each level.
             head: maps the levels to logits and box offsets of the anchors.
             pre_nms_top_n: proposals per level before non-maximum suppression, by "training" and "testing".
             post_nms_top_n: proposals per image after it.
@@ -67,7 +68,10 @@ class IgnoringRPN(RegionProposalNetwork):  # type: ignore[misc]
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[Target]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Label anchors: 1 object, 0 background, -1 not sampled; and the ground-truth box of each."""
+        """Return for each image the labels of the anchors (A,) and their ground-truth boxes (A, 4).
+
+        A label is 1 for an object, 0 for background, and -1 if the anchor must not be sampled.
+        """
         labels, boxes = super().assign_targets_to_anchors(anchors, targets)
         for label, anchor, target in zip(labels, anchors, targets, strict=True):
             label[(label == 0) & in_ignore_region(anchor, target["ignore"])] = -1
@@ -87,7 +91,7 @@ class CoarseRPNHead(RPNHead):  # type: ignore[misc]
 
 
 class CoarseAnchorGenerator(AnchorGenerator):  # type: ignore[misc]
-    """The anchor generator that goes with ``CoarseRPNHead``."""
+    """The anchor generator for ``CoarseRPNHead``."""
 
     def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
         """Return each image's anchors (A, 4) xyxy, over all levels but the first."""
@@ -96,7 +100,7 @@ class CoarseAnchorGenerator(AnchorGenerator):  # type: ignore[misc]
 
 
 def in_ignore_region(boxes: Tensor, regions: Tensor) -> Tensor:
-    """Whether more than ``MAX_IGNORED_SHARE`` of each box lies in one of the regions.
+    """Return whether more than ``MAX_IGNORED_SHARE`` of each box lies in one of the regions.
 
     Args:
         boxes: (N, 4) xyxy.
@@ -115,9 +119,9 @@ def in_ignore_region(boxes: Tensor, regions: Tensor) -> Tensor:
 
 
 def _to_float32(module: nn.Module, inputs: Any, outputs: tuple[list[Tensor], ...]) -> tuple[Any, ...]:
-    """A forward hook that converts an RPN head's outputs from autocast's type to float32.
+    """Convert an RPN head's outputs from autocast's type to float32; a forward hook.
 
-    torchvision computes boxes in the type of the head's outputs. bfloat16 has 8 bits of mantissa: at pixel
-    300 it moves in steps of 2, so a box of one pixel can become empty, which makes the box loss NaN.
+    torchvision computes boxes in the type of the head's outputs. bfloat16 has 8 bits of mantissa, which are
+    steps of 2 at pixel 300. So a box of one pixel can become empty, and the box loss becomes NaN.
     """
     return tuple([x.float() for x in levels] for levels in outputs)

@@ -2,8 +2,9 @@
 
 ``safetensors.torch.save`` writes metadata in the random order of a hash map, and the format has no
 checksum. So the header is written here, with sorted keys, and its metadata gets an entry ``sha256``: the
-SHA-256 of the file as it is while that entry is empty. Any reader of safetensors reads such a file.
-Torch is imported only where tensors are: the report reads metadata alone, and starts 3 seconds sooner.
+SHA-256 of the file with an empty entry. Any reader of safetensors can read such a file.
+
+Imports inside functions are for start-up time: reading metadata does not need torch, which takes 3 seconds.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
     """Encode tensors and metadata as a safetensors file; equal values give equal bytes.
 
     Args:
-        tensors: on any device; memory formats are not stored, so each is stored contiguous.
-        metadata: texts; ``sha256`` is added.
+        tensors: tensors on any device; all are stored contiguous, because memory formats cannot be stored.
+        metadata: texts by name; ``sha256`` is added.
     """
-    from safetensors.torch import save  # start-up time: torch
+    from safetensors.torch import save
 
     plain = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     header, body = _split(plain)
@@ -54,12 +55,12 @@ def read_metadata(data: bytes) -> dict[str, str] | None:
 
 
 def decode(data: bytes) -> dict[str, Tensor]:
-    """Decode the tensors of a file that ``encode`` gave; ``verify`` checks its bytes.
+    """Decode the tensors of a file of ``encode``, without a check of its SHA-256 (see ``verify``).
 
     Raises:
-        ValueError: not such a file.
+        ValueError: the data are not a safetensors file.
     """
-    from safetensors.torch import load  # start-up time: torch
+    from safetensors.torch import load
 
     try:
         return load(data)
@@ -68,10 +69,10 @@ def decode(data: bytes) -> dict[str, Tensor]:
 
 
 def verify(data: bytes) -> dict[str, str]:
-    """Check the SHA-256 of a file that ``encode`` gave, and return its metadata without the checksum.
+    """Check the SHA-256 of a file of ``encode``, and return its metadata without the checksum.
 
     Raises:
-        ValueError: not such a file, or any of its bytes is another one.
+        ValueError: not such a file, or any of its bytes has changed.
     """
     header, body = _split(data)
     metadata = dict(header.get(METADATA, {}))

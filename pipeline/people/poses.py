@@ -1,7 +1,7 @@
 """Sample poses of adults at work: joint angles and hand targets for anny's skeleton.
 
 The axes are those of the body at rest: x to its left, y to its back, z up. Angles are in degrees about these
-axes, applied as a rotation vector in each bone's reference frame.
+axes, as rotation vectors in each bone's reference frame.
 """
 
 from __future__ import annotations
@@ -18,33 +18,38 @@ class Pose:
     """Joint angles and targets for the wrists."""
 
     joints: dict[str, Vector] = field(default_factory=dict)
-    """Bone -> rotation vector in degrees; other bones are at rest."""
+    """Bone -> rotation vector in degrees; other bones do not rotate."""
     hands: tuple[Vector | None, Vector | None] = (None, None)
-    """Targets of the left and the right wrist, from the middle between the shoulders, in arm lengths.
+    """Targets of the left and the right wrist, relative to the middle between the shoulders, in arm lengths.
 
-    None: no target, the arm has its joint angles.
+    None: no target; ``joints`` determine the arm.
     """
     seated: bool = False
 
 
 def _both(name: str, angles: Vector) -> dict[str, Vector]:
-    """The same rotation for the left and the right bone, mirrored: about y and z the sign changes."""
+    """Mirror a rotation of the left bone for the right bone: the angles about y and z change their sign."""
     x, y, z = angles
     return {f"{name}.L": (x, y, z), f"{name}.R": (x, -y, -z)}
 
 
 def sample_pose(name: str, rng: np.random.Generator) -> Pose:
-    """Sample a variation of the pose ``name``, a key of ``POSES``."""
+    """Sample a variation of a pose.
+
+    Args:
+        name: a key of ``POSES``.
+        rng: generator of the random numbers.
+    """
     return POSES[name](rng)
 
 
 def _jitter(rng: np.random.Generator, sigma: float) -> float:
-    """A normal deviate, clipped at two standard deviations."""
+    """Draw a normal deviate, clipped at two standard deviations."""
     return float(np.clip(rng.normal(0, sigma), -2 * sigma, 2 * sigma))
 
 
 def _head(rng: np.random.Generator, down: float = 0.0) -> dict[str, Vector]:
-    """Neck and head, bent ``down`` degrees to the front."""
+    """Sample the joint angles of neck and head, bent ``down`` degrees to the front."""
     return {
         "neck01": (down * 0.5 + _jitter(rng, 5), _jitter(rng, 3), _jitter(rng, 12)),
         "head": (down * 0.5 + _jitter(rng, 5), _jitter(rng, 3), _jitter(rng, 12)),
@@ -52,7 +57,7 @@ def _head(rng: np.random.Generator, down: float = 0.0) -> dict[str, Vector]:
 
 
 def _stance(rng: np.random.Generator) -> dict[str, Vector]:
-    """Legs and trunk of a standing body."""
+    """Sample the joint angles of legs and trunk of a standing body."""
     outwards = 3 + _jitter(rng, 3)
     return {
         **_both("upperleg01", (_jitter(rng, 3), -8 + outwards, 0)),
@@ -61,7 +66,7 @@ def _stance(rng: np.random.Generator) -> dict[str, Vector]:
 
 
 def _hanging(rng: np.random.Generator) -> tuple[Vector, Vector]:
-    """Hand targets of hanging arms."""
+    """Sample the hand targets of hanging arms."""
     out, forward = 0.32 + _jitter(rng, 0.05), -0.12 + _jitter(rng, 0.08)
     return (out, forward, -0.93), (-out, forward + _jitter(rng, 0.06), -0.93)
 
@@ -88,7 +93,7 @@ def _walking(rng: np.random.Generator) -> Pose:
 
 
 def _gripping(rng: np.random.Generator) -> Pose:
-    """Pushing a truck: both hands on its handle in front of the belly, the trunk leaning forward."""
+    """Sample a person who pushes a truck: both hands on its handle, the trunk leaning forward."""
     lean = rng.uniform(4, 16)
     joints = {**_walking(rng).joints, "spine04": (lean, 0.0, 0.0), **_head(rng, 8)}
     down = rng.uniform(-0.72, -0.55)
@@ -96,7 +101,7 @@ def _gripping(rng: np.random.Generator) -> Pose:
 
 
 def _pulling(rng: np.random.Generator) -> Pose:
-    """Pulling a truck: walking away from it, one hand behind the body on its handle."""
+    """Sample a person who walks and pulls a truck: one hand behind the body, on its handle."""
     walk = _walking(rng)
     left, right = walk.hands
     behind = (0.36, 0.38, -0.78)
@@ -111,7 +116,7 @@ def _carrying(rng: np.random.Generator) -> Pose:
 
 
 def _scanning(rng: np.random.Generator) -> Pose:
-    """Holding a scanner in one hand and looking at it."""
+    """Sample a person with a scanner in one hand, the head bent towards it."""
     side = 1 if rng.random() < 0.5 else -1
     active: Vector = (side * 0.10, -0.62, rng.uniform(-0.35, -0.15))
     left, right = _hanging(rng)

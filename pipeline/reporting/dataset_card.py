@@ -1,4 +1,4 @@
-"""Dataset card: a Markdown page about rendered splits, made from their manifests and statistics."""
+"""The dataset card: a Markdown page about rendered splits, from their manifests and statistics."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pipeline.viz.overlays import readable
 
 _MEDIANS = {"width": ("width", "{:.1%} of the image's"), "distance": ("distance", "{:.1f} m"),
             "visible_fraction": ("visible", "{:.0%}")}  # fmt: skip
-"""Measure to the heading of its column and the format of its median."""
+"""Measure -> heading of its column, and format of its median."""
 
 
 def write_card(splits: tuple[Path, ...], out: Path) -> None:
-    """Write the card of rendered splits. It depends on the splits only, not on time, paths or machine.
+    """Write the card of rendered splits. It depends only on the splits, not on time, paths or machine.
 
     Args:
         splits: folders with a manifest and an annotations.json.
@@ -36,10 +36,10 @@ def write_card(splits: tuple[Path, ...], out: Path) -> None:
 
 
 def dataset_card(manifests: list[Manifest], tables: list[dict[str, Any]]) -> str:
-    """Format the card, with the front matter that Hugging Face reads.
+    """Format the card, with front matter for Hugging Face.
 
     Args:
-        manifests: of the splits.
+        manifests: the manifests of the splits.
         tables: their statistics, from ``dataset_statistics``.
     """
     first = manifests[0]
@@ -86,7 +86,7 @@ def dataset_card(manifests: list[Manifest], tables: list[dict[str, Any]]) -> str
 
 
 def _contents(manifests: list[Manifest], tables: list[dict[str, Any]]) -> list[str]:
-    """Table of the number of images and objects in each split."""
+    """Format the table of the numbers of images and objects in each split."""
     classes = manifests[0].categories
     head = [*(readable(name) for name in classes), "ignore regions"]
     lines = [f"| split | images | without objects | {' | '.join(head)} |", "| --- " * (len(head) + 3) + "|"]
@@ -99,7 +99,7 @@ def _contents(manifests: list[Manifest], tables: list[dict[str, Any]]) -> list[s
 
 
 def _objects(manifests: list[Manifest], tables: list[dict[str, Any]]) -> list[str]:
-    """Table of medians of each class in each split."""
+    """Format the table of the medians of each class in each split."""
     head = [title for title, _ in _MEDIANS.values()]
     lines = [f"| split | class | {' | '.join(head)} |", "| --- " * (len(head) + 2) + "|"]
     for manifest, table in zip(manifests, tables, strict=True):
@@ -113,7 +113,7 @@ def _objects(manifests: list[Manifest], tables: list[dict[str, Any]]) -> list[st
 
 
 def _origin(manifests: list[Manifest]) -> list[str]:
-    """Table of the seed and the versions that each split was rendered with."""
+    """Format the table of the seed and the versions with which each split was rendered."""
     lines = ["| split | seed | Blender | render version | fingerprint |", "| --- " * 5 + "|"]
     lines += [
         f"| {m.split} | {m.seed} | {m.blender} | {m.render_version} | `{m.fingerprint[:16]}` |"
@@ -123,6 +123,6 @@ def _origin(manifests: list[Manifest]) -> list[str]:
 
 
 def _size_category(images: int) -> str:
-    """Hugging Face's name for a dataset of this many images."""
+    """Return Hugging Face's name for a dataset with this number of images."""
     steps = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
     return next((name for limit, name in steps.items() if images < limit), "n>1M")

@@ -1,7 +1,7 @@
-"""Statistics of a COCO dataset, or of two for comparison: counts, sizes, distances, visibility, positions.
+"""Statistics of one COCO dataset, or of two to compare: counts, sizes, distances, visibility, positions.
 
-Any valid COCO file can be counted. ``distance`` and ``visible_fraction`` are fields of Transpalette's
-renders; annotations without them are left out of their histograms.
+Any valid COCO file can be used. ``distance`` and ``visible_fraction`` are fields of Transpalette's renders;
+annotations without them are left out of their histograms.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ GRID = (12, 16)
 
 @dataclass(frozen=True)
 class Measure:
-    """A number of each object, and the bins of its histogram."""
+    """A quantity of each object, and the bins of its histogram."""
 
     label: str
     """Name with unit."""
@@ -41,7 +41,7 @@ class Measure:
 
 
 def _read_field(key: str) -> Callable[[Annotation, Image], float | None]:
-    """Read a number that annotations may lack."""
+    """Build the function that reads a number from an annotation; None if the annotation lacks it."""
     return lambda a, image: float(a[key]) if is_number(a.get(key)) else None
 
 
@@ -80,7 +80,7 @@ def write_stats(sets: tuple[Path, ...], out: Path) -> None:
         out: the folder.
 
     Raises:
-        UserError: there are more than two sets, or one is missing or faulty.
+        UserError: there are more than two sets, or a set is missing or invalid.
     """
     if not 1 <= len(sets) <= 2:
         raise UserError("give one set, or two to compare: COCO files or split folders")
@@ -121,7 +121,7 @@ def dataset_statistics(dataset: dict[str, Any]) -> dict[str, Any]:
 
 
 def _class_statistics(annotations: list[Annotation], images: dict[int, Image]) -> dict[str, Any]:
-    """The statistics of one class."""
+    """Compute the statistics of one class."""
     objects = [a for a in annotations if not a["iscrowd"]]
     values = {
         name: [value for a in objects if (value := measure.read(a, images[a["image_id"]])) is not None]
@@ -147,10 +147,10 @@ def _position_counts(x: list[float], y: list[float]) -> list[list[int]]:
 
 
 def class_panels(statistics: list[dict[str, Any]]) -> list[ClassPanels]:
-    """The plots of each class that has objects in one of the datasets.
+    """Build the plots of each class that has objects in one of the datasets.
 
     Args:
-        statistics: of each dataset, from ``dataset_statistics``.
+        statistics: the statistics of each dataset, from ``dataset_statistics``.
     """
     panels = []
     for name in dict.fromkeys(name for table in statistics for name in table["classes"]):
@@ -170,6 +170,6 @@ def class_panels(statistics: list[dict[str, Any]]) -> list[ClassPanels]:
 
 
 def _count_text(table: dict[str, Any]) -> str:
-    """The number of objects of each class, as text."""
+    """Format the number of objects of each class."""
     parts = [f"{entry['objects']} {readable(name)}" for name, entry in table["classes"].items()]
     return ", ".join(parts) or "no class"

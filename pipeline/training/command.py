@@ -1,6 +1,7 @@
-"""The command ``train``: check whether the outputs are up to date, else start training.
+"""The command ``train``: check whether the outputs are up to date, and start training if they are not.
 
-Importing torch takes seconds, so it is imported only if there is something to train.
+Imports inside functions are for start-up time: torch takes seconds, and is not needed if the outputs are up
+to date.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from pipeline.data.combine import hash_coco_set
 
 OUTPUTS = ("model.safetensors", "last.safetensors", "metrics.jsonl")
 TRAINER_VERSION = 1
-"""Raise it whenever the same profile, data and seed give other weights, so that models are trained again."""
+"""Increase it whenever the same profile, data and seed give other weights, so that models are trained
+again."""
 
 
 def train(profile: Profile, train_dir: Path, val_dir: Path, out: Path) -> None:
-    """Fine-tune Mask R-CNN on ``train_dir``, choosing the best epoch by its mask AP on ``val_dir``.
+    """Fine-tune Mask R-CNN on ``train_dir``, and select the best epoch by its mask AP on ``val_dir``.
 
     Writes to ``out``: model.safetensors (the best epoch), last.safetensors (the last epoch, to resume from),
     metrics.jsonl (a line per epoch), training/ (images of each epoch, and TensorBoard's files if it is
@@ -31,7 +33,7 @@ def train(profile: Profile, train_dir: Path, val_dir: Path, out: Path) -> None:
 
     Raises:
         UserError: annotations, images or weights are missing or wrong, the loss is not finite, or memory is
-            short.
+            exhausted.
     """
     inputs = training_inputs(profile, train_dir, val_dir)
     stamp, outputs = out / ".train.stamp", [out / name for name in OUTPUTS]
@@ -48,22 +50,23 @@ def train(profile: Profile, train_dir: Path, val_dir: Path, out: Path) -> None:
 
 
 def _fit(*arguments: Any) -> None:
-    """Call ``fit``, which each process imports by itself: the imports take seconds and so run in parallel."""
+    """Call ``fit``. Each process imports it itself, so that the imports run in parallel."""
     from pipeline.training.fit import fit  # imports torchvision and timm
 
     fit(*arguments)
 
 
 def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[str, Any]:
-    """Return everything that the result depends on, as JSON values.
+    """Return all inputs that the result of training depends on, as JSON values.
 
-    "auto" weights are recorded by that name, so that weights downloaded later do not outdate a model.
+    "auto" weights are recorded by that name, so that a model stays up to date if weights are downloaded
+    later.
 
     Raises:
-        UserError: a split has no annotations.
+        UserError: a split has no annotations, or the file of an extra set is missing or unsafe.
     """
     config = dataclasses.asdict(profile.train)
-    for name in ("workers", "processes", "pictures"):  # do not change the weights, but for rounding
+    for name in ("workers", "processes", "pictures"):  # these change the weights only by rounding
         config.pop(name)
     config["extra"] = [{"set": hash_coco_set(extra), "map": extra.map} for extra in profile.train.extra]
     weights = Path(profile.model.weights)
@@ -82,13 +85,13 @@ def split_hash(split_dir: Path) -> str:
     """Return a SHA-256 of a split's annotations and images.
 
     Raises:
-        UserError: it has no annotations.
+        UserError: the split has no annotations.
     """
     annotations, manifest = split_dir / "annotations.json", split_dir / "manifest.json"
     if not annotations.is_file():
         raise UserError(f"{annotations}: no such annotation file; write it first (make coco)")
     digest = hashlib.sha256(sha256_file(annotations).encode())
-    # A rendered split's manifest holds the hash of every frame; other folders have none.
+    # The manifest of a rendered split contains the hash of every frame; other folders have no manifest.
     images = sorted((split_dir / "images").glob("**/*.*"))
     for path in [manifest] if manifest.is_file() else images:
         digest.update(f"{path.name} {sha256_file(path)}\n".encode())

@@ -1,7 +1,7 @@
-"""The training data loader: shuffled batches of augmented images, divided among the processes.
+"""The training data loader: shuffled batches of augmented images, divided among the training processes.
 
-Shuffling and augmentation are seeded by (seed, number of the pass), so resuming needs no stored generator,
-and the number of loader workers changes nothing.
+Shuffling and augmentation are seeded by (seed, number of the pass). So the batches depend neither on the
+number of data-loader workers nor on whether training was resumed, and no generator's state is stored.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from pipeline.training.feature_cache import FeatureCache
 
 @dataclass(frozen=True)
 class Chunk:
-    """Images of one process that go through the model together."""
+    """Images that one process runs through the model together."""
 
     indices: list[int]
-    """Of the images in the data set."""
+    """Indices of the images in the dataset."""
     images: list[Tensor]
-    """Augmented, (3, H, W) in 0..1; empty if their features are cached."""
+    """The augmented images, (3, H, W) in 0..1; empty if their features are cached."""
     targets: list[Target]
+    """Their targets; empty if their features are cached."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,17 @@ class Batch:
     """The images of one optimizer step."""
 
     data_pass: int
-    """Number of the pass through the data set, from 0, over the whole run."""
+    """Number of the pass through the dataset, counted from 0 over the complete run."""
     view: int
     """Number of the augmented view."""
     indices: list[int]
-    """Of all images of the batch, whichever process has them."""
+    """Indices of the batch's images in the dataset, over all processes."""
     chunks: list[Chunk]
-    """This process's share."""
+    """This process's share of the images."""
 
 
 class TrainLoader:
-    """Yields the batches of an epoch; the batches of a pass cover every image once."""
+    """The batches of each epoch. The batches of a pass contain every image once."""
 
     def __init__(
         self,
@@ -61,10 +62,12 @@ class TrainLoader:
         """Set up the loader.
 
         Args:
-            config: ``passes`` is the number of passes through the data set in an epoch.
-            feature_cache: images in it are not loaded.
-            device: images and targets are moved there. On a CPU images go through the model one by one,
-                which is as fast, and makes the result independent of the number of processes; on a GPU a
+            dataset: the training images.
+            config: the recipe; ``passes`` is the number of passes through the dataset in an epoch.
+            seed: the run's seed.
+            feature_cache: images whose features it contains are not loaded.
+            device: images and targets are moved to it. On a CPU images go through the model one by one,
+                which is as fast, and makes the result independent of the number of processes. On a GPU a
                 chunk is this process's share of ``batch_size``.
         """
         self.dataset, self.config, self.seed = dataset, config, seed
@@ -73,7 +76,7 @@ class TrainLoader:
         self._chunk_size = 1 if on_cpu else math.ceil(config.batch_size / world_size())
 
     def __len__(self) -> int:
-        """Count the optimizer steps of an epoch."""
+        """Return the number of optimizer steps in an epoch."""
         return math.ceil(len(self.dataset) / images_per_step(self.config)) * self.config.passes
 
     def batches(self, epoch: int) -> Iterator[Batch]:
@@ -91,7 +94,7 @@ class TrainLoader:
             batch_sampler=to_load,
             collate_fn=collate_fn,
             num_workers=self.config.workers,
-            generator=torch.Generator(),  # else it would draw from the global generator
+            generator=torch.Generator(),  # without it, the loader draws from the global generator
         )
         for indices, share, loaded, (images, targets) in zip(batches, shares, to_load, loader, strict=True):
             yield Batch(data_pass, view, indices, self._chunks(share, loaded, images, targets))
@@ -117,7 +120,7 @@ class TrainLoader:
 
 
 def images_per_step(config: TrainConfig) -> int:
-    """Return the number of images of an optimizer step, over all processes."""
+    """Return the number of images per optimizer step, over all processes."""
     return config.batch_size * config.accumulate
 
 
@@ -129,7 +132,7 @@ def batches_of_pass(count: int, config: TrainConfig, seed: int, data_pass: int) 
 def shuffled_batches(count: int, batch_size: int, rng: np.random.Generator) -> list[list[int]]:
     """Shuffle ``count`` images into batches so that image i always has position i % batch_size in its batch.
 
-    So an image goes to the same process in every pass, and its features are cached in one process alone.
+    So an image goes to the same process in every pass, and its features are cached in only one process.
     """
     positions = [rng.permutation(np.arange(first, count, batch_size)).tolist() for first in range(batch_size)]
     return [

@@ -1,4 +1,4 @@
-"""A data set of COCO annotations and their images, as checked samples for torchvision's Mask R-CNN."""
+"""The dataset: COCO annotations and their images as checked samples for torchvision's Mask R-CNN."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ from pipeline.models.samples import (
 )
 
 Transform = Callable[[Sample, int, Callable[[np.random.Generator], Sample]], Sample]
-"""Maps a sample to another one. Its arguments are the sample, its index in the data set, and a function
-that draws another sample of the data set, not transformed."""
+"""Transforms a sample. Its arguments are the sample, its index in the dataset, and a function that draws
+another
+sample of the dataset, which is not transformed."""
 
 
 class CocoDataset(torch.utils.data.Dataset[Sample]):
@@ -49,7 +50,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
             classes: names of labels 1, 2, ...; matched to the file's categories by name. Objects of other
                 categories are background.
             transform: applied to each sample.
-            extra: more COCO sets, whose images follow those of the first.
+            extra: more COCO sets, whose images follow those of the first set.
 
         Raises:
             UserError: a file is missing, not a valid COCO file, or lacks one of the classes.
@@ -57,9 +58,9 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         self.path, self.classes, self.transform = annotations, tuple(classes), transform
         sets = [ExtraSet(str(annotations), str(images)), *extra]
         check_class_mapping(sets, self.classes)
-        mixed = combine_sets(sets)
-        self.coco, self.folders = mixed.dataset, mixed.folders
-        self.notes = describe_extra_sets(mixed, sets, self.classes)
+        combined = combine_sets(sets)
+        self.coco, self.folders = combined.dataset, combined.folders
+        self.notes = describe_extra_sets(combined, sets, self.classes)
         self.labels = self._labels_of_categories()
         self.records: list[dict[str, Any]] = self.coco["images"]
         self.annotations: dict[int, list[dict[str, Any]]] = {r["id"]: [] for r in self.records}
@@ -81,34 +82,34 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         return {names[name]: label for label, name in enumerate(self.classes, start=1)}
 
     def check_images(self) -> None:
-        """Check the header of every image, so that a fault is reported before training starts.
+        """Check the header of every image file, so that a fault is reported before training starts.
 
         Raises:
-            UserError: an image is missing, unreadable or of another size than annotated; names it.
+            UserError: an image is missing, unreadable or not of the annotated size; the message names it.
         """
         for record in self.records:
             path = find_image(self.folders[record["id"]], record["file_name"])
             check_image(path, (record["width"], record["height"]))
 
     def transformed(self, transform: Transform) -> CocoDataset:
-        """Return the same data set with another transform."""
+        """Return the same dataset with another transform."""
         other = copy.copy(self)
         other.transform = transform
         return other
 
     def __len__(self) -> int:
-        """Count the images."""
+        """Return the number of images."""
         return len(self.records)
 
     def name(self, index: int) -> str:
-        """Return an image's file name, for messages."""
+        """Return the file name of an image, for messages."""
         return str(self.records[index]["file_name"])
 
     def __getitem__(self, index: int) -> Sample:
         """Read, transform and check one sample.
 
         Raises:
-            UserError: the image is missing, unreadable or not as annotated; names it.
+            UserError: the image is missing, unreadable or not as annotated; the message names it.
         """
         sample = self.read(index)
         if self.transform is not None:

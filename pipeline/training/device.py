@@ -11,11 +11,11 @@ import torch
 from pipeline.config import TrainConfig, UserError
 
 BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""Flags of /proc/cpuinfo of processors that multiply bf16 in hardware: x86's two, and Arm's."""
+"""Flags in /proc/cpuinfo of processors that multiply bf16 in hardware: two of x86, one of Arm."""
 
 
 def choose_device() -> torch.device:
-    """Return the GPU if torch has one, else the CPU."""
+    """Return the GPU if torch can use it, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -23,10 +23,10 @@ def choose_precision(requested: str, device: torch.device) -> str:
     """Resolve "auto": "bf16" where the machine computes it in hardware, else "fp32".
 
     Raises:
-        UserError: fp16 without a GPU.
+        UserError: fp16 is requested without a GPU.
     """
     if requested == "fp16" and device.type != "cuda":
-        raise UserError("[train] precision 'fp16' needs a GPU, and torch sees none; say 'auto' or 'bf16'")
+        raise UserError("[train] precision 'fp16' needs a GPU, and torch finds none; set 'auto' or 'bf16'")
     if requested != "auto":
         return requested
     if device.type == "cuda":
@@ -58,7 +58,7 @@ def memory_guard(config: TrainConfig, device: torch.device) -> Iterator[None]:
 
 
 def out_of_memory_message(config: TrainConfig, device: torch.device) -> str:
-    """Name the settings that take memory, the largest consumer first, with their values."""
+    """Return the message that names the settings that take memory, the largest consumer first."""
     on_cpu = device.type == "cpu"
     settings = {
         "cache_features": config.cache_features if on_cpu else 0,
@@ -68,5 +68,5 @@ def out_of_memory_message(config: TrainConfig, device: torch.device) -> str:
         "crop": config.crop,
     }
     named = ", ".join(f"{name} (now {value})" for name, value in settings.items() if value)
-    hint = "; accumulate makes up for a smaller batch_size" if settings["batch_size"] else ""
+    hint = "; raise accumulate to compensate for a smaller batch_size" if settings["batch_size"] else ""
     return f"out of memory ({device.type}): lower [train] {named}, or min_size{hint}"

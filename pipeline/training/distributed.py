@@ -1,6 +1,6 @@
 """Collective operations between training processes, on torch.distributed's default process group.
 
-Each of them also works in a single process without a group. Rank 0 is the leader: it alone prints, computes
+Each of them also works in a single process without a group. Only rank 0, the leader, prints, computes
 validation metrics and writes files. ``launch.py`` starts the processes.
 """
 
@@ -36,19 +36,19 @@ def shard(items: Sequence[T]) -> Sequence[T]:
 
 
 def barrier() -> None:
-    """Wait until all processes are here."""
+    """Wait until all processes have called this."""
     if world_size() > 1:
         dist.barrier()
 
 
 def all_reduce(tensor: Tensor) -> None:
-    """Replace a tensor in place by its sum over all processes."""
+    """Sum a tensor over all processes, in place."""
     if world_size() > 1:
         dist.all_reduce(tensor)
 
 
 def gather(items: list[T]) -> list[T]:
-    """Concatenate the lists of all processes on rank 0, in the order of ranks; other ranks get []."""
+    """Return the lists of all processes, concatenated in the order of ranks, on rank 0; [] on other ranks."""
     if world_size() == 1:
         return items
     lists: list[Any] = [None] * world_size()
@@ -68,11 +68,12 @@ def broadcast(value: T) -> T:
 def shared_rows(rows: int, columns: int) -> Tensor | None:
     """Allocate a zero tensor (rows, columns) float32 in memory that all processes map.
 
-    All processes call this at the same time. The memory is an anonymous file of rank 0 (``memfd_create``),
-    because many containers limit /dev/shm, which torch's own shared memory uses, to 64 MB.
+    All processes must call this at the same time. The memory is an anonymous file of rank 0
+    (``memfd_create``), because torch's own shared memory uses /dev/shm, which many containers limit to 64 MB.
 
     Returns:
-        None where the processes cannot share memory: not on Linux, forbidden, or on several machines.
+        The tensor; None if the processes cannot share memory: the system is not Linux, forbids it, or they
+        run on several machines.
     """
     name, path, elements = f"transpalette-{uuid.uuid4()}", "", rows * columns
     mapped = None
@@ -85,7 +86,7 @@ def shared_rows(rows: int, columns: int) -> Tensor | None:
                 path = f"/proc/{os.getpid()}/fd/{descriptor}"
         name, path = broadcast((name, path))
         with contextlib.suppress(OSError, RuntimeError):
-            # On another machine or in another container the path is missing, or another process's file.
+            # On another machine or in another container the path is missing or belongs to another process.
             if name in str(Path(path).readlink()):
                 mapped = torch.from_file(path, shared=True, size=elements, dtype=torch.float32)
         all_mapped = torch.tensor(mapped is not None).int()

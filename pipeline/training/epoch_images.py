@@ -1,4 +1,4 @@
-"""Images of each epoch, to see what the model was trained on and what it then detects."""
+"""Draw images of each epoch: augmented training images, and detections in validation images."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from pipeline.viz.contact_sheet import grid
 from pipeline.viz.overlays import IGNORED, Overlay, class_colour, draw_overlays, readable
 
 IMAGE_WIDTH = 420
-"""Pixels of each image: four beside one another fit on a screen."""
+"""Width of each image in pixels: four of them fit on a screen."""
 KEYPOINT_COLOURS = {1: (255, 120, 0), 2: (0, 255, 90)}
 """RGB of hidden (1) and visible (2) keypoints."""
 KEYPOINT_RADIUS = 2
-"""Pixels."""
+"""Radius of a keypoint's dot in pixels."""
 JPEG_QUALITY = 88
 
 
@@ -43,10 +43,15 @@ def write_epoch_images(
 ) -> None:
     """Write epoch-001-batch.jpg and epoch-001-validation.jpg, with ``profile.train.pictures`` images each.
 
-    The first shows augmented training images; the second shows the ground truth above the detections.
+    The first file shows augmented training images; the second shows the ground truth above the detections.
 
     Args:
-        checkpoint: after the epoch.
+        folder: folder of the files.
+        checkpoint: the checkpoint after the epoch.
+        profile: the run's profile.
+        feature_cache: decides on the augmented view.
+        train_set: the training images.
+        val_set: the validation images.
         results: COCO results on the validation split; those below the score threshold are left out.
     """
     count, name = profile.train.pictures, f"epoch-{checkpoint.epoch:03d}"
@@ -77,7 +82,7 @@ def _write_grid(path: Path, cells: list[Image.Image], columns: int) -> None:
 
 
 def draw_ground_truth(sample: Sample, classes: tuple[str, ...]) -> Image.Image:
-    """Draw a sample with its masks, boxes, keypoints, and ignore regions as grey frames."""
+    """Draw a sample with its masks, boxes, keypoints and ignore regions (grey frames)."""
     image, target = sample
     overlays = [
         Overlay(encode_mask(mask.numpy()), class_colour(label - 1), readable(classes[label - 1]))
@@ -100,7 +105,10 @@ def draw_detections(
     """Draw an image (3, H, W) with the COCO results on it.
 
     Args:
+        image: the image.
+        results: its COCO results.
         labels: category id to label, from 1.
+        classes: names of labels 1, 2, ...
     """
     overlays = [
         Overlay(
@@ -114,7 +122,7 @@ def draw_detections(
 
 
 def _draw(image: Tensor, overlays: list[Overlay]) -> tuple[Image.Image, float]:
-    """Return the image (3, H, W) at ``IMAGE_WIDTH`` with overlays, and the factor it was scaled by."""
+    """Return the image (3, H, W) at ``IMAGE_WIDTH`` with overlays, and the scale factor."""
     pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     full = Image.fromarray(pixels)
     scale = IMAGE_WIDTH / full.width

@@ -22,10 +22,10 @@ from pipeline.training.progress import Progress
 def predict_dataset(
     model: MaskRCNN, dataset: CocoDataset, precision: str, progress: Progress
 ) -> list[dict[str, Any]]:
-    """Detect the objects in every image of a data set, each process in its share of the images.
+    """Detect the objects in every image of a dataset, each process in its share of the images.
 
     Returns:
-        COCO results of all images on rank 0, [] on other ranks.
+        COCO results for all images on rank 0, [] on other ranks.
     """
     device, processes = next(model.parameters()).device, world_size()
     samples = ((dataset.records[i]["id"], dataset[i][0]) for i in shard(range(len(dataset))))
@@ -42,6 +42,6 @@ def predict_dataset(
 def compute_validation_metrics(
     dataset: CocoDataset, results: list[dict[str, Any]]
 ) -> tuple[dict[str, Any], float]:
-    """Return the COCO metrics of results on a data set, and the score threshold with the best F1."""
+    """Compute the COCO metrics of results on a dataset, and the score threshold with the best F1."""
     evaluation = evaluate_detections(select_categories(dataset.coco, dataset.labels), results)
     return compute_metrics(evaluation), best_threshold(evaluation)

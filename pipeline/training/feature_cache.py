@@ -1,7 +1,7 @@
-"""The feature cache: keep what the frozen backbone stages compute of augmented images.
+"""The feature cache: keep the features that the frozen backbone stages compute from augmented images.
 
-Frozen stages compute the same features of the same augmented view of an image every time. They, image loading
-and augmentation are a third of a training step on a CPU; a cached view costs 1 to 2 MB. With
+Frozen stages always compute the same features from the same augmented view of an image. Together with image
+loading and augmentation they take a third of a training step on a CPU; a cached view takes 1 to 2 MB. With
 ``cache_features = k`` each image has k augmented views, which are used in turn.
 """
 
@@ -21,21 +21,22 @@ from pipeline.training.augment.augmentation import augmentation
 from pipeline.training.dataset import CocoDataset
 
 MEMORY_DIVISOR = 2
-"""The cache may take half of the machine's memory."""
+"""The cache may take 1 / ``MEMORY_DIVISOR`` of the machine's memory."""
 
 
 @dataclass(frozen=True)
 class BackboneFeatures:
-    """A few images (B of them) after the model's resizing and the frozen stages of its backbone."""
+    """The features of B images after the model's resizing and the frozen stages of its backbone."""
 
     images: Tensor
-    """Padded to one size: (B, 3, H, W); on the "meta" device, without data, if any stage is frozen."""
+    """The resized and padded images (B, 3, H, W); on the "meta" device, without data, if a stage is
+    frozen."""
     maps: dict[str, Tensor]
     """The feature maps (B, C, h, w) of the frozen stages, "0", "1", ..."""
     sizes: list[tuple[int, int]]
     """Height and width of each image without padding."""
     targets: list[Target]
-    """Resized like the images."""
+    """Their targets, resized like the images."""
 
     @property
     def nbytes(self) -> int:
@@ -58,8 +59,8 @@ def forward_frozen(
 
 
 def forward_losses(model: TranspaletteMaskRCNN, features: BackboneFeatures) -> dict[str, Tensor]:
-    """Compute the losses that ``model(images, targets)`` returns in training, from the features on."""
-    # Fewer than when a view was cached, if a stage was unfrozen since.
+    """Compute from features the losses that ``model(images, targets)`` returns in training."""
+    # There are fewer frozen stages than in the cached features if a stage was unfrozen in the meantime.
     stages = model.backbone.count_frozen_stages()
     maps = {name: feature_map for name, feature_map in features.maps.items() if int(name) < stages}
     levels = model.backbone.forward_fpn(model.backbone.finish_body(features.images, maps))
@@ -72,14 +73,15 @@ def forward_losses(model: TranspaletteMaskRCNN, features: BackboneFeatures) -> d
 class FeatureCache:
     """Features of single images in memory, by (number of the view, index of the image).
 
-    It holds images of this process alone: see ``data_loader.shuffled_batches``.
+    It contains only images of this process (see ``data_loader.shuffled_batches``).
     """
 
     def __init__(self, views: int) -> None:
         """Create an empty cache.
 
         Args:
-            views: augmented views of each image to keep; 0: none, and every pass augments anew.
+            views: number of augmented views of each image to cache; 0: no cache, so every pass uses a new
+            view.
         """
         self.views = views
         self._features: dict[tuple[int, int], BackboneFeatures] = {}
@@ -88,17 +90,20 @@ class FeatureCache:
         return key in self._features
 
     def view_of(self, data_pass: int) -> int:
-        """Return the number of the augmented view that a pass through the data set uses."""
+        """Return the number of the augmented view that a pass through the dataset uses."""
         return data_pass % self.views if self.views else data_pass
 
     def repeats(self, data_pass: int) -> bool:
-        """Does a pass use views that an earlier pass has cached, unless training was interrupted since?"""
+        """Return whether a pass uses a view that an earlier pass of the run has used.
+
+        The view is cached unless training was interrupted in the meantime.
+        """
         return 0 < self.views <= data_pass
 
     def features(
         self, model: TranspaletteMaskRCNN, key: tuple[int, int], images: list[Tensor], targets: list[Target]
     ) -> BackboneFeatures:
-        """Return the features of ``key``: cached ones, or those of ``images``, which are then cached."""
+        """Return the features of ``key`` from the cache, or compute them from ``images`` and cache them."""
         if key in self._features:
             return self._features[key]
         features = forward_frozen(model, images, targets)
@@ -114,10 +119,10 @@ class FeatureCache:
 def choose_cached_views(
     model: TranspaletteMaskRCNN, train_set: CocoDataset, config: TrainConfig, device: torch.device
 ) -> int:
-    """Return how many views of each image to cache: ``config.cache_features``, or fewer if memory is short.
+    """Return how many views of each image to cache: ``config.cache_features``, or fewer to limit memory.
 
-    0 on a GPU, where the backbone costs little and memory is scarce. 0 also if a stage is or will be
-    trained of a backbone that cannot be computed stage by stage.
+    It is 0 on a GPU, where the backbone takes little time and memory is scarce. It is also 0 if a stage is or
+    will be trainable and the backbone cannot run stage by stage.
     """
     if not config.cache_features or device.type != "cpu" or not len(train_set):
         return 0

@@ -1,7 +1,7 @@
-"""A training run over its epochs: train, validate, save a checkpoint, stop early.
+"""Run all epochs of a training: train, validate, save a checkpoint, stop early.
 
-last.safetensors holds the complete state between epochs, and every random draw follows from the seed and the
-epoch: an interrupted run resumes to the same bytes.
+last.safetensors contains the complete state between epochs, and all random numbers depend only on the seed
+and the epoch. So a resumed run gives the same bytes as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, inputs_hash
     Args:
         train_dir: folder of the training split, with annotations.json and images/.
         val_dir: folder of the validation split.
-        out: gets model.safetensors, last.safetensors, metrics.jsonl and training/.
-        inputs_hash: SHA-256 of everything the result depends on; only a run with the same one is resumed.
+        out: folder for model.safetensors, last.safetensors, metrics.jsonl and training/.
+        inputs_hash: SHA-256 of all inputs of training; only a run with the same hash is resumed.
 
     Raises:
-        UserError: data or weights are missing or wrong, the loss is not finite, or memory is short.
+        UserError: data or weights are missing or wrong, the loss is not finite, or memory is exhausted.
     """
     device = choose_device()
     train_set = CocoDataset(
@@ -75,10 +75,10 @@ def run_epochs(
     out: Path,
     device: torch.device,
 ) -> None:
-    """Train, validate and save, epoch by epoch, until the last epoch or until ``patience`` is used up.
+    """Train, validate and save, epoch by epoch, until the last epoch or early stopping.
 
-    All processes call this. Rank 0 alone computes metrics and writes files, so on other ranks of
-    ``checkpoint`` only the facts that stay the same during a run are used.
+    All processes call this. Only rank 0 computes metrics, updates ``checkpoint`` and writes files; other
+    ranks use only the fields of ``checkpoint`` that do not change during a run.
     """
     config, is_leader = profile.train, rank() == 0
     resume = _with_cached_views(checkpoint, state, profile, train_set, device)
@@ -140,7 +140,7 @@ def run_epochs(
                 out / "training", checkpoint, profile, feature_cache, train_set, val_set, results
             )
             write_tensorboard(out / "training", checkpoint, losses)
-            # The last file of an epoch: a run that is killed before it is written repeats the epoch.
+            # Written last: a run that is killed before this repeats the epoch.
             save_checkpoint(out / "last.safetensors", checkpoint)
         epochs_without_improvement = broadcast(resume.epochs_without_improvement)
 
@@ -148,7 +148,7 @@ def run_epochs(
 def _with_cached_views(
     checkpoint: Checkpoint, state: TrainState, profile: Profile, train_set: CocoDataset, device: torch.device
 ) -> ResumeState:
-    """Return the checkpoint's resume state with the number of cached views, chosen once a run."""
+    """Return the checkpoint's resume state with the number of cached views, which is chosen once per run."""
     resume = checkpoint.resume
     if resume is None:
         raise ValueError("a checkpoint without ResumeState cannot be resumed")
@@ -162,9 +162,8 @@ def _after_validation(
     resume: ResumeState, metrics: dict[str, Any], state: TrainState, optimizer_state: dict[str, Any]
 ) -> ResumeState:
     """Return the resume state after an epoch; the best epoch has 0 ``epochs_without_improvement``."""
-    ap = metrics["overall"]["segm"][
-        "AP"
-    ]  # None: no object in the validation split, so every epoch is the best
+    # Without an object in the validation split the AP is None, and every epoch is the best.
+    ap = metrics["overall"]["segm"]["AP"]
     is_best = ap is None or ap > resume.best_ap
     return dataclasses.replace(
         resume,

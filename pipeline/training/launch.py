@@ -1,17 +1,17 @@
-"""Start training processes, if ``torchrun`` has not started them already.
+"""Start the training processes, unless ``torchrun`` has started them.
 
 On a CPU, two processes of one thread train faster than one process of two threads: detection consists of
 hundreds of small operations, during which a second thread is idle.
 
 On one machine the processes are started here, and not by ``torch.multiprocessing.spawn`` or ``torchrun``:
 
-- No process may outlive the command. When the starting process was killed, the workers of both kept running:
+- No process may outlive the command. If the starting process is killed, the workers of both continue:
   ``torchrun`` does not end them, and ``spawn`` sends SIGINT, which a script's background jobs ignore. Here
-  Linux kills them.
-- A user's mistake in a worker is one line. Both report it as the traceback of a failed process.
-- Here the command's own process is rank 0, so all processes import torch at the same time, and once: 7.5 s of
-  processor time until two processes have completed their first all-reduce, against 9.4 s (``spawn``) and
-  9.3 s (``torchrun``; AMD EPYC, two cores).
+  Linux kills the workers.
+- A user's mistake in a worker is reported in one line. Both report the traceback of a failed process.
+- Here the command's own process is rank 0, so all processes import torch at the same time, and only once: two
+  processes take 7.5 s of processor time until the end of their first all-reduce, 9.4 s with ``spawn`` and
+  9.3 s with ``torchrun`` (AMD EPYC, two cores).
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from pipeline.common.processes import core_count, exit_with_parent
 from pipeline.training.distributed import rank
 
 ERROR_SECONDS = 5
-"""How long rank 0 waits for the error of a worker whose connection broke, and for workers to end."""
+"""Time limit for rank 0 to receive the error of a worker whose connection broke, and for workers to end."""
 
 
 def process_count(requested: int, batch_size: int) -> int:
     """Return the number of processes to start on this machine.
 
     Args:
-        requested: of the profile; 0: one on a GPU, and on CPUs one per core.
-        batch_size: images of an optimizer step; more processes than that would have nothing to do.
+        requested: number in the profile; 0: one on a GPU, and on CPUs one per core.
+        batch_size: images per optimizer step; more processes than images would be idle.
     """
     if requested or torch.cuda.is_available():
         return max(1, requested)
@@ -51,18 +51,21 @@ def process_count(requested: int, batch_size: int) -> int:
 
 
 def launch(processes: int, function: Callable[..., None], *arguments: Any) -> bool:
-    """Call ``function(*arguments)`` in several processes with a process group, this one being rank 0.
+    """Call ``function(*arguments)`` in several processes with a process group; this process is rank 0.
 
-    Under ``torchrun`` this process is one of those that it started, and ``processes`` is ignored.
+    If ``torchrun`` started this process, ``processes`` is ignored, and ``torchrun``'s processes form the
+    group.
 
     Args:
-        function: importable by name; so are the types of its arguments.
+        processes: number of processes.
+        function: a function that is importable by name, like the types of its arguments.
+        arguments: its arguments; they are pickled.
 
     Returns:
-        Whether this process was rank 0.
+        Whether this process is rank 0.
 
     Raises:
-        UserError: of any of the processes.
+        UserError: one of the processes raised it, or was killed.
     """
     if "WORLD_SIZE" in os.environ:  # torchrun sets it
         if torch.cuda.is_available():
@@ -82,20 +85,20 @@ def launch(processes: int, function: Callable[..., None], *arguments: Any) -> bo
         ):
             try:
                 _run_rank(0, processes, folder, function, arguments)
-            except RuntimeError as lost_connection:  # gloo's, when a worker has ended
+            except RuntimeError as lost_connection:  # gloo raises it if a worker has ended
                 raise _worker_error(errors) or lost_connection from lost_connection
     return True
 
 
 def _worker_error(errors: Connection) -> Exception | None:
-    """Return the error that ended a worker; None if none is known."""
+    """Return the error that ended a worker; None if no worker reported an error."""
     if not errors.poll(ERROR_SECONDS):
         return None
     try:
         error: Exception = errors.recv()
     except EOFError:
         return UserError(
-            "a training process was killed, perhaps for lack of memory; run the same command again to resume"
+            "a training process was killed, probably for lack of memory; run the same command again to resume"
         )
     return error
 
@@ -117,7 +120,7 @@ def _workers(
     ]
     for worker in workers:
         worker.start()
-    sender.close()  # so that reading ends when all workers have
+    sender.close()  # so that reading ends when all workers have ended
     try:
         yield errors
     finally:
@@ -136,9 +139,7 @@ def _worker_main(
     arguments: tuple[Any, ...],
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 handles Ctrl-C and ends this process
-    exit_with_parent(
-        leader
-    )  # where the system can't do that, the lost connection to rank 0 ends this process
+    exit_with_parent(leader)  # on other systems the lost connection to rank 0 ends this process
     try:
         _run_rank(worker_rank, processes, folder, function, arguments)
     except UserError as error:

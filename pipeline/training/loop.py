@@ -1,4 +1,4 @@
-"""One epoch of training."""
+"""Train for one epoch."""
 
 from __future__ import annotations
 
@@ -29,21 +29,25 @@ def train_one_epoch(
     feature_cache: FeatureCache,
     progress: Progress,
 ) -> dict[str, float]:
-    """Train for one epoch, that is ``passes`` passes through the data set.
+    """Train for one epoch, that is, ``passes`` passes through the dataset.
 
     Args:
-        epoch: counted from 0.
-        profile: its [train] table is that of the start weights (``TrainConfig.of_start``).
+        model: the model; it is set to training mode.
+        optimizer: updates the trainable parameters and the EMA model.
+        data_loader: yields the batches.
+        device: the model's device.
+        epoch: number of the epoch, from 0.
+        profile: the profile; its [train] table is that of the start weights (``TrainConfig.of_start``).
         precision: "fp32", "bf16" or "fp16".
         scaler: scales the loss in fp16; disabled at another precision.
-        feature_cache: also the data loader's.
+        feature_cache: the feature cache, which the data loader also uses.
         progress: called after each step with the number of its images and its loss.
 
     Returns:
-        The epoch's mean of the sum, "loss", and of each loss.
+        Means over the epoch: of each loss, and of their sum ("loss").
 
     Raises:
-        UserError: a loss or gradient is NaN or infinite; names the images.
+        UserError: a loss or gradient is NaN or infinite; the message names the images.
     """
     config, steps = profile.train, len(data_loader)
     names = model.loss_names
@@ -57,14 +61,14 @@ def train_one_epoch(
         optimizer.zero_grad()
         batch_losses = torch.zeros(len(names), device=device)
         for chunk in batch.chunks:
-            # The model samples anchors and boxes, and scales images, by the global generator.
+            # The model samples anchors and boxes, and scales images, with the global generator.
             seed = derive_seed(profile.seed, batch.data_pass + 1, chunk.indices[0])
             torch.manual_seed(seed)
             with autocast(precision, device):
                 key = (batch.view, chunk.indices[0])
                 features = feature_cache.features(model, key, chunk.images, chunk.targets)
                 if feature_cache.repeats(batch.data_pass):
-                    torch.manual_seed(seed)  # as if cached, though a resumed run computed the features again
+                    torch.manual_seed(seed)  # the same state whether the features were cached or not
                 losses = forward_losses(model, features)
             weight = len(chunk.indices) / len(batch.indices)
             chunk_losses = torch.stack([losses[name].float() for name in names]) * weight
@@ -82,7 +86,7 @@ def train_one_epoch(
         if config.clip_grad_norm:  # the formula of torch.nn.utils.clip_grad_norm_
             optimizer.scale_gradients((config.clip_grad_norm / (grad_norm + 1e-6)).clamp(max=1.0))
         optimizer.step(scaler)
-        # The decay grows with the number of steps, as that of TensorFlow's ExponentialMovingAverage.
+        # The decay grows with the number of steps, as in TensorFlow's ExponentialMovingAverage.
         optimizer.update_ema(decay=min(config.ema, (1 + step) / (10 + step)))
         scaler.update()
 
@@ -97,5 +101,5 @@ def not_finite(quantity: str, epoch: int, data_loader: TrainLoader, indices: lis
     names = ", ".join(data_loader.dataset.name(i) for i in indices)
     return (
         f"the {quantity} is not finite in epoch {epoch + 1} on {names}; check these images ('transpalette "
-        "validate') or lower [train] lr; last.safetensors and model.safetensors are those of the epoch before"
+        "validate') or lower [train] lr; last.safetensors is that of the epoch before"
     )

@@ -1,6 +1,6 @@
-"""Which parameters are trainable in which epoch, and the optimizer's parameter groups.
+"""Make parameters trainable by part and epoch, and build the optimizer's parameter groups.
 
-A network has the parts "heads", "fpn" and "stage4" to "stage1" (of the backbone), which a profile names.
+The parts of a network, which a profile names, are "heads", "fpn", and the backbone's "stage4" to "stage1".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import nn
 from pipeline.config import DETECTOR_STARTS, TrainConfig
 
 BACKBONE_STARTS = ("embedded", "imagenet", "body")
-"""Kinds of start weights that hold the backbone alone."""
+"""Kinds of start weights that contain only the backbone's body."""
 
 
 def parts_of(model: Any) -> dict[str, str]:
@@ -26,34 +26,34 @@ def parts_of(model: Any) -> dict[str, str]:
 
 
 def trainable_parts(config: TrainConfig, epoch: int) -> tuple[str, ...]:
-    """Return the parts that are trained in an epoch, counted from 0."""
+    """Return the parts that are trainable in an epoch, counted from 0."""
     return (*config.trainable, *(part for part, first in config.unfreeze.items() if epoch + 1 >= first))
 
 
 def set_trainable(model: Any, parts: tuple[str, ...]) -> None:
     """Make the parameters of ``parts`` trainable and freeze all others.
 
-    The biases of a backbone with folded BatchNorm stay frozen: they stand for the frozen BatchNorm.
+    The biases of a backbone with folded batch norm stay frozen, because they belong to its frozen batch norm.
     """
     part_of, folded = parts_of(model), model.backbone.has_folded_batch_norm
     for name, parameter in model.named_parameters():
         frozen = folded and name.startswith("backbone.body.") and name.endswith(".bias")
         parameter.requires_grad_(part_of[name] in parts and not frozen)
         if not parameter.requires_grad:
-            parameter.grad = None  # else the optimizer would still update it
+            parameter.grad = None  # otherwise the optimizer would still update it
 
 
 def trainable_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield the names and parameters that are trainable now."""
+    """Yield the names and parameters that are currently trainable."""
     return ((name, p) for name, p in model.named_parameters() if p.requires_grad)
 
 
 def is_pretrained(name: str, start: str) -> bool:
-    """Does a parameter start from pretrained weights?
+    """Return whether a parameter starts from pretrained weights.
 
     Args:
-        name: of the parameter.
-        start: the kind of start weights ("coco", "embedded", ...).
+        name: name of the parameter.
+        start: kind of the start weights ("coco", "embedded", ...).
     """
     if "_predictor." in name:
         return False
@@ -61,12 +61,14 @@ def is_pretrained(name: str, start: str) -> bool:
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig, start: str) -> list[dict[str, Any]]:
-    """Return the optimizer's parameter groups of the trainable parameters.
+    """Build the optimizer's parameter groups from the trainable parameters.
 
-    Pretrained parts get a lower learning rate; norms and biases get no weight decay.
+    Pretrained parameters get a lower learning rate; norms and biases get no weight decay.
 
     Args:
-        start: the kind of start weights, which says what is pretrained.
+        model: the model.
+        config: the recipe.
+        start: kind of the start weights, which decides on the pretrained parameters.
 
     Returns:
         Groups with ``params``, ``lr``, ``weight_decay`` and ``lr_factor``, the share of ``config.lr``.

@@ -1,4 +1,4 @@
-"""What a run reports: lines and a progress bar on the terminal, metrics.jsonl, and TensorBoard's files."""
+"""Report the progress of training: terminal output, metrics.jsonl, and TensorBoard's files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.training.dataset import CocoDataset
 from pipeline.training.param_groups import trainable_parameters
 
 Progress = Callable[[int, float | None], None]
-"""Called with the number of images done since the last call, and their loss; None: validation, no loss."""
+"""Called with the number of images since the last call and their loss; None in validation."""
 LOSS_WINDOW = 20
 """Steps over which the loss of the progress bar is averaged."""
 
@@ -30,7 +30,7 @@ def print_run(
     val_set: CocoDataset,
     model: nn.Module,
 ) -> None:
-    """Print what is trained, on which data, from which weights and on which device."""
+    """Print the model, its start weights, the data, the device and the precision of a run."""
     device = next(model.parameters()).device
     processor = f"{torch.get_num_threads()} threads"
     if device.type == "cuda":
@@ -60,8 +60,10 @@ def progress_bar(epoch: int, epochs: int, images: int, visible: bool = True) -> 
     """Show an epoch's progress bar: loss, images per second, and the remaining time of the run.
 
     Args:
-        epoch: counted from 0.
-        images: of an epoch: those of each pass, and of the validation.
+        epoch: number of the epoch, from 0.
+        epochs: number of planned epochs.
+        images: images per epoch: those of all passes, and the validation images.
+        visible: False: show nothing, for other ranks than 0.
     """
     if not visible:
         yield lambda count, loss: None
@@ -84,13 +86,16 @@ def progress_bar(epoch: int, epochs: int, images: int, visible: bool = True) -> 
 
 
 def format_duration(seconds: float) -> str:
-    """Return minutes and seconds ("3:07"), or hours and minutes ("2 h 05 min")."""
+    """Format seconds as minutes and seconds ("3:07"), or as hours and minutes ("2 h 05 min")."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def write_metrics(path: Path, checkpoint: Checkpoint, losses: dict[str, float], is_best: bool) -> None:
-    """Write the epoch's line of metrics.jsonl after those of earlier epochs, and print a summary."""
+    """Append the epoch's line to metrics.jsonl, and print a summary.
+
+    Lines of later epochs, which an interrupted run may have left, are removed.
+    """
     entry = {
         "epoch": checkpoint.epoch,
         "epochs": checkpoint.epochs,
@@ -113,14 +118,14 @@ def write_metrics(path: Path, checkpoint: Checkpoint, losses: dict[str, float], 
 
 
 def _format_score(value: float | None) -> str:
-    """Return a metric as text; "n/a" where there is no ground truth."""
+    """Format a metric; "n/a" if there is no ground truth."""
     return "n/a" if value is None else f"{value:.3f}"
 
 
 def write_tensorboard(folder: Path, checkpoint: Checkpoint, losses: dict[str, float]) -> None:
     """Add the epoch's losses and validation metrics to TensorBoard's event files, if it is installed."""
     try:
-        from torch.utils.tensorboard import SummaryWriter  # an optional package
+        from torch.utils.tensorboard import SummaryWriter  # imported here because it is an optional package
     except ImportError:
         return
     scalars = {f"losses/{name}": value for name, value in losses.items()}

@@ -1,11 +1,11 @@
-"""An optimizer step whose work is divided among the processes of one machine.
+"""Optimizer step and EMA update, divided among the processes of one machine.
 
-Data-parallel processes hold the same weights and would all compute the same update. Here each process updates
-only its part of the parameters and of their EMA, as in ZeRO's first stage (Rajbhandari et al. 2020). torch
-has this as ``ZeroRedundancyOptimizer``, which sends gradients and weights through sockets. On one machine
-both can lie in memory that all processes map, so that nothing is sent: 11 ms of a step for two processes,
-instead of 33 ms by gloo's all-reduce. Where processes cannot share memory, gradients are all-reduced and
-every process updates all.
+Data-parallel processes have the same weights and would all compute the same update. Here each process updates
+only its part of the parameters and of their EMA, as in ZeRO's first stage (Rajbhandari et al. 2020). torch's
+``ZeroRedundancyOptimizer`` does the same, but sends gradients and weights through sockets. Here both lie in
+memory that all processes of a machine share, so nothing is sent: this takes 11 ms of a step with two
+processes, instead of 33 ms with gloo's all-reduce. If processes cannot share memory, gradients are
+all-reduced, and every process updates all parameters.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from pipeline.training.distributed import all_reduce, barrier, gather, rank, sha
 
 
 class ShardedOptimizer:
-    """Gradients, optimizer step and EMA of one model, while the same parameters are trainable.
+    """Gradients, optimizer step and EMA of one model, as long as the same parameters are trainable.
 
-    All processes create it and call its methods at the same time.
+    All processes must create it and call its methods at the same time.
     """
 
     def __init__(self, model: nn.Module, ema_model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Lay out all gradients in one vector, so that they are summed and scaled at once.
+        """Place all gradients in one vector, so that they are summed and scaled at once.
 
         Each parameter's ``grad`` becomes a view of that vector, in the parameter's own memory format. With
         several processes on one machine, weights and EMA weights become views of shared memory.
 
         Args:
-            model: its trainable parameters are updated.
-            ema_model: of the same architecture; its parameters are the EMA of the model's.
-            optimizer: holds all parameters that are trainable in any epoch.
+            model: the model whose trainable parameters are updated.
+            ema_model: a model of the same architecture, whose parameters are the EMA of the model's.
+            optimizer: torch's optimizer of all parameters that are trainable in any epoch.
         """
         self.optimizer = optimizer
         ema_of = dict(zip(model.parameters(), ema_model.parameters(), strict=True))
@@ -70,7 +70,7 @@ class ShardedOptimizer:
         self._gradients.zero_()
 
     def all_reduce_gradients(self) -> None:
-        """Sum the gradients over the processes; with shared memory, each process sums its own part alone."""
+        """Sum the gradients over the processes; with shared memory, each process sums only its own part."""
         if self._rows is None:
             all_reduce(self._gradients)
             return
@@ -93,7 +93,7 @@ class ShardedOptimizer:
         self._gradients[self._own_elements] *= factor
 
     def step(self, scaler: torch.amp.GradScaler) -> None:
-        """Update the weights; ``scaler`` leaves out a step whose gradients overflowed in fp16."""
+        """Update the weights; ``scaler`` skips a step whose gradients overflowed in fp16."""
         others = [*range(self._own.start), *range(self._own.stop, len(self._trainable))]
         for i in others:
             self._trainable[i].grad = None  # torch's optimizers skip parameters without a gradient
@@ -112,7 +112,7 @@ class ShardedOptimizer:
             barrier()  # all EMA weights are updated
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the optimizer's ``state_dict``: complete on rank 0, incomplete on other ranks."""
+        """Return the optimizer's ``state_dict``; only that of rank 0 is complete."""
         state_dict = self.optimizer.state_dict()
         if world_size() == 1 or _parameters(self.optimizer)[0].device.type != "cpu":
             return state_dict
@@ -122,7 +122,7 @@ class ShardedOptimizer:
 
 
 def _move_to_shared(parameters: list[nn.Parameter], row: Tensor) -> None:
-    """Make parameters, which are equal on all ranks, views of a shared row (N,)."""
+    """Make parameters views of a shared row (N,); they must be equal on all ranks."""
     views = _views(parameters, row)
     if rank() == 0:
         for view, p in zip(views, parameters, strict=True):
@@ -137,7 +137,7 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
 
 
 def _owners(optimizer: torch.optim.Optimizer) -> list[int]:
-    """Return for each parameter the rank that updates it, ascending: about equally many elements per rank."""
+    """Return for each parameter the rank that updates it, in ascending order, with about equal loads."""
     sizes = torch.tensor([p.numel() for p in _parameters(optimizer)])
     middles = sizes.cumsum(0) - sizes / 2
     owners: list[int] = (middles * world_size() / sizes.sum()).long().tolist()

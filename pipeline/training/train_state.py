@@ -1,4 +1,4 @@
-"""The state of training: a run's first checkpoint, the search for one to resume, and the objects of both."""
+"""The state of training: create a run's first checkpoint, find a checkpoint to resume, and restore it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from pipeline.training.distributed import rank
 from pipeline.training.param_groups import parameter_groups, set_trainable, trainable_parameters
 
 BETAS = (0.9, 0.98)
-"""AdamW's. The usual second one, 0.999, averages squared gradients over as many steps as a short run has: the
-first steps' gradients, many times as large as the last ones', would keep all later updates small."""
+"""AdamW's betas. The usual second value, 0.999, averages squared gradients over as many steps as a short run
+has: the large gradients of the first steps would make all later updates small."""
 MIN_IMAGE_SIDE = 32
-"""Pixels: the largest stride of the feature maps."""
+"""Shortest side of a training image in pixels: the largest stride of the feature maps."""
 
 
 @dataclass(frozen=True)
 class TrainState:
-    """The objects that training changes."""
+    """The models, optimizer and scaler of a run."""
 
     model: TranspaletteMaskRCNN
     ema_model: TranspaletteMaskRCNN
-    """Its weights are the exponential moving average (EMA) of the model's; it is validated and saved."""
+    """The model whose weights are the exponential moving average (EMA); it is validated and saved."""
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     """Scales the loss in fp16, so that gradients do not vanish; disabled at another precision."""
@@ -42,11 +42,13 @@ def initial_checkpoint(profile: Profile, images: int, inputs_hash: str, device: 
     """Return the checkpoint of epoch 0: the start weights, with new predictors if the classes differ.
 
     Args:
-        images: number of training images, to be recorded.
-        inputs_hash: SHA-256 of everything the result depends on.
+        profile: the run's profile.
+        images: number of training images, which the checkpoint records.
+        inputs_hash: SHA-256 of all inputs of training.
+        device: the device to train on.
 
     Raises:
-        UserError: the start weights are missing or do not fit, or the device lacks the precision.
+        UserError: the start weights are missing or do not fit, or the device does not support the precision.
     """
     start = resolve(profile.model)
     description = start.describe()
@@ -71,7 +73,7 @@ def initial_checkpoint(profile: Profile, images: int, inputs_hash: str, device: 
 
 
 def find_resumable(out: Path, inputs_hash: str) -> Checkpoint | None:
-    """Return the last checkpoint of the run in ``out``; None if it is missing, damaged or of other inputs."""
+    """Return the last checkpoint in ``out``; None if it is missing, damaged or from other inputs."""
     path = out / "last.safetensors"
     try:
         last = load_checkpoint(path)
@@ -81,7 +83,7 @@ def find_resumable(out: Path, inputs_hash: str) -> Checkpoint | None:
     if last.resume is None or last.resume.inputs_hash != inputs_hash:
         if rank() == 0:
             classes = ", ".join(last.classes)
-            click.echo(f"train: {path} is of other settings or data (classes {classes}): starting over")
+            click.echo(f"train: {path} is from other settings or data (classes {classes}); starting over")
         return None
     return last if (out / "metrics.jsonl").is_file() else None
 
@@ -90,7 +92,9 @@ def restore(checkpoint: Checkpoint, config: TrainConfig, device: torch.device) -
     """Build model, EMA model, optimizer and scaler from a checkpoint that has a ``ResumeState``.
 
     Args:
+        checkpoint: the checkpoint.
         config: the recipe for the checkpoint's start weights (``TrainConfig.of_start``).
+        device: the device to train on.
 
     Raises:
         UserError: the weights do not fit the network.
@@ -101,7 +105,7 @@ def restore(checkpoint: Checkpoint, config: TrainConfig, device: torch.device) -
         raise ValueError("a checkpoint without ResumeState cannot be resumed")
     ema_model = model_from_checkpoint(checkpoint, Path("last.safetensors"), **training_options(config))
     ema_model = ema_model.to(device, memory_format=torch.channels_last).eval()
-    set_trainable(ema_model, (*config.trainable, *config.unfreeze))  # all that any epoch trains
+    set_trainable(ema_model, (*config.trainable, *config.unfreeze))  # the parts of all epochs
     model = copy.deepcopy(ema_model)
     shorter_side = config.min_size or model.transform.min_size[0]
     model.transform.min_size = (max(MIN_IMAGE_SIDE, round(shorter_side * config.crop)),)
@@ -133,6 +137,6 @@ def _restore_optimizer(
         for parameter, values in optimizer.state.items():
             for name, value in values.items():
                 if value.shape == parameter.shape:
-                    # Files hold contiguous tensors, and fused optimizers need the parameter's memory format.
+                    # Files contain contiguous tensors, but fused optimizers need the parameter's format.
                     values[name] = torch.empty_like(parameter).copy_(value)
     return optimizer

@@ -1,1 +1,1 @@
-"""Drawings: masks on images, contact sheets of a split, plots of training, evaluation and statistics."""
+"""Draw masks on images, contact sheets of a split, and plots of training, evaluation and statistics."""

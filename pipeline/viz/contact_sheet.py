@@ -21,7 +21,7 @@ from pipeline.viz.overlays import IGNORED, class_colour, draw_overlays, ground_t
 BACKGROUND = (20, 22, 26)
 TEXT = (205, 210, 216)
 PARTS = ("masks", "boxes", "keypoints", "names", "ids", "visible")
-"""What can be drawn of an object. Names, ids and visible fractions make its label."""
+"""Parts of an object that can be drawn. Its label consists of name, id and visible fraction."""
 DEFAULT = ("masks", "boxes", "keypoints", "names", "visible")
 _GAP = 8
 """Pixels between frames."""
@@ -39,7 +39,7 @@ def write_contact_sheet(
         count, columns, width, show: as for ``contact_sheet``.
 
     Raises:
-        UserError: a count, a number of columns or a width is too small, or the split cannot be drawn.
+        UserError: ``count``, ``columns`` or ``width`` is too small, or the split cannot be drawn.
     """
     if count < 1 or columns < 1 or width < 40:
         raise UserError("--count and --columns must be at least 1, --width at least 40 pixels")
@@ -60,8 +60,8 @@ def contact_sheet(
         split_dir: folder with annotations.json and images/.
         count: number of frames.
         columns: frames in a row.
-        width: of a frame on the sheet, in pixels.
-        show: any of ``PARTS``; none: the images without drawings.
+        width: width of a frame on the sheet, in pixels.
+        show: any of ``PARTS``; none: only the images.
 
     Raises:
         UserError: the split has no annotations or no images, or a part is unknown.
@@ -87,7 +87,7 @@ def contact_sheet(
 
 
 def grid(cells: list[Image.Image], columns: int) -> Image.Image:
-    """Lay out images in rows of ``columns``."""
+    """Arrange images in a grid with ``columns`` columns."""
     rows = -(-len(cells) // columns)
     width, height = max(c.width for c in cells), max(c.height for c in cells)
     size = (columns * (width + _GAP) + _GAP, rows * (height + _GAP) + _GAP)
@@ -109,9 +109,9 @@ def _draw_cell(
     """Draw one frame with its caption."""
     pixels = read_rgb(find_image(split_dir / "images", image["file_name"]))
     size = (width, max(1, round(width * image["height"] / image["width"])))
-    picture = Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
+    resized = Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
     overlays = ground_truth_overlays(image, annotations, categories, show)
-    drawn = draw_overlays(picture, overlays, boxes="boxes" in show, masks="masks" in show)
+    drawn = draw_overlays(resized, overlays, boxes="boxes" in show, masks="masks" in show)
     letters = max(10, round(width / 30))
     font, line = ImageFont.load_default(size=letters), round(1.7 * letters)
     cell = Image.new("RGB", (size[0], size[1] + line), BACKGROUND)
@@ -122,7 +122,7 @@ def _draw_cell(
 
 
 def _count_text(annotations: list[dict[str, Any]], categories: list[dict[str, Any]]) -> str:
-    """The number of objects of each class, as text."""
+    """Format the number of objects of each class."""
     names = {c["id"]: readable(c["name"]) for c in categories}
     counts = Counter(
         "ignored" if a.get("iscrowd") else names.get(a["category_id"], "?")

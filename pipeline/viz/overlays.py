@@ -20,14 +20,15 @@ Box = tuple[float, float, float, float]
 PALETTE: tuple[Colour, ...] = (
     (0, 200, 255), (255, 205, 0), (255, 70, 170), (90, 230, 110), (255, 130, 40), (170, 120, 255),
 )  # fmt: skip
-"""One colour for each class. They are bright on concrete and steel; the first two differ for colour-blind
-readers too."""
+"""Colours of the classes. They are bright on concrete and steel; colour-blind readers can distinguish the
+first
+two."""
 IGNORED: Colour = (150, 155, 160)
 """Colour of ignore regions."""
 _VISIBLE, _HIDDEN, _OUTLINE = (255, 255, 255), (172, 176, 182), (20, 22, 26)
 """Colours of visible and hidden keypoints, and of the outline of a dot."""
 _VISIBLE_BELOW = 0.95
-"""A label names the visible fraction of an object only below this value."""
+"""Visible fraction of an object below which its label states it."""
 
 
 @dataclass(frozen=True)
@@ -35,22 +36,22 @@ class Overlay:
     """One object to draw."""
 
     rle: dict[str, Any]
-    """Mask as compressed RLE. A mask of another size than the image is scaled to the image."""
+    """The mask as compressed RLE. A mask of another size than the image is scaled to the image."""
     colour: Colour
     label: str = ""
     joints: tuple[tuple[float, float, int], ...] = ()
     """COCO keypoints (x, y, v) in pixels of the mask. v 0: not drawn; 1 (hidden): ring; 2 (visible): dot."""
     bones: tuple[tuple[int, int], ...] = ()
-    """Pairs of joints, counted from 0, that a line connects."""
+    """Pairs of joints, counted from 0, that are connected by a line."""
 
 
 def class_colour(number: int) -> Colour:
-    """The colour of the class with this number, from 0."""
+    """Return the colour of the class with this number, counted from 0."""
     return PALETTE[number % len(PALETTE)]
 
 
 def readable(name: str) -> str:
-    """The name of a class for readers: "pallet truck" for "pallet_truck"."""
+    """Format the name of a class for readers: "pallet truck" for "pallet_truck"."""
     return name.replace("_", " ")
 
 
@@ -64,9 +65,9 @@ def ground_truth_overlays(
 
     Args:
         image: its entry in the COCO file.
-        annotations: those of the image; annotations of unknown categories are left out.
-        categories: of the COCO file.
-        show: any of "names", "ids", "visible" (they make the label) and "keypoints".
+        annotations: the image's annotations; those of unknown categories are left out.
+        categories: the categories of the COCO file.
+        show: any of "names", "ids", "visible" (the parts of the label) and "keypoints".
     """
     known = {c["id"]: (number, c) for number, c in enumerate(categories)}
     overlays = []
@@ -93,7 +94,7 @@ def ground_truth_overlays(
 
 
 def detection_overlays(detections: list[dict[str, Any]], categories: list[dict[str, Any]]) -> list[Overlay]:
-    """Build the overlays of an image's detections (COCO results), labelled with class and score."""
+    """Build the overlays of an image's detections (COCO results), with labels of class and score."""
     names = {c["id"]: (number, readable(c["name"])) for number, c in enumerate(categories)}
     overlays = []
     for detection in detections:
@@ -104,7 +105,7 @@ def detection_overlays(detections: list[dict[str, Any]], categories: list[dict[s
 
 
 def draw_overlays(
-    picture: Image.Image,
+    image: Image.Image,
     overlays: Sequence[Overlay],
     boxes: bool = False,
     label_size: int | None = None,
@@ -113,25 +114,25 @@ def draw_overlays(
     """Draw objects on a copy of an image, the smallest on top.
 
     Args:
-        picture: the image, RGB.
+        image: the image; it is not changed.
         overlays: the objects.
         boxes: draw the box around each mask.
         label_size: height of the labels' letters in pixels; None: in proportion to the image.
-        masks: colour the masks. Boxes, keypoints and labels are drawn without them too.
+        masks: colour the masks. Boxes, keypoints and labels do not depend on it.
     """
-    pixels = np.asarray(picture.convert("RGB")).astype(np.float32)
-    outline = max(1, round(min(picture.size) / 260))
-    # Masks are decoded one by one, because all of them together may not fit into memory.
+    pixels = np.asarray(image.convert("RGB")).astype(np.float32)
+    outline = max(1, round(min(image.size) / 260))
+    # Masks are decoded one by one, because together they may not fit into memory.
     order = sorted(range(len(overlays)), key=lambda i: -_area_share(overlays[i].rle))
     box_of: dict[int, Box | None] = {}
     for index in order:
-        mask = _decode_to_size(overlays[index].rle, picture.size)
+        mask = _decode_to_size(overlays[index].rle, image.size)
         box_of[index] = _mask_box(mask)
         if masks:
             _blend_mask(pixels, mask, overlays[index].colour, outline)
     drawn = Image.fromarray(pixels.round().astype(np.uint8))
     canvas = ImageDraw.Draw(drawn)
-    font = ImageFont.load_default(size=label_size or max(11, round(min(picture.size) / 34)))
+    font = ImageFont.load_default(size=label_size or max(11, round(min(image.size) / 34)))
     occupied: list[Box] = []
     for index in order:
         box = box_of[index]
@@ -140,7 +141,7 @@ def draw_overlays(
     for index in order:
         box = box_of[index]
         if box is not None:
-            _draw_skeleton(canvas, overlays[index], min((box[3] - box[1]) / 60, min(picture.size) / 130))
+            _draw_skeleton(canvas, overlays[index], min((box[3] - box[1]) / 60, min(image.size) / 130))
     for index in order:
         box = box_of[index]
         if box is not None and overlays[index].label:
@@ -149,7 +150,7 @@ def draw_overlays(
 
 
 def _annotation_label(annotation: dict[str, Any], name: str, show: Sequence[str]) -> str:
-    """The label of an annotation: name, id, and the visible fraction if much of the object is hidden."""
+    """Format an annotation's label: name, id, and the visible fraction if it is low."""
     words = [readable(name)] if "names" in show else []
     if "ids" in show:
         words.append(f"#{annotation['id']}")
@@ -160,12 +161,12 @@ def _annotation_label(annotation: dict[str, Any], name: str, show: Sequence[str]
 
 
 def _area_share(rle: dict[str, Any]) -> float:
-    """The area of a mask as a share of its image."""
+    """Compute the area of a mask as a share of its image."""
     return float(mask_utils.area(rle)) / (rle["size"][0] * rle["size"][1])
 
 
 def _decode_to_size(rle: dict[str, Any], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Decode a mask and scale it to ``size`` (width, height). Returns (height, width)."""
+    """Decode a mask and scale it to ``size`` (width, height); return (height, width) bool."""
     mask = mask_utils.decode(rle)
     if mask.shape != (size[1], size[0]):
         mask = np.asarray(Image.fromarray(mask * 255).resize(size, Image.Resampling.BILINEAR)) > 127
@@ -173,7 +174,7 @@ def _decode_to_size(rle: dict[str, Any], size: tuple[int, int]) -> npt.NDArray[n
 
 
 def _mask_box(mask: npt.NDArray[np.bool_]) -> Box | None:
-    """The box around a mask (H, W); None if it is empty."""
+    """Return the box around a mask (H, W); None if the mask is empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return None
@@ -218,7 +219,7 @@ def _draw_skeleton(canvas: ImageDraw.ImageDraw, overlay: Overlay, radius: float)
 def _draw_label(
     canvas: ImageDraw.ImageDraw, font: Any, box: Box, overlay: Overlay, occupied: list[Box]
 ) -> None:
-    """Write the label near ``box``, at the first place that no other label occupies."""
+    """Write the label near ``box``, at the first place that does not overlap another label."""
     size = canvas.im.size
     left, top, right, bottom = canvas.textbbox((0, 0), overlay.label, font=font)
     w, h = right - left + 6, bottom - top + 6
@@ -239,6 +240,6 @@ def _draw_label(
 
 
 def _overlap(corner: tuple[float, float], size: tuple[float, float], other: Box) -> bool:
-    """Whether a rectangle at ``corner`` overlaps another one."""
+    """Return whether a rectangle at ``corner`` overlaps another rectangle."""
     x, y = corner
     return x < other[2] and other[0] < x + size[0] and y < other[3] and other[1] < y + size[1]

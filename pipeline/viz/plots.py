@@ -1,7 +1,7 @@
-"""Plots of training, evaluation and dataset statistics, drawn with matplotlib.
+"""Plot training, evaluation and dataset statistics with matplotlib.
 
-Figures are drawn without pyplot and its global state. The same input gives the same bytes: SVG ids come from
-a fixed salt, and no date or version is written.
+pyplot is not used, because it has global state. The same input gives the same bytes: SVG ids have a fixed
+salt, and no date or version is written.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ _PANEL_COLUMNS = 4
 _PANEL_SIZE = (3.5, 2.5)
 """Width and height of a panel of the statistics, in inches."""
 _LONGEST_FLAT_LABEL = 3
-"""Characters of a bin's edge up to which labels are not turned."""
+"""Number of characters of a bin's edge up to which its label is horizontal."""
 _MARKER_LIMIT = 40
-"""Epochs up to which each one gets a marker."""
+"""Number of epochs up to which each epoch gets a marker."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,19 @@ class Histogram:
     label: str
     """Name of the measure with its unit."""
     edges: tuple[float, ...]
-    """Edges of the bins, one more than there are bins."""
+    """Edges of the N bins, N + 1."""
     counts: tuple[tuple[int, ...], ...]
-    """For each dataset the count of each bin; () if it does not have the class."""
+    """For each dataset the N counts; () if it does not have the class."""
 
 
 @dataclass(frozen=True)
 class PositionMap:
-    """Where in the image the objects of one dataset are."""
+    """The distribution of object positions in the images of one dataset."""
 
     dataset: int
     """Index of the dataset."""
     counts: tuple[tuple[int, ...], ...]
-    """Objects in each cell of a grid over the image: rows from the top."""
+    """Number of objects in each cell of a grid over the image: rows from the top."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def plot_training(epochs: list[dict[str, Any]], class_names: Sequence[str]) -> F
         class_names: the classes, in the order of their colours.
 
     Returns:
-        None if no epoch is recorded.
+        The figure; None if no epoch is recorded.
     """
     if not epochs:
         return None
@@ -183,7 +183,7 @@ def plot_reliability(metrics: dict[str, Any]) -> Figure:
 def plot_statistics(dataset_names: Sequence[str], classes: Sequence[ClassPanels]) -> Figure:
     """Plot the panels of each class below its title, under a legend of the datasets.
 
-    Histograms show shares of the objects, so that datasets of any size can be compared.
+    Histograms show shares of the objects, so that datasets of different sizes can be compared.
     """
     most = max((len(c.panels) for c in classes), default=1)
     columns = min(_PANEL_COLUMNS, most)
@@ -207,7 +207,7 @@ def plot_statistics(dataset_names: Sequence[str], classes: Sequence[ClassPanels]
 
 
 def _draw_histogram(axes: Axes, panel: Histogram) -> None:
-    """Draw the share of objects in each bin; the bins have equal widths whatever their edges are."""
+    """Draw the share of objects in each bin; all bins are drawn with the same width."""
     bins = len(panel.edges) - 1
     width = 0.86 / max(1, len(panel.counts))
     for number, counts in enumerate(panel.counts):
@@ -242,7 +242,7 @@ def _draw_position_map(axes: Axes, panel: PositionMap, name: str) -> None:
 
 
 def _square_axes(x_label: str, y_label: str) -> tuple[Figure, Axes]:
-    """A figure with both axes from 0 to 1."""
+    """Make a figure whose axes range from 0 to 1."""
     figure = Figure(figsize=(5.2, 3.8), layout="constrained")
     axes = figure.subplots()
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel=x_label, ylabel=y_label)

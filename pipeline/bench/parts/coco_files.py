@@ -1,4 +1,4 @@
-"""Conversion, evaluation and validation of COCO files, each compared with what pycocotools alone needs."""
+"""Conversion, evaluation and validation of COCO files, each compared with pycocotools alone."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pipeline.bench.options import BenchOptions
 from pipeline.bench.parts.synthetic import coco_results, instances_file, write_split
 from pipeline.config import CocoConfig
 
-# Functions that run in a measured process import the measured code themselves, so that the memory of the
-# others does not include it.
+# Functions that run in a measured process import the measured code themselves, for start-up time and because
+# the memory of the other measurements must not include it.
 
 RESAMPLES = 200
 """Bootstrap resamples for the intervals of the evaluation."""
@@ -73,7 +73,7 @@ def convert(split: Path) -> dict[str, Any]:
 
 
 def encode_with_pycocotools(split: Path) -> dict[str, Any]:
-    """Time the minimum of a conversion: read the masks, encode the instances, write one file; no checks."""
+    """Time a minimal conversion: read the masks, encode the instances, write one file, without checks."""
     with stopwatch() as figures:
         annotations = []
         for image_id, path in enumerate(sorted((split / "masks").glob("*.png")), start=1):

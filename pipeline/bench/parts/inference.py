@@ -20,7 +20,7 @@ from pipeline.config import read_profile
 # because the memory of the measuring process must stay small.
 
 WARM_UP_IMAGES = 2
-"""Images that are predicted first and not counted."""
+"""Number of first images that are predicted but not timed."""
 REPEATS = 2
 """Runs of each model, in new processes and in turns, so that other load affects all models alike."""
 
@@ -107,7 +107,7 @@ def export(model: Path, out: Path) -> dict[str, Any]:
 
 
 def predict_with_segmenter(model: Path, images: list[Path]) -> dict[str, Any]:
-    """Time ``pipeline.load_model(model).predict(image)``, everything included."""
+    """Time ``pipeline.load_model(model).predict(image)``, with reading the image file."""
     from pipeline import load_model
 
     start = time.perf_counter()

@@ -35,7 +35,7 @@ class RenderedSplit:
 
 
 def render_split(options: BenchOptions, name: str, count: int) -> RenderedSplit:
-    """Render and convert the first images of one of the profile's splits; existing frames are kept.
+    """Render and convert the first images of one of the profile's splits; existing frames are reused.
 
     Args:
         options: the options of the benchmark.

@@ -26,7 +26,7 @@ PER_IMAGE = 5
 
 
 def write_split(folder: Path, masks: int) -> None:
-    """Write a split in the renderer's format with a number of objects, PER_IMAGE in each frame."""
+    """Write a split in the renderer's format with ``masks`` objects, ``PER_IMAGE`` in each frame."""
     for name in ("images", "masks", "frames"):
         (folder / name).mkdir(parents=True)
     image, hashes = _png(np.full((HEIGHT, WIDTH, 3), 120, np.uint8)), {}

@@ -1,6 +1,6 @@
-"""torchvision's recipe for training a Mask R-CNN, as in its references/detection: the reference for training.
+"""Train a Mask R-CNN with torchvision's recipe (its references/detection), as the reference for training.
 
-float32, whole images, a random flip, torchvision's numbers of proposals and samples, SGD with a learning
+float32, uncropped images, a random flip, torchvision's numbers of proposals and samples, SGD with a learning
 rate of 0.02 for 16 images per step, a linear warm-up in the first epoch, and learning-rate steps at 16/26
 and 22/26 of the run. Network, initial weights and trainable parameters are those of the profile, so only
 the recipe differs.
@@ -36,12 +36,12 @@ LR_MILESTONES, EPOCHS = (16, 22), 26
 def train(
     profile: Profile, train_set: CocoDataset, epochs: int, sizes: tuple[int, int] | None = None
 ) -> tuple[MaskRCNN, list[StepTime]]:
-    """Train a model.
+    """Train a model with torchvision's recipe.
 
     Args:
         profile: sets network, initial weights, trainable parameters, batch size and seed.
         train_set: the training images.
-        epochs: passes over the images.
+        epochs: number of epochs.
         sizes: lengths of the shorter and the longer side to which images are resized; None: the profile's.
 
     Returns:

@@ -18,7 +18,7 @@ from pipeline.config import Profile, read_profile
 # and because the memory of the measuring process must stay small.
 
 WARM_UP_STEPS = 2
-"""First steps, which are not counted: they allocate memory and choose kernels."""
+"""Number of first steps that are not counted, because they allocate memory and choose kernels."""
 REFERENCE_SIZES = (800, 1333)
 """Lengths of the shorter and the longer image side in torchvision's reference, by default."""
 
@@ -56,7 +56,7 @@ class TrainingTask:
 
 
 def round_to_profile_epochs(profile: Path, epochs: int) -> int:
-    """Round passes over the images down to whole epochs of the profile, but to one at least.
+    """Round a number of passes over the images down to complete epochs of the profile, at least one.
 
     One epoch of the profile has ``[train] passes`` passes over the images.
     """
@@ -179,7 +179,8 @@ def _per_image(
         seconds: wall-clock seconds of each step.
         cpu_seconds: CPU seconds of each step, all processes.
         images: number of training images.
-        views: number of cached views per image, that is, of epochs that fill the cache; 0: no cache.
+        views: number of cached views per image, which is the number of epochs that fill the cache; 0: no
+            cache.
         task: the training.
     """
     recipe, full_recipe = task.read_profile().train, read_profile(task.profile).train

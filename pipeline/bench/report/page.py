@@ -66,9 +66,7 @@ def _conditions(part: dict[str, Any]) -> str:
     memory = f", {machine['memory_gb']:g} GB" if machine["memory_gb"] else ""
     load = part["background_load_cores"]
     background = (
-        "the load of other processes is unknown"
-        if load is None
-        else f"other processes kept {load:g} cores busy"
+        "the load of other processes is unknown" if load is None else f"other processes used {load:g} cores"
     )
     return (
         f"Measured on {part['date']} with the profile {part['profile']}: {machine['cpu']}, "

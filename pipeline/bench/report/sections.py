@@ -40,8 +40,9 @@ def _render(figures: Figures) -> list[str]:
         f"Cycles alone, a plain `bpy.ops.render.render` of the same scenes, needs {number(cycles['total'])} "
         f"s: sync {number(cycles['sync'])}, samples {number(cycles['trace'])}, denoiser "
         f"{number(cycles['denoise'])} (computed from the CPU time that a render without denoiser saves, "
-        f"because Cycles does not report it). A whole frame takes **{figures['ratio']:.2f} times** as long "
-        f"(median of the frames {figures['ratio_median']:.2f}, from {min(figures['ratios']):.2f} to "
+        "because Cycles does not report it). A complete frame takes "
+        f"**{figures['ratio']:.2f} times** as long (median of the frames "
+        f"{figures['ratio_median']:.2f}, from {min(figures['ratios']):.2f} to "
         f"{max(figures['ratios']):.2f}). In CPU seconds, which other work hardly changes, it takes "
         f"{figures['ratio_cpu']:.2f} times as long.",
     ]
@@ -117,7 +118,7 @@ def _train(figures: Figures) -> list[str]:
         f"{figures['images']} rendered images, the embedded initial model, the same trainable parameters. An "
         "epoch is one pass over the images. The profile's recipe trains on crops, samples fewer regions and "
         "caches the features of the frozen layers. torchvision's recipe is that of its "
-        "`references/detection`: float32, whole images, a flip, its own numbers of proposals, SGD. The "
+        "`references/detection`: float32, uncropped images, a flip, its own numbers of proposals, SGD. The "
         "sizes are those of the shorter and the longer side.",
         "",
         *table(["", "seconds per image", "relative", "CPU seconds per image", "peak MB"], rows),

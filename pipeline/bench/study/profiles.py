@@ -37,7 +37,7 @@ def read_study(path: Path) -> Study:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such study; see assets/studies/") from None
+        raise UserError(f"{path}: no such study; the folder assets/studies/ has examples") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     study = from_table(Study, table, str(path))

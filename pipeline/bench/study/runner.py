@@ -1,9 +1,9 @@
-"""Run a study: render, train and evaluate every variant.
+"""Run a study: render, train and evaluate every variant of a profile.
 
 Every variant is rendered, once if several variants have the same scenes, and trained with each seed. All
 models are evaluated on the same test split, that of the profile without a variant's changes. Where the
 variants differ in rendering effort, a few frames of each are also timed, one variant after the other.
-Repeat an interrupted command to go on; finished steps are kept.
+An interrupted study continues when the command is repeated; finished steps are reused.
 """
 
 from __future__ import annotations
@@ -57,16 +57,14 @@ def run(study_file: Path, out: Path, photographs: list[LabelledSet]) -> None:
     base = merge_tables(absolute_model_files(load_profile(origin), origin.parent), study.common)
     profiles = {
         (name, seed): merge_tables(merge_tables(base, changes), {"seed": seed})
-        for seed in study.seeds  # the first seed of all variants first: a complete table in half the time
+        for seed in study.seeds  # the outer loop, so that the first table is complete early
         for name, changes in study.variants.items()
     }
-    for number, profile in enumerate(
-        [base, *profiles.values()]
-    ):  # report all mistakes before the work starts
+    for number, profile in enumerate([base, *profiles.values()]):  # check all profiles before the work starts
         path = _write_profile(out / "profiles" / f"{number:03}.toml", profile)
         _call("-m", "pipeline", "check", "--profile", path)
     costs = {}
-    if study.timed_frames:  # one after the other, so that the times are comparable
+    if study.timed_frames:  # one after the other, so that the times can be compared
         for name in study.variants:
             costs[name] = measure_rendering(profiles[name, study.seeds[0]], study.timed_frames, out)
     test = _render_splits(base, ("test",), out)["test"]

@@ -1,6 +1,6 @@
 """Rules for the fields of an annotation: ids, iscrowd, area, bbox and keypoints.
 
-They check an annotation beside the ``Context``. Sources: issues of cocoapi (#153, #374, #450, #507) and of
+A check takes an annotation and the ``Context``. Sources: issues of cocoapi (#153, #374, #450, #507) and of
 torchvision (#1530, #2240), detectron2's ``datasets/coco.py``, and the behaviour of pycocotools 2.0.11.
 """
 
@@ -46,7 +46,7 @@ def annotation_faults(annotation: Entry, context: Context) -> Iterator[Fault]:
 
 
 def fix_annotations(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
-    """Fix the annotations of a file whose images and categories have no errors left."""
+    """Fix the annotations of a file whose images and categories have been fixed."""
     context = make_context(dataset)
     fixed = (
         fix_entry(a, "annotation", lambda a: annotation_faults(a, context), context, changes)
@@ -56,7 +56,7 @@ def fix_annotations(dataset: Entry, folder: Path | None, changes: list[Change]) 
 
 
 def number_annotations(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
-    """Give a new id to each annotation without a valid id of its own; nothing refers to these ids."""
+    """Give a new id to each annotation without a valid, unique id; no other entry refers to these ids."""
     annotations = dataset["annotations"]
     free = max([0, *(a["id"] for a in annotations if is_int(a.get("id")))]) + 1
     used: set[int] = set()
@@ -76,7 +76,7 @@ def number_annotations(dataset: Entry, folder: Path | None, changes: list[Change
 
 
 def measure(key: str) -> EntryFix:
-    """A fix that replaces ``area`` or ``bbox`` by that of the mask."""
+    """Build the fix that replaces ``key`` ("area" or "bbox") by the value of the mask."""
 
     def fix(annotation: Entry, context: Context) -> Entry | None:
         if "segmentation" not in annotation:
@@ -93,13 +93,13 @@ MEASURE_BBOX: dict[str, Any] = {"fix": measure("bbox"), "fix_stage": 2}
 
 
 def image_size(annotation: Entry, context: Context) -> tuple[int, int]:
-    """Width and height of the annotation's image, which must be in the file."""
+    """Return the width and height of the annotation's image, which must be in the file."""
     image = context.images[annotation["image_id"]]
     return image["width"], image["height"]
 
 
 def format_image(image: Entry) -> str:
-    """The image with its size, for messages."""
+    """Format an image with its size, for messages."""
     return f"the image, {image['width']}x{image['height']}"
 
 
@@ -135,7 +135,7 @@ def _annotation_id(a: Entry, context: Context) -> str | None:
 @rule(
     "annotation-id-zero",
     ANNOTATION,
-    advice="number from 1: pycocotools takes 0 for 'unmatched' and AP falls",
+    advice="number from 1: pycocotools reads 0 as 'unmatched', which lowers AP",
     dataset_fix=number_annotations,
 )
 def _annotation_id_zero(a: Entry, context: Context) -> str | None:
@@ -145,7 +145,7 @@ def _annotation_id_zero(a: Entry, context: Context) -> str | None:
 @rule(
     "annotation-id-duplicate",
     ANNOTATION,
-    advice="number the annotations from 1, each once",
+    advice="give every annotation an id of its own, from 1",
     dataset_fix=number_annotations,
 )
 def _annotation_id_duplicate(a: Entry, context: Context) -> str | None:
@@ -158,14 +158,14 @@ def _annotation_id_duplicate(a: Entry, context: Context) -> str | None:
 def _image_id_unknown(a: Entry, context: Context) -> str | None:
     if is_int(a.get("image_id")) and a["image_id"] in context.images:
         return None
-    return f"image_id {short_repr(a.get('image_id'))} is no image of this file"
+    return f"image_id {short_repr(a.get('image_id'))} is not the id of an image in this file"
 
 
 @rule("category-id-unknown", ANNOTATION, advice="add the category, or fix category_id", fix=_int_category_id)
 def _category_id_unknown(a: Entry, context: Context) -> str | None:
     if is_int(a.get("category_id")) and a["category_id"] in context.categories:
         return None
-    return f"category_id {short_repr(a.get('category_id'))} is no category of this file"
+    return f"category_id {short_repr(a.get('category_id'))} is not the id of a category in this file"
 
 
 _WRITE_ISCROWD = "write iscrowd 0, or 1 for a region to ignore"
@@ -195,7 +195,7 @@ def _area_missing(a: Entry, context: Context) -> str | None:
 @rule("area-value", ANNOTATION, advice=_WRITE_AREA, **MEASURE_AREA)
 def _area_value(a: Entry, context: Context) -> str | None:
     wrong = "area" in a and not (is_number(a["area"]) and a["area"] >= 0)
-    return f"area is {short_repr(a['area'])}, not a number from 0 up" if wrong else None
+    return f"area is {short_repr(a['area'])}, not a number of at least 0" if wrong else None
 
 
 @rule("bbox-missing", ANNOTATION, advice="write the mask's [x, y, width, height]", **MEASURE_BBOX)
@@ -263,7 +263,7 @@ def _bbox_beyond(a: Entry, context: Context) -> str | None:
 
 
 def _count_keypoints(annotation: Entry, context: Context) -> Entry:
-    """Count the visible keypoints again; remove keypoints that cannot be read."""
+    """Count the visible keypoints again; remove keypoints that are malformed."""
     points = annotation["keypoints"]
     if isinstance(points, list) and all(is_number(p) for p in points):
         counted = annotation | {"num_keypoints": sum(v > 0 for v in points[2::3])}
@@ -276,7 +276,7 @@ def _count_keypoints(annotation: Entry, context: Context) -> Entry:
     "keypoints",
     ANNOTATION,
     severity=WARNING,
-    advice="write three numbers a keypoint, in the category's order",
+    advice="write three numbers per keypoint, in the category's order",
     fix=_count_keypoints,
 )
 def _keypoints(a: Entry, context: Context) -> str | None:

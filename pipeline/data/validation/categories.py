@@ -1,4 +1,4 @@
-"""Rules for the categories of a COCO file; they check a category beside the ``Context``."""
+"""Rules for the categories of a COCO file. A check takes a category and the ``Context``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def fix_categories(dataset: Entry, folder: Path | None, changes: list[Change]) -
     return dataset | {"categories": list(by_name.values()), "annotations": annotations}
 
 
-def _whole_id(category: Entry, context: Context) -> Entry:
+def _to_integer_id(category: Entry, context: Context) -> Entry:
     return category | {"id": to_int(category.get("id")) or context.free_category_id}
 
 
@@ -55,7 +55,7 @@ def _name_from_id(category: Entry, context: Context) -> Entry:
     return category | {"name": f"category {category.get('id')}"}
 
 
-@rule("category-id", CATEGORY, advice="give it an integer from 1 up", fix=_whole_id)
+@rule("category-id", CATEGORY, advice="give it an integer of at least 1", fix=_to_integer_id)
 def _category_id(c: Entry, context: Context) -> str | None:
     if is_int(c.get("id")) and c["id"] >= 0:
         return None
@@ -78,7 +78,7 @@ def _category_id_zero(c: Entry, context: Context) -> str | None:
     "category-id-duplicate",
     CATEGORY,
     advice="give every category an id of its own",
-    not_fixable="only the owner of the file can say which category an annotation means",
+    not_fixable="only the owner of the file can decide which category an annotation belongs to",
 )
 def _category_id_duplicate(c: Entry, context: Context) -> str | None:
     duplicate = is_int(c.get("id")) and context.category_ids[c["id"]] > 1
@@ -92,7 +92,12 @@ def _category_name(c: Entry, context: Context) -> str | None:
     return f"category {short_repr(c.get('id'))} has the name {short_repr(c.get('name'))}"
 
 
-@rule("category-name-duplicate", CATEGORY, advice="merge the two, or rename one", dataset_fix=fix_categories)
+@rule(
+    "category-name-duplicate",
+    CATEGORY,
+    advice="merge the two categories, or rename one",
+    dataset_fix=fix_categories,
+)
 def _category_name_duplicate(c: Entry, context: Context) -> str | None:
     if not isinstance(c.get("name"), str) or context.category_names[c["name"]] < 2:
         return None

@@ -57,8 +57,8 @@ def load_validated_coco(path: Path) -> dict[str, Any]:
     """Read a COCO instances file and check it with all rules.
 
     Raises:
-        UserError: it is missing, no COCO file, without images, or breaks a rule of severity "error"; names
-            the first fault.
+        UserError: the file is missing, is not a COCO file, has no images, or breaks a rule of severity
+            "error"; the message names the first fault.
     """
     dataset = read_coco(path)
     errors = [fault for fault in find_faults(dataset) if fault.severity == ERROR]
@@ -77,11 +77,11 @@ def find_faults(dataset: Any, images: Path | None = None) -> Iterator[Fault]:
 
     Args:
         dataset: any JSON value; it is not changed.
-        images: folder of the image files, to check them too.
+        images: folder of the image files, to check these too.
     """
-    no_coco_file = list(broken_dataset_rules(FILE, dataset, None))
-    yield from no_coco_file
-    if no_coco_file:
+    structure_faults = list(broken_dataset_rules(FILE, dataset, None))
+    yield from structure_faults
+    if structure_faults:
         return
     context = make_context(dataset, images)
     yield from broken_dataset_rules(LISTS, dataset, context)
@@ -103,7 +103,7 @@ def repair(dataset: Any, images: Path | None = None) -> tuple[Any, list[Change]]
 
     Args:
         dataset: any JSON value; it is not changed.
-        images: folder of the image files, to fix faults that concern them too.
+        images: folder of the image files, to fix faults that concern these too.
 
     Returns:
         The copy and the changes in order. A file that lacks one of COCO's lists is returned as it is.
@@ -120,14 +120,15 @@ def repair(dataset: Any, images: Path | None = None) -> tuple[Any, list[Change]]
 
 
 def validate_file(file: Path, images: Path | None, fix: Path | None = None) -> bool:
-    """Print every fault of a COCO file, one a line, and a last line that counts them.
+    """Print every fault of a COCO file, one per line, and a last line that counts them.
 
     Args:
+        file: the COCO file.
         images: folder that ``file_name`` is relative to; None: do not check the image files.
-        fix: where to write a repaired copy; the changes are printed too.
+        fix: path of a repaired copy to write; the changes are printed too.
 
     Returns:
-        True if the file (with ``fix``: its copy) is unusable, that is has a fault of severity "error".
+        True if the file (with ``fix``: its copy) is unusable, that is, has a fault of severity "error".
 
     Raises:
         UserError: ``file`` or ``images`` does not exist, or ``fix`` is ``file``.
@@ -160,12 +161,15 @@ def _file_faults(parsed: ParsedJson, images: Path | None) -> Iterator[Fault]:
 
 
 def write_repaired(dataset: Any, file: Path, out: Path, images: Path | None) -> bool:
-    """Write ``out``, a repaired copy of ``dataset``; print the changes and the faults that are left.
+    """Write ``out``, a repaired copy of ``dataset``; print the changes and the remaining faults.
 
-    Nothing is written if an error is left that cannot be fixed.
+    Nothing is written if an error remains that cannot be fixed.
 
     Args:
+        dataset: any JSON value; it is not changed.
         file: the file that ``dataset`` was read from.
+        out: the file to write.
+        images: folder of the image files, or None.
 
     Returns:
         True if the copy was written.
@@ -176,12 +180,12 @@ def write_repaired(dataset: Any, file: Path, out: Path, images: Path | None) -> 
     if out.resolve() == file.resolve() or (out.exists() and out.samefile(file)):
         raise UserError(f"{out}: --fix would replace the file itself; give the copy another name")
     fixed, changes = repair(dataset, images)
-    left = list(find_faults(fixed, images))
+    remaining = list(find_faults(fixed, images))
     for line in summarize(changes):
         click.echo(line)
-    for fault in left:
+    for fault in remaining:
         click.echo(f"not repaired: {fault}")
-    if any(fault.severity == ERROR for fault in left):
+    if any(fault.severity == ERROR for fault in remaining):
         click.echo(f"{out}: not written")
         return False
     if dataset["annotations"] and not fixed["annotations"]:

@@ -1,7 +1,7 @@
-"""Rules for a COCO file as a whole: its JSON, its lists, and all annotations together.
+"""Rules for a complete COCO file: its JSON, its lists, and all annotations together.
 
-JSON rules check a ``ParsedJson`` and FILE rules any JSON value, both without a context. LISTS and DATASET
-rules check the parsed file beside the ``Context``.
+The check of a JSON rule takes a ``ParsedJson``, that of a FILE rule any JSON value, both without a context.
+The checks of LISTS and DATASET rules take the parsed file and the ``Context``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.data.validation.rules import (
     Change,
     Context,
     Entry,
-    Finding,
+    Violation,
     rule,
 )
 from pipeline.data.values import is_int, short_repr
@@ -37,7 +37,7 @@ _ONLY_THE_OWNER = "only the owner of the file has the missing data"
 
 @dataclass(frozen=True)
 class ParsedJson:
-    """A JSON file as read, with what strict readers refuse."""
+    """A JSON file as parsed by a lenient reader, with the faults that strict readers refuse."""
 
     value: Any
     encoding: str = "utf-8"
@@ -48,7 +48,7 @@ class ParsedJson:
 
 
 def parse_json(data: bytes) -> ParsedJson:
-    """Parse a JSON file leniently."""
+    """Parse the content of a JSON file, in any encoding and with NaN and infinity."""
     non_finite: list[str] = []
 
     def parse_constant(text: str) -> float:
@@ -63,7 +63,7 @@ def parse_json(data: bytes) -> ParsedJson:
 
 
 def replace_non_finite(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
-    """Replace NaN and infinity, which JSON lacks, by null wherever other fixes left them."""
+    """Replace the remaining NaN and infinity, which JSON lacks, by null."""
     try:
         canonical_json(dataset)
     except ValueError:
@@ -94,7 +94,7 @@ def _not_json(parsed: ParsedJson, context: None) -> str | None:
     "json-encoding",
     JSON,
     advice="write it as UTF-8 without a byte order mark",
-    not_fixable="no fix is needed: the repaired copy is always written as UTF-8",
+    not_fixable="the repaired copy is always written as UTF-8",
 )
 def _json_encoding(parsed: ParsedJson, context: None) -> str | None:
     if parsed.encoding == "utf-8":
@@ -105,9 +105,7 @@ def _json_encoding(parsed: ParsedJson, context: None) -> str | None:
 @rule("json-nan", JSON, severity=WARNING, advice="write numbers, or null", dataset_fix=replace_non_finite)
 def _json_nan(parsed: ParsedJson, context: None) -> str | None:
     values = parsed.non_finite
-    return (
-        f"{len(values)} values are {values[0]} or the like, which strict readers refuse" if values else None
-    )
+    return f"{len(values)} values are {values[0]} or similar, which strict readers refuse" if values else None
 
 
 # ------------------------------------------------------------------------------ lists
@@ -115,41 +113,41 @@ def _json_nan(parsed: ParsedJson, context: None) -> str | None:
 _INSTANCES = "give an instances file: an object with images, annotations and categories"
 
 
-@rule("not-an-object", FILE, advice=_INSTANCES, not_fixable="it is no COCO instances file")
-def _not_an_object(dataset: Any, context: None) -> Iterator[Finding]:
+@rule("not-an-object", FILE, advice=_INSTANCES, not_fixable="it is not a COCO instances file")
+def _not_an_object(dataset: Any, context: None) -> Iterator[Violation]:
     if not isinstance(dataset, dict):
-        yield Finding(f"the top level is {type(dataset).__name__}, not an object")
+        yield Violation(f"the top level is {type(dataset).__name__}, not an object")
 
 
 @rule("list-missing", FILE, advice=_INSTANCES, not_fixable=_ONLY_THE_OWNER)
-def _list_missing(dataset: Any, context: None) -> Iterator[Finding]:
+def _list_missing(dataset: Any, context: None) -> Iterator[Violation]:
     for key in KEYS if isinstance(dataset, dict) else ():
         if key not in dataset:
-            yield Finding(f"no list '{key}'")
+            yield Violation(f"no list '{key}'")
         elif not isinstance(dataset[key], list):
-            yield Finding(f"'{key}' is {short_repr(dataset[key])}, not a list")
+            yield Violation(f"'{key}' is {short_repr(dataset[key])}, not a list")
 
 
 @rule("no-images", LISTS, advice="export the images too", not_fixable=_ONLY_THE_OWNER)
-def _no_images(dataset: Entry, context: Context) -> Iterator[Finding]:
+def _no_images(dataset: Entry, context: Context) -> Iterator[Violation]:
     if not dataset["images"]:
-        yield Finding("the list of images is empty")
+        yield Violation("the list of images is empty")
 
 
 @rule("no-categories", LISTS, advice="export the categories too", not_fixable=_ONLY_THE_OWNER)
-def _no_categories(dataset: Entry, context: Context) -> Iterator[Finding]:
+def _no_categories(dataset: Entry, context: Context) -> Iterator[Violation]:
     if not dataset["categories"]:
-        yield Finding("the list of categories is empty")
+        yield Violation("the list of categories is empty")
 
 
 @rule("no-annotations", LISTS, severity=WARNING, advice="export the annotations", not_fixable=_ONLY_THE_OWNER)
-def _no_annotations(dataset: Entry, context: Context) -> Iterator[Finding]:
+def _no_annotations(dataset: Entry, context: Context) -> Iterator[Violation]:
     if not dataset["annotations"]:
-        yield Finding("no image is annotated")
+        yield Violation("no image is annotated")
 
 
 def remove_non_objects(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
-    """Remove the entries that are no JSON objects."""
+    """Remove the entries that are not JSON objects."""
     fixed = dataset
     for key, kind in (("categories", "category"), ("images", "image"), ("annotations", "annotation")):
         wrong = [number for number, entry in enumerate(dataset[key]) if not isinstance(entry, dict)]
@@ -172,14 +170,14 @@ for _kind in ("category", "image", "annotation"):
 
 
 def remove_copies(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
-    """Remove annotations that repeat an earlier one."""
-    copies = {finding.annotation_id for finding in _annotation_copy(dataset, None)}
+    """Remove annotations that repeat an earlier annotation."""
+    copies = {violation.annotation_id for violation in _annotation_copy(dataset, None)}
     changes += [Change("annotation-copy", f"annotation {number}", removed=True) for number in sorted(copies)]
     return dataset | {"annotations": [a for a in dataset["annotations"] if a["id"] not in copies]}
 
 
 def clear_iscrowd(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
-    """Set iscrowd to 0 in the categories that have nothing but ignore regions."""
+    """Set iscrowd to 0 in the categories that have only ignore regions."""
     measured = {a["category_id"] for a in dataset["annotations"] if a["iscrowd"] == 0}
     ignored = [a for a in dataset["annotations"] if a["category_id"] not in measured]
     changes += [Change("all-crowd", f"annotation {a['id']}") for a in ignored]
@@ -188,20 +186,20 @@ def clear_iscrowd(dataset: Entry, folder: Path | None, changes: list[Change]) ->
 
 
 def _with_int_ids(annotations: list[Any]) -> Iterator[Entry]:
-    """Annotations whose image_id and category_id are integers."""
+    """Yield the annotations whose image_id and category_id are integers."""
     for a in annotations:
         if isinstance(a, dict) and is_int(a.get("category_id")) and is_int(a.get("image_id")):
             yield a
 
 
 @rule("annotation-copy", DATASET, severity=WARNING, advice="remove one of the two", dataset_fix=remove_copies)
-def _annotation_copy(dataset: Entry, context: Context | None) -> Iterator[Finding]:
+def _annotation_copy(dataset: Entry, context: Context | None) -> Iterator[Violation]:
     first: dict[tuple[Any, ...], Any] = {}
     for a in _with_int_ids(dataset["annotations"]):
-        # The hash keeps the memory for long masks small.
+        # A hash, because long masks would need much memory.
         key = (a["image_id"], a["category_id"], hash(repr(a.get("segmentation"))), repr(a.get("bbox")))
         if key in first:
-            yield Finding(
+            yield Violation(
                 f"the same object as annotation {short_repr(first[key])}", a["image_id"], a.get("id")
             )
         first.setdefault(key, a.get("id"))
@@ -214,14 +212,16 @@ def _annotation_copy(dataset: Entry, context: Context | None) -> Iterator[Findin
     advice="iscrowd 1 means 'ignore': write 0",
     dataset_fix=clear_iscrowd,
 )
-def _all_crowd(dataset: Entry, context: Context) -> Iterator[Finding]:
+def _all_crowd(dataset: Entry, context: Context) -> Iterator[Violation]:
     crowds: defaultdict[int, set[bool]] = defaultdict(set)
     for a in _with_int_ids(dataset["annotations"]):
         crowds[a["category_id"]].add(a.get("iscrowd") == 1)
     for category_id, values in crowds.items():
         if values == {True}:
             name = short_repr(context.categories.get(category_id, {}).get("name"))
-            yield Finding(f"every annotation of category {name} has iscrowd 1, so that nothing is measured")
+            yield Violation(
+                f"every annotation of category {name} has iscrowd 1, so no object of it is evaluated"
+            )
 
 
 @rule(
@@ -229,15 +229,15 @@ def _all_crowd(dataset: Entry, context: Context) -> Iterator[Finding]:
     DATASET,
     severity=WARNING,
     advice="raise maxDets, as 'transpalette evaluate' does: perfect detections get less than AP 1",
-    not_fixable="the file is correct: it is pycocotools' default that is too low",
+    not_fixable="the file is correct; pycocotools' default is too low",
 )
-def _over_100_objects(dataset: Entry, context: Context) -> Iterator[Finding]:
+def _over_100_objects(dataset: Entry, context: Context) -> Iterator[Violation]:
     objects: Counter[tuple[int, int]] = Counter()
     for a in _with_int_ids(dataset["annotations"]):
         objects[a["image_id"], a["category_id"]] += a.get("iscrowd") != 1
     for (image_id, category_id), count in objects.items():
         if count > 100:
-            yield Finding(
-                f"{count} objects of category {category_id}, but pycocotools counts 100 detections an image",
+            yield Violation(
+                f"{count} objects of category {category_id}, but pycocotools evaluates 100 per image",
                 image_id,
             )

@@ -1,6 +1,7 @@
 """Rules for the images of a COCO file, and for the image files that they name.
 
-IMAGE rules check an image beside the ``Context``; IMAGE_FILE rules check an image beside its ``ImageFile``.
+The check of an IMAGE rule takes an image and the ``Context``, that of an IMAGE_FILE rule an image and its
+``ImageFile``.
 """
 
 from __future__ import annotations
@@ -77,12 +78,12 @@ def fix_images(dataset: Entry, folder: Path | None, changes: list[Change]) -> En
 # ------------------------------------------------------------------------------ entries
 
 
-def _whole_id(image: Entry, context: Context) -> Entry | None:
+def _to_integer_id(image: Entry, context: Context) -> Entry | None:
     number = to_int(image.get("id"))
     return None if number is None else image | {"id": number}
 
 
-def _size_as_meant(image: Entry, context: Context) -> Entry | None:
+def _to_integer_size(image: Entry, context: Context) -> Entry | None:
     """Convert width and height to integers, or read them from the file."""
     size = {key: to_int(image.get(key)) for key in ("width", "height")}
     if has_valid_size(size):
@@ -91,16 +92,16 @@ def _size_as_meant(image: Entry, context: Context) -> Entry | None:
     if context.folder is None or not isinstance(name, str) or unsafe_path_reason(name):
         return None
     try:
-        with Image.open(context.folder / name) as picture:
-            return image | dict(zip(("width", "height"), picture.size, strict=True))
+        with Image.open(context.folder / name) as opened:
+            return image | dict(zip(("width", "height"), opened.size, strict=True))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
 
 
 def _safe_path(image: Entry, context: Context) -> Entry | None:
-    """Shorten the path from the left to the longest safe one that is a file in the folder.
+    """Shorten the path from the left to the longest safe path of a file in the folder.
 
-    Without a folder, keep the whole path if it is relative, else only its last part.
+    Without a folder, use the complete path if it is relative, else only its last part.
     """
     parts = PurePosixPath(image["file_name"].replace("\\", "/")).parts
     tails = [str(PurePosixPath(*parts[start:])) for start in range(len(parts))]
@@ -112,7 +113,7 @@ def _safe_path(image: Entry, context: Context) -> Entry | None:
     return image | {"file_name": name} if name else None
 
 
-@rule("image-id", IMAGE, advice="give it an integer", fix=_whole_id)
+@rule("image-id", IMAGE, advice="give it an integer", fix=_to_integer_id)
 def _image_id(i: Entry, context: Context) -> str | None:
     if is_int(i.get("id")):
         return None
@@ -123,7 +124,7 @@ def _image_id(i: Entry, context: Context) -> str | None:
     "image-id-duplicate",
     IMAGE,
     advice="give every image an id of its own",
-    not_fixable="only the owner of the file can say which image an annotation means",
+    not_fixable="only the owner of the file can decide which image an annotation belongs to",
 )
 def _image_id_duplicate(i: Entry, context: Context) -> str | None:
     duplicate = is_int(i.get("id")) and context.image_ids[i["id"]] > 1
@@ -133,8 +134,8 @@ def _image_id_duplicate(i: Entry, context: Context) -> str | None:
 @rule(
     "image-size",
     IMAGE,
-    advice="write width and height of the image, in whole pixels",
-    fix=_size_as_meant,
+    advice="write width and height of the image in pixels, as integers",
+    fix=_to_integer_size,
     fix_stage=SIZE,
 )
 def _image_size(i: Entry, context: Context) -> str | None:
@@ -173,7 +174,7 @@ def _file_name_duplicate(i: Entry, context: Context) -> str | None:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """What reading an image file says about it."""
+    """An image file as read: its size and pixel format, or the reason why it cannot be read."""
 
     path: Path
     outside: bool = False
@@ -186,13 +187,13 @@ class ImageFile:
     upright_size: tuple[int, int] = (0, 0)
     """(width, height) after its EXIF orientation is applied."""
     rotated: bool = False
-    """The EXIF orientation says that it must be turned."""
+    """The EXIF orientation requires the image to be rotated or mirrored."""
     mode: str = ""
-    """Pillow's name of the pixel format; "" if the file was not read."""
+    """Pillow's name for the pixel format; "" if the file was not read."""
 
     @property
     def readable(self) -> bool:
-        """The image was read to its end."""
+        """Whether the image was read to its end."""
         return self.mode != ""
 
 
@@ -204,12 +205,12 @@ def inspect_image_file(folder: Path, name: str) -> ImageFile:
     if not is_file(path):
         return ImageFile(path, missing=True)
     try:
-        with warnings.catch_warnings(), Image.open(path) as picture:
+        with warnings.catch_warnings(), Image.open(path) as opened:
             warnings.simplefilter("ignore")
-            stored, upright, mode = picture.size, upright_size(picture), picture.mode
-            rotated = picture.getexif().get(EXIF_ORIENTATION, 1) not in (0, 1)
-            picture.draft("L", (1, 1))  # a JPEG is read to its end, but at an eighth of its size
-            picture.load()
+            stored, upright, mode = opened.size, upright_size(opened), opened.mode
+            rotated = opened.getexif().get(EXIF_ORIENTATION, 1) not in (0, 1)
+            opened.draft("L", (1, 1))  # faster: a JPEG is read to its end, but at an eighth of its size
+            opened.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, MemoryError) as error:
         return ImageFile(path, error=str(error) or type(error).__name__)
     return ImageFile(path, stored_size=stored, upright_size=upright, rotated=rotated, mode=mode)
@@ -242,11 +243,11 @@ def _file_size(i: Entry, file: ImageFile) -> str | None:
     "file-exif-rotated",
     IMAGE_FILE,
     severity=WARNING,
-    advice="turn the pixels themselves (exiftran, mogrify -auto-orient) and check the masks",
+    advice="rotate the pixels themselves (exiftran, mogrify -auto-orient) and check the masks",
     not_fixable=_FILES_STAY,
 )
 def _file_exif_rotated(i: Entry, file: ImageFile) -> str | None:
-    return f"{file.path} is shown turned, as EXIF says" if file.rotated else None
+    return f"{file.path} has an EXIF orientation, so viewers rotate it" if file.rotated else None
 
 
 @rule("file-mode", IMAGE_FILE, severity=WARNING, advice="convert it to RGB", not_fixable=_FILES_STAY)

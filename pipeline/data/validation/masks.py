@@ -1,8 +1,8 @@
 """Rules for an annotation's mask: is it valid, and do ``bbox`` and ``area`` match it?
 
-SEGMENTATION rules check an annotation beside its image; MASK rules check an annotation beside its
-``MeasuredMask``. A fix never guesses a mask, because a wrong mask trains a wrong model: it removes the
-annotation instead.
+The check of a SEGMENTATION rule takes an annotation and its image, that of a MASK rule an annotation and its
+``MeasuredMask``. A mask that cannot be read without doubt is not guessed, because a wrong mask trains a wrong
+model: the fix removes the annotation.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _polygons_of(annotation: Entry) -> list[Any]:
 
 
 def _flatten_polygons(annotation: Entry, context: Context) -> Entry | None:
-    """Make a flat list one polygon, and flatten lists of points; anything else has no clear meaning."""
+    """Read a flat list as one polygon, and flatten lists of points; remove any other annotation."""
     segmentation = annotation["segmentation"]
     if all(is_number(value) for value in segmentation):
         return annotation | {"segmentation": [segmentation]}
@@ -89,14 +89,14 @@ def _polygon_values(a: Entry, image: Entry) -> str | None:
             return f"polygon {number} is {short_repr(polygon)}, not a list of numbers"
         if not are_numbers(polygon):
             wrong = next(value for value in polygon if not is_number(value))
-            return f"polygon {number} holds {short_repr(wrong)}, not a finite number"
+            return f"polygon {number} contains {short_repr(wrong)}, not a finite number"
     return None
 
 
 @rule(
     "polygon-short",
     SEGMENTATION,
-    advice="remove the polygon: pycocotools fails on it, or takes it for a box",
+    advice="remove the polygon: pycocotools fails on it, or reads it as a box",
     fix=_remove_short_polygons,
 )
 def _polygon_short(a: Entry, image: Entry) -> str | None:
@@ -136,7 +136,7 @@ def _polygon_outside(a: Entry, image: Entry) -> str | None:
 
 
 def _overhang(a: Entry, image: Entry) -> float:
-    """How many pixels the farthest polygon coordinate lies beyond the image; 0 if none does."""
+    """Return by how many pixels the polygons reach beyond the image; 0 if they do not."""
     overhang = 0.0
     for polygon in _polygons_of(a):
         if isinstance(polygon, list) and are_numbers(polygon):
@@ -150,7 +150,7 @@ def _overhang(a: Entry, image: Entry) -> float:
 
 
 def _covers_image(rle: Entry, width: int, height: int) -> bool:
-    """The run lengths are valid and add up to the image's number of pixels."""
+    """Return whether the run lengths are valid and add up to the image's number of pixels."""
     try:
         return int(decode_counts(rle.get("counts")).sum()) == width * height
     except ValueError:
@@ -158,7 +158,7 @@ def _covers_image(rle: Entry, width: int, height: int) -> bool:
 
 
 def _add_size(annotation: Entry, context: Context) -> Entry | None:
-    """Add the image's size to RLE without a size, if the run lengths add up to it."""
+    """Add the image's size to RLE without a size, if the run lengths match it."""
     (width, height), rle = image_size(annotation, context), annotation["segmentation"]
     if rle.get("size") is not None or not _covers_image(rle, width, height):
         return None
@@ -166,7 +166,7 @@ def _add_size(annotation: Entry, context: Context) -> Entry | None:
 
 
 def _swap_size(annotation: Entry, context: Context) -> Entry | None:
-    """Swap ``size`` alone or transpose the whole mask, whichever fits ``bbox`` better."""
+    """Swap ``size`` alone or transpose the complete mask, whichever fits ``bbox`` better."""
     (width, height), rle = image_size(annotation, context), annotation["segmentation"]
     if not _covers_image(rle, width, height):
         return None

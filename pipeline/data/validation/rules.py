@@ -1,6 +1,6 @@
 """The registry of validation rules: each rule has a severity, advice for the user, and a fix if possible.
 
-A rule is a function with the decorator ``rule``. To add one, write it in the module of its scope::
+A rule is a function with the decorator ``rule``. To add a rule, write it in the module of its scope::
 
     @rule("bbox-missing", ANNOTATION, advice="write the mask's box", **MEASURE_BBOX)
     def _bbox_missing(annotation, context):
@@ -23,15 +23,15 @@ Entry = dict[str, Any]
 ERROR, WARNING = "error", "warning"
 
 JSON, FILE, LISTS, DATASET = "json", "file", "lists", "dataset"
-"""Scopes of ``dataset``: the bytes, the top level, the empty lists, and all annotations together."""
+"""Scopes of a complete file: its bytes, its top level, its lists, and all annotations together."""
 CATEGORY, IMAGE, IMAGE_FILE = "category", "image", "image file"
 ANNOTATION, SEGMENTATION, MASK = "annotation", "segmentation", "mask"
-"""Scopes for an entry, or a part of it."""
+"""Scopes of an entry, or of a part of it."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A rule that a COCO file breaks, where it does so, and advice how to fix it."""
+    """A place where a COCO file breaks a rule, with advice how to fix it."""
 
     rule: str
     message: str
@@ -39,7 +39,8 @@ class Fault:
     annotation_id: Any = None
     advice: str = ""
     severity: str = ERROR
-    """"error": training or evaluation with the file fails or gives wrong figures; "warning": suspicious."""
+    """"error": training or evaluation with the file fails or gives wrong figures; "warning": probably a
+    mistake."""
 
     def __str__(self) -> str:
         """Format as one line: severity, place, rule, message, advice."""
@@ -50,7 +51,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Context:
-    """Lookups into the whole COCO file, for rules and fixes of a single entry."""
+    """An index of the complete COCO file, for rules and fixes of a single entry."""
 
     images: dict[int, Entry]
     categories: dict[int, Entry]
@@ -67,18 +68,18 @@ class Context:
 
 @dataclass(frozen=True)
 class Change:
-    """A repair that was made in the copy."""
+    """A change that was made in the repaired copy."""
 
     rule: str
     place: str
-    """The entry with the id that it had before: ``image 3``, ``annotation 11``, ..."""
+    """The entry with its original id: ``image 3``, ``annotation 11``, ..."""
     removed: bool = False
 
 
 EntryFix = Callable[[Entry, Context], Entry | None]
 """Returns a copy of the entry with the fault fixed; None: the entry must be removed."""
 DatasetFix = Callable[[Entry, Path | None, list[Change]], Entry]
-"""Takes a COCO file, its image folder and the list of changes, which it extends; returns the fixed file."""
+"""Returns the fixed COCO file. Takes the file, its image folder and the list of changes, which it extends."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,9 @@ class Rule:
     name: str
     scope: str
     check: Callable[[Any, Any], Any]
-    """Takes the entry and its context; returns a message if the rule is broken, else None.
+    """Takes the entry and the context; returns a message if the rule is broken, else None.
 
-    Rules of the scopes FILE, LISTS and DATASET yield any number of ``Finding`` instead.
+    Checks of the scopes FILE, LISTS and DATASET yield any number of ``Violation`` instead.
     """
     advice: str
     severity: str = ERROR
@@ -102,13 +103,13 @@ class Rule:
     """Why the rule has no fix."""
 
     def fault(self, message: str, image_id: Any = None, annotation_id: Any = None) -> Fault:
-        """A fault of this rule."""
+        """Build a fault of this rule."""
         return Fault(self.name, message, image_id, annotation_id, self.advice, self.severity)
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A message of a rule about the whole file, with the entry that it is about."""
+class Violation:
+    """A violation of a rule about the complete file: the message and the entry that it is about."""
 
     message: str
     image_id: Any = None
@@ -137,14 +138,14 @@ def rule(
 
     Args:
         name: the rule's name in messages.
-        scope: what the rule checks.
-        advice: what the user can do, as an imperative.
+        scope: one of the scopes above; it decides what the check takes.
+        advice: how the user can fix the fault, as an imperative.
         severity: ERROR or WARNING.
         fix, fix_stage, dataset_fix, not_fixable: as in ``Rule``. Give exactly one of the fixes, or a reason
             why there is none.
 
     Raises:
-        ValueError: the name is taken, or the options are not as described.
+        ValueError: the name is in use, or the options are not as described.
     """
     if name in RULES or sum(map(bool, (fix, dataset_fix, not_fixable))) != 1:
         raise ValueError(f"rule {name}: give it a new name and one of fix, dataset_fix and not_fixable")
@@ -158,7 +159,7 @@ def rule(
 
 
 def rules_of(scope: str) -> list[Rule]:
-    """The rules of a scope, in the order of registration."""
+    """Return the rules of a scope, in the order of registration."""
     return _BY_SCOPE[scope]
 
 
@@ -166,7 +167,9 @@ def broken_rules(scope: str, entry: Any, context: Any, **place: Any) -> Iterator
     """Yield a fault for each rule of ``scope`` that ``entry`` breaks.
 
     Args:
-        context: what the scope's rules take beside the entry.
+        scope: the scope.
+        entry: the entry, as the scope's checks take it.
+        context: the second argument of the scope's checks.
         place: image_id and annotation_id of the entry.
     """
     for each in _BY_SCOPE[scope]:
@@ -176,10 +179,10 @@ def broken_rules(scope: str, entry: Any, context: Any, **place: Any) -> Iterator
 
 
 def broken_dataset_rules(scope: str, dataset: Any, context: Any) -> Iterator[Fault]:
-    """Yield a fault for each finding of the rules of the scope FILE, LISTS or DATASET."""
+    """Yield a fault for each violation of a rule of the scope FILE, LISTS or DATASET."""
     for each in _BY_SCOPE[scope]:
-        for finding in each.check(dataset, context):
-            yield each.fault(finding.message, finding.image_id, finding.annotation_id)
+        for violation in each.check(dataset, context):
+            yield each.fault(violation.message, violation.image_id, violation.annotation_id)
 
 
 def make_context(dataset: Entry, folder: Path | None = None) -> Context:
@@ -217,15 +220,17 @@ def fix_entry(
     context: Context,
     changes: list[Change],
 ) -> Entry | None:
-    """Apply the fixes of the rules that an entry breaks, one after the other, until none is left.
+    """Apply the fixes of the rules that an entry breaks, one after the other, until it breaks none.
 
     Args:
+        entry: the entry; it is not changed.
         kind: "image", "category" or "annotation", for the list of changes.
-        find_faults: all faults of an entry.
-        changes: gets what was done.
+        find_faults: yields all faults of an entry.
+        context: the index of the file, for the fixes.
+        changes: the list to which the changes are appended.
 
     Returns:
-        The fixed entry; None if it must be removed, also because a fix had no effect.
+        The fixed entry; None if it must be removed, for example because a fix had no effect.
     """
     place, applied = f"{kind} {short_repr(entry.get('id'))}", set()
     # The faults come in the order of registration, and min() takes the first of the lowest stage.
@@ -241,7 +246,7 @@ def fix_entry(
 
 
 def move_references(annotations: list[Entry], key: str, moved: dict[Any, int]) -> list[Entry]:
-    """Point annotations to the new ids of their images or categories.
+    """Return the annotations with the new ids of their images or categories.
 
     Args:
         key: "image_id" or "category_id".

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite2 as a backbone body: batch norm folded into the convolutions, which are fast on a CPU."""
+"""EfficientNet-Lite2 as a backbone body, made fast on a CPU: batch norm is folded into the convolutions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from pipeline.models.norms import replace_modules
 
 SMALL_KERNEL = 3
-"""Side in cells of the largest depthwise kernel for which oneDNN's gradient is the faster one."""
+"""Side in cells of the largest depthwise kernel for which oneDNN's gradient is faster."""
 
 
 def lite2_body() -> nn.Module:
@@ -25,8 +25,8 @@ def lite2_body() -> nn.Module:
 def fold_batch_norm(module: nn.Module) -> nn.Module:
     """Fold every batch norm of a timm EfficientNet into the convolution before it, in place.
 
-    The network computes the same as with frozen batch norm (eps included), six times as fast on a CPU in
-    bfloat16, and has no statistics that training could change.
+    The outputs are those of frozen batch norm (eps included), six times as fast on a CPU in bfloat16. There
+    are no statistics left that training could change.
     """
     conv: nn.Module | None = None
     for name, child in list(module.named_children()):
@@ -45,7 +45,7 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
 
 
 def use_lite_convs(module: nn.Module) -> nn.Module:
-    """Replace every convolution of a timm EfficientNet-Lite, which are square, by ``LiteConv``, in place."""
+    """Replace every convolution of a timm EfficientNet-Lite (all are square) by ``LiteConv``, in place."""
     return replace_modules(module, lambda m: LiteConv.from_conv(m) if isinstance(m, nn.Conv2d) else None)
 
 
@@ -57,9 +57,9 @@ def use_plain_convs(module: nn.Module) -> nn.Module:
 class LiteConv(nn.Conv2d):
     """A convolution of timm's EfficientNet-Lite, made faster on a CPU.
 
-    TensorFlow's SAME padding at stride 2, for maps of even size (torchvision pads images to a multiple of
-    32), adds one pixel more after the map than before it. timm pads the map, which copies it: a quarter of
-    the body's time. Here the kernel gets a leading row and column of zeros, and the padding is symmetric.
+    At stride 2, TensorFlow's SAME padding of a map of even size (torchvision pads images to a multiple of 32)
+    adds one pixel more after the map than before it. timm pads the map, which copies it and takes a quarter
+    of the body's time. Here the kernel gets a leading row and column of zeros, and the padding is symmetric.
 
     oneDNN's gradient of a depthwise kernel takes ten times as long in bfloat16 as in float32: 70 % of a
     training step with two trainable stages. So a trainable depthwise kernel is applied in float32, and
@@ -68,7 +68,7 @@ class LiteConv(nn.Conv2d):
 
     @classmethod
     def from_conv(cls, conv: nn.Conv2d) -> LiteConv:
-        """Build one that shares the parameters of ``conv``, without drawing random numbers."""
+        """Build a ``LiteConv`` that shares the parameters of ``conv``, without drawing random numbers."""
         made = cls(
             conv.in_channels, conv.out_channels, conv.kernel_size[0], conv.stride[0],
             groups=conv.groups, bias=conv.bias is not None, device="meta",
@@ -99,7 +99,7 @@ class LiteConv(nn.Conv2d):
         return F.conv2d(x, kernel, self.bias, self.stride, padding, 1, self.groups)
 
     def _padded_kernel(self) -> tuple[Tensor, int]:
-        """The kernel that works with symmetric padding, and that padding in pixels."""
+        """Return the kernel for symmetric padding, and the padding in pixels."""
         kernel = F.pad(self.weight, (1, 0, 1, 0)) if self.stride[0] == 2 else self.weight
         return kernel, self.kernel_size[0] // 2
 
@@ -112,11 +112,11 @@ class LiteConv(nn.Conv2d):
 
 
 class _DepthwiseConv(torch.autograd.Function):
-    """A depthwise convolution of one image with a fast gradient of its kernel on a CPU.
+    """A depthwise convolution of one image whose kernel's gradient is fast on a CPU.
 
-    The kernel's gradient is itself a depthwise convolution: of the padded map, with the output's gradient as
-    the kernel and the stride as the dilation. oneDNN has a fast forward pass and a slow backward pass, so
-    this takes a third of the time of its gradient.
+    The kernel's gradient is itself a depthwise convolution of the padded map, with the output's gradient as
+    the kernel and the stride as the dilation. oneDNN's forward pass is fast and its backward pass is slow, so
+    this takes a third of the time of oneDNN's gradient.
     """
 
     @staticmethod
@@ -130,7 +130,7 @@ class _DepthwiseConv(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Compute the gradients of the map and the kernels; the bias, a frozen batch norm's, has none."""
+        """Compute the gradients of the map and the kernels. The bias is frozen and gets none."""
         x, kernel = ctx.saved_tensors
         channels, stride, padding = len(kernel), ctx.stride, ctx.padding
         map_grad = torch.ops.aten.convolution_backward(

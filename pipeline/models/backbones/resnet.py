@@ -12,6 +12,7 @@ from pipeline.models.backbones.staged import StagedBackbone
 from pipeline.models.norms import FrozenBatchNorm
 
 STAGE_ENDS = ("layer1", "layer2", "layer3", "layer4")
+"""Names of the modules that end the body's four stages."""
 CHANNELS = (256, 512, 1024, 2048)
 """Channels of the body's four feature maps."""
 FPN_CHANNELS = 256
@@ -22,7 +23,7 @@ class ResNetFPN(StagedBackbone):
     """torchvision's ResNet-50 with frozen batch norm, and a feature pyramid of strides 4 to 64."""
 
     def __init__(self, fpn_norm: Callable[[int], nn.Module] | None = None) -> None:
-        """Build it with random weights.
+        """Build the backbone with random weights.
 
         Args:
             fpn_norm: the normalisation layer of the pyramid; None: the pyramid has none.

@@ -1,4 +1,4 @@
-"""A backbone that can run stage by stage, so that frozen stages need to run once per image only."""
+"""A backbone that can run stage by stage, so that the output of frozen stages can be cached."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from timm.models.efficientnet import EfficientNetFeatures
 from torch import Tensor, nn
 
 STRIDES = (4, 8, 16, 32)
-"""Pixels of the image per pixel of the feature map that each stage of the body ends with."""
+"""Stride of each stage of the body: pixels of the image per pixel of the stage's last feature map."""
 NUM_STAGES = len(STRIDES)
 
 FeatureMaps = dict[str, Tensor]
@@ -25,16 +25,16 @@ class StagedBackbone(nn.Module):
     """
 
     has_folded_batch_norm = False
-    """Whether the body's biases are what remains of its batch norm, and so must never be trained."""
+    """Whether batch norm is folded into the body's convolutions, so that their biases must not be trained."""
 
     def __init__(self, body: Any, fpn: Any, out_channels: int, stage_ends: Sequence[str]) -> None:
-        """Join a body and a pyramid.
+        """Combine a body and a pyramid.
 
         Args:
             body: maps (B, 3, H, W) to four feature maps.
             fpn: torchvision's FeaturePyramidNetwork.
             out_channels: channels of each level of the pyramid.
-            stage_ends: names of the modules of the body that give the four maps, in order.
+            stage_ends: names of the modules of the body that output the four maps, in order.
         """
         super().__init__()
         self.body: Any = body
@@ -71,9 +71,10 @@ class StagedBackbone(nn.Module):
         return levels
 
     def stages(self) -> list[list[nn.Module]]:
-        """The body's modules in the order in which they run, a list for each of the four stages.
+        """Return the body's modules in the order in which they run, a list for each of the four stages.
 
-        Empty if the body is not a plain sequence of modules, or was compiled: then it runs as a whole only.
+        Empty if the body is not a plain sequence of modules, or was compiled: then it cannot run stage by
+        stage.
         """
         body = self.body
         if isinstance(body, EfficientNetFeatures):
@@ -88,9 +89,9 @@ class StagedBackbone(nn.Module):
         return [[m for _, m in modules[a:b]] for a, b in zip([0, *cuts], cuts, strict=False)]
 
     def count_frozen_stages(self) -> int:
-        """How many of the body's first stages have no trainable parameter, 0 to 4.
+        """Count the body's first stages that have no trainable parameter, 0 to 4.
 
-        Of a body that cannot run stage by stage: 4 if all of it is frozen, otherwise 0.
+        For a body that cannot run stage by stage: 4 if all parameters are frozen, otherwise 0.
         """
         if not any(p.requires_grad for p in self.body.parameters()):
             return NUM_STAGES
@@ -100,7 +101,7 @@ class StagedBackbone(nn.Module):
         return 0
 
     def stage_names(self) -> dict[str, str]:
-        """The stage, "stage1" to "stage4", of every entry of the body's state dict."""
+        """Map every entry of the body's state dict to its stage, "stage1" to "stage4"."""
         return stage_names(self.body, self.stage_ends)
 
     def _run_body(self, x: Tensor) -> FeatureMaps:
@@ -108,7 +109,7 @@ class StagedBackbone(nn.Module):
 
 
 def _run_stages(stages: list[list[nn.Module]], x: Tensor, features: Mapping[str, Tensor]) -> FeatureMaps:
-    """Send ``x`` through ``stages``, and return their maps after those in ``features``."""
+    """Run ``stages`` on ``x``, and return all maps: ``features``, then the new ones."""
     maps = dict(features)
     for stage in stages:
         for module in stage:
@@ -118,12 +119,14 @@ def _run_stages(stages: list[list[nn.Module]], x: Tensor, features: Mapping[str,
 
 
 def stage_names(body: nn.Module, ends: Sequence[str]) -> dict[str, str]:
-    """Name the stage, "stage1" to "stage4", of every entry of a body's state dict.
+    """Map every entry of a body's state dict to its stage, "stage1" to "stage4".
 
     A stage ends with the module whose map the pyramid uses; the stem belongs to the first stage.
 
     Args:
-        ends: the names of these modules, in order. A stage whose end is missing in the body is empty.
+        body: the body.
+        ends: the names of the modules that end the stages, in order. A stage whose end is missing in the body
+            is empty.
     """
     names = [name for name, _ in body.named_modules()]
     last: list[int] = []

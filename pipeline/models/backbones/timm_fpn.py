@@ -18,14 +18,14 @@ from pipeline.models.backbones.staged import STRIDES, FeatureMaps, StagedBackbon
 from pipeline.models.norms import GROUPS, FrozenBatchNorm, group_norm, replace_modules
 
 TEST_IMAGE_SIZE = (64, 96)
-"""Height and width of the image on which an unknown timm network is tried: multiples of 32, not square."""
+"""Height and width of the image that tests an unknown timm network: multiples of 32, not square."""
 
 
 class TimmFPN(StagedBackbone):
     """A timm network with a feature pyramid of strides 4 to 64.
 
-    The finest level has no 3 x 3 convolution. Only regions are pooled from it, and the heads have
-    convolutions of their own.
+    The finest level has no 3 x 3 convolution, because only regions are pooled from it, and the heads have
+    their own convolutions.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class TimmFPN(StagedBackbone):
         self.std, self.has_folded_batch_norm = std, has_folded_batch_norm
         self.channels_last = str(getattr(body, "output_fmt", "")).endswith("NHWC")
         # The finest level's convolution took 14 % of a training step. It is replaced by a container and not
-        # by a norm alone, because torchvision's loader takes "layer_blocks.0.weight" for an old name.
+        # by a norm alone, because torchvision's loader mistakes "layer_blocks.0.weight" for an old name.
         self.fpn.layer_blocks[0] = nn.Sequential(group_norm(out_channels))
 
     def forward_fpn(self, features: Mapping[str, Tensor]) -> FeatureMaps:
@@ -66,7 +66,7 @@ class TimmFPN(StagedBackbone):
 
 
 def timm_body(name: str, state: dict[str, Tensor] | None = None, *, pretrained: bool = False) -> nn.Module:
-    """Build a timm network that gives feature maps of ``STRIDES``, with frozen batch norm.
+    """Build a timm network that outputs feature maps of ``STRIDES``, with frozen batch norm.
 
     Args:
         name: timm's name, such as "resnet18" or "convnext_atto.d2_in1k".
@@ -74,7 +74,7 @@ def timm_body(name: str, state: dict[str, Tensor] | None = None, *, pretrained: 
         pretrained: use the weights that timm finds in its cache or downloads.
 
     Raises:
-        UserError: there is no such network, or it cannot carry a feature pyramid.
+        UserError: timm has no such network, or it cannot have a feature pyramid.
         RuntimeError: ``state`` does not fit the network.
     """
     if not timm.is_model(name):
@@ -97,14 +97,14 @@ def timm_body(name: str, state: dict[str, Tensor] | None = None, *, pretrained: 
 
 
 def _out_indices(name: str) -> tuple[int, ...]:
-    """The indices of a timm network's feature maps that have ``STRIDES``; of each stride, the last one."""
+    """Return the indices of a timm network's feature maps that have ``STRIDES``, the last of each stride."""
     try:
         info = timm.create_model(name, features_only=True).feature_info
         index_of_stride = dict(zip(info.reduction(), info.out_indices, strict=True))
         if not set(STRIDES) <= set(index_of_stride):
-            raise ValueError(f"its maps have strides {info.reduction()}, and {[*STRIDES]} are wanted")
+            raise ValueError(f"its maps have strides {info.reduction()}, not {[*STRIDES]}")
     except (RuntimeError, ValueError, AttributeError, KeyError, AssertionError) as error:
-        raise UserError(f"timm's '{name}' cannot carry a feature pyramid: {_first_line(error)}") from None
+        raise UserError(f"timm's '{name}' cannot have a feature pyramid: {_first_line(error)}") from None
     return tuple(index_of_stride[stride] for stride in STRIDES)
 
 
@@ -116,12 +116,12 @@ def _check_body(name: str, body: Any) -> None:
     """Run a body on one image, and check its batch norm and the sizes of its feature maps.
 
     Raises:
-        UserError: a batch norm is not frozen, or the body does not take images of every size.
+        UserError: a batch norm is not frozen, or the body does not accept images of every size.
     """
     live = [n for n, m in body.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if live:
         raise UserError(f"timm's '{name}' has a BatchNorm that cannot be frozen: {live[0]}")
-    # The narrowest pyramid. It draws random numbers: without it, untrained models would get other weights.
+    # The pyramid draws random numbers: without it, untrained models would get other weights.
     backbone, (height, width) = TimmFPN(body, GROUPS), TEST_IMAGE_SIZE
     try:
         with torch.no_grad():
@@ -130,7 +130,9 @@ def _check_body(name: str, body: Any) -> None:
         if sizes != [(c, s, s) for c, s in zip(body.feature_info.channels(), STRIDES, strict=True)]:
             raise ValueError("its maps have other sizes than it reports")
     except (RuntimeError, ValueError, AssertionError) as error:
-        raise UserError(f"timm's '{name}' does not take images of every size: {_first_line(error)}") from None
+        raise UserError(
+            f"timm's '{name}' does not accept images of every size: {_first_line(error)}"
+        ) from None
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
 """Augmentation of training samples: geometry, copy-paste and camera effects.
 
-``augmentation.py`` puts the steps together; images, masks, boxes and keypoints stay consistent throughout.
+``augmentation.py`` combines the steps. Each step changes masks, boxes and keypoints together with the image.
 """

@@ -1,8 +1,8 @@
-"""The augmentation of one sample: flip, zoom and crop, copy-paste, then the effects of a camera.
+"""Augment one sample: flip, zoom and crop, copy-paste, then camera effects.
 
-Every draw comes from a generator seeded by (seed, view, image), and the arithmetic runs in one thread
-(torch's resizing and means round differently in several threads). So neither the number of data-loader
-workers, nor the number of threads, nor resuming changes an image.
+All random numbers come from a generator seeded by (seed, view, image), and torch runs on one thread, because
+its resizing and means round differently on several threads. So an image does not depend on the number of
+data-loader workers, on the number of threads, or on whether training was resumed.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ from pipeline.training.augment.copy_paste import paste_random_objects
 from pipeline.training.augment.geometry import random_geometry
 
 JPEG_QUALITY = (30, 95)
-"""Range of the JPEG quality, the upper end excluded: from visible blocks to a good camera's setting."""
+"""Range of the JPEG quality, upper end excluded: from visible blocks to the setting of a good camera."""
 
 DrawSample = Callable[[np.random.Generator], Sample]
-"""Draws another, not augmented sample of the data set, for copy-paste."""
+"""Draws another sample of the dataset, without augmentation, for copy-paste."""
 
 
 def augmentation(config: TrainConfig, seed: int, view: int) -> Callable[[Sample, int, DrawSample], Sample]:
     """Return the transform for ``CocoDataset`` that gives one augmented view of every image.
 
     Args:
-        view: number of the view; the same view of the same image is the same to the bit.
+        config: probabilities and strengths.
+        seed: the run's seed.
+        view: number of the view; the same view of the same image has the same bits.
     """
-    return partial(_augment_image, config, seed, view)  # a closure could not be sent to loader workers
+    return partial(_augment_image, config, seed, view)  # a closure cannot be sent to workers
 
 
 def _augment_image(
@@ -45,11 +47,12 @@ def _augment_image(
 def augment(
     sample: Sample, config: TrainConfig, rng: np.random.Generator, draw_other: DrawSample | None = None
 ) -> Sample:
-    """Augment a sample at random.
+    """Augment a sample.
 
     Args:
         sample: image (3, H, W) and target; neither is changed.
         config: probabilities and strengths.
+        rng: generator of all random numbers.
         draw_other: draws the sample to paste objects from; None: no copy-paste.
 
     Returns:

@@ -18,13 +18,13 @@ from pipeline.models.samples import (
 )
 
 PASTE_PROBABILITY = 0.5
-"""Of each object of the other image: the paper, too, pastes a random subset."""
+"""Probability that an object of the other image is pasted; as in the paper, a random subset is."""
 HIDDEN, VISIBLE = 1, 2
 """COCO's visibility values of a labelled keypoint."""
 
 
 def paste_random_objects(sample: Sample, donor: Sample, rng: np.random.Generator) -> Sample:
-    """Paste a random subset of the donor's objects onto ``sample``; at least one if there is any."""
+    """Paste a random subset of the donor's objects onto ``sample``, at least one object if there is any."""
     count = len(donor[1]["labels"])
     if not count:
         return sample
@@ -36,12 +36,14 @@ def paste_random_objects(sample: Sample, donor: Sample, rng: np.random.Generator
 def paste(sample: Sample, donor: Sample, chosen: Tensor) -> Sample:
     """Paste objects of ``donor`` onto ``sample``, at the same place in the image.
 
-    Pasted pixels are removed from the masks below. Objects that are hidden altogether are dropped; an
-    object of which too little is left becomes an ignore region (see ``drop_small_objects``). A donor of
-    another size is cut or padded at its right and lower edge.
+    Pasted pixels are removed from the masks below. Objects that are completely hidden are dropped. Objects of
+    which too little remains become ignore regions (see ``drop_small_objects``). A donor of another size is
+    cropped or padded at its right and lower edge.
 
     Args:
-        chosen: (N,) bool, which of the donor's objects.
+        sample: the image to paste onto, and its target.
+        donor: the image to paste from, and its target.
+        chosen: (N,) bool, the donor's objects to paste.
     """
     image, target = sample
     pasted = _fit_objects({k: v[chosen] for k, v in donor[1].items() if k in OBJECT_FIELDS}, image.shape[1:])
@@ -57,13 +59,13 @@ def paste(sample: Sample, donor: Sample, chosen: Tensor) -> Sample:
 
 
 def _fit_map(maps: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Cut or pad (..., H, W) at its right and lower edge to a size (height, width)."""
+    """Crop or pad (..., H, W) at its right and lower edge to a size (height, width)."""
     (height, width), (h, w) = maps.shape[-2:], size
     return F.pad(maps[..., :h, :w], [0, max(0, w - width), 0, max(0, h - height)])
 
 
 def _fit_objects(objects: Target, size: tuple[int, ...]) -> Target:
-    """Cut or pad objects to an image of another size, and drop those of which too little is left."""
+    """Crop or pad objects to an image of another size, and drop those of which too little remains."""
     objects = {**objects, "masks": _fit_map(objects["masks"], size)}
     large_enough = objects["masks"].sum((1, 2), dtype=torch.int64) >= MIN_OBJECT_PIXELS
     objects = {k: v[large_enough] for k, v in objects.items()}

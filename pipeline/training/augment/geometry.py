@@ -11,8 +11,9 @@ from pipeline.config import TrainConfig
 from pipeline.models.samples import Sample, boxes_from_masks, clear_outside_keypoints, drop_small_objects
 
 FOCUS_RANGE = (0.25, 0.75)
-"""Where the centre of the object that a crop is aimed at lies, as a share of the crop's width and height:
-in its middle half, so that most of the object is in the crop, and not always at its centre."""
+"""Range of the position of the target object's centre in a crop, as a share of the crop's width and height:
+the
+middle half, so that most of the object is in the crop, and not always at its centre."""
 
 
 def _mirrored_name(name: str) -> str:
@@ -21,11 +22,11 @@ def _mirrored_name(name: str) -> str:
 
 
 FLIPPED_KEYPOINTS = tuple(KEYPOINTS.index(_mirrored_name(name)) for name in KEYPOINTS)
-"""For each COCO keypoint the index of its mirror image: left and right are swapped."""
+"""For each COCO keypoint the index of its counterpart in a mirrored image: left and right are swapped."""
 
 
 def random_geometry(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Sample:
-    """Flip, zoom and crop a sample at random."""
+    """Flip, zoom and crop a sample with the probabilities and ranges of ``config``."""
     if rng.random() < config.flip:
         sample = flip(sample)
     scale = float(np.exp(rng.uniform(*np.log(config.scale_jitter))))
@@ -50,7 +51,7 @@ def flip(sample: Sample) -> Sample:
 def random_object_centre(sample: Sample, rng: np.random.Generator) -> tuple[float, float] | None:
     """Draw an object and return the centre (x, y) of its box in pixels; None without objects.
 
-    The class is drawn first, so that rare classes are drawn as often as frequent ones.
+    The class is drawn first, so that rare and frequent classes are drawn equally often.
     """
     _, target = sample
     labels = target["labels"]
@@ -70,15 +71,17 @@ def zoom(
     crop: float = 1.0,
     aim: tuple[float, float] | None = None,
 ) -> Sample:
-    """Scale an image and cut a window out of it.
+    """Scale a sample and crop it to a window.
 
-    Pixels outside the image get its mean colour. Objects outside the window are dropped; an object of which
-    too little is left becomes an ignore region (see ``drop_small_objects``).
+    Pixels outside the image get its mean colour. Objects outside the window are dropped. Objects of which too
+    little remains become ignore regions (see ``drop_small_objects``).
 
     Args:
-        scale: above 1 enlarges.
+        sample: image (3, H, W) and target; neither is changed.
+        scale: factor on the size of objects.
+        rng: generator of the window's position.
         crop: the result's width and height as a share of the image's.
-        aim: a point (x, y) in pixels that shall lie in ``FOCUS_RANGE`` of the window; None: a random window.
+        aim: a point (x, y) in pixels that is placed in ``FOCUS_RANGE`` of the window; None: a random window.
     """
     image, target = sample
     full_height, full_width = image.shape[1:]
@@ -115,7 +118,7 @@ def zoom(
 
 
 def _clamp_offset(offset: float, slack: int) -> int:
-    """Round a window's offset and keep the window inside the image, or around it if it is larger."""
+    """Round a window's offset, and limit it so that window or image contains the other, if larger."""
     return round(min(max(offset, min(0, slack)), max(0, slack)))
 
 

@@ -81,7 +81,7 @@ def test_machine_info_does_not_contain_the_host_name() -> None:
     ("arguments", "message"),
     [
         (["--only", "rendering"], "known: render"),
-        (["--masks", "few"], "whole numbers"),
+        (["--masks", "few"], "expected integers"),
         (["--images", "1"], "--images must be at least 2"),
         (["--model", "nowhere.pt"], "make train"),
         (["--only", "train", "--images", "400"], "has 4 images"),

@@ -178,7 +178,7 @@ def test_evaluation_on_several_sets_validates_each_file_once(
     [
         (["--map", "person"], "CATEGORY=CLASS"),
         (["--map", "unicorn=pedestrian"], "has a category 'unicorn'"),
-        (["--map", "person=pedestrain"], "which is no class; classes: pedestrian, pallet_truck"),
+        (["--map", "person=pedestrain"], "which is not a class; classes: pedestrian, pallet_truck"),
         (["--extra", "nothing"], "FILE:IMAGES"),
         (["--extra", "no.json:images"], "no such file"),
     ],
@@ -194,7 +194,8 @@ def test_invalid_options_are_named_in_one_line(
 
 
 def test_map_of_a_profile_is_checked_before_training(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    for mapping, message in (({"persn": "pedestrian"}, "no category 'persn'"), ({"dog": "cat"}, "no class")):
+    cases = (({"persn": "pedestrian"}, "no category 'persn'"), ({"dog": "cat"}, "not a class"))
+    for mapping, message in cases:
         with pytest.raises(UserError, match=message):
             train(with_extra(as_set(folders[1], **mapping)), folders[0], folders[0], tmp_path / "out")
         assert not (tmp_path / "out").exists()

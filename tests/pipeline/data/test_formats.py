@@ -58,7 +58,7 @@ def test_yolo_outlines_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
     assert run.exit_code == 0, run.output
     table = read_coco(split / "annotations.json")
     ignored = sum(a["iscrowd"] for a in table["annotations"])
-    assert ignored and f"lose 0 pixels; {ignored} ignore regions left out" in run.output
+    assert ignored and f"lose 0 pixels; {ignored} ignore regions become background" in run.output
     assert 'names:\n  0: "pedestrian"\n  1: "pallet_truck"' in (tmp_path / "out" / "data.yaml").read_text()
     objects = 0
     for image in table["images"]:
@@ -130,7 +130,7 @@ def test_output_folder_with_other_files_is_refused(split: Path, tmp_path: Path) 
     assert convert(split, "yolo-seg", out).exit_code == 0
     before = tree_hash(out)
     run = convert(split, "imagefolder", out)
-    assert run.exit_code == 2 and "holds something else" in run.output
+    assert run.exit_code == 2 and "contains other files" in run.output
     convert_split(split, CocoConfig())
     assert convert(split, "yolo-seg", out).exit_code == 2
     assert tree_hash(out) == before

@@ -134,6 +134,6 @@ def test_partial_merge_allows_missing_frames(shards: list[Path], tmp_path: Path)
 def test_output_folder_with_other_frames_is_refused(shards: list[Path], tmp_path: Path) -> None:
     write_split(tmp_path / "out", seed=9, frames=2)
     before = tree_hash(tmp_path / "out")
-    with pytest.raises(UserError, match="holds another frame 000000"):
+    with pytest.raises(UserError, match="contains another frame 000000"):
         merge(shards, tmp_path / "out")
     assert tree_hash(tmp_path / "out") == before

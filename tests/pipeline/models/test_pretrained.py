@@ -73,7 +73,7 @@ def test_file_of_another_network_is_refused(tmp_path: Path) -> None:
     for name in ("timm/resnet34", COCO, EMBEDDED):
         with pytest.raises(UserError, match=rf"model\.safetensors: not the weights of {name}"):
             resolve(ModelConfig(name=name, weights=str(path)))
-    with pytest.raises(UserError, match="name the \\[model\\]"):
+    with pytest.raises(UserError, match="set \\[model\\] name"):
         resolve(ModelConfig(weights=str(path)))
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"model\.safetensors: not a complete file"):

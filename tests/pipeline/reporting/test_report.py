@@ -120,19 +120,19 @@ def test_a_missing_input_is_named_with_the_command_that_makes_it(
 
 def test_an_evaluation_of_another_version_is_refused(run_dir: Path) -> None:
     (run_dir / "evaluation" / "metrics.json").write_text('{"images": 4}')
-    with pytest.raises(UserError, match=r"another version of Transpalette; make it again \(make evaluate\)"):
+    with pytest.raises(UserError, match=r"another version; run it again \(make evaluate\)"):
         write_report(PROFILE, run_dir)
 
 
 def test_an_evaluation_of_another_model_or_of_other_images_is_refused(run_dir: Path) -> None:
     out = run_dir / "evaluation"
     evaluate(run_dir / MODEL_FILE, sets_of(run_dir, "test", "val"), out, 0)
-    with pytest.raises(UserError, match=r"more or other images .*; make it again \(make evaluate\)"):
+    with pytest.raises(UserError, match=r"other images .*; run it again \(make evaluate\)"):
         write_report(PROFILE, run_dir)
     evaluate(run_dir / MODEL_FILE, sets_of(run_dir, "test"), out, 0)
     write_report(PROFILE, run_dir)
     write_tiny_model(run_dir / MODEL_FILE, start={"kind": "none", "source": "nothing", "fallback": ""})
-    with pytest.raises(UserError, match="measures another model"):
+    with pytest.raises(UserError, match="for another model"):
         write_report(PROFILE, run_dir)
 
 

@@ -24,7 +24,7 @@ def test_auto_precision_on_a_cpu_is_fp32_or_bf16() -> None:
 
 def test_an_out_of_memory_error_names_the_settings_to_lower() -> None:
     with (
-        pytest.raises(UserError, match=r"lower \[train\] batch_size \(now 8\).*; accumulate") as error,
+        pytest.raises(UserError, match=r"lower \[train\] batch_size \(now 8\).*; raise accumulate") as error,
         memory_guard(TrainConfig(batch_size=8), GPU),
     ):
         torch.empty(1 << 50)  # more than any machine has

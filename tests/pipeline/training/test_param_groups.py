@@ -134,8 +134,8 @@ SMALLER = {"min_size": 96, "max_size": 96, "box_detections_per_img": 20, "rpn_po
     [
         ("resnet81", "timm has no model 'resnet81'; did you mean 'resnet"),
         ("hf-hub:someone/something", "timm has no model"),
-        ("vit_tiny_patch16_224", r"cannot carry a feature pyramid: its maps have strides \[16, 16, 16\]"),
-        ("swin_tiny_patch4_window7_224", "does not take images of every size"),
+        ("vit_tiny_patch16_224", r"cannot have a feature pyramid: its maps have strides \[16, 16, 16\]"),
+        ("swin_tiny_patch4_window7_224", "does not accept images of every size"),
     ],
 )
 def test_an_unusable_network_is_refused_with_the_reason(name: str, message: str) -> None:
