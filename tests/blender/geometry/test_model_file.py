@@ -143,7 +143,7 @@ def test_reading_resolves_instances_keeps_materials_and_runs_no_script(suffix: s
         ("robot.glb", b"", "not a readable model"),
         ("robot.glb", b"glTF nonsense", "not a readable model"),
         ("robot.blend", b"BLENDER but no more", "not a readable model"),
-        ("robot.obj", b"# nothing\n", "no surface in it"),
+        ("robot.obj", b"# nothing\n", "contains no surface"),
         ("robot.stl", b"solid", "cannot be read as a model"),
     ],
 )

@@ -76,7 +76,7 @@ def test_workers_with_different_files_are_refused(
 def test_missing_scheduler_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "CONNECT_TIMEOUT", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
-        with pytest.raises(UserError, match="no Dask scheduler answers there"):
+        with pytest.raises(UserError, match="no Dask scheduler replies there"):
             scheduler.connect(address, str)
 
 

@@ -175,7 +175,7 @@ def test_no_process_outlives_the_command(
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == status
     assert "Traceback" not in stderr
-    assert ("interrupted; repeat the command to go on" in stderr) == (sent_signal == signal.SIGINT)
+    assert ("interrupted; repeat the command to continue" in stderr) == (sent_signal == signal.SIGINT)
     wait_until(lambda: not any(map(is_running, workers)), seconds=60)
     wait_until(lambda: not list(temporary.iterdir()), seconds=60)
 
