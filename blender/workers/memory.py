@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def resident_megabytes() -> float:
-    """Return this process's resident memory in MB; its peak where the system does not report the current size."""
+    """Return this process's resident memory in MB, or its peak if the system reports no current size."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:

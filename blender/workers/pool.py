@@ -157,8 +157,8 @@ class WorkerPool:
             threads: CPU threads.
 
         Raises:
-            UserError, OSError, FrameError: the frame failed. Its process has ended; the next call starts a new
-            process.
+            UserError, OSError, FrameError: the frame failed. Its process has ended; the next call starts a
+            new process.
         """
         worker = self._acquire()
         try:

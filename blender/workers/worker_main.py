@@ -3,7 +3,8 @@
 The process gets its requests over an inherited socket as lines of JSON, because Blender prints its own
 messages to the standard streams. The first request names the job and the number of the process; the reply
 names the device. Each further request is a frame; the reply follows when the frame's files are written.
-When the parent closes the socket or dies, this process exits at once, even in the middle of a frame. That is safe, because the files of a frame are written atomically.
+When the parent closes the socket or dies, this process exits at once, even in the middle of a frame. That is
+safe, because the files of a frame are written atomically.
 """
 
 from __future__ import annotations

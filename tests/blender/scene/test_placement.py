@@ -1,4 +1,4 @@
-"""Placement rules in whole scenes: racks, reaching people, clear views, objects in the picture."""
+"""Placement rules in complete scenes: racks, reaching people, clear views, objects in the image."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_clear_keeps_the_view_of_trucks_free(default_config: Config, assets: Ass
 
 @pytest.mark.parametrize("mount", ["vehicle", "hand", "overhead"])
 @pytest.mark.parametrize("name", ["perspective", "equisolid"])
-def test_labelled_objects_are_placed_in_the_picture(
+def test_labelled_objects_are_placed_in_the_image(
     mount: str, name: str, default_config: Config, assets: Assets
 ) -> None:
     camera = default_config.scene.camera
@@ -136,14 +136,14 @@ def test_labelled_objects_are_placed_in_the_picture(
     scene = replace(default_config.scene, camera=camera, negatives=0.0)
     config = replace(default_config, scene=scene)
     width, height = config.render.width, config.render.height
-    in_picture, trucks = [], 0
+    in_image, trucks = [], 0
     for frame in range(15):
         spec = frame_scene(config, assets, frame)
         for item in spec.objects:
             if item.category:
                 middle = np.asarray(item.position) + np.array([0, 0, 1.0])
                 pixels, depth = lens.project(middle[None], spec.camera, width, height)
-                in_picture.append(depth[0] > 0 and (np.abs(pixels[0] / [width, height] - 0.5) < 0.6).all())
+                in_image.append(depth[0] > 0 and (np.abs(pixels[0] / [width, height] - 0.5) < 0.6).all())
                 trucks += item.category == "pallet_truck"
-    assert np.mean(in_picture) > 0.85, "operators and rows may stand a little outside"
+    assert np.mean(in_image) > 0.85, "operators and rows may stand a little outside"
     assert trucks >= 9
