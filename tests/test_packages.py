@@ -1,4 +1,4 @@
-"""The two halves are apart, and every package is installed."""
+"""Renderer and pipeline are independent, and every folder with modules is installed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from tests.conftest import ROOT, run
 
 
-def test_neither_half_loads_the_libraries_of_the_other() -> None:
-    """Import every module of one half in a process of its own."""
+def test_renderer_and_pipeline_load_only_their_own_libraries() -> None:
+    """Import all modules of ``blender`` or of ``pipeline`` in a separate process."""
     for package, forbidden in (
         ("blender", ("torch", "click", "PIL", "pycocotools", "pipeline")),
         ("pipeline", ("bpy",)),
@@ -35,7 +35,7 @@ def test_the_pipeline_imports_only_the_contract_from_blender() -> None:
 
 
 def test_every_folder_with_modules_is_a_package() -> None:
-    """setuptools finds a package by its __init__.py and would leave other folders out of a wheel."""
-    for half in ("blender", "pipeline"):
-        folders = {path.parent for path in (ROOT / half).rglob("*.py")}
+    """setuptools detects packages by their __init__.py and leaves other folders out of a wheel."""
+    for package in ("blender", "pipeline"):
+        folders = {path.parent for path in (ROOT / package).rglob("*.py")}
         assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []

@@ -224,7 +224,7 @@ def _set_world(scene: Any, ambient: float, environment: str) -> None:
 
 @cache
 def _brightness(environment: str) -> float:
-    """Return the mean of a panorama's pixels. The sun is clipped to 100, so that the other pixels stay bright."""
+    """Return the mean of a panorama's pixels. The sun is clipped to 100, so that the rest stays bright."""
     image = bpy.data.images.load(str(PANORAMAS / f"{environment}.exr"), check_existing=True)
     pixels = np.empty(len(image.pixels), np.float32)
     image.pixels.foreach_get(pixels)

@@ -159,7 +159,7 @@ def test_crash_of_blender_does_not_kill_the_dask_worker(
 
 
 def render_nothing(client: str, job: RenderJob, frame: int, threads: int) -> FrameResult:
-    """Replaces ``render_on_dask_worker`` by a task without work."""
+    """Stand in for ``render_on_dask_worker`` without rendering."""
     return FrameResult(f"{job.split} {frame} {threads}")
 
 
@@ -193,7 +193,7 @@ def test_memory_of_the_submitting_process_does_not_grow(two_workers: Any) -> Non
 
 
 def test_timeouts_of_a_closing_client_are_not_logged() -> None:
-    """On a busy machine, the last requests of a client time out, and asyncio would log that."""
+    """On a busy machine, the last requests of a client time out. asyncio must not log this."""
     abandon_future = (
         "import asyncio; f = asyncio.new_event_loop().create_future(); f.set_exception(TimeoutError()); del f"
     )
