@@ -51,7 +51,7 @@ class Parking:
 
 
 class SceneShares(Protocol):
-    """The shares of [scene] that decide what is attached to objects (``blender.config.run.SceneConfig``)."""
+    """The shares of attached objects in [scene] (``blender.config.run.SceneConfig``)."""
 
     @property
     def operated(self) -> float:

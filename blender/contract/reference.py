@@ -68,7 +68,7 @@ def _section(name: str, cls: type) -> str:
     tables = {place.split(".")[0] for place in nested_tables(cls)}
     rows = []
     for key in table_keys(cls):
-        if key.name not in tables and key.allowed != "a table":  # nested tables have a section of their own
+        if key.name not in tables and key.allowed != "a table":  # nested tables have their own section
             default = key.default if key.default in ("", "required") else f"`{key.default}`"
             cells = (f"`{key.name}`", key.allowed, default, key.description)
             rows.append(f"| {' | '.join(map(_cell, cells))} |")

@@ -1,7 +1,7 @@
 """Read tables into dataclasses. All keys, types and limits of values are checked here.
 
-A field's annotation says what is allowed: ``lr: Annotated[float, Gt(0)]``. Every problem of a table is
-reported, each in one line that names the file, the table, the key, what is allowed and the value.
+A field's annotation gives the allowed values: ``lr: Annotated[float, Gt(0)]``. Every problem of a table is
+reported in one line that names the file, the table, the key, the allowed values and the value.
 """
 
 from __future__ import annotations

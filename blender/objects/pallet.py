@@ -89,7 +89,7 @@ def build(params: dict[str, Any], assets: Assets) -> list[Part]:
 
 
 def _loaded(params: dict[str, Any], rng: np.random.Generator) -> tuple[list[Part], float]:
-    """Build a loaded pallet or a stack of empty ones, and return the height of its top, metres."""
+    """Build a loaded pallet or a stack of empty pallets, and return the height of its top, metres."""
     parts: list[Part] = []
     for level in range(params["stack"]):
         # The lowest pallet has no offset, because forks have only millimetres of play in its openings.

@@ -53,7 +53,7 @@ def open_dask_backend(address: str, job: RenderJob, threads: int) -> Iterator[Ba
     Args:
         address: the scheduler's address, such as "tcp://host:8786".
         job: the split to render.
-        threads: CPU threads per frame; 0: one thread, because a thread of a Dask worker stands for one core.
+        threads: CPU threads per frame; 0: one thread, because a thread of a Dask worker uses one core.
 
     Raises:
         UserError: the connection fails (see ``connect``), or all workers are lost (see ``TaskLimit``).
@@ -69,7 +69,7 @@ def open_dask_backend(address: str, job: RenderJob, threads: int) -> Iterator[Ba
             )
         finally:
             executor.shutdown(wait=False)
-            with contextlib.suppress(Exception):  # the scheduler and its workers may be gone
+            with contextlib.suppress(Exception):  # the scheduler and its workers may have ended
                 client.run(close_pool, client.id, job)
 
 
