@@ -83,7 +83,7 @@ golden: $(READY) ## Replace the golden frames, after raising RENDER_VERSION
 	@$(TOOL) people --profile tests/golden/golden.toml --out build/golden/people
 	@$(PY) -m tests.golden.compare --people build/golden/people --out build/golden/golden --renew
 
-bench: people ## Measure speed and memory, compared with references; BENCH="--only render" for a part
+bench: people ## Measure speed and memory beside references, in build/bench/; BENCH="--only render" for a part
 	@$(PY) -m pipeline.bench --profile $(SETTINGS) --people $(RUN)/people --out build/bench $(BENCH)
 
 study: $(READY) ## Compare variants of a profile: STUDY=ablation|freezing|effort, PHOTOS="--annotations FILE --images DIR"

@@ -51,7 +51,7 @@ class Parking:
 
 
 class SceneShares(Protocol):
-    """The shares of attached objects in [scene] (``blender.config.run.SceneConfig``)."""
+    """The shares of attached objects in [scene] (``blender.config.profile.SceneConfig``)."""
 
     @property
     def operated(self) -> float:

@@ -18,7 +18,7 @@ if __package__ in (None, ""):  # run as a file: the repository is not on the pat
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from blender.assets import Assets, load_assets
-from blender.config.run import Config, load_config
+from blender.config.profile import Config, load_config
 from blender.contract import (
     UserError,
     exit_on_user_error,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from blender.assets import load_assets
-from blender.config.run import load_config
+from blender.config.profile import load_config
 from blender.rendering.frame import frame_scene
 from blender.spec import SceneSpec
 

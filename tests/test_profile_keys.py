@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from blender.config.reference import renderer_tables
 from blender.contract import UserError, from_table, load_profile
-from blender.contract.annotations import (
+from blender.contract.field_types import (
     allowed_names,
     describe,
     field_types,

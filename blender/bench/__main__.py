@@ -17,7 +17,7 @@ from pathlib import Path
 from blender.assets import load_assets
 from blender.bench.stages import measure_stages
 from blender.bench.sweeps import VARIANTS, Row, measure_processes
-from blender.config.run import load_config
+from blender.config.profile import load_config
 from blender.contract import UserError, exit_on_user_error, write_atomic
 from blender.rendering.frame import RenderContext, RenderJob, blender_version
 from blender.workers.cpu import SINGLE_THREADED_BLAS, core_count

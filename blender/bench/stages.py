@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from blender.bench.sweeps import REPEATS, VARIANTS, Row, Seconds, fastest_runs, mean, measure_sweep
-from blender.config.run import Config
+from blender.config.profile import Config
 from blender.rendering.frame import RenderContext, frame_scene, render_frame
 from blender.workers.cpu import pinned_to_one_core
 from blender.workers.memory import peak_megabytes, resident_megabytes

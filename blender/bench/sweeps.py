@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from blender.config.run import Config
+from blender.config.profile import Config
 from blender.contract import UserError
 from blender.rendering.frame import RenderContext, RenderJob, frame_scene
 from blender.workers.dispatch import FrameResult, dispatch

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from blender.config.profile import load_config
 from blender.config.reference import renderer_reference
-from blender.config.run import load_config
 from blender.contract import exit_on_user_error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blender.config.run import RANGES, RendererProfile
+from blender.config.profile import RANGES, RendererProfile
 from blender.contract.reference import nested_tables, table_reference
 from blender.kinds import find_kind, kind_names
 

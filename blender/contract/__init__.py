@@ -54,7 +54,7 @@ from blender.contract.split import (
     remove_frame,
     split_folder,
 )
-from blender.contract.tables import from_table
+from blender.contract.table_reader import from_table
 
 __all__ = [
     "ARRAYS",

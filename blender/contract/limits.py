@@ -2,8 +2,8 @@
 
 ``Ge``, ``Gt``, ``Le``, ``Lt`` and ``MinLen`` have the names and the meaning of the package annotated-types,
 which Blender's Python lacks. On a list, a range or a table the first four apply to each element. The other
-classes exist only here. ``blender.contract.tables`` checks the limits when it reads a table and describes
-them in its messages.
+classes exist only here. ``blender.contract.table_reader`` checks the limits when it reads a table and
+describes them in its messages.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from blender.contract.errors import UserError
 from blender.contract.limits import Ge, Lt, MinLen
-from blender.contract.tables import closest
+from blender.contract.table_reader import closest
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ProfileHeader:
 HEADER_KEYS = ("name", "seed", "classes", "splits")
 """Keys that every profile has."""
 PROFILE_KEYS = (*HEADER_KEYS, "people", "render", "scene", "coco", "model", "train", "evaluate")
-"""Top-level keys: ``blender.config.run`` reads [render] and [scene], ``pipeline.config`` the other tables."""
+"""Top-level keys: ``blender.config`` reads [render] and [scene], ``pipeline.config`` the other tables."""
 
 
 def load_profile(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from blender.contract.errors import UserError
 from blender.contract.files import canonical_json, sha256_bytes
-from blender.contract.tables import from_table
+from blender.contract.table_reader import from_table
 
 T = TypeVar("T")
 
@@ -119,7 +119,7 @@ class FrameRecord:
     split: str
     """Name of the split."""
     fingerprint: str
-    """Hash of everything that determines the frame: see ``blender.config.run.Config``."""
+    """Hash of everything that determines the frame: see ``blender.config.profile.Config``."""
     width: int
     """Width of the image in pixels."""
     height: int
@@ -181,7 +181,7 @@ class Manifest:
     blender: str
     """Blender's version."""
     render_version: int
-    """``blender.config.run.RENDER_VERSION``."""
+    """``blender.config.profile.RENDER_VERSION``."""
     fingerprint: str
     """The frames' fingerprint."""
     frames: dict[str, str]

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from blender.contract.annotations import describe, field_types, split_limits
+from blender.contract.field_types import describe, field_types, split_limits
 
 
 @dataclass(frozen=True)

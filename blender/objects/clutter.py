@@ -90,7 +90,7 @@ def _ladder(rng: np.random.Generator) -> list[Part]:
 
 
 def _step_stool(rng: np.random.Generator) -> list[Part]:
-    """Build two to four broad steps, the higher stools with a handrail."""
+    """Build two to four broad steps; tall stools have a handrail."""
     paint = ZINC if rng.random() < 0.4 else Material("paint", bright(rng), 0.5)
     count = int(rng.integers(2, 5))
     rise = 0.24

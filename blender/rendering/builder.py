@@ -12,7 +12,7 @@ import mathutils
 import numpy as np
 
 from blender.assets import Assets
-from blender.config.run import Config
+from blender.config.profile import Config
 from blender.contract import canonical_json
 from blender.geometry.lens import LENSES, NEAR, SENSOR, camera_axes, focal_length
 from blender.geometry.mesh import Floats, Part

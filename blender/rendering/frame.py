@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from blender.assets import Assets, load_assets
-from blender.config.run import Config, load_config
+from blender.config.profile import Config, load_config
 from blender.contract import (
     SCHEMA_VERSION,
     FrameRecord,
@@ -24,7 +24,7 @@ from blender.contract import (
 from blender.geometry.lens import intrinsics
 from blender.imaging.png import encode_png
 from blender.imaging.sensor import expose
-from blender.scene.scene import sample_scene
+from blender.scene.sample_scene import sample_scene
 from blender.spec import SceneSpec
 
 if TYPE_CHECKING:
@@ -118,9 +118,10 @@ def render_frame(context: RenderContext, frame: int, device: Device, threads: in
         OSError: a file cannot be written, for example on a full disk.
     """
     # Imported here for start-up time: these modules load bpy, which the parent process does not need.
-    from blender.rendering import annotations, passes
+    from blender.rendering import passes
     from blender.rendering.builder import build_scene
     from blender.rendering.device import use_device
+    from blender.rendering.instance_records import instance_records
 
     config, assets = context.config, context.assets
     spec = frame_scene(config, assets, frame)
@@ -152,7 +153,7 @@ def render_frame(context: RenderContext, frame: int, device: Device, threads: in
         layout=spec.layout,
         image_sha256=sha256_bytes(image),
         mask_sha256=sha256_bytes(mask),
-        instances=annotations.instance_records(placed, ids, spec.camera, assets, boxes3d),
+        instances=instance_records(placed, ids, spec.camera, assets, boxes3d),
         arrays_sha256={name: sha256_bytes(data) for name, data in arrays.items()},
     )
     commit_frame(context.out, record, image, mask, arrays)

@@ -13,8 +13,8 @@ def node(tree: Any, kind: str, **values: Any) -> Any:
     Args:
         tree: the node tree.
         kind: the node's bpy type, such as "ShaderNodeMath".
-        **values: properties of the node, or default values of its inputs. In an input's name, write an underscore
-            for a space.
+        **values: properties of the node, or default values of its inputs. In names of
+            inputs, write an underscore for a space.
     """
     node = tree.nodes.new(kind)
     for key, value in values.items():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from blender.config.run import ObjectConfig
+from blender.config.profile import ObjectConfig
 from blender.kinds import ObjectGroup, Parking, find_kind
 from blender.scene.free_space import Corners, corners_of, is_apart
 from blender.scene.parking import stand_at_face, stand_under_rack

@@ -10,7 +10,7 @@ import numpy as np
 
 from blender import sampling
 from blender.assets import Assets
-from blender.config.run import Config, SceneConfig
+from blender.config.profile import Config, SceneConfig
 from blender.kinds import AttachmentContext, KindTable, ObjectGroup, find_kind
 from blender.spec import Footprint, ObjectSpec, Params
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from blender.config.run import RenderConfig
+from blender.config.profile import RenderConfig
 from blender.geometry.lens import project
 from blender.scene.free_space import Corners
 from blender.spec import CameraSpec, Position

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from blender.config.run import RENDER_VERSION, Config
+from blender.config.profile import RENDER_VERSION, Config
 from blender.contract import (
     SCHEMA_VERSION,
     Manifest,

@@ -144,7 +144,7 @@ def export(model: Path, out: Path, int8: bool, images: tuple[Path, ...], annotat
 
     The file is kept only if its detections are those of the checkpoint.
     """
-    from pipeline.export.export import export_model
+    from pipeline.export.command import export_model
 
     export_model(model, out, images, int8, annotations)
 

@@ -1,6 +1,6 @@
 """Convert a COCO split to the formats of other tools (command ``convert``).
 
-An exporter is a function with the decorator ``exporter``. It yields the files of the result as names and
+A writer is a function with the decorator ``data_format``. It yields the files of the result as names and
 bytes; ``convert_to_format`` writes them.
 """
 
@@ -25,7 +25,7 @@ from pipeline.data.polygons import count_changed_pixels, mask_to_polygons, mask_
 from pipeline.data.rle import as_rle
 from pipeline.data.validation.check import load_validated_coco
 
-EXPORTERS_VERSION = 1
+FORMATS_VERSION = 1
 """Raise it when the same split would be converted to other bytes."""
 
 OutputFile = tuple[str, bytes | Path]
@@ -40,16 +40,16 @@ class CocoSet:
     images: Path
 
 
-Exporter = Callable[[CocoSet], Iterator[OutputFile]]
-EXPORTERS: dict[str, Exporter] = {}
-"""All registered exporters by the name of their format."""
+FormatWriter = Callable[[CocoSet], Iterator[OutputFile]]
+FORMATS: dict[str, FormatWriter] = {}
+"""The registered writers by the name of their format."""
 
 
-def exporter(name: str) -> Callable[[Exporter], Exporter]:
-    """Register the decorated function as the exporter of the format ``name``."""
+def data_format(name: str) -> Callable[[FormatWriter], FormatWriter]:
+    """Register the decorated function as the writer of the format ``name``."""
 
-    def register(function: Exporter) -> Exporter:
-        EXPORTERS[name] = function
+    def register(function: FormatWriter) -> FormatWriter:
+        FORMATS[name] = function
         return function
 
     return register
@@ -64,16 +64,16 @@ def convert_to_format(split_dir: Path, name: str, out: Path) -> None:
     Raises:
         UserError: an unknown format, an invalid split, or other files in ``out``.
     """
-    if name not in EXPORTERS:
-        raise UserError(f"--to {name}: no such format; choose one of {', '.join(EXPORTERS)}")
+    if name not in FORMATS:
+        raise UserError(f"--to {name}: no such format; choose one of {', '.join(FORMATS)}")
     annotations = split_dir / "annotations.json"
     source = CocoSet(load_validated_coco(annotations), split_dir / "images")
     prepare_output_dir(out)
-    inputs = {"to": name, "version": EXPORTERS_VERSION, "annotations": sha256_file(annotations)}
+    inputs = {"to": name, "version": FORMATS_VERSION, "annotations": sha256_file(annotations)}
     _mark_out_dir(out, inputs)
     remove_fragments(out)
     stamp, paths = out / ".convert.stamp.json", []
-    for file, content in EXPORTERS[name](source):
+    for file, content in FORMATS[name](source):
         path = out / file
         data = content.read_bytes() if isinstance(content, Path) else content
         if not (path.is_file() and path.read_bytes() == data):
@@ -103,7 +103,7 @@ def _mark_out_dir(out: Path, inputs: dict[str, Any]) -> None:
 # ------------------------------------------------------------------------------ formats
 
 
-@exporter("coco-polygons")
+@data_format("coco-polygons")
 def coco_polygons(source: CocoSet) -> Iterator[OutputFile]:
     """COCO with polygons instead of RLE; ignore regions stay RLE, as in COCO's own files."""
     yield from _images(source, "images/")
@@ -123,7 +123,7 @@ def coco_polygons(source: CocoSet) -> Iterator[OutputFile]:
     yield "annotations.json", canonical_json(source.dataset | {"images": images, "annotations": annotations})
 
 
-@exporter("yolo-seg")
+@data_format("yolo-seg")
 def yolo_seg(source: CocoSet) -> Iterator[OutputFile]:
     """YOLO segmentation: a text file per image, a line per object: class from 0, then x y of its outline.
 
@@ -160,7 +160,7 @@ def yolo_seg(source: CocoSet) -> Iterator[OutputFile]:
     yield "data.yaml", f"train: images\nval: images\nnames:\n{''.join(lines)}".encode()
 
 
-@exporter("imagefolder")
+@data_format("imagefolder")
 def imagefolder(source: CocoSet) -> Iterator[OutputFile]:
     """Hugging Face's imagefolder: the images, and metadata.jsonl with a line per image.
 

@@ -31,7 +31,7 @@ from pipeline.evaluation.diagnosis import best_threshold
 from pipeline.evaluation.load_results import load_results
 from pipeline.evaluation.matching import evaluate_detections, with_rle
 from pipeline.evaluation.summary import summarize
-from pipeline.evaluation.tables import format_evaluation
+from pipeline.evaluation.terminal import format_evaluation
 
 EVALUATOR_VERSION = 5
 """Increased whenever the same model and images give other figures or another layout of metrics.json."""

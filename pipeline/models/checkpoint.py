@@ -7,9 +7,7 @@ The tensors under plain names are the model's state dict, so other tools can loa
 from __future__ import annotations
 
 import json
-import platform
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +17,18 @@ from torch import Tensor
 from blender.contract import from_table, write_atomic
 from pipeline.config import ModelConfig, UserError
 from pipeline.models import safetensors_file
+from pipeline.models.checkpoint_metadata import (
+    FORMAT,
+    FORMAT_KEY,
+    CheckpointMetadata,
+    bad_metadata,
+    read_checkpoint,
+)
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
 from pipeline.models.registry import CLS_SCORE, build_model
 
-FORMAT = 2
-"""Format 1 was a pickle of ``torch.save``, and is no longer read."""
-_FORMAT_KEY = "transpalette_format"
-"""The metadata entry that only Transpalette's checkpoints have."""
 _WEIGHTS, _OPTIMIZER = "train/weights/", "train/optimizer/"
 """Prefixes of the tensors of ``ResumeState``."""
-_ZIP, _FORMAT_1_SEAL = b"PK\x03\x04", b"transpalette sha256:"
-"""How a file of ``torch.save`` starts, and what the end of a checkpoint of format 1 contains."""
-
-
-def current_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that training depends on."""
-    names = ("torch", "torchvision", "timm", "transpalette")
-    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 @dataclass(frozen=True)
@@ -66,36 +52,14 @@ class ResumeState:
     """The ``state_dict`` of fp16's loss scaler; empty at another precision."""
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(CheckpointMetadata):
     """A trained model and what describes it."""
 
-    model: str
-    """A key of ``pipeline.models.registry.MODELS``."""
-    config: dict[str, Any]
-    """The fields of ``ModelConfig``."""
-    classes: tuple[str, ...]
-    """Class names; label 1 is the first, and 0 is the background."""
-    start: dict[str, str]
-    """The start weights: ``kind``, ``source``, ``fallback`` (why not COCO's, or "")."""
-    metrics: dict[str, Any]
-    """Validation metrics of this epoch, from ``pipeline.evaluation.metrics``."""
-    epoch: int
-    """Epochs done."""
-    epochs: int
-    """Epochs planned."""
-    seed: int
-    seconds: float
-    """Time spent training, validation included."""
-    images: int
-    """Images in the training set."""
-    score_threshold: float
-    """The score threshold with the best F1 on the validation split."""
     state: dict[str, Tensor]
     """The model's state dict: the EMA weights."""
     resume: ResumeState | None = None
     """None in model.safetensors."""
-    versions: dict[str, str] = field(default_factory=current_versions)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -107,7 +71,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     tensors, resume = dict(checkpoint.state), checkpoint.resume
     fields = {name: value for name, value in vars(checkpoint).items() if name not in ("state", "resume")}
     metadata = {name: json.dumps(value) for name, value in fields.items()}
-    metadata |= {"format": "pt", _FORMAT_KEY: str(FORMAT)}  # other tools look for "format"
+    metadata |= {"format": "pt", FORMAT_KEY: str(FORMAT)}  # other tools look for "format"
     if resume is not None:
         tensors |= {f"{_WEIGHTS}{name}": tensor for name, tensor in resume.weights.items()}
         for index, values in resume.optimizer.get("state", {}).items():
@@ -118,58 +82,17 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     write_atomic(path, safetensors_file.encode(tensors, metadata))
 
 
-def is_checkpoint(data: bytes) -> bool:
-    """Return whether the header, or the end, of a file's bytes is that of a Transpalette checkpoint."""
-    return _is_format_1(data) or _FORMAT_KEY in (safetensors_file.read_metadata(data) or {})
-
-
-def _is_format_1(data: bytes) -> bool:
-    return data.startswith(_ZIP) and _FORMAT_1_SEAL in data[-128:]
-
-
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint, after a check of its SHA-256.
 
     Raises:
         UserError: the file is missing, not a Transpalette checkpoint, damaged, or of another format.
     """
+    data, fields = read_checkpoint(path)
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such checkpoint; train one first (make train)") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    metadata = safetensors_file.read_metadata(data)
-    if _is_format_1(data):
-        raise UserError(
-            f"{path}: a checkpoint of an earlier version, a pickle, which is no longer read; train again"
-        )
-    if data.startswith(_ZIP) or (metadata is not None and _FORMAT_KEY not in metadata):
-        raise UserError(
-            f"{path}: not a Transpalette checkpoint; give a model.safetensors of 'transpalette train' "
-            "(a state dict of another tool can be [model] weights of a profile)"
-        )
-    if metadata is None:
-        raise UserError(
-            f"{path}: not a Transpalette checkpoint, or a damaged or truncated one; give a model.safetensors "
-            "of 'transpalette train', or copy the file again"
-        )
-    try:
-        tensors, metadata = safetensors_file.decode(data)
-    except ValueError:
-        raise UserError(
-            f"{path}: damaged or truncated (its SHA-256 is wrong); copy it again, or train again"
-        ) from None
-    if metadata[_FORMAT_KEY] != str(FORMAT):
-        raise UserError(
-            f"{path}: a checkpoint of format {metadata[_FORMAT_KEY]}; this version reads format {FORMAT}: "
-            "train again with this version"
-        )
-    texts = {name: text for name, text in metadata.items() if name not in ("format", _FORMAT_KEY)}
-    try:
-        return _from_tensors(tensors, {name: json.loads(text) for name, text in texts.items()})
+        return _from_tensors(safetensors_file.decode(data), fields)
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise UserError(f"{path}: its metadata are not those of a checkpoint; train again") from None
+        raise UserError(bad_metadata(path)) from None
 
 
 def _from_tensors(tensors: dict[str, Tensor], fields: dict[str, Any]) -> Checkpoint:

@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812 (the name that PyTorch users expec
 from torch import Tensor
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 
-from pipeline.models.targets import Target
+from pipeline.models.samples import Target
 
 MASK_SMOOTHING = 1
 """Added to numerator and denominator of a region's Dice score, in cells: defines it for empty masks."""

@@ -13,7 +13,8 @@ from blender.contract import sha256_bytes
 from pipeline.common.seeds import derive_seed
 from pipeline.config import ModelConfig, UserError
 from pipeline.models import weight_files
-from pipeline.models.checkpoint import is_checkpoint, load_checkpoint
+from pipeline.models.checkpoint import load_checkpoint
+from pipeline.models.checkpoint_metadata import is_checkpoint
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
 from pipeline.models.registry import CLS_SCORE, COCO, COCO_V2, EMBEDDED, TIMM, build_model, builder_of
 from pipeline.models.weight_files import WeightsError, extract_body, parse_state_dict

@@ -23,7 +23,7 @@ from torchvision.ops.boxes import clip_boxes_to_image
 from pipeline.models.losses import box_losses, mask_losses, segmentation_losses
 from pipeline.models.roi_align import RoIAlign, enlarge_boxes
 from pipeline.models.rpn import in_ignore_region
-from pipeline.models.targets import Target
+from pipeline.models.samples import Target
 
 Shapes = list[tuple[int, int]]
 """(H, W) of images, without their padding."""

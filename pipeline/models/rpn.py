@@ -13,7 +13,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
-from pipeline.models.targets import Target
+from pipeline.models.samples import Target
 
 MAX_IGNORED_SHARE = 0.5
 """A box is ignored if more than this share of its area lies in one ignore region."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
 from pipeline.models.roi_align import enlarge_boxes
-from pipeline.models.targets import Target
+from pipeline.models.samples import Target
 
 
 class DetectionTransform(GeneralizedRCNNTransform):  # type: ignore[misc]

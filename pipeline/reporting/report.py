@@ -20,7 +20,8 @@ from pipeline.config import Profile
 from pipeline.data.coco_io import read_coco
 from pipeline.evaluation.evaluate import EVALUATOR_VERSION
 from pipeline.evaluation.matching import evaluate_detections
-from pipeline.evaluation.tables import number
+from pipeline.evaluation.terminal import number
+from pipeline.models.checkpoint_metadata import read_checkpoint_metadata
 from pipeline.reporting.dataset_stats import dataset_statistics
 from pipeline.reporting.galleries import best_and_worst, data_uri, mistake_crops
 from pipeline.reporting.mistakes import find_mistakes
@@ -73,11 +74,7 @@ def write_report(profile: Profile, run_dir: Path) -> None:
 
 def collect_facts(profile: Profile, run_dir: Path, metrics: dict[str, Any]) -> dict[str, Any]:
     """Collect every figure of the report as JSON values: the content of report.json."""
-    from pipeline.models.checkpoint import (
-        load_checkpoint,
-    )  # start-up time: an up-to-date report needs no torch
-
-    checkpoint = load_checkpoint(run_dir / MODEL_FILE)
+    checkpoint = read_checkpoint_metadata(run_dir / MODEL_FILE)
     return {
         "profile": dataclasses.asdict(profile),
         "metrics": metrics,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pipeline.config import TrainConfig
-from pipeline.models.targets import Target
+from pipeline.models.samples import Target
 from pipeline.training.augment.augmentation import augmentation
 from pipeline.training.dataset import CocoDataset, collate_fn
 from pipeline.training.distributed import shard, world_size

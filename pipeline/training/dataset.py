@@ -16,7 +16,7 @@ from pipeline.config import ExtraSet, UserError
 from pipeline.data.combine import check_class_mapping, combine_sets, describe_extra_sets
 from pipeline.data.images import check_image, find_image, read_rgb
 from pipeline.data.rle import as_rle
-from pipeline.models.targets import (
+from pipeline.models.samples import (
     KEYPOINT_NUMBERS,
     Sample,
     Target,

@@ -15,7 +15,7 @@ from blender.contract import write_atomic
 from pipeline.config import Profile
 from pipeline.data.rle import encode_mask
 from pipeline.models.checkpoint import Checkpoint
-from pipeline.models.targets import Sample
+from pipeline.models.samples import Sample
 from pipeline.training.augment.augmentation import augmentation
 from pipeline.training.data_loader import batches_of_pass
 from pipeline.training.dataset import CocoDataset

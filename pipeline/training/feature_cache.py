@@ -16,7 +16,7 @@ from torchvision.models.detection.image_list import ImageList
 
 from pipeline.config import TrainConfig
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
-from pipeline.models.targets import Target
+from pipeline.models.samples import Target
 from pipeline.training.augment.augmentation import augmentation
 from pipeline.training.dataset import CocoDataset
 

@@ -21,6 +21,7 @@ from pipeline.training.dataset import CocoDataset
 from pipeline.training.device import choose_device, memory_guard
 from pipeline.training.distributed import broadcast, rank
 from pipeline.training.epoch_images import write_epoch_images
+from pipeline.training.epoch_validation import compute_validation_metrics, predict_dataset
 from pipeline.training.feature_cache import FeatureCache, choose_cached_views
 from pipeline.training.loop import train_one_epoch
 from pipeline.training.param_groups import set_trainable, trainable_parameters, trainable_parts
@@ -33,7 +34,6 @@ from pipeline.training.progress import (
 )
 from pipeline.training.sharded_optimizer import ShardedOptimizer
 from pipeline.training.train_state import TrainState, find_resumable, initial_checkpoint, restore
-from pipeline.training.validation import compute_metrics, predict_dataset
 
 
 def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, inputs_hash: str) -> None:
@@ -122,7 +122,7 @@ def run_epochs(
         optimizer_state = optimizer.state_dict()
         seconds = round(checkpoint.seconds + time.monotonic() - began, 1)
         if is_leader:
-            metrics, score_threshold = compute_metrics(val_set, results)
+            metrics, score_threshold = compute_validation_metrics(val_set, results)
             resume = _after_validation(resume, metrics, state, optimizer_state)
             checkpoint = dataclasses.replace(
                 checkpoint,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from blender.assets import Assets, load_assets
-from blender.config.run import Config, load_config
+from blender.config.profile import Config, load_config
 from tests.conftest import ROOT
 
 

@@ -14,7 +14,7 @@ import click
 import pytest
 import yaml
 
-from blender.config.run import load_config
+from blender.config.profile import load_config
 from blender.contract import load_profile, read_record
 from pipeline.cli import main
 from pipeline.config import read_profile

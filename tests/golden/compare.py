@@ -84,8 +84,8 @@ def comparison_report(golden: Path, rendered: Path) -> str:
         return ""
     if new.render_version == old.render_version:
         fix = (
-            "pixels changed, but RENDER_VERSION in blender/config/run.py did not: if the change is intended, "
-            "raise it (otherwise existing renders count as up to date) and run `make golden`"
+            "pixels changed, but RENDER_VERSION in blender/config/profile.py did not: if the change is "
+            "intended, raise it (otherwise existing renders count as up to date) and run `make golden`"
         )
     else:
         fix = "RENDER_VERSION was raised: replace the golden frames with `make golden` and check the images"

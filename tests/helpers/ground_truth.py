@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from blender.assets import Assets
-from blender.config.run import Config
+from blender.config.profile import Config
 from blender.contract import Instance
 from blender.kinds import find_kind
-from blender.rendering import annotations, passes
+from blender.rendering import passes
 from blender.rendering.amodal import amodal_mask
 from blender.rendering.builder import SceneObject, build_scene
 from blender.rendering.device import Device, use_device
+from blender.rendering.instance_records import instance_records
 from blender.spec import CameraSpec, ObjectSpec, SceneSpec
 from tests.helpers.painter import CAMERA, Solid, paint_with_certainty, solid
 
@@ -30,7 +31,7 @@ def render_ground_truth(
     placed, ids = render_ids(objects, config, assets, scratch, camera)
     # Blender's rays deviate from the pixel centres by up to 0.005 pixels, so the two can differ at an edge.
     amodal = {number: mask | (ids == number) for number, mask in amodal_masks(placed, camera, ids).items()}
-    return ids, amodal, annotations.instance_records(placed, ids, camera, assets, boxes3d=True)
+    return ids, amodal, instance_records(placed, ids, camera, assets, boxes3d=True)
 
 
 def amodal_masks(placed: list[SceneObject], camera: CameraSpec, ids: np.ndarray) -> dict[int, np.ndarray]:

@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 
 from blender.assets import Assets, load_assets
-from blender.config.run import Config, load_config
+from blender.config.profile import Config, load_config
 from blender.geometry.lens import intrinsics, project
 from blender.rendering import passes
 from blender.rendering.builder import build_scene

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from blender.assets import load_assets
-from blender.config.run import load_config
+from blender.config.profile import load_config
 from blender.rendering.device import Device
 from blender.rendering.frame import RenderContext, RenderJob, blender_version, render_frame
 

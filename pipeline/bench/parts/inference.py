@@ -100,7 +100,7 @@ def export(model: Path, out: Path) -> dict[str, Any]:
     Raises:
         UserError: a package is missing, or the exported file does not agree with the model.
     """
-    from pipeline.export.export import export_model
+    from pipeline.export.command import export_model
 
     export_model(model, out)
     return {}

@@ -22,7 +22,7 @@ from pipeline.bench.measurement import clocks
 from pipeline.common.seeds import derive_seed
 from pipeline.config import Profile
 from pipeline.models.pretrained import initial_model, resolve
-from pipeline.models.targets import Sample
+from pipeline.models.samples import Sample
 from pipeline.training.dataset import CocoDataset, collate_fn
 from pipeline.training.param_groups import set_trainable, trainable_parameters
 

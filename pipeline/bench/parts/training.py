@@ -228,14 +228,14 @@ def train_reference(task: TrainingTask) -> dict[str, Any]:
 def _evaluate(model: Any, task: TrainingTask, precision: str) -> dict[str, Any]:
     """Compute mask AP on the validation images, in the same way for both recipes."""
     from pipeline.training.distributed import rank
-    from pipeline.training.validation import compute_metrics, predict_dataset
+    from pipeline.training.epoch_validation import compute_validation_metrics, predict_dataset
 
     assert task.val is not None
     data = task.dataset(task.val)
     results = predict_dataset(model.eval(), data, precision, lambda count, loss: None)
     if rank() != 0:
         return {}
-    scores, _ = compute_metrics(data, results)
+    scores, _ = compute_validation_metrics(data, results)
     class_ap = {name: table["segm"]["AP"] for name, table in scores["classes"].items()}
     overall = scores["overall"]["segm"]
     return {"AP": overall["AP"] or 0.0, "AP50": overall["AP50"] or 0.0, "classes": class_ap}

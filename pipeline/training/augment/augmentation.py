@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.common.processes import single_threaded_torch
 from pipeline.config import TrainConfig
-from pipeline.models.targets import Sample
+from pipeline.models.samples import Sample
 from pipeline.training.augment.camera import blur, jpeg, noise, photometric
 from pipeline.training.augment.copy_paste import paste_random_objects
 from pipeline.training.augment.geometry import random_geometry

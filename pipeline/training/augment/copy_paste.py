@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the field's own name)
 from torch import Tensor
 
-from pipeline.models.targets import (
+from pipeline.models.samples import (
     MIN_OBJECT_PIXELS,
     OBJECT_FIELDS,
     Sample,

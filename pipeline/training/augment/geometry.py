@@ -8,7 +8,7 @@ from torchvision.transforms.v2 import functional as T  # noqa: N812 (the field's
 
 from blender.contract import KEYPOINTS
 from pipeline.config import TrainConfig
-from pipeline.models.targets import Sample, boxes_from_masks, clear_outside_keypoints, drop_small_objects
+from pipeline.models.samples import Sample, boxes_from_masks, clear_outside_keypoints, drop_small_objects
 
 FOCUS_RANGE = (0.25, 0.75)
 """Where the centre of the object that a crop is aimed at lies, as a share of the crop's width and height:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from blender.assets import load_assets
-from blender.config.run import Config, RenderConfig, load_config
+from blender.config.profile import Config, RenderConfig, load_config
 from blender.contract import UserError, frame_paths, load_profile
 from blender.rendering.frame import frame_scene
 from tests.conftest import ROOT, run

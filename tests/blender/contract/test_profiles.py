@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from blender.config.run import load_config
+from blender.config.profile import load_config
 from blender.contract import UserError, load_profile, merge_tables, move_model_files
 from pipeline.config import read_people, read_profile
 from tests.conftest import ROOT, TINY, run

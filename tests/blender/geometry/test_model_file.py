@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from blender.assets import load_assets
-from blender.config.run import load_config
+from blender.config.profile import load_config
 from blender.contract import read_record
 from blender.objects import model
 from tests.conftest import TINY, render, run

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from blender.assets import Assets
-from blender.config.run import Config
+from blender.config.profile import Config
 from blender.kinds import AttachmentContext, KindTable, ObjectGroup, find_kind
 from blender.objects import pallet_truck
 from blender.objects.pallet_truck.attachments import fit_forks_to_pallet, fits_pallet

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from blender.assets import Assets
-from blender.config.run import Config, load_config
+from blender.config.profile import Config, load_config
 from blender.contract import UserError
 from blender.geometry.mesh import bounds
 from blender.kinds import find_kind

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from blender.assets import Assets
-from blender.config.run import load_config
+from blender.config.profile import load_config
 from blender.contract import UserError, from_table
 from blender.geometry.mesh import Part, bounds
 from blender.objects import pallet, pallet_truck, pedestrian

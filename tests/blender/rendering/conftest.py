@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from blender.assets import Assets, load_assets
-from blender.config.run import Config, load_config
+from blender.config.profile import Config, load_config
 from tests.helpers.painter import HEIGHT, WIDTH
 
 

@@ -85,7 +85,7 @@ def test_report_says_what_to_do(copies: tuple[Path, Path]) -> None:
     assert comparison_report(golden, rendered) == ""
     assert "make golden" in comparison_report(golden.parent / "9.9", rendered)
     change_a_pixel(rendered / "masks" / "000002.png", 1)
-    assert "RENDER_VERSION in blender/config/run.py did not" in comparison_report(golden, rendered)
+    assert "RENDER_VERSION in blender/config/profile.py did not" in comparison_report(golden, rendered)
     manifest = read_manifest(rendered)
     raised = dataclasses.replace(manifest, render_version=manifest.render_version + 1)
     (rendered / "manifest.json").write_bytes(raised.to_bytes())

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from blender.assets import Assets, load_assets
-from blender.config.run import Config, load_config
+from blender.config.profile import Config, load_config
 from blender.geometry.lens import LENSES, intrinsics
 from blender.geometry.mesh import bounds
 from blender.imaging.png import encode_png

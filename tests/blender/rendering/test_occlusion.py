@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from blender.assets import Assets
-from blender.config.run import Config
+from blender.config.profile import Config
 from blender.contract import KEYPOINTS, RunLengths
 from blender.geometry.mesh import Part, bounds
 from blender.kinds import find_kind

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blender.config.run import load_config
+from blender.config.profile import load_config
 from blender.contract import UserError, array_path, frame_is_complete, read_record, sha256_file
 from blender.rendering.passes import read_exr, use_exr
 from pipeline.config import CocoConfig

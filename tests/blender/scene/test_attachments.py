@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from blender.assets import Assets
-from blender.config.run import Config
+from blender.config.profile import Config
 from blender.rendering.frame import frame_scene
 from tests.conftest import default_scene
 

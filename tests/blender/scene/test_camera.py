@@ -11,7 +11,7 @@ import pytest
 
 from blender.assets import Assets
 from blender.config.capture import CameraConfig
-from blender.config.run import Config, load_config
+from blender.config.profile import Config, load_config
 from blender.contract import UserError
 from blender.geometry import lens
 from blender.geometry.mesh import Part

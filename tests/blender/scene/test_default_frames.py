@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from blender.assets import load_assets
-from blender.config.run import load_config
+from blender.config.profile import load_config
 from blender.objects.pallet_truck import VARIANTS
-from blender.rendering import annotations, passes
+from blender.rendering import passes
 from blender.rendering.builder import build_scene
 from blender.rendering.device import Device, use_device
 from blender.rendering.frame import frame_scene
+from blender.rendering.instance_records import instance_records
 from blender.scene.layouts import LAYOUTS
 from tests.conftest import ROOT, run
 
@@ -46,7 +47,7 @@ def test_default_frames_vary_in_all_factors_and_sizes(tmp_path: Path) -> None:
         counts["layout"][spec.layout] += 1
         counts["mount"][spec.camera.mount] += 1
         counts["lens"][spec.camera.lens] += 1
-        instances = annotations.instance_records(placed, ids, spec.camera, assets)
+        instances = instance_records(placed, ids, spec.camera, assets)
         counts["labelled"][bool(instances)] += 1
         for instance in instances:
             if instance.visible_pixels < LEAST_PIXELS or instance.visible_fraction < LEAST_VISIBLE:

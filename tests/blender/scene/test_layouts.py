@@ -8,12 +8,12 @@ import numpy as np
 
 from blender.assets import Assets
 from blender.config import layouts as config_layouts
-from blender.config.run import Config, load_config
+from blender.config.profile import Config, load_config
 from blender.rendering.frame import frame_rng, frame_scene
 from blender.scene.free_space import overlap
 from blender.scene.layouts import LAYOUTS
+from blender.scene.sample_scene import sample_scene
 from blender.scene.sampler import SceneSampler
-from blender.scene.scene import sample_scene
 from blender.spec import ObjectSpec
 from tests.conftest import ROOT, default_scene
 from tests.helpers.footprints import floor_of

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from blender.assets import Assets
-from blender.config.run import Config
+from blender.config.profile import Config
 from blender.geometry import lens
 from blender.objects import pallet_truck, pedestrian, rack
 from blender.rendering.frame import frame_scene

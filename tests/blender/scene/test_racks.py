@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from blender.assets import Assets
-from blender.config.run import Config
+from blender.config.profile import Config
 from blender.objects import rack
 from blender.scene.camera import HEADROOM
 from blender.scene.plan import Face, Plan

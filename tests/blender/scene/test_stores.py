@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from blender.assets import Assets
-from blender.config.run import Config
+from blender.config.profile import Config
 from blender.kinds import find_kind
 from blender.objects import hall
 from blender.rendering.frame import frame_scene

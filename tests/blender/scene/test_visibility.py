@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from blender.config.run import RenderConfig
+from blender.config.profile import RenderConfig
 from blender.scene.visibility import (
     VIEW_START,
     draw_point_in_view,

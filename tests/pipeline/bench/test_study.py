@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from blender.config.run import load_config
+from blender.config.profile import load_config
 from blender.contract import UserError, load_profile, merge_tables
 from pipeline.bench.study.profiles import absolute_model_files, read_study, to_toml
 from pipeline.bench.study.report import page

@@ -14,11 +14,12 @@ from click.testing import CliRunner, Result
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
+from blender.contract import UserError
 from pipeline.cli import main
 from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
 from pipeline.data.convert import convert_split
-from pipeline.data.formats import EXPORTERS
+from pipeline.data.formats import FORMATS, convert_to_format
 from pipeline.data.validation.check import find_faults
 from tests.blender.test_render import tree_hash
 from tests.conftest import ROOT
@@ -93,7 +94,7 @@ def test_imagefolder_lists_every_image_and_object(split: Path, tmp_path: Path) -
             assert crowd == by_id[number]["iscrowd"]
 
 
-@pytest.mark.parametrize("to", EXPORTERS)
+@pytest.mark.parametrize("to", FORMATS)
 def test_repeated_conversion_writes_nothing(split: Path, tmp_path: Path, to: str) -> None:
     out = tmp_path / "out"
     convert(split, to, out)
@@ -104,7 +105,7 @@ def test_repeated_conversion_writes_nothing(split: Path, tmp_path: Path, to: str
 
 
 @pytest.mark.parametrize(
-    "to", [pytest.param(to, marks=[] if to == "yolo-seg" else [pytest.mark.slow]) for to in EXPORTERS]
+    "to", [pytest.param(to, marks=[] if to == "yolo-seg" else [pytest.mark.slow]) for to in FORMATS]
 )
 def test_killed_conversion_continues_to_the_same_result(tmp_path: Path, to: str) -> None:
     split = tmp_path / "test"
@@ -133,8 +134,8 @@ def test_output_folder_with_other_files_is_refused(split: Path, tmp_path: Path) 
     convert_split(split, CocoConfig())
     assert convert(split, "yolo-seg", out).exit_code == 2
     assert tree_hash(out) == before
-    run = convert(split, "pascal", tmp_path / "other")
-    assert run.exit_code == 2 and "coco-polygons, yolo-seg, imagefolder" in run.output
+    with pytest.raises(UserError, match="coco-polygons, yolo-seg, imagefolder"):
+        convert_to_format(split, "pascal", tmp_path / "other")
 
 
 def test_images_that_would_share_a_label_file_are_refused(split: Path, tmp_path: Path) -> None:

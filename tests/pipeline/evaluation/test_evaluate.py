@@ -21,7 +21,7 @@ from pipeline.data.images import read_rgb
 from pipeline.evaluation.bootstrap import run_bootstrap
 from pipeline.evaluation.matching import evaluate_detections
 from pipeline.evaluation.summary import summarize
-from pipeline.evaluation.tables import format_table
+from pipeline.evaluation.terminal import format_table
 from tests.conftest import TINY
 from tests.helpers.synthetic import perfect_results, write_split, write_tiny_model
 from tests.pipeline.evaluation.cases import metrics_of

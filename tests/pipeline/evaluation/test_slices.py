@@ -15,7 +15,7 @@ from pipeline.data.rle import encode_mask
 from pipeline.evaluation.factors import make_binner, object_factors
 from pipeline.evaluation.matching import evaluate_detections
 from pipeline.evaluation.slices import metrics_by_factor
-from pipeline.evaluation.tables import format_weakest_slices
+from pipeline.evaluation.terminal import format_weakest_slices
 from tests.helpers.synthetic import perfect_results, write_split
 
 VARIANTS = ("hand", "stacker", "scissor", "rider")

@@ -21,7 +21,7 @@ from blender.contract import UserError
 from pipeline import load_model
 from pipeline.cli import main
 from pipeline.config import ModelConfig
-from pipeline.export.export import describe_export
+from pipeline.export.command import describe_export
 from pipeline.export.onnx_model import OnnxModel, trace
 from pipeline.inference.detections import Detections
 from pipeline.inference.exported import METADATA_KEY, parse_onnx

@@ -18,11 +18,11 @@ from pipeline.models import safetensors_file
 from pipeline.models.checkpoint import (
     Checkpoint,
     ResumeState,
-    is_checkpoint,
     load_checkpoint,
     load_model,
     save_checkpoint,
 )
+from pipeline.models.checkpoint_metadata import is_checkpoint
 from pipeline.models.registry import EMBEDDED, build_model
 from tests.helpers.shapes import CLASSES
 
@@ -136,7 +136,7 @@ def test_flipped_bits_are_detected_in_the_whole_header() -> None:
             damaged = bytearray(data)
             damaged[position] ^= 1 << bit
             with pytest.raises(ValueError):
-                safetensors_file.decode(bytes(damaged))
+                safetensors_file.verify(bytes(damaged))
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 10_000, 1_000_000, -1])
@@ -185,13 +185,23 @@ def test_checkpoints_of_other_formats_are_named(path: Path, tmp_path: Path) -> N
     torch.save({"format": 1}, old)
     old.write_bytes(old.read_bytes() + b"transpalette sha256:" + b"0" * 64)
     assert "a checkpoint of an earlier version" in error_message(old) and is_checkpoint(old.read_bytes())
-    tensors, metadata = safetensors_file.decode(path.read_bytes())
+    data = path.read_bytes()
+    tensors, metadata = (
+        safetensors_file.decode(data),
+        safetensors_file.verify(data),
+        safetensors_file.verify(data),
+    )
     path.write_bytes(safetensors_file.encode(tensors, metadata | {"transpalette_format": "3"}))
     assert "a checkpoint of format 3" in error_message(path) and is_checkpoint(path.read_bytes())
 
 
 def test_incomplete_metadata_are_refused(path: Path) -> None:
-    tensors, metadata = safetensors_file.decode(path.read_bytes())
+    data = path.read_bytes()
+    tensors, metadata = (
+        safetensors_file.decode(data),
+        safetensors_file.verify(data),
+        safetensors_file.verify(data),
+    )
     del metadata["seed"]
     path.write_bytes(safetensors_file.encode(tensors, metadata))
     assert "metadata" in error_message(path)

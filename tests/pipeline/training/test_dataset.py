@@ -11,7 +11,7 @@ import torch
 from pycocotools import mask as coco_mask
 
 from pipeline.config import UserError
-from pipeline.models.targets import Sample, boxes_from_masks, check_sample
+from pipeline.models.samples import Sample, boxes_from_masks, check_sample
 from pipeline.training.dataset import CocoDataset
 from tests.helpers.shapes import CLASSES, SIZE, rle, write_split, write_table
 

@@ -47,7 +47,7 @@ def outputs_of(out: Path) -> dict[str, bytes]:
     for path in sorted(p for p in out.rglob("*") if p.is_file() and "tfevents" not in p.name):
         data = path.read_bytes()
         if path.suffix == ".safetensors":
-            tensors, metadata = safetensors_file.decode(data)
+            tensors, metadata = safetensors_file.decode(data), safetensors_file.verify(data)
             data = safetensors_file.encode(tensors, metadata | {"seconds": "0.0"})
         elif path.suffix == ".jsonl":
             lines = [json.loads(line) | {"seconds": 0} for line in data.decode().splitlines()]

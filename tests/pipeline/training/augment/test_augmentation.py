@@ -14,7 +14,7 @@ from torch import Tensor
 
 from blender.contract import KEYPOINTS
 from pipeline.config import TrainConfig
-from pipeline.models.targets import Sample, boxes_from_masks, check_sample
+from pipeline.models.samples import Sample, boxes_from_masks, check_sample
 from pipeline.training.augment.augmentation import augment, augmentation
 from pipeline.training.dataset import CocoDataset
 from tests.helpers.shapes import CLASSES, write_split

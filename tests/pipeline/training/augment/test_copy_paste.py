@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from blender.contract import KEYPOINTS
-from pipeline.models.targets import MIN_OBJECT_PIXELS, Sample, boxes_from_masks
+from pipeline.models.samples import MIN_OBJECT_PIXELS, Sample, boxes_from_masks
 from pipeline.training.augment.copy_paste import paste, paste_random_objects
 from tests.pipeline.training.augment.test_augmentation import MAX_LABEL
 

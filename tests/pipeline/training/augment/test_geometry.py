@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from blender.contract import KEYPOINTS
-from pipeline.models.targets import boxes_from_masks
+from pipeline.models.samples import boxes_from_masks
 from pipeline.training.augment.geometry import FLIPPED_KEYPOINTS, flip, random_object_centre, zoom
 from tests.pipeline.training.augment.test_augmentation import paint
 

@@ -15,7 +15,8 @@ from pipeline.export.quantize import quantize_file
 from pipeline.export.verify import check_parity
 from pipeline.inference.exported import FORMAT, SUFFIX, ExportedModel, ExportMetadata, parse_onnx
 from pipeline.inference.mask_pasting import MASK_THRESHOLD
-from pipeline.models.checkpoint import Checkpoint, current_versions, load_model
+from pipeline.models.checkpoint import Checkpoint, load_model
+from pipeline.models.checkpoint_metadata import current_versions
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
 
 

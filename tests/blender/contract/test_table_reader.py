@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from blender.contract import UserError, from_table
-from blender.contract.annotations import describe
+from blender.contract.field_types import describe
 from blender.contract.limits import Ge, Gt, Le, Lt, MinLen, OneOf, Ordered, ShareRange, Weights, ZeroOrGe
 
 

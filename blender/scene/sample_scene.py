@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from blender.assets import Assets
-from blender.config.run import Config
+from blender.config.profile import Config
 from blender.imaging.sensor import sample_sensor
 from blender.objects import hall
 from blender.scene.layouts import LAYOUTS

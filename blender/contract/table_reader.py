@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from blender.contract.annotations import (
+from blender.contract.errors import UserError
+from blender.contract.field_types import (
     Limits,
     allowed_names,
     describe,
@@ -24,7 +25,6 @@ from blender.contract.annotations import (
     split_limits,
     with_limits,
 )
-from blender.contract.errors import UserError
 from blender.contract.limits import ELEMENT, AnyPositive, MinLen, OneOf
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from torchvision.models.detection import MaskRCNN
 from pipeline.data.combine import select_categories
 from pipeline.evaluation.diagnosis import best_threshold
 from pipeline.evaluation.matching import evaluate_detections
-from pipeline.evaluation.metrics import compute_metrics as compute_coco_metrics
+from pipeline.evaluation.metrics import compute_metrics
 from pipeline.inference.predictor import predict_coco
 from pipeline.training.dataset import CocoDataset
 from pipeline.training.device import autocast
@@ -39,7 +39,9 @@ def predict_dataset(
     return gather(results)
 
 
-def compute_metrics(dataset: CocoDataset, results: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
+def compute_validation_metrics(
+    dataset: CocoDataset, results: list[dict[str, Any]]
+) -> tuple[dict[str, Any], float]:
     """Return the COCO metrics of results on a data set, and the score threshold with the best F1."""
     evaluation = evaluate_detections(select_categories(dataset.coco, dataset.labels), results)
-    return compute_coco_metrics(evaluation), best_threshold(evaluation)
+    return compute_metrics(evaluation), best_threshold(evaluation)
