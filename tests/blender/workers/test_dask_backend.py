@@ -82,7 +82,7 @@ def test_missing_scheduler_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_scheduler_without_workers_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "CONNECT_TIMEOUT", 1)
-    with local_cluster(0) as cluster, pytest.raises(UserError, match="it has no workers"):
+    with local_cluster(0) as cluster, pytest.raises(UserError, match="the scheduler has no workers"):
         scheduler.connect(cluster.scheduler_address, str)
 
 
