@@ -22,8 +22,9 @@ from pipeline.models.checkpoint import (
     load_model,
     save_checkpoint,
 )
-from pipeline.models.checkpoint_metadata import is_checkpoint
+from pipeline.models.checkpoint_metadata import is_checkpoint, read_checkpoint_metadata
 from pipeline.models.registry import EMBEDDED, build_model
+from tests.conftest import run
 from tests.helpers.shapes import CLASSES
 
 CONFIG = ModelConfig(min_size=96, max_size=96)
@@ -186,22 +187,14 @@ def test_checkpoints_of_other_formats_are_named(path: Path, tmp_path: Path) -> N
     old.write_bytes(old.read_bytes() + b"transpalette sha256:" + b"0" * 64)
     assert "a checkpoint of an earlier version" in error_message(old) and is_checkpoint(old.read_bytes())
     data = path.read_bytes()
-    tensors, metadata = (
-        safetensors_file.decode(data),
-        safetensors_file.verify(data),
-        safetensors_file.verify(data),
-    )
+    tensors, metadata = safetensors_file.decode(data), safetensors_file.verify(data)
     path.write_bytes(safetensors_file.encode(tensors, metadata | {"transpalette_format": "3"}))
     assert "a checkpoint of format 3" in error_message(path) and is_checkpoint(path.read_bytes())
 
 
 def test_incomplete_metadata_are_refused(path: Path) -> None:
     data = path.read_bytes()
-    tensors, metadata = (
-        safetensors_file.decode(data),
-        safetensors_file.verify(data),
-        safetensors_file.verify(data),
-    )
+    tensors, metadata = safetensors_file.decode(data), safetensors_file.verify(data)
     del metadata["seed"]
     path.write_bytes(safetensors_file.encode(tensors, metadata))
     assert "metadata" in error_message(path)
@@ -228,3 +221,12 @@ def test_a_failed_save_leaves_the_old_file(
     with pytest.raises(OSError, match="No space"):
         save_checkpoint(path, checkpoint)
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
+
+
+def test_metadata_are_read_without_the_tensors_and_without_torch(path: Path) -> None:
+    checkpoint, metadata = load_checkpoint(path), read_checkpoint_metadata(path)
+    assert vars(metadata) == {name: vars(checkpoint)[name] for name in vars(metadata)}
+    code = "from pathlib import Path\nfrom pipeline.models.checkpoint_metadata import *\n"
+    code += f"import sys\nread_checkpoint_metadata(Path({str(path)!r}))\nassert 'torch' not in sys.modules"
+    done = run("-c", code)
+    assert done.returncode == 0, done.stderr
