@@ -12,7 +12,7 @@ PROGRAMS = ("blender", "pipeline")
 def test_the_renderer_loads_no_library_of_the_pipeline() -> None:
     """Import every module of the renderer in a separate process.
 
-    The import contracts in pyproject.toml check the imports between our own modules, but not those of libraries.
+    The import contracts in pyproject.toml check imports between our own modules, not those of libraries.
     """
     forbidden = ("torch", "click", "PIL", "pycocotools", "pipeline")
     names = [
