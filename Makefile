@@ -1,117 +1,117 @@
-# Every target sets up the virtual environment first, if it isn't there. `make help` lists them.
+# Targets set up the virtual environment first if it is missing or outdated. `make help` lists them.
 PROFILE ?= default
 SETTINGS := $(if $(wildcard $(PROFILE)),$(PROFILE),assets/profiles/$(PROFILE).toml)
 RUN ?= build/$(basename $(notdir $(SETTINGS)))
 WORKERS ?= 0
 VENV ?= .venv
-# Address of a Dask scheduler whose workers bake, render, convert and predict; none: this machine.
+# Address of a Dask scheduler whose workers bake, render, convert and predict; empty: use this machine.
 SCHEDULER ?=
-# A file in assets/studies, or the path of your own.
+# Name of a file in assets/studies, or a path.
 STUDY ?= ablation
-# Processes that run the tests.
+# Number of processes that run the tests.
 TEST_JOBS ?= 2
-# What the result is compared with: coco (the general model, a download), start, or nothing.
+# Baseline of the evaluation: coco (the general model, a download), start (the start weights), or empty.
 BASELINE ?= coco
 
 PY := $(VENV)/bin/python
 TOOL := $(PY) -m pipeline
 READY := $(VENV)/.ready
 SPLITS := train val test
-THERE := $(addprefix --scheduler ,$(SCHEDULER))
-# Strict: broken links, unknown paths and commands without a description are errors.
+SCHEDULER_OPTION := $(addprefix --scheduler ,$(SCHEDULER))
+# Warnings are errors: broken links, unknown paths, commands without a description.
 DOCS := $(PY) -m sphinx -n -W --keep-going -q --fresh-env
 
 .DEFAULT_GOAL := help
 .PHONY: help all setup check people render coco train evaluate report preview test test-slow lint docs format doctor golden check-golden bench study clean
 .NOTPARALLEL:
 
-help: ## This list
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  PROFILE=smoke|default|full, or the path of your own profile; results go to build/PROFILE/"
+	@echo "  PROFILE=smoke|default|full, or the path of a profile; results go to build/PROFILE/"
 
-all: report ## From nothing to a fine-tuned model and its report
+all: report ## Run all stages: render, train, evaluate, report
 
-setup: $(READY) ## The virtual environment with everything in it
+setup: $(READY) ## Create the virtual environment with all packages
 
 $(READY): pyproject.toml constraints.txt
 	@python=""; for p in "$$PYTHON" python3.11 python3.13 python3 python; do \
 	  if [ -n "$$p" ] && "$$p" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 13)))' 2>/dev/null; \
 	  then python=$$p; break; fi; done; \
-	if [ -z "$$python" ]; then echo "error: no Python 3.11 or 3.13 found; Blender's module needs one of them: install it (Debian 12: apt-get install python3.11-venv), or name it with PYTHON=/path/to/python" >&2; exit 2; fi; \
-	"$$python" -c 'import ensurepip, venv' 2>/dev/null || { echo "error: $$python cannot make virtual environments; install its venv package (Debian: apt-get install python3-venv)" >&2; exit 2; }; \
+	if [ -z "$$python" ]; then echo "error: no Python 3.11 or 3.13 found; Blender's module needs one of them: install one (Debian 12: apt-get install python3.11-venv), or set PYTHON=/path/to/python" >&2; exit 2; fi; \
+	"$$python" -c 'import ensurepip, venv' 2>/dev/null || { echo "error: $$python cannot create virtual environments; install its venv package (Debian: apt-get install python3-venv)" >&2; exit 2; }; \
 	echo "setup: $(VENV) with $$("$$python" --version)"; \
 	"$$python" -m venv --clear $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@$(TOOL) doctor
-	@echo "setup: anny's model, which takes a minute once on a machine"
+	@echo "setup: preparing anny's model; this takes a minute once per machine"
 	@$(PY) -c 'from pipeline.people.bodies import load_anny; load_anny()'
 	@touch $@
 
 check: $(READY)
 	@$(TOOL) check --profile $(SETTINGS)
 
-people: check ## Bake posed adults with anny
-	@$(TOOL) people --profile $(SETTINGS) --out $(RUN)/people $(THERE)
+people: check ## Bake posed body meshes with anny
+	@$(TOOL) people --profile $(SETTINGS) --out $(RUN)/people $(SCHEDULER_OPTION)
 
 render: people ## Render the train, val and test splits
 	@for split in $(SPLITS); do $(TOOL) render --profile $(SETTINGS) --split $$split \
-	  --people $(RUN)/people --out $(RUN)/$$split --workers $(WORKERS) --update $(THERE) || exit $$?; done
+	  --people $(RUN)/people --out $(RUN)/$$split --workers $(WORKERS) --update $(SCHEDULER_OPTION) || exit $$?; done
 
 coco: render ## Write COCO annotations for each split
-	@for split in $(SPLITS); do $(TOOL) coco --profile $(SETTINGS) $(RUN)/$$split $(THERE) || exit $$?; done
+	@for split in $(SPLITS); do $(TOOL) coco --profile $(SETTINGS) $(RUN)/$$split $(SCHEDULER_OPTION) || exit $$?; done
 
-train: coco ## Fine-tune Mask R-CNN on the renders
+train: coco ## Fine-tune Mask R-CNN on the training split
 	@$(TOOL) train --profile $(SETTINGS) --train $(RUN)/train --val $(RUN)/val --out $(RUN)
 
-evaluate: train ## COCO AP on the held-out renders
+evaluate: train ## Compute COCO AP on the test split
 	@$(TOOL) evaluate $(RUN)/model.safetensors --annotations $(RUN)/test/annotations.json --images $(RUN)/test/images \
-	  --profile $(SETTINGS) --out $(RUN)/evaluation $(addprefix --baseline ,$(BASELINE)) $(THERE)
+	  --profile $(SETTINGS) --out $(RUN)/evaluation $(addprefix --baseline ,$(BASELINE)) $(SCHEDULER_OPTION)
 
-report: evaluate ## One HTML page about the run
+report: evaluate ## Write an HTML page about the run
 	@$(TOOL) report --profile $(SETTINGS) $(RUN)
 
-preview: coco ## Contact sheet of the training split with its masks
+preview: coco ## Write a contact sheet of the training split with its masks
 	@$(TOOL) preview $(RUN)/train --out $(RUN)/preview.png
 
-check-golden: $(READY) ## Render the golden frames and compare them with those in tests/golden/
-	@rm -rf build/golden/golden # the code may have changed since, without another fingerprint
+check-golden: $(READY) ## Render the golden frames and compare them with tests/golden/
+	@rm -rf build/golden/golden # existing frames may be from older code with the same fingerprint
 	@$(TOOL) people --profile tests/golden/golden.toml --out build/golden/people
 	@$(PY) -m tests.golden.compare --people build/golden/people --out build/golden/golden
 
-golden: $(READY) ## Renew the golden frames, after raising RENDER_VERSION
+golden: $(READY) ## Replace the golden frames, after raising RENDER_VERSION
 	@rm -rf build/golden/golden
 	@$(TOOL) people --profile tests/golden/golden.toml --out build/golden/people
 	@$(PY) -m tests.golden.compare --people build/golden/people --out build/golden/golden --renew
 
-bench: people ## Speed and memory beside references, in build/bench/; BENCH="--only render" for a part
+bench: people ## Measure speed and memory beside references, in build/bench/; BENCH="--only render" for a part
 	@$(PY) -m pipeline.bench --profile $(SETTINGS) --people $(RUN)/people --out build/bench $(BENCH)
 
-study: $(READY) ## What parts of a profile bring: STUDY=ablation|freezing|effort, PHOTOS="--annotations FILE --images DIR"
+study: $(READY) ## Compare variants of a profile: STUDY=ablation|freezing|effort, PHOTOS="--annotations FILE --images DIR"
 	@$(PY) -m pipeline.bench.study $(if $(wildcard $(STUDY)),$(STUDY),assets/studies/$(STUDY).toml) \
 	  --out build/studies/$(basename $(notdir $(STUDY))) $(PHOTOS)
 
-test: $(READY) ## The tests that run within minutes
+test: $(READY) ## Run the tests that take minutes
 	@$(PY) -m pytest -m "not slow" --numprocesses $(TEST_JOBS) --dist loadfile
 
-test-slow: $(READY) ## The nightly tests
+test-slow: $(READY) ## Run the slow tests, which CI runs every night
 	@$(PY) -m pytest -m slow
 
-lint: $(READY) ## ruff, mypy, import contracts, documentation checks
+lint: $(READY) ## Run ruff, mypy, import contracts and documentation checks
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(DOCS) -b dummy docs build/docs-check
 
-docs: $(READY) ## The documentation site, in build/docs/
+docs: $(READY) ## Build the documentation site in build/docs/
 	@$(DOCS) -b html docs build/docs
 	@echo "docs: build/docs/index.html"
 
-format: $(READY) ## Let ruff fix what it can
+format: $(READY) ## Format the code and fix lint errors with ruff
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-doctor: $(READY) ## What this machine has and lacks
+doctor: $(READY) ## Check the hardware and software of this machine
 	@$(TOOL) doctor
 
 clean: ## Remove build/ (renders, models, reports)

@@ -1,4 +1,4 @@
-"""The files that objects are built from: posed body meshes, and the profile's own model files."""
+"""Load the files that objects are built from: posed body meshes and the profile's own model files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def load_assets(people_dir: Path, folder: Path = Path(), names: Iterable[str] = 
     Args:
         people_dir: folder of the posed body meshes (``transpalette people``).
         folder: folder of the profile.
-        names: model files, relative to ``folder``.
+        names: paths of model files, relative to ``folder``.
 
     Raises:
         UserError: the people manifest or a body mesh is missing, or a model cannot be read.
@@ -99,12 +99,16 @@ def _last_words(path: Path, keys: tuple[str, ...]) -> list[str]:
 
 
 def _read_people(people_dir: Path) -> tuple[tuple[dict[str, Any], ...], str]:
-    """Read the people manifest: its entries and its hash."""
+    """Read the people manifest; return its entries and its hash.
+
+    Raises:
+        UserError: the manifest or one of its body meshes is missing, or the manifest cannot be read.
+    """
     path = people_dir / "manifest.json"
     try:
         people = tuple(json.loads(path.read_bytes())["people"])
     except FileNotFoundError:
-        raise UserError(f"{path}: no people; bake them first (make people)") from None
+        raise UserError(f"{path}: no people manifest; bake the body meshes first (make people)") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path}: not a readable people manifest ({error}); delete it and bake again"

@@ -31,7 +31,7 @@ class ObjectGroup:
     objects: tuple[ObjectSpec, ...]
     """The object itself first. Positions and yaws are in the object's own frame."""
     in_use: bool = False
-    """A person operates or drives the object. An object in use is never parked."""
+    """Whether a person operates or drives the object. An object in use is never parked."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Parking:
 
 
 class SceneShares(Protocol):
-    """The shares of [scene] that decide what is attached to objects (``config.profile.SceneConfig``)."""
+    """The shares of attached objects in [scene] (``blender.config.profile.SceneConfig``)."""
 
     @property
     def operated(self) -> float:
@@ -68,22 +68,22 @@ class SceneShares(Protocol):
 
 @dataclass(frozen=True)
 class KindTable:
-    """What a profile's table says of a kind."""
+    """The settings of one kind in a profile's table."""
 
     ranges: Any
     """A ``Ranges`` of the kind."""
     category: str
-    """The objects' class; empty: they are never labelled."""
+    """Class of the objects; empty: they are never labelled."""
 
 
 @dataclass(frozen=True)
 class AttachmentContext:
-    """What ``ObjectKind.attach`` may draw from."""
+    """Everything that ``ObjectKind.attach`` needs: the generator, the assets and the profile's ranges."""
 
     rng: np.random.Generator
     assets: Assets
     ranges: Any
-    """The ``Ranges`` that the object itself was drawn from."""
+    """The ``Ranges`` from which the object itself was drawn."""
     shares: SceneShares
     common_ranges: Mapping[str, Any]
     """Ranges that all tables share, by kind: at least "pallet" and "carried"."""
@@ -99,7 +99,7 @@ class ObjectKind(Protocol):
     To add the kind "crate", write ``blender/objects/crate.py`` (or a package ``crate/``) with module-level
     functions of these names. Nothing else changes: a profile's table with ``builder = "crate"`` finds it.
     ``Ranges``, ``sample`` and ``footprint`` are required, and either ``build`` or ``mesh``. All other
-    functions are optional: a kind without them behaves as their bodies here say.
+    functions are optional: a kind without them uses the implementations below.
 
     Lengths are metres, angles radians. In an object's own frame the floor is z = 0, z is up and the object's
     front points to +x. ``params`` is what ``sample`` returned; the frame's record repeats it, so it holds
@@ -122,14 +122,14 @@ class ObjectKind(Protocol):
         """Return the object's meshes."""
         raise NotImplementedError
 
-    # Optional functions, and what holds for a kind without them.
+    # Optional functions with their default implementations.
 
     def files(self, ranges: Any) -> tuple[str, ...]:
-        """Return the model files that objects of these ranges are read from, relative to the profile."""
+        """Return the paths of the model files that these ranges name, relative to the profile."""
         return ()
 
     def mesh(self, params: Params, assets: Assets) -> Any:
-        """Return the object as one bpy mesh with its own materials; None: it is made by ``build``."""
+        """Return the object as one bpy mesh with its own materials; None: use ``build`` instead."""
         return None
 
     def height(self, params: Params, assets: Assets) -> float:
@@ -141,7 +141,7 @@ class ObjectKind(Protocol):
         return None
 
     def attach(self, item: ObjectSpec, context: AttachmentContext) -> ObjectGroup:
-        """Draw the objects that come with ``item``: a load, an operator. The item itself may change."""
+        """Draw the objects attached to ``item``, such as a load or an operator. ``item`` may change."""
         return ObjectGroup((item,))
 
     def parking(self, params: Params) -> Parking:
@@ -149,15 +149,15 @@ class ObjectKind(Protocol):
         return Parking()
 
     def rack_insertion(self, params: Params) -> float | None:
-        """Return the x from which on the object is low enough to reach below a rack's lowest beam.
+        """Return the x from which the object is low enough to fit below a rack's lowest beam, metres.
 
-        None: no part of it may stand there.
+        None: no part of the object may stand there.
         """
         return None
 
 
 REQUIRED = ("Ranges", "sample", "footprint")
-"""What every kind's module must define, besides ``build`` or ``mesh``."""
+"""Names that the module of every kind must define, besides ``build`` or ``mesh``."""
 OPTIONAL = ("build", "files", "mesh", "height", "keypoints", "attach", "parking", "rack_insertion")
 FOLDER = Path(__file__).with_name("objects")
 
@@ -194,4 +194,4 @@ def find_kind(name: str) -> ObjectKind:
     if name not in known:
         raise UserError(f"unknown kind of object '{name}'; known: {', '.join(known)}")
     module = importlib.import_module(f"blender.objects.{name}")
-    return _ModuleKind(name, module)  # type: ignore[abstract]  # __init__ defines what the protocol leaves open
+    return _ModuleKind(name, module)  # type: ignore[abstract]  # __init__ sets the abstract functions

@@ -47,7 +47,7 @@ def main() -> None:
         with exit_on_user_error():
             failed = run(options)
     except KeyboardInterrupt:
-        print("interrupted; repeat the command to go on", file=sys.stderr)
+        print("interrupted; repeat the command to continue", file=sys.stderr)
         sys.exit(130)
     if failed:
         print(f"error: {options.out}: {failure_summary(failed)}", file=sys.stderr)
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> dict[int, str]:
-    """Render what the command line requests.
+    """Render the frames that the command line selects, or save one scene as a .blend file.
 
     Returns:
         The reason of each frame that failed twice.
@@ -111,6 +111,11 @@ def run(options: argparse.Namespace) -> dict[int, str]:
 
 
 def _select_frames(options: argparse.Namespace, config: Config) -> list[int]:
+    """Return the frames that ``--frames`` and ``--shard`` select; check the numeric options.
+
+    Raises:
+        UserError: the value of an option is wrong, or two options exclude each other.
+    """
     try:
         start, stop = (int(text) if text else None for text in options.frames.split(":"))
         index, count = (int(text) for text in options.shard.split("/"))
@@ -134,7 +139,7 @@ def _select_frames(options: argparse.Namespace, config: Config) -> list[int]:
 def _render(
     options: argparse.Namespace, job: RenderJob, todo: list[int], progress: Progress, devices: set[str]
 ) -> dict[int, str]:
-    """Render frames; the devices that rendered them are added to ``devices``."""
+    """Render the frames ``todo`` and add their devices to ``devices``; return the reason of each failure."""
 
     def on_done(frame: int, result: FrameResult) -> None:
         if result.device not in devices:
@@ -158,6 +163,7 @@ def _open_backend(
 
 
 def _save_blend(options: argparse.Namespace, config: Config, assets: Assets) -> None:
+    """Build the scene of ``--frame`` and write it as a .blend file."""
     # Imported here for start-up time: bpy takes seconds to load, and the parent process does not need it.
     import bpy
 
@@ -171,7 +177,7 @@ def _save_blend(options: argparse.Namespace, config: Config, assets: Assets) -> 
 
 @contextlib.contextmanager
 def _silence_stdout() -> Iterator[None]:
-    """Discard what Blender's C code prints to standard output."""
+    """Discard the messages that Blender's C code prints to standard output."""
     sys.stdout.flush()
     saved, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)

@@ -11,7 +11,7 @@ import numpy as np
 
 
 def uniform(span: tuple[float, float], rng: np.random.Generator) -> float:
-    """Draw a float between two bounds, rounded to a tenth of a millimetre to keep frame records short."""
+    """Draw a float between two bounds, rounded to four decimals to keep frame records short."""
     return round(float(rng.uniform(*span)), 4)
 
 

@@ -1,6 +1,6 @@
 """A frame as a pure description: ``blender.scene`` draws it, ``blender.rendering`` renders it. No bpy.
 
-Lengths are metres, angles radians. The hall starts at x = 0, the camera looks to +x, z is up.
+Lengths are metres, angles radians. The hall starts at x = 0, the camera points to +x, z is up.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ObjectSpec:
     position: Position = (0.0, 0.0, 0.0)
     yaw: float = 0.0
     category: str = ""
-    """The object's class; empty: the object is never labelled."""
+    """Class of the object; empty: it is never labelled."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class CameraSpec:
     pitch: float
     roll: float
     fov: float
-    """Horizontal field of view."""
+    """Horizontal field of view, radians."""
     lens: str = "perspective"
     """A key of ``blender.geometry.lens.LENSES``."""
     mount: str = "vehicle"
@@ -51,7 +51,7 @@ class LampSpec:
 
     position: Position
     size: tuple[float, float]
-    """Along x and y."""
+    """Extent along x and y, metres."""
     power: float
     """Watts; 0: the lamp is off."""
     temperature: float
@@ -60,12 +60,12 @@ class LampSpec:
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """One frame: together with [render], all that decides its pixels."""
+    """The scene of one frame. Together with [render] it determines every pixel."""
 
     layout: str
-    """A name of ``blender.config.layouts.LAYOUTS``."""
+    """An element of ``blender.config.layouts.LAYOUTS``."""
     objects: tuple[ObjectSpec, ...]
-    """The hall is the first."""
+    """All objects; the first is the hall."""
     camera: CameraSpec
     lamps: tuple[LampSpec, ...]
     temperature: float
@@ -73,6 +73,6 @@ class SceneSpec:
     ambient: float
     """Radiance of the ambient light, W/m2/sr."""
     environment: str
-    """Source of the ambient light's colour: a name of ``blender.config.capture.ENVIRONMENTS``."""
+    """Source of the ambient light's colour: an element of ``blender.config.capture.ENVIRONMENTS``."""
     sensor: dict[str, Any] = field(default_factory=dict)
     """Parameters of the camera's sensor: see ``blender.imaging.sensor``."""

@@ -1,4 +1,4 @@
-"""What the tests of both halves share: one tiny profile, its people and its renders, made once a run."""
+"""Fixtures that many tests share: a tiny profile, its people and its rendered split, created once per run."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from blender.spec import SceneSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Before torch is imported, here and in every process a test starts: tiny tensors are slower on several
-# threads, and training is the same to the bit only with as many.
+# Set before torch is imported, here and in the processes that tests start: small tensors are slower on
+# several threads, and training is reproducible to the bit only with the same number of threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TINY = """
@@ -76,7 +76,7 @@ warmup_iterations = 1
 
 
 def run(*arguments: object, cwd: Path = ROOT, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run a Python command line in the repository; nothing is checked."""
+    """Run Python with these arguments in the repository, without a check of the exit status."""
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
 
@@ -84,19 +84,19 @@ def run(*arguments: object, cwd: Path = ROOT, **options: object) -> subprocess.C
 def render(
     profile: Path, people: Path, out: object, *more: object, split: str = "train"
 ) -> subprocess.CompletedProcess[str]:
-    """Render a split in a process of its own."""
+    """Render a split in a separate process."""
     return run(
         "-m", "blender.render", "--profile", profile, "--split", split, "--people", people, "--out", out,
         *more,
     )  # fmt: skip
 
 
-def made_once(
+def create_once(
     factory: pytest.TempPathFactory,
     name: str,
     make: Callable[[Path], subprocess.CompletedProcess[str] | None],
 ) -> Path:
-    """A folder that ``make`` fills once a session, whatever number of processes run the tests."""
+    """Return a folder that ``make`` fills once per session, also if several processes run the tests."""
     root = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
@@ -125,14 +125,14 @@ def default_scene(people: Path, frame: int) -> SceneSpec:
 
 
 @pytest.fixture(autouse=True)
-def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test writes need not outlive a power cut, and a checkpoint's way to the disk takes an epoch."""
+def skip_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for the disk: files of tests need not survive a power cut, and the wait takes long."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture(scope="session")
 def tiny_profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny profile's file."""
+    """Write the tiny profile and return its path."""
     path = tmp_path_factory.mktemp("profile") / "tiny.toml"
     path.write_text(TINY)
     return path
@@ -140,14 +140,14 @@ def tiny_profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_people(tiny_profile: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its baked bodies."""
+    """Return the folder of the tiny profile's posed body meshes."""
     command = ["-m", "pipeline", "people", "--profile", tiny_profile, "--out"]
-    return made_once(tmp_path_factory, "people", lambda out: run(*command, out))
+    return create_once(tmp_path_factory, "people", lambda out: run(*command, out))
 
 
 @pytest.fixture(scope="session")
 def tiny_split(tiny_profile: Path, tiny_people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its rendered training split, never to be changed: copy it."""
-    return made_once(
+    """Return the rendered training split of the tiny profile. Tests must not change it, only copies of it."""
+    return create_once(
         tmp_path_factory, "train", lambda out: render(tiny_profile, tiny_people, out, "--workers", 1)
     )

@@ -1,4 +1,4 @@
-"""The whole line on a tiny profile, by the command a user types: `make all`."""
+"""All stages with a tiny profile, run by the user's command: `make all`."""
 
 from __future__ import annotations
 
@@ -18,31 +18,30 @@ PREFIX = Path(sys.prefix)
 
 
 def make(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run make in the repository, with the environment the tests run in."""
-    # The tests themselves may run below a make, which would then announce each folder.
+    """Run make in the repository with the virtual environment of the tests."""
+    # If make runs the tests, a nested make would print the folders that it enters.
     command = ["make", "--no-print-directory", f"VENV={PREFIX}", "BASELINE=start", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def ready() -> None:
-    """Every target sets the environment up first: one that make thinks stale would be wiped under the tests,
-    and whatever shares it."""
+    """Skip the tests if make would set up the virtual environment again, which would delete it meanwhile."""
     if make("--question", "setup").returncode != 0:
-        pytest.skip("not in an environment that `make setup` made: make would set it up anew")
+        pytest.skip("this virtual environment is outdated or not from `make setup`; make would replace it")
 
 
 @pytest.fixture(scope="module")
 def profile(ready: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A profile of two images a split, trained for one epoch."""
-    path = tmp_path_factory.mktemp("whole") / "whole.toml"
-    path.write_text(TINY.replace('name = "tiny"', 'name = "whole"').replace("val = 2", "val = 2\ntest = 2"))
+    """Write a small profile with three splits and one epoch; return its path."""
+    path = tmp_path_factory.mktemp("complete") / "complete.toml"
+    path.write_text(TINY.replace('name = "tiny"', 'name = "run"').replace("val = 2", "val = 2\ntest = 2"))
     return path
 
 
 @pytest.fixture(scope="module")
 def done(profile: Path, tiny_people: Path) -> Path:
-    """The run's folder, after `make all`."""
+    """Run `make all`; return the run's folder."""
     folder = profile.parent / "run"
     shutil.copytree(tiny_people, folder / "people")
     first = make("all", f"PROFILE={profile}", f"RUN={folder}")
@@ -53,11 +52,11 @@ def done(profile: Path, tiny_people: Path) -> Path:
 
 
 def times(folder: Path) -> dict[Path, int]:
-    """When each file of a run was last written."""
+    """Return the modification time of each file of a run."""
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_what_is_left_behind(done: Path) -> None:
+def test_run_writes_all_outputs(done: Path) -> None:
     for name in ("model.safetensors", "last.safetensors", "metrics.jsonl", "report.html", "report.json"):
         assert (done / name).stat().st_size > 0
     for name in ("metrics.json", "predictions.json"):
@@ -67,7 +66,7 @@ def test_what_is_left_behind(done: Path) -> None:
     assert 'src="http' not in page and "<script src" not in page
 
 
-def test_the_annotations_are_valid(done: Path) -> None:
+def test_annotations_of_all_splits_are_valid(done: Path) -> None:
     for split in ("train", "val", "test"):
         folder = done / split
         checked = run(
@@ -76,7 +75,7 @@ def test_the_annotations_are_valid(done: Path) -> None:
         assert checked.returncode == 0, checked.stdout
 
 
-def test_a_second_time_nothing_is_done(done: Path, profile: Path) -> None:
+def test_repeated_run_writes_no_file(done: Path, profile: Path) -> None:
     before = times(done)
     again = make("all", f"PROFILE={profile}", f"RUN={done}")
     assert again.returncode == 0, again.stderr
@@ -84,12 +83,12 @@ def test_a_second_time_nothing_is_done(done: Path, profile: Path) -> None:
     assert "mask AP" in again.stdout and "report.html" in again.stdout
 
 
-def test_a_comment_changed_in_the_renderer_redoes_nothing(done: Path, profile: Path) -> None:
+def test_changed_comment_in_the_renderer_reruns_nothing(done: Path, profile: Path) -> None:
     before = times(done)
     source = ROOT / "blender" / "scene" / "layouts.py"
     original = source.read_bytes()
     try:
-        write_atomic(source, original + b"\n# a comment\n")  # other tests may be reading it
+        write_atomic(source, original + b"\n# a comment\n")  # atomic: other tests may read the file
         again = make("all", f"PROFILE={profile}", f"RUN={done}")
     finally:
         write_atomic(source, original)
@@ -98,7 +97,7 @@ def test_a_comment_changed_in_the_renderer_redoes_nothing(done: Path, profile: P
 
 
 @pytest.mark.slow
-def test_a_changed_value_redoes_what_depends_on_it(done: Path, profile: Path) -> None:
+def test_changed_value_reruns_the_dependent_stages(done: Path, profile: Path) -> None:
     text = profile.read_text()
     before = times(done)
     profile.write_text(text.replace("batch_size = 2", "batch_size = 1"))
@@ -120,7 +119,7 @@ def test_a_changed_value_redoes_what_depends_on_it(done: Path, profile: Path) ->
 
 @pytest.mark.parametrize("name", ["people", "check"])
 @pytest.mark.usefixtures("ready")
-def test_a_mistyped_key_stops_before_any_work(tmp_path: Path, name: str) -> None:
+def test_mistyped_key_is_reported_before_any_work(tmp_path: Path, name: str) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(TINY.replace("epochs = 1", "epcohs = 1"))
     stopped = make(name, f"PROFILE={wrong}", f"RUN={tmp_path / 'run'}")
@@ -130,8 +129,8 @@ def test_a_mistyped_key_stops_before_any_work(tmp_path: Path, name: str) -> None
     assert not (tmp_path / "run").exists()
 
 
-def test_without_a_fitting_python_one_line_says_what_to_install(tmp_path: Path) -> None:
-    """A PATH that has make's tools but no Python."""
+def test_missing_python_is_reported_with_the_supported_versions(tmp_path: Path) -> None:
+    """The PATH contains the tools that make needs, but no Python."""
     tools = tmp_path / "bin"
     tools.mkdir()
     for tool in ("sh", "bash", "awk", "touch", "echo"):

@@ -1,4 +1,4 @@
-"""Full disk in each command that writes: the error names the path, the earlier result stays valid.
+"""A full disk in each command that writes files: the error names the path, the earlier result stays valid.
 
 A limit for the size of files simulates the full disk: the write that exceeds it fails.
 """
@@ -88,6 +88,7 @@ WRITERS = {
 
 
 def run_with_limit(module: str, limit: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a module as a command with a maximum file size in bytes."""
     return subprocess.run(
         [sys.executable, "-c", RUN_WITH_LIMIT, module, str(limit), *map(str, arguments)],
         cwd=ROOT,
@@ -98,12 +99,13 @@ def run_with_limit(module: str, limit: int, *arguments: object) -> subprocess.Co
 
 
 def split_command(text: str, run: Path) -> list[str]:
+    """Split a command of ``WRITERS`` into words and insert the folder of the run."""
     return [word.format(run=run) for word in text.split()]
 
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of a complete run; the images show simple shapes instead of renders."""
+    """Create the files of a complete run, with images of simple shapes instead of renders."""
     run = tmp_path_factory.mktemp("run")
     (run / "a.toml").write_text(TINY.replace("val = 2", "val = 2\ntest = 4"))
     (run / "b.toml").write_text(

@@ -20,6 +20,7 @@ KILLS = 20
 
 
 def start(profile: Path, people: Path, out: Path) -> subprocess.Popen[bytes]:
+    """Start a render with one worker process."""
     command = [
         sys.executable, "-m", "blender.render", "--profile", profile, "--split", "train",
         "--people", people, "--out", out, "--workers", "1", "--threads", "1",
@@ -30,7 +31,7 @@ def start(profile: Path, people: Path, out: Path) -> subprocess.Popen[bytes]:
 
 
 def digests(out: Path, fingerprint: str) -> dict[str, str]:
-    """The complete frames, each with the hash and the modification time of its record."""
+    """Return the complete frames: name -> hash and modification time of the record."""
     return {
         path.stem: f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_mtime_ns}"
         for path in sorted(out.glob("frames/*.json"))
@@ -47,7 +48,7 @@ def long_profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def uninterrupted(long_profile: Path, tiny_people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The split, rendered by one process without interruption."""
+    """Render the split in one process without interruption; return its folder."""
     out = tmp_path_factory.mktemp("uninterrupted") / "train"
     done = render(long_profile, tiny_people, out, "--workers", 1)
     assert done.returncode == 0, done.stderr
@@ -113,7 +114,7 @@ def test_memory_does_not_grow_over_500_frames(tiny_people: Path, tmp_path: Path)
 
 
 def resident_megabytes(process: int) -> float:
-    """Resident memory of a process in MB; 0 if it has ended."""
+    """Return the resident memory of a process in MB; 0 if it has ended."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""The two halves are apart, and every package is installed."""
+"""The renderer and the pipeline are independent; modules and folders are small; every folder is a package."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections import Counter
 
 from tests.conftest import ROOT, run
 
-HALVES = ("blender", "pipeline")
+PROGRAMS = ("blender", "pipeline")
 
 
 def test_the_renderer_loads_no_library_of_the_pipeline() -> None:
-    """Import every module of the renderer in a process of its own.
+    """Import every module of the renderer in a separate process.
 
-    The import contracts in pyproject.toml see our own imports alone. They hold the other directions.
+    The import contracts in pyproject.toml check imports between our own modules, not those of libraries.
     """
     forbidden = ("torch", "click", "PIL", "pycocotools", "pipeline")
     names = [
@@ -30,15 +30,15 @@ def test_the_renderer_loads_no_library_of_the_pipeline() -> None:
 
 
 def test_no_module_has_more_than_300_lines_and_no_folder_more_than_16_modules() -> None:
-    for half in HALVES:
-        modules = list((ROOT / half).rglob("*.py"))
+    for program in PROGRAMS:
+        modules = list((ROOT / program).rglob("*.py"))
         assert [path for path in modules if len(path.read_text().splitlines()) > 300] == []
         folders = Counter(path.parent for path in modules if path.name != "__init__.py")
         assert [folder for folder, count in folders.items() if count > 16] == []
 
 
 def test_every_folder_with_modules_is_a_package() -> None:
-    """setuptools finds a package by its __init__.py and would leave other folders out of a wheel."""
-    for half in HALVES:
-        folders = {path.parent for path in (ROOT / half).rglob("*.py")}
+    """setuptools detects packages by their __init__.py and leaves other folders out of a wheel."""
+    for program in PROGRAMS:
+        folders = {path.parent for path in (ROOT / program).rglob("*.py")}
         assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []

@@ -1,4 +1,4 @@
-"""Every key of every table of a profile, in both halves: its limits, its messages, its description."""
+"""All keys of all tables of a profile: limits, error messages, descriptions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WITHOUT_LIMITS = {
 
 
 def minimal_table(name: str) -> dict[str, Any]:
-    """A valid table of this name: that of the default profile, or one with the required keys."""
+    """Return a valid table with this name: that of the default profile, or a table with the required keys."""
     place, _, builder = name.partition(" with builder = ")
     if builder:
         objects = DEFAULT["scene"]["objects"].values()
@@ -56,14 +56,14 @@ def minimal_table(name: str) -> dict[str, Any]:
 
 
 def is_table(hint: Any) -> bool:
-    """Whether the value is a table, or tables, with a dataclass of their own."""
+    """Return whether the value is a table, or contains tables, that a separate dataclass reads."""
     base, _ = split_limits(hint)
     inner = [base, *typing.get_args(base)]
     return any(dataclasses.is_dataclass(kind) or kind is Any for kind in inner)
 
 
 def wrong_items(base: Any, limits: tuple[Any, ...]) -> list[Any]:
-    """Values of a wrong type, NaN, and values just outside each limit, for a single value."""
+    """Return wrong single values: of a wrong type, NaN, and just outside each limit."""
     if typing.get_origin(base) is Literal:
         return [3, "nonsense", math.nan]
     wrong: list[Any] = {bool: [0, "true"], str: [3, True], int: [0.5, "1", True], float: ["1", True]}[base]
@@ -86,7 +86,7 @@ def wrong_items(base: Any, limits: tuple[Any, ...]) -> list[Any]:
 
 
 def wrong_values(hint: Any, valid: Any) -> list[Any]:
-    """Wrong values for a key whose value is no table, from its annotation and a valid value."""
+    """Return wrong values for a key, from its annotation and a valid value; the value is no table."""
     base, limits = split_limits(hint)
     kinds = typing.get_args(base)
     if typing.get_origin(base) is not tuple:
@@ -104,7 +104,7 @@ def wrong_values(hint: Any, valid: Any) -> list[Any]:
 
 
 def problem(name: str, key: str, value: Any) -> str:
-    """The message about a table with this value; one line."""
+    """Return the error message about a table with this value; check that it is one line."""
     table = {**minimal_table(name), key: value}
     with pytest.raises(UserError) as caught:
         from_table(TABLES[name], table, "p.toml", name)
@@ -114,7 +114,7 @@ def problem(name: str, key: str, value: Any) -> str:
 
 
 def valid_value(name: str, key: str) -> Any:
-    """The value of the default profile, or the default of the code."""
+    """Return the value of the default profile, or the default of the code."""
     (field,) = (field for field in dataclasses.fields(TABLES[name]) if field.name == key)
     value = minimal_table(name).get(key, field.default)
     return (1.0, 2.0) if value is None else value
@@ -199,7 +199,7 @@ def test_check_reports_wrong_values_of_the_pipeline(
 
 
 def check_renderer(path: Path, *changes: tuple[str, str]) -> list[str]:
-    """The lines that ``python -m blender.config`` prints about the tiny profile with some changes."""
+    """Return the error lines of ``python -m blender.config`` for the tiny profile with some changes."""
     text = TINY
     for old, new in changes:
         text = text.replace(old, new, 1)

@@ -21,7 +21,7 @@ README = (ROOT / "README.md").read_text()
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with the files that the README's examples name."""
+    """Create the files that the README's examples name; make their folder the current folder."""
     split = tmp_path / "split"
     write_split(split, 2, empty=0)
     shutil.copytree(split / "images", tmp_path / "photos")

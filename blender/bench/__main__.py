@@ -25,15 +25,15 @@ from blender.workers.pool import MAX_PROCESSES
 from blender.workers.progress import Progress
 
 SWEEPS = (*VARIANTS, "images", "workers")
-"""Quantities that are varied to see how the time of a frame depends on them."""
+"""Names of the sweeps: quantities whose effect on the time of a frame is measured."""
 
 
 def main() -> None:
     """Parse the arguments, measure, write the file. A user's mistake is one line and exit status 2."""
     options = _parser().parse_args()
-    if not SINGLE_THREADED_BLAS.keys() <= os.environ.keys():  # same environment as the processes of `render`
+    if not SINGLE_THREADED_BLAS.keys() <= os.environ.keys():  # the environment of rendering processes
         os.execve(sys.executable, sys.orig_argv, {**os.environ, **SINGLE_THREADED_BLAS})
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # discard what Blender's C code prints to standard output
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # discard messages of Blender's C code
     with exit_on_user_error():
         with tempfile.TemporaryDirectory(prefix="transpalette-bench-") as folder:
             figures = measure(options, Path(folder))
@@ -96,7 +96,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Row:
     )
     options.threads = options.threads or max(1, core_count() // min(core_count(), MAX_PROCESSES))
     figures: Row = {"profile": config.profile, "threads": options.threads, "blender": blender_version()}
-    if "workers" in sweeps:  # first, because this process has not loaded bpy yet and holds little memory
+    if "workers" in sweeps:  # first, while this process has not loaded bpy and uses little memory
         Progress("bench render", 0, quiet=options.quiet).message("one process, then two")
         frames = 2 + 2 * options.sweep_frames
         figures["workers"] = [measure_processes(job, count, frames) for count in (1, 2)]

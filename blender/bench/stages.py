@@ -16,8 +16,7 @@ from blender.workers.memory import peak_megabytes, resident_megabytes
 from blender.workers.progress import Progress
 
 EARLY_FRAME = 50
-"""Number of frames after which the time of a frame is measured first, to compare it with a later
-measurement."""
+"""Number of frames before the first of the two timings of the sweep "images"."""
 
 
 class FrameTimer:
@@ -31,7 +30,7 @@ class FrameTimer:
             options: the command line of ``blender.bench``.
             folder: temporary folder for Blender's images.
         """
-        # Imported here because bpy must be loaded while the process is pinned to one core, as `render` does.
+        # Imported here because bpy must be loaded while the process is pinned to one core, as in `render`.
         with pinned_to_one_core():
             from blender.rendering.device import choose_device
         from blender.bench.stopwatch import Stopwatch
@@ -43,7 +42,7 @@ class FrameTimer:
         """Number of frames that this process has rendered."""
 
     def time_frame(self, frame: int, config: Config) -> Seconds:
-        """Render and write a frame; returns the seconds of each stage and in total."""
+        """Render and write a frame; return the seconds of each stage and in total."""
         self.rendered += 1
         with self.watch.stage("other"):  # everything that belongs to no other stage
             context = replace(self.context, config=config)
@@ -147,16 +146,16 @@ def _summary(pairs: list[list[Seconds]]) -> Row:
     """Average over the frames.
 
     Args:
-        pairs: for each frame, the seconds of the whole frame and those of Cycles alone.
+        pairs: for each frame, the seconds of the complete frame and those of Cycles alone.
 
     Returns:
-        The figures. ``ratio`` is the sum of the whole frames divided by the sum of Cycles alone.
+        The figures. ``ratio`` is the time of all complete frames divided by that of Cycles alone.
     """
-    stages, cycles = mean([whole for whole, _ in pairs]), mean([alone for _, alone in pairs])
+    stages, cycles = mean([frame for frame, _ in pairs]), mean([alone for _, alone in pairs])
     # CPU time, because the renders with and without denoiser did not run at the same time.
     sampling_share = min(1.0, cycles["undenoised trace-cpu"] / cycles["plain trace-cpu"])
     total = stages["total"]
-    ratios = [whole["total"] / alone["plain"] for whole, alone in pairs]
+    ratios = [frame["total"] / alone["plain"] for frame, alone in pairs]
     return {
         "frames": len(pairs),
         "seconds": stages,

@@ -24,12 +24,12 @@ STAGES = {
     "blender.rendering.frame.encode_png": "files",
     "blender.rendering.frame.commit_frame": "files",
 }
-"""Functions that are timed, by the module from which they are called, and the stage they belong to."""
+"""Timed function, named by the module that calls it -> stage."""
 
 CYCLES_STAGES = ("rgb", "ids", "arrays")
 """Stages that call Cycles. Each is also split into the phases "sync" (from the start of Blender's renderer
 to the first sample: scene, shaders, BVH), "trace" (until "Finished": samples and denoising) and "read" (the
-rest: Blender writes its image, the image is read)."""
+remaining time: Blender writes its image, the image is read)."""
 
 
 class Stopwatch:

@@ -23,7 +23,7 @@ REPEATS = 2
 Seconds = dict[str, float]
 """Seconds by stage, as ``Stopwatch.take`` returns them."""
 Row = dict[str, Any]
-"""Figures of a setting, as they are written to the JSON file."""
+"""Figures of a setting for the JSON file."""
 
 
 def _resolutions(config: Config) -> dict[str, Config]:
@@ -57,18 +57,18 @@ VARIANTS: dict[str, Callable[[Config], dict[str, Config]]] = {
     "samples": _samples,
     "objects": _objects,
 }
-"""Sweep -> its settings, by the label in the table."""
+"""Sweep -> function that returns its settings: label in the table -> configuration."""
 
 
 def fastest_runs(tasks: Sequence[tuple[Sequence[str], Callable[[], Seconds]]]) -> list[Seconds]:
-    """Run each task ``REPEATS`` times and keep the fastest run, because other work only adds time.
+    """Run each task ``REPEATS`` times and select the fastest run, because other work only adds time.
 
-    The tasks run in turns, forwards and then backwards.
+    The order of the tasks alternates between forwards and backwards.
 
     Args:
-        tasks: the figures that are compared, and the function that measures. With several figures, those
-            that begin with the name of the second, third, ... figure are taken from the run in which that
-            figure is smallest.
+        tasks: for each task the names of the compared figures and the function that measures. The first
+            figure selects the run. Figures that begin with the name of a further figure come from the run in
+            which that further figure is smallest.
 
     Returns:
         The seconds of each task's fastest run.

@@ -1,4 +1,4 @@
-"""The renderer's tables of a profile as frozen dataclasses: [render], [scene] and everything below.
+"""The renderer's tables of a profile as frozen dataclasses: [render], [scene] and all tables below them.
 
-A field's annotation gives its limits, its docstring the meaning; ``load_config`` reads and checks them.
+The annotation of a field gives its limits, the docstring its meaning. ``load_config`` reads and checks them.
 """

@@ -1,6 +1,6 @@
 """``python -m blender.config PROFILE``: check the renderer's tables of a profile.
 
-It prints nothing if they are right. With ``--reference`` it prints a Markdown reference of the tables.
+It prints nothing if they are valid. With ``--reference`` it prints a Markdown reference of the tables.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""[scene.camera], [scene.light] and [scene.sensor] of a profile: how a scene is lit and photographed."""
+"""The tables [scene.camera], [scene.light] and [scene.sensor] of a profile."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MountConfig:
     pitch: Annotated[tuple[float, float], Ge(-60), Le(60), Ordered()] = (-12.0, 4.0)
     """Degrees above the centre of the view that ``floor`` gives."""
     yaw: Annotated[tuple[float, float], Ge(-180), Le(180), Ordered()] = (-18.0, 18.0)
-    """Degrees off the hall's long axis."""
+    """Degrees to the side of the hall's long axis."""
     roll: Annotated[tuple[float, float], Ge(-180), Le(180), Ordered()] = (-2.0, 2.0)
     """Degrees of rotation about the viewing direction."""
 
@@ -63,13 +63,13 @@ def _mounts() -> dict[str, MountConfig]:
 class CameraConfig:
     """[scene.camera]: lenses and mounts, drawn by weight.
 
-    A profile with a table [scene.camera.lenses] has none of the default lenses, likewise for mounts.
+    A table [scene.camera.lenses] in a profile replaces all default lenses; likewise for mounts.
     """
 
     lenses: Annotated[dict[str, LensConfig], OneOf(LENSES)] = field(default_factory=_lenses)
     """Lenses to draw from."""
     mounts: dict[str, MountConfig] = field(default_factory=_mounts)
-    """Mounts to draw from, with any names; a frame's record says which one it has."""
+    """Mounts to draw from, with any names; a frame's record names its mount."""
 
     def __post_init__(self) -> None:
         for key, tables in (("lenses", self.lenses), ("mounts", self.mounts)):
@@ -78,7 +78,7 @@ class CameraConfig:
 
 
 ENVIRONMENTS = ("none", "city", "courtyard", "forest", "interior", "night", "studio", "sunrise", "sunset")
-"""What colours the ambient light: nothing, or one of the panoramas (CC0) that Blender includes."""
+"""Sources of the ambient light's colour: none, or one of the panoramas (CC0) that Blender includes."""
 
 
 def _environments() -> dict[str, float]:
@@ -98,7 +98,7 @@ class LightConfig:
     temperature: Annotated[tuple[float, float], Ge(1000), Le(40000), Ordered()] = (3600.0, 6800.0)
     """Colour temperature of a hall's lamps in kelvin."""
     row_temperature: Annotated[tuple[float, float], Ge(-39000), Le(39000), Ordered()] = (-400.0, 400.0)
-    """Kelvin by which a row of lamps differs from the hall's: tubes of several makes and ages."""
+    """Kelvin by which a row of lamps differs from the hall: tubes of several makes and ages."""
     ambient: Annotated[tuple[float, float], Ge(0), Ordered()] = (0.05, 0.22)
     """Radiance of the ambient light, which stands for light after too many reflections to trace; W/m2/sr."""
     environments: Annotated[dict[str, float], Weights(ENVIRONMENTS)] = field(default_factory=_environments)
@@ -110,7 +110,7 @@ class LightConfig:
     dark_ambient: Share = 0.2
     """Factor on the ambient light in a dark hall."""
     tubes: Share = 0.7
-    """Share of halls with long lamps; the others have square ones."""
+    """Share of halls with long lamps; the others have square lamps."""
     unlit_end: Share = 0.2
     """Share of halls with the lamps off at one end or along one side."""
 
@@ -121,7 +121,7 @@ class LightConfig:
 
 @dataclass(frozen=True)
 class SensorConfig:
-    """[scene.sensor]: what lens, sensor and camera do to the image; masks are not changed.
+    """[scene.sensor]: effects of lens, sensor and camera on the image; masks do not change.
 
     The keys are in the order in which ``blender.imaging.sensor.expose`` applies them.
     """
@@ -137,7 +137,7 @@ class SensorConfig:
     vignetting: ShareRange = (0.0, 0.45)
     """Share of the light lost in the corners."""
     glare: ShareRange = (0.0, 0.05)
-    """Share of the light above white that the lens scatters around its place."""
+    """Share of the light above white that the lens scatters to the surrounding pixels."""
     glare_radius: ShareRange = (0.01, 0.04)
     """Standard deviation of the scattered light, as a share of the image's width."""
     aberration: Annotated[tuple[float, float], Ge(0), Le(0.05), Ordered()] = (0.0, 0.0015)

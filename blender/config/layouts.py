@@ -1,4 +1,4 @@
-"""[scene.aisle] to [scene.stores] of a profile: what varies in each layout of a hall.
+"""The tables [scene.aisle] to [scene.stores] of a profile: the ranges of each layout of a hall.
 
 Lengths are in metres; positions are measured from the wall behind the camera (x = 0) unless a key says
 otherwise."""
@@ -14,7 +14,7 @@ from blender.objects.hall import SHORTEST
 from blender.objects.rack import DEPTH
 
 Distance = Annotated[tuple[float, float], Ge(0.1), Ordered()]
-"""A range of lengths in metres that are never zero."""
+"""A range of lengths in metres, each at least 0.1."""
 HallLength = Annotated[tuple[float, float], Ge(SHORTEST), Ordered()]
 """A range of a hall's length in metres."""
 Count = Annotated[tuple[int, int], Ge(0), Ordered()]
@@ -44,7 +44,7 @@ class StagingConfig:
     first: Distance = (3.0, 7.0)
     """Metres to the first row of pallets."""
     aside: Annotated[tuple[float, float], Ge(-1), Le(1), Ordered()] = (-0.7, 0.2)
-    """Where the first pallet of a row stands, off the hall's middle, as a share of the hall's half width."""
+    """Offset of a row's first pallet from the hall's middle, as a share of the hall's half width."""
     rows: Count = (1, 3)
     """Rows of pallets, one behind the other."""
     places: Count = (1, 4)
@@ -64,7 +64,7 @@ class WallConfig:
     partial: Share = 0.5
     """Share of those halls whose racks leave a part of the wall free."""
     free: ShareRange = (0.2, 0.5)
-    """The part of the wall that stays free in those halls, as a share."""
+    """Share of the wall that stays free in those halls."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class PackingConfig:
     """Weights of the pieces of furniture."""
 
 
-def _protectors() -> dict[str, float]:
+def _guards() -> dict[str, float]:
     return {"rack_guard": 3.0, "bollard": 2.0, "rail": 1.0}
 
 
@@ -118,16 +118,16 @@ class CrossingConfig:
     width: Distance = (2.6, 4.8)
     """Width of the main aisle in metres."""
     beside: Annotated[tuple[float, float], Ge(2 * DEPTH), Ordered()] = (11.0, 17.0)
-    """Metres for the rows, left and right of the main aisle together."""
+    """Metres for the rows on both sides of the main aisle together."""
     first: Distance = (3.0, 5.0)
     """Metres to the first row."""
     side_aisle: Distance = (2.4, 3.2)
     """Width of the aisles between rows, in metres."""
-    guards: Annotated[dict[str, float], Weights(guard.VARIANTS)] = field(default_factory=_protectors)
+    guards: Annotated[dict[str, float], Weights(guard.VARIANTS)] = field(default_factory=_guards)
     """Weights of the guards that protect the ends of rows."""
 
 
-THINGS = ("pallet", "mesh_box", "tub", "crates", "roll_cage")
+STORED_GOODS = ("pallet", "mesh_box", "tub", "crates", "roll_cage")
 """Goods that are stored along walls: pallets, and variants of ``blender.objects.cage``."""
 
 
@@ -137,8 +137,7 @@ def _stored() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class StoresConfig:
-    """[scene.stores]: goods stored along free walls, in runs of equal stacks; placed after everything
-    else."""
+    """[scene.stores]: goods stored along free walls, in runs of equal stacks. They are placed last."""
 
     halls: Share = 0.7
     """Share of halls with stored goods."""
@@ -153,8 +152,8 @@ class StoresConfig:
     away: Annotated[tuple[float, float], Ge(0.03), Ordered()] = (0.08, 0.4)
     """Metres between the wall and the nearest row."""
     near: Annotated[float, Ge(1.5)] = 2.5
-    """Least distance from the camera in metres."""
-    things: Annotated[dict[str, float], Weights(THINGS)] = field(default_factory=_stored)
+    """Minimum distance from the camera in metres."""
+    things: Annotated[dict[str, float], Weights(STORED_GOODS)] = field(default_factory=_stored)
     """Weights of the goods."""
 
 

@@ -1,6 +1,6 @@
-"""The renderer's half of a profile: [render] and [scene], read and checked for one split.
+"""The tables [render] and [scene] of a profile, read and checked for one split.
 
-``python -m blender.config PROFILE`` checks a profile and prints nothing if it is right.
+``python -m blender.config PROFILE`` checks a profile and prints nothing if it is valid.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from blender.geometry.lens import covers
 from blender.kinds import find_kind
 
 RENDER_VERSION = 10
-"""Raise it when the same profile and seed give other pixels, or records with more information."""
+"""Raise this number when the same profile and seed give other pixels, or records with more information."""
 
 RANGES = ("hall", "rack", "pallet", "carried")
 """Tables of [scene] that are the ``Ranges`` of the kind of object with this name."""
@@ -36,51 +36,51 @@ RANGES = ("hall", "rack", "pallet", "carried")
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """[render]: the size of the images, and how much work goes into them."""
+    """[render]: the size and the quality of the images."""
 
     width: Annotated[int, Ge(16), Le(8192)] = 400
     """Width of the images in pixels."""
     height: Annotated[int, Ge(16), Le(8192)] = 300
     """Height of the images in pixels."""
     samples: Annotated[int, Ge(1)] = 5
-    """Most light paths per pixel."""
+    """Maximum number of light paths per pixel."""
     noise_threshold: Annotated[float, Ge(0), Le(1)] = 0.0
-    """Adaptive sampling stops a pixel below this noise; 0 turns adaptive sampling off."""
+    """Noise below which adaptive sampling stops at a pixel; 0 turns adaptive sampling off."""
     denoise: bool = True
     """Whether OpenImageDenoise cleans the image, guided by albedo and normals."""
     denoise_quality: Literal["fast", "balanced", "high"] = "fast"
-    """Quality of the denoiser; a higher one takes longer."""
+    """Quality of the denoiser; a higher quality takes longer."""
     bounces: Annotated[int, Ge(0)] = 1
-    """Diffuse and glossy bounces of light; the ambient light stands for all later ones."""
+    """Diffuse and glossy bounces of light; the ambient light stands for all later bounces."""
     passes: tuple[Literal["depth", "normals", "boxes3d"], ...] = ()
     """Files to write beside images and masks: "depth" and "normals"; "boxes3d" adds boxes to the records."""
 
 
 @dataclass(frozen=True)
 class ObjectConfig:
-    """[scene.objects.NAME]: one kind of movable object; NAME is free, one builder may have several tables."""
+    """[scene.objects.NAME]: one kind of movable object. NAME is free; several tables may share a builder."""
 
     builder: Annotated[str, MinLen(1)]
     """Kind of object: a module of ``blender/objects``."""
     category: str = ""
-    """Class of the objects; empty: not labelled (a look-alike, or background)."""
+    """Class of the objects; empty: not labelled (look-alikes and background)."""
     count: Annotated[tuple[int, int], Ge(0), Ordered()] = (0, 2)
     """Objects per frame; both ends are included."""
     distance: Annotated[tuple[float, float], Gt(0), Ordered()] = (2.0, 12.0)
-    """Metres from the camera. Near and far are equally likely."""
+    """Metres from the camera, uniform on a logarithmic scale."""
     parked: Share = 0.5
-    """Share that stands against a rack or a wall; the others stand in the open."""
+    """Share of the objects that stand against a rack or a wall; the others stand in the open."""
     row: Annotated[tuple[int, int], Ge(1), Ordered()] = (1, 1)
-    """How many parked ones stand side by side; both ends are included."""
+    """Number of parked objects side by side; both ends are included."""
     clear: Share = 0.0
-    """Share with a free line of sight to the camera, if that is at a person's height or lower."""
+    """Share with a free line of sight to the camera, if the camera is below 2.2 metres."""
     ranges: dict[str, Any] = field(default_factory=dict)
-    """The ranges of the kind of object: a table of its own below."""
+    """Ranges of the kind of object; see the table of the kind below."""
 
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """[scene]: which objects a scene has, and where they stand."""
+    """[scene]: the layouts and the objects of a scene, and the shares of attached objects."""
 
     layouts: Annotated[dict[str, float], Weights(LAYOUTS)]
     """Weights of the layouts of a hall."""
@@ -115,13 +115,13 @@ class SceneConfig:
     light: LightConfig = field(default_factory=LightConfig)
     """Lamps and ambient light."""
     sensor: SensorConfig = field(default_factory=SensorConfig)
-    """Exposure, noise and all that the camera does to the image."""
+    """Exposure, noise and the other effects of the camera on the image."""
     hall: dict[str, Any] = field(default_factory=dict)
     """The building: ``blender.objects.hall``."""
     rack: dict[str, Any] = field(default_factory=dict)
     """Pallet racks: ``blender.objects.rack``."""
     pallet: dict[str, Any] = field(default_factory=dict)
-    """Pallets in staging areas and docks, along walls, and on pallet trucks (there never one on another):
+    """Pallets in staging areas and docks, along walls, and on pallet trucks (there without a second tier):
     ``blender.objects.pallet``."""
     carried: dict[str, Any] = field(default_factory=dict)
     """Cartons in people's hands: ``blender.objects.carried``."""
@@ -134,7 +134,7 @@ class RendererProfile(ProfileHeader):
     scene: SceneConfig
     """Layouts, objects, camera, light."""
     render: RenderConfig = field(default_factory=RenderConfig)
-    """Size and effort."""
+    """Size and quality of the images."""
 
 
 @dataclass(frozen=True)
@@ -151,18 +151,18 @@ class Config:
     ranges: dict[str, Any]
     """The ``Ranges`` of "hall", "rack", "pallet" and "carried", and of each table of [scene.objects]."""
     folder: Path = Path()
-    """Folder of the profile: its model files are relative to it."""
+    """Folder of the profile. Paths of model files are relative to this folder."""
 
     def files(self) -> list[str]:
-        """Names of the model files that the profile's objects are read from."""
+        """Return the paths of all model files in the profile, relative to its folder."""
         tables = self.scene.objects.items()
         return [name for key, t in tables for name in find_kind(t.builder).files(self.ranges[key])]
 
     def fingerprint(self, blender_version: str, assets_digest: str) -> str:
-        """Hash of everything that determines the files of this split's frames."""
+        """Return the hash of everything that determines the files of this split's frames."""
         render = asdict(self.render)
         render["passes"] = sorted(set(self.render.passes))
-        if not render["passes"]:  # such a profile keeps the fingerprint from before there were passes
+        if not render["passes"]:  # the fingerprint stays that of older versions, which had no passes
             del render["passes"]
         settings = {
             "render_version": RENDER_VERSION,
@@ -207,6 +207,7 @@ def load_config(path: Path, split: str | None = None) -> Config:
 
 
 def _lens_problems(profile: RendererProfile) -> Iterator[str]:
+    """Report each lens whose widest field of view does not fit the image's shape."""
     width, height = profile.render.width, profile.render.height
     for name, lens in profile.scene.camera.lenses.items():
         if not covers(name, math.radians(lens.fov[1]), width, height):
@@ -217,16 +218,17 @@ def _lens_problems(profile: RendererProfile) -> Iterator[str]:
 
 
 def _category_problems(profile: RendererProfile) -> Iterator[str]:
+    """Report each category that is no class, and each class without objects."""
     made = {table.category for table in profile.scene.objects.values()} - {""}
     for category in sorted(made - set(profile.classes)):
         yield f"category '{category}' of [scene.objects] is missing from classes"
     for category in profile.classes:
         if category not in made:
-            yield f"class '{category}' is made by no table of [scene.objects]"
+            yield f"no table of [scene.objects] has the category of class '{category}'"
 
 
 def _read_ranges(scene: SceneConfig, file: str) -> tuple[dict[str, Any], list[str]]:
-    """The ``Ranges`` of every kind of object that the scene names, and the problems of their tables."""
+    """Read the ``Ranges`` of every kind of object in the scene; also return the problems of their tables."""
     tables = [(name, name, f"scene.{name}", getattr(scene, name)) for name in RANGES]
     for name, table in scene.objects.items():
         tables.append((name, table.builder, f"scene.objects.{name}.ranges", table.ranges))

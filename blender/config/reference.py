@@ -1,4 +1,4 @@
-"""A Markdown reference of the renderer's tables of a profile."""
+"""Generate a Markdown reference of the renderer's tables of a profile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FIXED = ("hall", "rack", "carried")
 
 
 def renderer_tables() -> dict[str, type]:
-    """The tables that the renderer reads: name to dataclass."""
+    """Return the tables that the renderer reads: table name -> dataclass."""
     tables = nested_tables(RendererProfile)
     del tables[""]
     tables = {"render": tables.pop("render")} | tables
@@ -23,5 +23,5 @@ def renderer_tables() -> dict[str, type]:
 
 
 def renderer_reference() -> str:
-    """The reference as Markdown: a section for each table."""
+    """Return the reference as Markdown with a section for each table."""
     return table_reference(renderer_tables())

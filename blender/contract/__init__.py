@@ -1,6 +1,6 @@
-"""What the renderer and the pipeline agree on: profiles, files, frame records.
+"""The interface between the renderer and the pipeline: profiles, files, frame records.
 
-Standard library only: it runs in Blender's Python and beside torch.
+Standard library only, because Blender's Python and the pipeline's Python both import it.
 
 One split is one folder::
 
@@ -10,7 +10,7 @@ One split is one folder::
                          and the hashes in it match the files
     manifest.json        schema, categories, profile, Blender's version, one hash per frame
 
-and, for a profile that asks for them (numpy arrays, top row first)::
+and the optional arrays of the profile's ``render.passes`` (numpy files, top row first)::
 
     depth/000042.npy     (H, W) float32, metres along the pixel's ray; 0 where the ray meets nothing
     normals/000042.npy   (H, W, 3) float16, unit normals of the faces, turned to the camera, in the camera's

@@ -1,4 +1,4 @@
-"""The error for a user's mistake, and how a program ends with it."""
+"""The error for a user's mistake, and the exit of a program that raises it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """A mistake of the user: one line for each, which says what is wrong, where, and what to do."""
+    """One or more mistakes of the user. Each is one line: what is wrong, where, and what to do."""
 
 
 @contextmanager
 def exit_on_user_error() -> Iterator[None]:
     """End the program with exit status 2 and one line per problem on standard error.
 
-    That is for a ``UserError``, and for an ``OSError``: a full disk, a folder that is not writable. Any other
+    This applies to ``UserError`` and to ``OSError`` (a full disk, a folder that is not writable). Any other
     exception is a bug and keeps its traceback.
     """
     try:

@@ -1,4 +1,4 @@
-"""What the annotation of a dataclass's field allows: its type, its limits, and both in words."""
+"""Evaluate the annotations of a dataclass's fields: types, limits, and a description in words."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ NOUNS = {
     float: ("a number", "numbers"),
     str: ("a string", "strings"),
 }
-"""A type in the singular and in the plural."""
+"""Type -> its name in messages, in the singular and in the plural."""
 
 
 @functools.cache
 def field_types(cls: type) -> dict[str, Any]:
-    """The annotation of each field of a dataclass, evaluated, with its limits."""
+    """Return the evaluated annotation of each field of a dataclass, with its limits."""
     hints = typing.get_type_hints(cls, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
 @functools.cache
 def split_limits(hint: Any) -> tuple[Any, Limits]:
-    """An annotation as a plain type and its limits; ``X | None`` as ``X``."""
+    """Split an annotation into its plain type and its limits; ``X | None`` counts as ``X``."""
     base, *metadata = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
     limits: list[Any] = []
     for item in metadata:
@@ -44,25 +44,25 @@ def split_limits(hint: Any) -> tuple[Any, Limits]:
 
 
 def with_limits(hint: Any, limits: Iterable[Any]) -> Any:
-    """An annotation with more limits."""
+    """Return an annotation with more limits."""
     annotated: Any = Annotated
     return annotated[(hint, *limits)] if (limits := tuple(limits)) else hint
 
 
 def item_limits(limits: Limits) -> Limits:
-    """The limits of a list or a table that apply to each of its elements."""
+    """Return the limits of a list or a table that apply to each of its elements."""
     return tuple(limit for limit in limits if isinstance(limit, ELEMENT))
 
 
 def allowed_names(hint: Any, limits: Limits = ()) -> tuple[str, ...]:
-    """The strings that a type with limits allows; empty if it allows any."""
+    """Return the strings that a type with limits allows; empty if it allows any string."""
     if typing.get_origin(hint) is Literal:
         return typing.get_args(hint)
     return next((tuple(limit.names) for limit in limits if isinstance(limit, OneOf)), ())
 
 
 def describe(hint: Any) -> str:
-    """What an annotation allows, in words that follow "must be": "a number from 0 to 1"."""
+    """Describe the allowed values in words that follow "must be", such as "a number from 0 to 1"."""
     base, limits = split_limits(hint)
     origin, args = typing.get_origin(base), typing.get_args(base)
     if names := allowed_names(base, limits if base is str else ()):

@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and hash them."""
+"""Write files atomically, encode canonical JSON, and hash files."""
 
 from __future__ import annotations
 
@@ -59,10 +59,12 @@ def remove_fragments(folder: Path) -> None:
 
 
 def _host() -> str:
+    """Return this machine's name without dots, as part of the names of temporary files."""
     return platform.node().replace(".", "-") or "localhost"
 
 
 def _is_alive(process: int) -> bool:
+    """Return whether a process of this machine still runs; True if that cannot be determined."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -79,11 +81,11 @@ def canonical_json(value: Any) -> bytes:
 
 
 def sha256_bytes(data: bytes) -> str:
-    """SHA-256 of ``data``, in hexadecimal."""
+    """Return the SHA-256 of ``data`` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file's content in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,9 +1,9 @@
 """Limits of values, written in annotations: ``share: Annotated[float, Ge(0), Le(1)]``.
 
-``Ge``, ``Gt``, ``Le``, ``Lt`` and ``MinLen`` are named and meant as in the package annotated-types, which
-Blender's Python lacks; on a list, a range or a table the first four apply to each element. The others are our
-own. ``blender.contract.table_reader`` checks the limits when it reads a table, and its messages
-describe them.
+``Ge``, ``Gt``, ``Le``, ``Lt`` and ``MinLen`` have the names and the meaning of the package annotated-types,
+which Blender's Python lacks. On a list, a range or a table the first four apply to each element. The other
+classes exist only here. ``blender.contract.table_reader`` checks the limits when it reads a table and
+describes them in its messages.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class OneOf:
     names: Collection[str]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "names", tuple(self.names))  # hashable, whatever holds the names
+        object.__setattr__(self, "names", tuple(self.names))  # a tuple, so that the limit is hashable
 
     def allows(self, value: Any) -> bool:
         """Whether the string ``value`` is one of the names."""
@@ -121,7 +121,7 @@ class Weights:
         object.__setattr__(self, "names", tuple(self.names))
 
     def __iter__(self) -> Iterator[Any]:
-        """The limits that this one stands for, as with ``annotated_types.GroupedMetadata``."""
+        """Iterate over the limits that this class combines, as in ``annotated_types.GroupedMetadata``."""
         return iter((OneOf(self.names), Ge(0), AnyPositive()))
 
 

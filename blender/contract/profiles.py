@@ -1,4 +1,4 @@
-"""Profiles: the TOML files that describe one whole run, and how one extends another."""
+"""Load profiles: TOML files that describe a complete run and may extend one another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from blender.contract.table_reader import closest
 
 @dataclass(frozen=True)
 class ProfileHeader:
-    """Keys at the top of a profile, which both halves read."""
+    """Keys at the top of a profile, which the renderer and the pipeline read."""
 
     name: Annotated[str, MinLen(1)]
     """Name of the run, for manifests and reports."""
@@ -25,7 +25,7 @@ class ProfileHeader:
     classes: Annotated[tuple[str, ...], MinLen(1)]
     """Classes to detect. COCO's category ids are 1..N in this order."""
     splits: Annotated[dict[str, int], MinLen(1), Ge(1)]
-    """Frames to render for each split: "train", "val", "test", or names of your own."""
+    """Frames to render for each split: "train", "val", "test", or other names."""
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes):
@@ -65,7 +65,7 @@ def load_profile(path: Path) -> dict[str, Any]:
 
 
 def merge_tables(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of ``table`` with ``changes``: tables are merged key by key, other values are replaced."""
+    """Return ``table`` with ``changes`` applied: tables are merged key by key, other values are replaced."""
     merged = dict(table)
     for key, value in changes.items():
         old = merged.get(key)
@@ -75,8 +75,7 @@ def merge_tables(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[s
 
 
 def move_model_files(profile: Mapping[str, Any], folder: Path, to: Path) -> dict[str, Any]:
-    """A profile of ``folder`` for use in the folder ``to``: the model files of its objects, relative to
-    ``to``."""
+    """Return a profile of ``folder`` for use in the folder ``to``, with model files relative to ``to``."""
     if folder.resolve() == to.resolve():
         return dict(profile)
     moved = {}
@@ -89,8 +88,15 @@ def move_model_files(profile: Mapping[str, Any], folder: Path, to: Path) -> dict
 
 
 def _load_extended(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
-    """The tables of ``path``, merged with those that it extends; ``children`` are the files that led to
-    it."""
+    """Read the profile ``path`` and merge it with the profiles that it extends.
+
+    Args:
+        path: the profile.
+        children: the profiles that extend it, directly or indirectly, the outermost first.
+
+    Raises:
+        UserError: see ``load_profile``.
+    """
     if path.resolve() in [child.resolve() for child in children]:
         circle = " -> ".join(str(file) for file in (*children, path))
         raise UserError(
@@ -109,7 +115,7 @@ def _load_extended(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     base, removed = profile.pop("extends", None), profile.pop("remove", [])
     if base is None:
         if removed:
-            raise UserError(f"{path}: remove is of no use without extends; name the profile to extend")
+            raise UserError(f"{path}: remove needs extends; name the profile to extend")
         return profile
     if not isinstance(base, str):
         raise UserError(f"{path}: extends must be the path of a profile, not {base!r}")

@@ -1,4 +1,4 @@
-"""Frame records and split manifests: the JSON files beside the images."""
+"""Frame records and split manifests: the JSON files of a split."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from blender.contract.table_reader import from_table
 T = TypeVar("T")
 
 SCHEMA_VERSION = 1
-"""Version of the files on disk that the package's docstring describes."""
+"""Version of the file formats that the package's docstring describes."""
 
 KEYPOINTS = (
     "nose",
@@ -39,7 +39,7 @@ KEYPOINTS = (
 """The 17 COCO body keypoints, in COCO's order."""
 
 ARRAYS = ("depth", "normals")
-"""Arrays that a profile can add to each image and mask; each has a folder of its own."""
+"""Names of the optional arrays of a frame; each name is also the name of a folder."""
 
 Triple = tuple[float, float, float]
 
@@ -83,11 +83,11 @@ class Instance:
     """One labelled object of a frame."""
 
     id: int
-    """The value of its pixels in the mask, from 1."""
+    """Value of the object's pixels in the mask, from 1."""
     category: str
-    """Its class."""
+    """Class of the object."""
     parameters: dict[str, Any]
-    """The parameters that the builder made it from: variant, colours, pose, load, ..."""
+    """The object's kind and the parameters that it was built from: variant, colours, pose, load, ..."""
     distance: float
     """Metres from the camera to the nearest point of the object."""
     visible_pixels: int
@@ -103,7 +103,7 @@ class Instance:
     box3d: Box3d | None = None
     """Only with the pass "boxes3d"; otherwise the record has no such key."""
     amodal: RunLengths | None = None
-    """The mask of the ``amodal_pixels``; if there are none, None, and the record has no such key."""
+    """The mask of the ``amodal_pixels``. None if there are none; then the record has no such key."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class FrameRecord:
                 raise ValueError(f"unknown array '{name}'; known: {', '.join(ARRAYS)}")
 
     def to_bytes(self) -> bytes:
-        """The record as canonical JSON, without the keys of passes that the profile does not have."""
+        """Encode the record as canonical JSON, without the keys of passes that the profile does not have."""
         table = _fields(self)
         table["instances"] = [_fields(instance) for instance in self.instances]
         if not self.arrays_sha256:
@@ -160,13 +160,13 @@ class FrameRecord:
 
 
 def _fields(record: Any) -> dict[str, Any]:
-    """The fields of a dataclass, not copied: ``dataclasses.asdict`` would copy every run of every mask."""
+    """Return the fields of a dataclass without copies: ``dataclasses.asdict`` would copy every run length."""
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """One split: the settings that made it, and one hash per frame. No time, host name or path."""
+    """One split: the settings that made it, and one hash per frame. It holds no time, host name or path."""
 
     schema: int
     """SCHEMA_VERSION."""
@@ -187,16 +187,16 @@ class Manifest:
     frames: dict[str, str]
     """Frame name ("000042") to the SHA-256 of its record."""
     total: int = 0
-    """Frames of the whole split, if this is a shard of it; 0: unknown."""
+    """Number of frames of the complete split, also if this is a shard; 0: unknown."""
     notes: dict[str, Any] = field(default_factory=dict)
     """Information that no hash includes: ``devices``, the devices that rendered the frames."""
 
     def digest(self) -> str:
-        """SHA-256 of the manifest without the notes."""
+        """Return the SHA-256 of the manifest without the notes."""
         return sha256_bytes(dataclasses.replace(self, notes={}).to_bytes())
 
     def to_bytes(self) -> bytes:
-        """The manifest as canonical JSON."""
+        """Encode the manifest as canonical JSON."""
         return canonical_json(dataclasses.asdict(self))
 
 

@@ -1,4 +1,4 @@
-"""A Markdown reference of tables, from the dataclasses that read them."""
+"""Generate a Markdown reference of tables from the dataclasses that read them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Key:
     allowed: str
     """Type and limits in words."""
     default: str
-    """As TOML; "required", or empty for a table."""
+    """Default as TOML; "required" for a key without a default, empty for a table."""
     description: str
     """The field's docstring in one line; empty if it has none."""
 
 
 def table_keys(cls: type) -> list[Key]:
-    """The keys of the table that the dataclass ``cls`` reads, in its order."""
+    """Return the keys of the table that the dataclass ``cls`` reads, in the order of its fields."""
     hints, descriptions = field_types(cls), _field_docstrings(cls)
     return [
         Key(field.name, describe(hints[field.name]), _default(field), descriptions.get(field.name, ""))
@@ -38,9 +38,9 @@ def table_keys(cls: type) -> list[Key]:
 
 
 def nested_tables(cls: type, name: str = "") -> dict[str, type]:
-    """``cls`` and the dataclasses below it, by the name of their table: {"scene": ..., "scene.aisle": ...}.
+    """Return ``cls`` and the dataclasses below it by table name: {"scene": ..., "scene.aisle": ...}.
 
-    A table whose name is the user's has NAME in its place: "scene.objects.NAME".
+    NAME stands for a name that the user chooses: "scene.objects.NAME".
     """
     tables = {name: cls}
     for key, hint in field_types(cls).items():
@@ -56,7 +56,7 @@ def nested_tables(cls: type, name: str = "") -> dict[str, type]:
 
 
 def table_reference(tables: Mapping[str, type]) -> str:
-    """The reference of some tables: a heading, the dataclass's docstring and a row per key for each.
+    """Format tables as Markdown: for each a heading, the dataclass's docstring and a row per key.
 
     Args:
         tables: name of a table to the dataclass that reads it; an empty name is the top of a profile.
@@ -68,7 +68,7 @@ def _section(name: str, cls: type) -> str:
     tables = {place.split(".")[0] for place in nested_tables(cls)}
     rows = []
     for key in table_keys(cls):
-        if key.name not in tables and key.allowed != "a table":  # those have a section of their own
+        if key.name not in tables and key.allowed != "a table":  # nested tables have their own section
             default = key.default if key.default in ("", "required") else f"`{key.default}`"
             cells = (f"`{key.name}`", key.allowed, default, key.description)
             rows.append(f"| {' | '.join(map(_cell, cells))} |")
@@ -83,7 +83,7 @@ def _section(name: str, cls: type) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text for a cell of a Markdown table."""
+    """Escape text for a cell of a Markdown table."""
     return text.replace("|", "\\|").replace("``", "`")
 
 
@@ -113,7 +113,7 @@ def _toml(value: Any) -> str:
 
 
 def _field_docstrings(cls: type) -> dict[str, str]:
-    """The string literal below each field, in one line; from the base classes too."""
+    """Return the docstring of each field in one line, also of fields of base classes."""
     docstrings: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if not dataclasses.is_dataclass(base):

@@ -18,20 +18,20 @@ class RenderOption:
     """One option of the command line."""
 
     name: str
-    """With its dashes: ``--save-blend``."""
+    """Name with dashes: ``--save-blend``."""
     help: str
-    """A phrase without a capital and a full stop."""
+    """Help text: a phrase without a capital letter and without a full stop."""
     type: type = str
     default: Any = None
     required: bool = False
     choices: tuple[str, ...] = ()
     metavar: str | None = None
     flag: bool = False
-    """True or False, without a value."""
+    """Whether the option is a switch, which takes no value."""
 
     @property
     def parameter(self) -> str:
-        """The name of the parsed value: ``save_blend``."""
+        """Return the name of the parsed value: ``save_blend``."""
         return self.name.removeprefix("--").replace("-", "_")
 
 

@@ -1,4 +1,4 @@
-"""Connect to a Dask scheduler, and compute how many tasks to keep in flight there; for both halves."""
+"""Connect to a Dask scheduler and compute the number of tasks in flight, for renderer and pipeline."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from blender.contract.errors import UserError
 CONNECT_TIMEOUT = 60
 """Seconds to wait for a scheduler, and then for its first worker."""
 NO_WORKERS_TIMEOUT = 300
-"""Seconds to wait for a worker when all are lost."""
+"""Seconds to wait for a worker when all workers are lost."""
 COUNT_INTERVAL = 5
 """Seconds between two requests for the number of workers."""
 POLL_INTERVAL = 10
 """Seconds to wait for results before the number of workers is checked."""
 TASKS_PER_THREAD = 2
-"""Tasks in flight for each thread of the cluster: one runs, one waits at its worker."""
+"""Tasks in flight for each thread of the cluster: one task runs, one waits at its worker."""
 
 
 def connect(address: str, versions: Callable[[], str]) -> Any:
@@ -33,8 +33,8 @@ def connect(address: str, versions: Callable[[], str]) -> Any:
         The ``distributed.Client``.
 
     Raises:
-        UserError: Dask is not installed, nothing answers at the address, there is no worker, or a worker has
-            other versions.
+        UserError: Dask is not installed, no scheduler replies at the address, there is no worker, or a worker
+            has other versions.
     """
     try:
         from distributed import Client  # an optional package
@@ -49,13 +49,15 @@ def connect(address: str, versions: Callable[[], str]) -> Any:
         client = Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"--scheduler {address}: no Dask scheduler answers there ({reason})") from None
+        raise UserError(f"--scheduler {address}: no Dask scheduler replies there ({reason})") from None
     try:
         client.wait_for_workers(1, timeout=CONNECT_TIMEOUT)
         _check_workers(client, address, versions)
     except TimeoutError:
         client.close()
-        raise UserError(f"--scheduler {address}: it has no workers; start some (dask worker)") from None
+        raise UserError(
+            f"--scheduler {address}: the scheduler has no workers; start some (dask worker)"
+        ) from None
     except BaseException:
         client.close()
         raise
@@ -83,7 +85,7 @@ def _check_workers(client: Any, address: str, versions: Callable[[], str]) -> No
 
 
 class TaskLimit:
-    """Number of tasks to keep in flight, from the current number of threads of the workers."""
+    """The number of tasks in flight, computed from the current number of threads of the workers."""
 
     def __init__(self, client: Any, address: str) -> None:
         """Count the threads of the client's workers for the first time."""
@@ -93,7 +95,7 @@ class TaskLimit:
         self()
 
     def __call__(self) -> int:
-        """The current limit; the threads are counted every ``COUNT_INTERVAL`` seconds.
+        """Return the current limit. The threads are counted every ``COUNT_INTERVAL`` seconds.
 
         Raises:
             UserError: there was no worker for ``NO_WORKERS_TIMEOUT`` seconds.
@@ -105,7 +107,7 @@ class TaskLimit:
                 self._last_worker = now
             elif now - self._last_worker > NO_WORKERS_TIMEOUT:
                 raise UserError(
-                    f"--scheduler {self._address}: its workers are gone, and no other came for "
-                    f"{NO_WORKERS_TIMEOUT} seconds; start some and repeat the command to go on"
+                    f"--scheduler {self._address}: all its workers were lost, and no new worker "
+                    f"connected for {NO_WORKERS_TIMEOUT} seconds; start some and repeat the command"
                 )
         return TASKS_PER_THREAD * self.threads

@@ -12,7 +12,7 @@ from blender.contract.records import ARRAYS, FrameRecord, read_record
 
 
 def split_folder(name: str) -> Path:
-    """The path of the folder ``name``: absolute, or a ``UPath`` for a URL such as ``s3://bucket/train``.
+    """Return an absolute path for ``name``, or a ``UPath`` for a URL such as ``s3://bucket/train``.
 
     Raises:
         UserError: the URL is wrong, or the packages for it are not installed.
@@ -34,7 +34,7 @@ def split_folder(name: str) -> Path:
 
 
 def frame_paths(split_dir: Path, frame: int) -> tuple[Path, Path, Path]:
-    """Paths of the image, the mask and the record of a frame."""
+    """Return the paths of the image, the mask and the record of a frame."""
     name = f"{frame:06d}"
     return (
         split_dir / "images" / f"{name}.png",
@@ -44,7 +44,7 @@ def frame_paths(split_dir: Path, frame: int) -> tuple[Path, Path, Path]:
 
 
 def array_path(split_dir: Path, name: str, frame: int) -> Path:
-    """Path of one of a frame's arrays; ``name`` is an element of ARRAYS."""
+    """Return the path of one of a frame's arrays; ``name`` is an element of ARRAYS."""
     return split_dir / name / f"{frame:06d}.npy"
 
 
@@ -53,15 +53,16 @@ def commit_frame(
 ) -> None:
     """Write a frame's files, the record last; delete arrays that the frame no longer has.
 
-    If another process has committed the same frame, its record stays, because a third may be reading it. The
-    files that are written again are equal to those of the other process.
+    If another process has committed the same frame, its record stays, because a third process may be reading
+    it. The files that are written again are equal to those of the other process.
 
     Args:
         image, mask: encoded PNG files.
-        arrays: name of each array to its encoded file.
+        arrays: array name -> encoded file.
 
     Raises:
-        OSError: the disk is full, ...; the frame then does not exist, or stays as it was.
+        OSError: a file cannot be written, for example on a full disk. The frame then does not exist, or stays
+            as it was.
     """
     image_path, mask_path, record_path = frame_paths(split_dir, record.frame)
     with contextlib.suppress(FileNotFoundError):

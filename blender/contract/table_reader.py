@@ -1,7 +1,7 @@
-"""Read tables into dataclasses: the one place where keys, types and limits of values are checked.
+"""Read tables into dataclasses. All keys, types and limits of values are checked here.
 
-A field's annotation says what is allowed: ``lr: Annotated[float, Gt(0)]``. Every problem of a table is
-reported, each in one line that names the file, the table, the key, what is allowed and the value.
+A field's annotation gives the allowed values: ``lr: Annotated[float, Gt(0)]``. Every problem of a table is
+reported in one line that names the file, the table, the key, the allowed values and the value.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ def from_table(cls: type[T], table: Any, file: str, name: str = "") -> T:
 
 
 def closest(key: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown key: the most similar known key, if there is one."""
+    """Return the end of a message about an unknown key: the most similar known key, or an empty string."""
     match = difflib.get_close_matches(key, list(known), n=1)
     return f"; did you mean '{match[0]}'?" if match else ""
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a table is, for messages."""
+    """Location of a table, for messages."""
 
     file: str
     table: str
@@ -73,7 +73,7 @@ class _Place:
 
 
 def _read_table(cls: type, table: Any, place: _Place, problems: list[str]) -> Any:
-    """The dataclass; or None, after adding to ``problems``."""
+    """Build the dataclass ``cls``; on errors add to ``problems`` and return None."""
     if not isinstance(table, dict):
         problems.append(f"{place}: must be a table, not {table!r}")
         return None
@@ -101,7 +101,7 @@ def _unknown(key: str, known: Iterable[str], place: _Place) -> str:
 
 
 def _read_value(hint: Any, value: Any, place: _Place, key: str, problems: list[str]) -> Any:
-    """A table, a list of tables, or a single value; None after adding to ``problems``."""
+    """Read a table, a list of tables or a single value; on errors add to ``problems`` and return None."""
     base, limits = split_limits(hint)
     origin, args = typing.get_origin(base), typing.get_args(base)
     if base is Any:
@@ -121,7 +121,7 @@ def _read_value(hint: Any, value: Any, place: _Place, key: str, problems: list[s
 
 
 def _read_dict(kinds: Any, limits: Limits, table: Any, place: _Place, problems: list[str]) -> Any:
-    """A table whose keys are names: of weights, of splits, of tables of one kind."""
+    """Read a table whose keys are names, such as a table of weights; add errors to ``problems``."""
     before = len(problems)
     if known := allowed_names(kinds[0], limits):
         problems += [_unknown(key, known, place) for key in table if key not in known]
@@ -144,9 +144,9 @@ class _WrongValueError(Exception):
 
 @functools.cache
 def _reader(hint: Any) -> Callable[[Any], Any]:
-    """A function that converts one value, or a list of values, to the annotated type.
+    """Return a function that converts one value, or a list of values, to the annotated type.
 
-    Frame records hold long lists: the annotation is taken apart once, not for each value.
+    Cached, because frame records hold long lists: the annotation is evaluated once, not for each value.
     """
     base, limits = split_limits(hint)
     if typing.get_origin(base) is tuple:
@@ -194,7 +194,7 @@ def _number(value: Any) -> float:
 
 
 def _exactly(base: Any) -> Callable[[Any], Any]:
-    """A reader of bool, int or str without conversion, or of some strings."""
+    """Return a function that accepts only values of the type ``base`` (bool, int, str or ``Literal``)."""
     choices = typing.get_args(base) if typing.get_origin(base) is Literal else None
 
     def read(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Geometry without a scene: numpy meshes, lens projections, and users' model files.
+"""Geometry of single objects and of the camera: numpy meshes, lens projections, users' model files.
 
 Only ``model_file`` needs bpy.
 """

@@ -1,7 +1,7 @@
 """Lens models: projection from the hall to pixels, in numpy and in Cycles. No bpy.
 
 Every model is radially symmetric. ``project`` and Cycles agree within a hundredth of a pixel, so keypoints,
-truncation and masks describe the same picture.
+truncation and masks describe the same image.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ NEAR = 0.02
 """Distance of the near clipping plane, metres: surfaces nearer than this are not rendered."""
 
 WIDE = (1.0, 0.0, -0.0915, 0.019)
-"""The wide lens: coefficients, for powers 1 to 4 of the image radius in focal lengths, of the off-axis angle.
+"""Coefficients of the wide lens: off-axis angle as a polynomial (powers 1 to 4) of the image radius in focal
+lengths.
 
-A least-squares fit of the stereographic projection, 2 atan(r / 2), with rounded coefficients: Cycles supports
-polynomials, but not this projection.
+They are a rounded least-squares fit of the stereographic projection, 2 atan(r / 2), which Cycles supports
+only as a polynomial.
 """
 
 
@@ -35,13 +36,13 @@ class Lens:
     """A radially symmetric projection."""
 
     radius: Callable[[Floats], Floats]
-    """Off-axis angle of rays, radians below pi / 2 -> image radius in focal lengths."""
+    """Maps the off-axis angle of rays, radians below pi / 2, to the image radius in focal lengths."""
     angle: Callable[[Floats], Floats]
     """The inverse of ``radius``."""
     set_up: Callable[[Any, float], None]
-    """Configures Blender's camera data for a focal length in millimetres."""
+    """Configures Blender's camera data: (camera data, focal length in millimetres)."""
     polynomial: tuple[float, ...] = ()
-    """Coefficients of ``angle`` for powers 1, 2, ... of the radius; empty if it is no polynomial."""
+    """Coefficients of ``angle`` for powers 1, 2, ... of the radius; empty for other functions."""
 
 
 def _wide_angle(radius: Floats) -> Floats:
@@ -89,7 +90,7 @@ LENSES = {
         lambda radius: 2 * np.arcsin(np.minimum(radius / 2, 1)),
         _equisolid,
     ),
-    # Blender's own equidistant panorama is stretched to the picture's shape; the polynomial is not.
+    # Blender's own equidistant panorama is stretched to the image's shape; the polynomial is not.
     "equidistant": Lens(
         lambda angle: angle,
         lambda radius: radius,
@@ -101,12 +102,12 @@ LENSES = {
 
 
 def focal_length(lens: str, fov: float) -> float:
-    """Return the focal length in widths of the picture for a horizontal field of view in radians."""
+    """Return the focal length, in image widths, for a horizontal field of view in radians."""
     return 0.5 / float(LENSES[lens].radius(np.asarray(fov / 2)))
 
 
 def covers(lens: str, fov: float, width: int, height: int) -> bool:
-    """Return whether the picture's corners are less than 90 degrees off the axis, as ``project`` requires."""
+    """Return whether the image's corners are less than 90 degrees off the axis, as ``project`` requires."""
     corner = np.hypot(width, height) / 2 / (focal_length(lens, fov) * width)
     return bool(corner < LENSES[lens].radius(np.asarray(np.pi / 2)))
 
@@ -131,11 +132,11 @@ def project(points: Floats, camera: CameraSpec, width: int, height: int) -> tupl
     Args:
         points: (N, 3) metres in the world.
         camera: the camera.
-        width: of the picture, pixels.
-        height: of the picture, pixels.
+        width: width of the image in pixels.
+        height: height of the image in pixels.
 
     Returns:
-        Pixel coordinates (N, 2) from the picture's top left corner, and depth (N,) in metres along the view.
+        Pixel coordinates (N, 2) from the image's top left corner, and depth (N,) in metres along the view.
         Coordinates are valid only where the depth is above 0.
     """
     local = (points - np.asarray(camera.position)) @ camera_axes(camera)

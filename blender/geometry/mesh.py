@@ -88,7 +88,7 @@ def boxes(
     Args:
         centres: (N, 3) metres.
         sizes: (N, 3) metres, or (3,) for all.
-        material: of all boxes.
+        material: material of all boxes.
         tint: (N, 3) linear RGB, multiplied with the material's colour.
         yaw: (N,) radians about z.
     """
@@ -112,14 +112,14 @@ def plates(
     tint: ArrayLike | None = None,
     yaw: ArrayLike = 0.0,
 ) -> Part:
-    """Build N flat rectangles as one part: a sixth of the faces of boxes.
+    """Build N flat rectangles as one part, with a sixth of the faces of N boxes.
 
     Args:
         centres: (N, 3) metres.
         sizes: (N, 2) metres along the two other axes in the order x, y, z; or (2,) for all.
         axis: the axis that the rectangles face: 0, 1 or 2.
         side: +1 or -1: the direction on that axis.
-        material: of all rectangles.
+        material: material of all rectangles.
         tint: (N, 3) linear RGB, multiplied with the material's colour.
         yaw: (N,) radians about z.
     """
@@ -175,10 +175,10 @@ def tube(
 
     Args:
         path: (N, 3) metres.
-        radius: metres; one for all points or one for each.
-        material: of the tube.
-        segments: corners of its cross-section.
-        closed: the last point is joined to the first; otherwise the ends are capped.
+        radius: metres; one number for all points, or one for each point.
+        material: material of the tube.
+        segments: corners of the cross-section.
+        closed: join the last point to the first; otherwise cap the ends.
     """
     points = np.asarray(path, float)
     count = len(points)
@@ -252,9 +252,9 @@ def rounded_path(corners: ArrayLike, radius: float, steps: int = 4, closed: bool
 
     Args:
         corners: (N, 3) metres.
-        radius: distance from each corner at which its curve starts and ends; less for short edges.
+        radius: distance from each corner at which its curve starts and ends, metres; less for short edges.
         steps: segments of each curve.
-        closed: the last corner is joined to the first.
+        closed: join the last corner to the first.
 
     Returns:
         The points of the rounded polyline, (M, 3).
@@ -278,7 +278,7 @@ def rounded_path(corners: ArrayLike, radius: float, steps: int = 4, closed: bool
 def extents(corners: Floats) -> tuple[Floats, Floats]:
     """Return the least and the greatest coordinates of triangles (T, 3, D), (T, D) each; NaN is passed on.
 
-    numpy's reduction over so short an axis takes ten times as long.
+    numpy's reduction over an axis of length 3 takes ten times as long.
     """
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     return np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)

@@ -1,4 +1,4 @@
-"""Read a user's model file as one bpy mesh. A process imports a file once; every frame appends the result."""
+"""Read a user's model file as one bpy mesh. Each process imports a file once; every frame loads it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ _SOLID = ("MESH", "CURVE", "SURFACE", "FONT", "META")
 
 
 def measure(path: Path) -> tuple[Floats, Floats]:
-    """Return the lowest and the highest corner of a model, (3,) each in the file's units. Empties Blender.
+    """Return the lowest and the highest corner of a model, (3,) each in the file's units.
+
+    This replaces Blender's current scene by an empty one.
 
     Raises:
-        UserError: as ``read_mesh``.
+        UserError: see ``read_mesh``.
     """
     bpy.ops.wm.read_factory_settings(use_empty=True)
     points = vertices_of(read_mesh(path))
@@ -61,8 +63,8 @@ def read_mesh(path: Path) -> Any:
 def _converted(path: Path, modified: int, size: int) -> tempfile.TemporaryDirectory[str]:
     """Convert a model to a .blend file with one mesh, in a folder that is deleted with this process.
 
-    Importing the user's file takes far longer than loading a .blend file, and imported data do not outlive
-    the scene. Neither do files in ``bpy.app.tempdir``, hence a folder of its own.
+    Importing the user's file takes far longer than loading a .blend file, and imported data are deleted with
+    the scene. Files in ``bpy.app.tempdir`` are deleted too, so the .blend file has its own folder.
     """
     mesh = _import(path)
     for material in dict.fromkeys(mesh.materials):
@@ -89,7 +91,7 @@ def _import(path: Path) -> Any:
     for item in imported:
         bpy.data.objects.remove(item)
     if not sum(len(mesh.polygons) for mesh, _ in pieces):
-        raise UserError(f"{path}: no surface in it; export the model's meshes too")
+        raise UserError(f"{path}: the file contains no surface; export the model's meshes too")
     return _join(pieces)
 
 

@@ -15,11 +15,11 @@ from blender.geometry.mesh import Floats, Ints, Material, Part, cross, rounded_p
 
 
 def loft(rings: ArrayLike, material: Material, smooth: bool = False) -> Part:
-    """Build a solid over rings, closed at both ends. Its faces point outwards whichever way the rings run.
+    """Build a solid over rings, closed at both ends. Its faces point outwards for any order of the rings.
 
     Args:
         rings: (R, N, 3). The first and the last ring must be convex, or star-shaped about their first point.
-        material: of the solid.
+        material: material of the solid.
         smooth: shade smoothly around each band.
     """
     at = np.asarray(rings, float)
@@ -109,10 +109,10 @@ def turned(
 
     Args:
         profile: (P, 2) pairs of the distance from ``start`` along the axis and the radius.
-        start: (3,).
-        towards: (3,), of any length.
-        material: of the solid.
-        segments: corners of its cross-section.
+        start: (3,) metres.
+        towards: (3,) direction of the axis, of any length.
+        material: material of the solid.
+        segments: corners of the cross-section.
     """
     along = np.asarray(towards, float) / np.linalg.norm(towards)
     side = np.cross(along, [0, 0, 1] if abs(along[2]) < 0.9 else [1, 0, 0])
@@ -146,11 +146,11 @@ def decals(face: ArrayLike, rectangles: ArrayLike, material: Material, distance:
     """Build rectangles just above a flat face.
 
     Args:
-        face: its corners (4, 3), counter-clockwise seen from outside. u runs from the first to the second, v
-            from the first to the fourth.
+        face: corners of the face (4, 3), counter-clockwise seen from outside. u runs from the first to the
+            second, v from the first to the fourth.
         rectangles: (K, 4) of (u from, v from, u to, v to), each 0..1.
-        material: of the rectangles.
-        distance: of the rectangles from the face, metres.
+        material: material of the rectangles.
+        distance: distance of the rectangles from the face, metres.
     """
     p = np.asarray(face, float)
     u0, v0, u1, v1 = np.asarray(rectangles, float).T

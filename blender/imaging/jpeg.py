@@ -1,7 +1,7 @@
-"""The loss of JPEG compression: baseline, 4:2:0, without the entropy coding, which is lossless.
+"""Apply the loss of baseline JPEG compression (4:2:0). Entropy coding is left out, because it is lossless.
 
-Why it is hand-made: Pillow is not part of Blender's Python, and Blender's encoder would write a file that
-must be read again. Here all sums are exact, because they add whole numbers below 2**53. So every machine
+Why not a library: Pillow is not part of Blender's Python, and Blender's encoder would write a file that
+must be read again. Here all sums are exact, because they add integers below 2**53. So every machine
 and every number of threads gives the same bytes. The whole sensor model, JPEG included, takes 2 % of the
 time of a frame (stage "sensor" in docs/PERFORMANCE.md).
 """
@@ -30,7 +30,7 @@ UNIT = 2.0**13
 
 
 def _basis() -> np.ndarray:
-    """Matrix of the 8 x 8 discrete cosine transform, (64 coefficients, 64 pixels), times UNIT and rounded."""
+    """Return the 8 x 8 discrete cosine transform, (64 coefficients, 64 pixels), times UNIT and rounded."""
     k, n = np.mgrid[0:8, 0:8]
     line = np.cos(np.pi * k * (2 * n + 1) / 16) * np.where(k == 0, np.sqrt(1 / 8), 0.5)
     matrix: np.ndarray = np.rint(np.kron(line, line) * UNIT)

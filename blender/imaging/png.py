@@ -1,6 +1,6 @@
-"""PNG encoder whose bytes depend on the pixels only.
+"""A PNG encoder whose output depends on the pixels only.
 
-Why it is hand-made: Blender writes dates and counters into every PNG, so its files differ from run to run,
+Why not a library: Blender writes dates and counters into every PNG, so its files differ from run to run,
 and Pillow is not part of Blender's Python. The encoder compresses with run lengths only. For noisy images,
 the files are 4 % larger than with zlib's level 6, and encoding takes a fifth of the time. Encoding and
 writing the files takes 1 % of the time of a frame (stage "files" in docs/PERFORMANCE.md).
@@ -40,5 +40,5 @@ def encode_png(pixels: np.ndarray) -> bytes:
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
-    """A PNG chunk: length, name, data, CRC-32."""
+    """Return a PNG chunk: length, name, data, CRC-32."""
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

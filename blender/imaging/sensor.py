@@ -15,6 +15,7 @@ from blender.imaging.jpeg import compress
 from blender.sampling import chance, integer, uniform
 
 MID_GREY = 0.18
+"""Linear light to which the automatic exposure scales the metered luminance."""
 WHITE = 1.0
 """Linear light above which a surface causes glare: 2.5 stops above mid-grey."""
 
@@ -85,13 +86,13 @@ def expose(
 
 
 def luminance(image: np.ndarray) -> np.ndarray:
-    """Luminance (Rec. 709 weights), (H, W), of linear or display values (3, H, W)."""
+    """Return the luminance (Rec. 709 weights), (H, W), of linear or display values (3, H, W)."""
     r, g, b = image
     return np.float32(0.2126) * r + np.float32(0.7152) * g + np.float32(0.0722) * b
 
 
 def metered_luminance(image: np.ndarray) -> float:
-    """Luminance that the automatic exposure measures: the mean, with highlights clipped."""
+    """Return the luminance that the automatic exposure measures: the mean with clipped highlights."""
     grey = luminance(image[:, ::2, ::2])
     ceiling = 6 * float(np.median(grey)) + 1e-6
     return max(float(np.minimum(grey, ceiling).mean(dtype=np.float64)), 1e-4)
@@ -100,7 +101,7 @@ def metered_luminance(image: np.ndarray) -> float:
 def white_balance(image: np.ndarray, strength: float, error: float) -> np.ndarray:
     """Compute the gains of red, green and blue, (3,).
 
-    The colour cast is the deviation of the image mean, with highlights clipped, from grey.
+    The colour cast is the deviation of the image's mean, with clipped highlights, from grey.
 
     Args:
         image: (3, H, W).
@@ -116,7 +117,7 @@ def white_balance(image: np.ndarray, strength: float, error: float) -> np.ndarra
 
 
 def haze(image: np.ndarray, distance: np.ndarray, loss: float) -> np.ndarray:
-    """Dust in the air: light is replaced by mid-grey with growing distance (Koschmieder's law).
+    """Apply haze: dust replaces light by mid-grey with growing distance (Koschmieder's law).
 
     Args:
         image: (3, H, W).
@@ -130,7 +131,7 @@ def haze(image: np.ndarray, distance: np.ndarray, loss: float) -> np.ndarray:
 
 
 def vignette(height: int, width: int, loss: float) -> np.ndarray:
-    """Share of the light that reaches each pixel, (H, W).
+    """Return the share of the light that reaches each pixel, (H, W).
 
     It falls with the fourth power of the cosine of the field angle; ``loss`` is the share lost in the
     corners.
@@ -166,14 +167,14 @@ def glare(image: np.ndarray, share: float, radius: float) -> np.ndarray:
 
 
 def _gaussian_weights(pixels: int, cells: int, radius: float) -> np.ndarray:
-    """Weights of cells 8 pixels wide at each pixel, (pixels, cells); each row sums to 1."""
+    """Return the weights of cells 8 pixels wide at each pixel, (pixels, cells); each row sums to 1."""
     offset = np.arange(pixels)[:, None] + 0.5 - (np.arange(cells) * 8 + 4)
     weights = np.exp(-0.5 * (offset / np.hypot(radius, 4)) ** 2)
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
 def aberration(image: np.ndarray, share: float) -> np.ndarray:
-    """Lateral chromatic aberration: magnify red and shrink blue about the image centre by a share."""
+    """Apply lateral chromatic aberration: magnify red and shrink blue about the image centre by a share."""
     if share <= 0:
         return image
     red, green, blue = image
@@ -198,7 +199,7 @@ Kernel = dict[tuple[int, int], float]
 
 
 def disc_kernel(radius: float) -> Kernel:
-    """Defocus blur: a disc with the given radius in pixels whose edge falls off over one pixel."""
+    """Return the kernel of a defocus blur: a disc of ``radius`` pixels with an edge of one pixel."""
     reach = int(np.ceil(radius))
     weights = {
         (dy, dx): float(np.clip(radius + 0.5 - np.hypot(dx, dy), 0, 1))
@@ -210,7 +211,7 @@ def disc_kernel(radius: float) -> Kernel:
 
 
 def motion_kernel(length: float, angle: float) -> Kernel:
-    """Motion blur: a line of ``length`` pixels at ``angle`` radians."""
+    """Return the kernel of a motion blur: a line of ``length`` pixels at ``angle`` radians."""
     steps = max(1, int(np.ceil(length)) + 1 if length > 0 else 1)
     kernel: Kernel = {}
     for t in np.linspace(-0.5, 0.5, steps) if steps > 1 else [0.0]:

@@ -29,7 +29,7 @@ class Ranges:
 
 
 def _mesh_box(rng: np.random.Generator) -> list[Part]:
-    """One to four stacked mesh boxes (UIC 435-3 "Gitterbox": 1240 x 835 x 970 mm)."""
+    """Build one to four stacked mesh boxes (UIC 435-3 "Gitterbox": 1240 x 835 x 970 mm)."""
     parts: list[Part] = []
     for level in range(int(rng.choice([1, 1, 2, 2, 3, 4]))):
         painted = Material("paint", bright(rng), 0.8)
@@ -39,7 +39,7 @@ def _mesh_box(rng: np.random.Generator) -> list[Part]:
 
 
 def _single_mesh_box(rng: np.random.Generator, steel: Material) -> list[Part]:
-    """A mesh box on four feet, with or without a label and cartons inside."""
+    """Build a mesh box on four feet, with or without a label and cartons inside."""
     corners = [(x, y) for x in (-0.595, 0.595) for y in (-0.39, 0.39)]
     frame = [(0, y, z) for y in (-0.4, 0.4) for z in (0.13, 0.55, 0.95)]
     ends = [(x, 0, z) for x in (-0.6, 0.6) for z in (0.13, 0.95)]
@@ -60,7 +60,7 @@ def _single_mesh_box(rng: np.random.Generator, steel: Material) -> list[Part]:
 
 
 def _roll_cage(rng: np.random.Generator) -> list[Part]:
-    """One to three roll containers in a row (about 0.7 x 0.8 x 1.7 m each)."""
+    """Build one to three roll containers in a row (about 0.7 x 0.8 x 1.7 m each)."""
     base = Material("paint", bright(rng), 0.5)
     tyre = Material("rubber", (0.02, 0.09, 0.3) if rng.random() < 0.5 else (0.03, 0.03, 0.03), 0.4)
     high = rng.uniform(1.5, 1.75)
@@ -71,7 +71,7 @@ def _roll_cage(rng: np.random.Generator) -> list[Part]:
 
 
 def _single_roll_cage(rng: np.random.Generator, base: Material, tyre: Material, high: float) -> list[Part]:
-    """A roll container of height ``high`` metres: castors, base, wire sides, some with a back or cartons."""
+    """Build a roll container ``high`` metres high: castors, base, wire sides, some with back or cartons."""
     parts = castors([(x, y) for x in (-0.28, 0.28) for y in (-0.32, 0.32)], 0.055, tyre)
     parts += [
         box((-0.36, -0.4, 0.138), (0.36, 0.4, 0.17), base),
@@ -88,7 +88,7 @@ def _single_roll_cage(rng: np.random.Generator, base: Material, tyre: Material, 
 
 
 def _tub(rng: np.random.Generator) -> list[Part]:
-    """One to three stacked plastic pallet boxes (1.2 x 1.0 x 0.76 m) with ribs, on runners."""
+    """Build one to three stacked plastic pallet boxes (1.2 x 1.0 x 0.76 m) with ribs, on runners."""
     shades: tuple[Colour, ...] = (
         (0.25, 0.26, 0.27),
         (0.42, 0.42, 0.40),
@@ -112,7 +112,7 @@ def _tub(rng: np.random.Generator) -> list[Part]:
 
 
 def _crates(rng: np.random.Generator) -> list[Part]:
-    """A stack of Euro crates (600 x 400 mm) on a dolly."""
+    """Build a stack of Euro crates (600 x 400 mm) on a dolly."""
     shade = bright(rng)
     plastic, dark = Material("plastic", shade, 0.4), Material("plastic", (0.02, 0.02, 0.02), 0.3)
     parts = castors([(x, y) for x in (-0.22, 0.22) for y in (-0.13, 0.13)], 0.05)

@@ -1,7 +1,7 @@
 """Objects in people's hands: a carton in front of the belly, or a hand-held terminal. Unlabelled. No bpy.
 
-Origin: below the middle of the underside; the person faces +x. A terminal is tilted so that the screen on its
-top faces the person.
+Origin: below the middle of the underside; the person faces +x. A terminal is tilted so that its screen faces
+the person.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Ranges:
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
-    """Draw a carton's parameters (JSON values). Set "thing" to "terminal" for a terminal."""
+    """Draw a carton's parameters (JSON values). With "thing" set to "terminal" they describe a terminal."""
     return {
         "thing": "carton",
         "size": [uniform(span, rng) for span in (ranges.length, ranges.width, ranges.height)],

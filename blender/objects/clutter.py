@@ -31,7 +31,7 @@ class Ranges:
 
 
 def _drum(rng: np.random.Generator) -> list[Part]:
-    """One to four 200-litre drums."""
+    """Build one to four 200-litre drums."""
     parts: list[Part] = []
     for number in range(int(rng.choice([1, 1, 2, 3, 4]))):
         steel = Material("paint" if rng.random() < 0.6 else "plastic", bright(rng), 0.6)
@@ -43,7 +43,7 @@ def _drum(rng: np.random.Generator) -> list[Part]:
 
 
 def _bin(rng: np.random.Generator) -> list[Part]:
-    """A waste bin on two wheels."""
+    """Build a waste bin on two wheels."""
     body, lid = Material("plastic", bright(rng), 0.3), Material("plastic", bright(rng), 0.2)
     return [
         tube([(0, 0, 0.08), (0, 0, 0.95)], (0.31, 0.37), body, 4).moved(yaw=np.pi / 4),
@@ -54,7 +54,7 @@ def _bin(rng: np.random.Generator) -> list[Part]:
 
 
 def _bags(rng: np.random.Generator) -> list[Part]:
-    """Two to four rubbish bags or sacks in a heap."""
+    """Build two to four rubbish bags or sacks in a heap."""
     shades: tuple[Colour, ...] = ((0.02, 0.02, 0.02), (0.02, 0.05, 0.2), (0.5, 0.5, 0.48))
     parts = []
     for number in range(int(rng.integers(2, 5))):
@@ -66,7 +66,7 @@ def _bags(rng: np.random.Generator) -> list[Part]:
 
 
 def _extinguisher(rng: np.random.Generator) -> list[Part]:
-    """A fire extinguisher on the floor."""
+    """Build a fire extinguisher on the floor."""
     red = Material("paint", (0.6, 0.02, 0.02), 0.2)
     return [
         cylinder((0, 0, 0.02), (0, 0, 0.48), 0.08, red),
@@ -77,7 +77,7 @@ def _extinguisher(rng: np.random.Generator) -> list[Part]:
 
 
 def _ladder(rng: np.random.Generator) -> list[Part]:
-    """An opened step ladder."""
+    """Build an opened step ladder."""
     alu = Material("galvanised", (0.6, 0.6, 0.62), 0.2)
     height = rng.uniform(1.4, 2.4)
     rails = [
@@ -90,7 +90,7 @@ def _ladder(rng: np.random.Generator) -> list[Part]:
 
 
 def _step_stool(rng: np.random.Generator) -> list[Part]:
-    """Two to four broad steps, the higher ones with a handrail."""
+    """Build two to four broad steps; tall stools have a handrail."""
     paint = ZINC if rng.random() < 0.4 else Material("paint", bright(rng), 0.5)
     count = int(rng.integers(2, 5))
     rise = 0.24
@@ -107,7 +107,7 @@ def _step_stool(rng: np.random.Generator) -> list[Part]:
 
 
 def _hose(rng: np.random.Generator) -> list[Part]:
-    """A coil of hose or cable on the floor with one loose end."""
+    """Build a coil of hose or cable on the floor with one loose end."""
     shades: tuple[Colour, ...] = ((0.03, 0.03, 0.03), (0.6, 0.25, 0.02), (0.05, 0.2, 0.4), (0.5, 0.45, 0.05))
     material = Material("rubber", shades[int(rng.integers(4))], 0.5)
     radius = rng.uniform(0.006, 0.013)
@@ -119,7 +119,7 @@ def _hose(rng: np.random.Generator) -> list[Part]:
 
 
 def _reel(rng: np.random.Generator) -> list[Part]:
-    """A cable drum that stands on its rims."""
+    """Build a cable drum that stands on its rims."""
     radius, half = rng.uniform(0.3, 0.55), rng.uniform(0.18, 0.3)
     wood = (
         Material("wood", (0.42, 0.31, 0.19), 0.6)
@@ -135,7 +135,7 @@ def _reel(rng: np.random.Generator) -> list[Part]:
 
 
 def _bottles(rng: np.random.Generator) -> list[Part]:
-    """One to three gas bottles in front of a frame."""
+    """Build one to three gas bottles in front of a frame."""
     frame = Material("paint", bright(rng), 0.5)
     parts = [boxes([(-0.14, 0, z) for z in (0.5, 1.0)], (0.03, 0.8, 0.05), frame)]
     parts.append(boxes([(-0.14, y, 0.55) for y in (-0.38, 0.38)], (0.04, 0.04, 1.1), frame))
@@ -150,7 +150,7 @@ def _bottles(rng: np.random.Generator) -> list[Part]:
 
 
 def _planks(rng: np.random.Generator) -> list[Part]:
-    """Boards or pipes that lie on two bearers."""
+    """Build boards or pipes that lie on two bearers."""
     count = int(rng.integers(4, 12))
     length = rng.uniform(1.4, 2.6)
     bearers = boxes(
@@ -169,7 +169,7 @@ def _planks(rng: np.random.Generator) -> list[Part]:
 
 
 def _litter(rng: np.random.Generator) -> list[Part]:
-    """Litter: flattened cardboard, pieces of film, a curled strap."""
+    """Build litter: flattened cardboard, pieces of film, a curled strap."""
     count = int(rng.integers(2, 7))
     centres = rng.uniform(-0.6, 0.6, (count, 3)) * [1, 1, 0]
     centres[:, 2] = 0.006 + 0.002 * np.arange(count)

@@ -1,4 +1,4 @@
-"""Forklifts and a tow tractor. Unlabelled; their forks and masts make them the hardest look-alikes.
+"""Forklifts and a tow tractor. Unlabelled. Their forks and masts make them similar to pallet trucks.
 
 Origin: on the floor below the middle of the chassis; the forks point to +x. Dimensions of common makes:
 counterbalance truck of 1.6 t: 1.15 m wide, wheelbase 1.4 m; reach truck: 1.27 m wide; forks 1150 x 100 x
@@ -85,7 +85,7 @@ SEAT = (-0.38, 0.0, 0.92)
 
 
 def attach(truck: ObjectSpec, context: AttachmentContext) -> ObjectGroup:
-    """Seat a driver on a counterbalance truck, with the probability [scene] ``driven``."""
+    """Put a driver on a counterbalance truck, with the probability ``driven`` of [scene]."""
     if not context.allow_labelled:
         return ObjectGroup((truck,))
     if truck.params["variant"] != "counterbalance" or not chance(context.shares.driven, context.rng):
@@ -111,7 +111,7 @@ def build(params: dict[str, Any], assets: Assets) -> list[Part]:
 
 
 def _seat(x: float, y: float, z: float) -> list[Part]:
-    """Cushion, backrest and armrest; the driver faces +x."""
+    """Build a cushion, a backrest and an armrest; the driver faces +x."""
     back = [(z + 0.1, x - 0.3), (z + 0.65, x - 0.4), (z + 0.65, x - 0.3), (z + 0.1, x - 0.16)]
     return [
         box((x - 0.25, y - 0.24, z), (x + 0.25, y + 0.24, z + 0.12), _DARK),
@@ -126,7 +126,7 @@ def _side(outline: list[tuple[float, float]], half: float, material: Material) -
 
 
 def _counterbalance(paint: Material) -> list[Part]:
-    """A counterbalance truck without mast and overhead guard."""
+    """Build a counterbalance truck without mast and overhead guard."""
     weight = [(-0.35, 0.2), (-1.05, 0.24), (-1.18, 0.4), (-1.16, 0.85), (-1.0, 1.0), (-0.35, 1.02)]
     cowl = [(0.78, 0.2), (0.5, 0.2), (0.5, 0.62), (0.58, 1.12), (0.74, 1.12), (0.82, 0.62)]
     fender = [(1.12, 0.3), (0.3, 0.3), (0.34, 0.6), (0.55, 0.74), (0.9, 0.74), (1.08, 0.6)]
@@ -156,7 +156,7 @@ def _counterbalance(paint: Material) -> list[Part]:
 
 
 def _reach(paint: Material) -> list[Part]:
-    """A reach truck: a sideways seat between battery and mast, two legs with load wheels ahead."""
+    """Build a reach truck: a sideways seat between battery and mast, two legs with load wheels ahead."""
     leg = [(1.7, 0.1), (0.1, 0.08), (0.1, 0.36), (1.55, 0.3), (1.72, 0.2)]
     body = [(0.2, 0.1), (-1.05, 0.1), (-1.14, 0.3), (-1.12, 0.9), (-1.0, 1.02), (-0.45, 1.02), (0.2, 0.45)]
     wheels = [w for y in (-0.5, 0.5) for w in wheel((1.5, y, 0.165), 0.165, 0.1)]
@@ -176,7 +176,7 @@ def _reach(paint: Material) -> list[Part]:
 
 
 def _mast(params: dict[str, Any], x: float) -> list[Part]:
-    """A mast: rails, crossbars, lift cylinders, chains, a carriage with a load backrest, two forks."""
+    """Build a mast: rails, crossbars, lift cylinders, chains, a carriage with a load backrest, two forks."""
     high, lift = params["mast"], params["lift"]
     rise = max(0.0, lift - 0.9)  # the inner rails follow the forks only after the free lift
     outer = [(x, y, high / 2 + 0.06) for y in (-0.36, 0.36)]
@@ -200,7 +200,7 @@ def _mast(params: dict[str, Any], x: float) -> list[Part]:
 
 
 def _fork(x: float, y: float, lift: float) -> list[Part]:
-    """An L-shaped fork: an upright shank and a blade that tapers to its tip."""
+    """Build an L-shaped fork: an upright shank and a blade that tapers to its tip."""
     blade = [(x, lift - 0.02), (x, lift + 0.022), (x + 1.15, lift + 0.022), (x + 1.15, lift + 0.01)]
     return [
         box((x, y - 0.05, lift - 0.02), (x + 0.04, y + 0.05, lift + 0.55), _STEEL),
@@ -209,7 +209,7 @@ def _fork(x: float, y: float, lift: float) -> list[Part]:
 
 
 def _guard(back: float, front: float, half: float, high: float) -> list[Part]:
-    """An overhead guard: four leaning posts and a slatted roof; lengths in metres."""
+    """Build an overhead guard: four leaning posts and a slatted roof; lengths in metres."""
     a, b = back + 0.28, front - 0.3
     posts = [
         tube(
@@ -235,7 +235,7 @@ def _guard(back: float, front: float, half: float, high: float) -> list[Part]:
 
 
 def _tow(paint: Material) -> list[Part]:
-    """A stand-on tow tractor: low chassis, cowl with steering wheel, backrest, hitch."""
+    """Build a stand-on tow tractor: low chassis, cowl with steering wheel, backrest, hitch."""
     cowl = [(0.75, 0.12), (0.1, 0.12), (0.18, 0.9), (0.42, 1.12), (0.6, 1.0), (0.78, 0.4)]
     wheels = [w for y in (-0.3, 0.3) for w in wheel((-0.55, y, 0.15), 0.15, 0.1)]
     return [

@@ -20,7 +20,7 @@ from blender.parts.loads import mixed_cartons
 sample = variants.sample
 _DARK = Material("plastic", (0.02, 0.02, 0.022), 0.3)
 SEATED_AT = ("desk", "packing_table")
-"""Variants that people sit at: a chair may stand in front."""
+"""Variants with a seat: a chair may stand in front of them."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def _top(rng: np.random.Generator) -> Material:
 
 
 def _desk(rng: np.random.Generator) -> list[Part]:
-    """A desk with drawers, a screen, a keyboard and papers."""
+    """Build a desk with drawers, a screen, a keyboard and papers."""
     legs = [(x, y, 0.36) for x in (-0.36, 0.36) for y in (-0.72, 0.72)]
     steel = Material("paint", (0.3, 0.3, 0.31), 0.3)
     side = float(rng.choice([-1, 1]))
@@ -60,7 +60,7 @@ def _desk(rng: np.random.Generator) -> list[Part]:
 
 
 def _packing_table(rng: np.random.Generator) -> list[Part]:
-    """A table with a shelf above and a board below, cartons on both, a roll of paper."""
+    """Build a table with a shelf above and a board below, cartons on both, a roll of paper."""
     steel = Material("paint", bright(rng) if rng.random() < 0.5 else (0.35, 0.36, 0.37), 0.4)
     half = rng.uniform(0.7, 1.0)
     ends = [(x, y, z) for x, z in ((-0.37, 0.9), (0.37, 0.43)) for y in (-half + 0.04, half - 0.04)]
@@ -78,7 +78,7 @@ def _packing_table(rng: np.random.Generator) -> list[Part]:
 
 
 def _chair(rng: np.random.Generator) -> list[Part]:
-    """A swivel chair: five castors, a post, a seat and a back."""
+    """Build a swivel chair: five castors, a post, a seat and a back."""
     cloth = Material("fabric", (0.02, 0.02, 0.025) if rng.random() < 0.6 else bright(rng), 0.4)
     angle = np.arange(5) * 2 * np.pi / 5 + rng.uniform(0, 1)
     feet = [(0.28 * float(np.cos(a)), 0.28 * float(np.sin(a))) for a in angle]
@@ -96,7 +96,7 @@ def _chair(rng: np.random.Generator) -> list[Part]:
 
 
 def _shelving(rng: np.random.Generator) -> list[Part]:
-    """Shelves with small cartons."""
+    """Build shelves with small cartons."""
     steel = Material("paint", (0.02, 0.09, 0.35), 0.4) if rng.random() < 0.4 else ZINC
     half, high = rng.uniform(0.45, 0.65), rng.uniform(1.6, 2.1)
     posts = [(x, y, high / 2) for x in (-0.22, 0.22) for y in (-half, half)]
@@ -111,7 +111,7 @@ def _shelving(rng: np.random.Generator) -> list[Part]:
 
 
 def _locker(rng: np.random.Generator) -> list[Part]:
-    """A tool cabinet, or up to three lockers in a row."""
+    """Build a tool cabinet, or up to three lockers in a row."""
     steel = Material("paint", (0.40, 0.41, 0.42) if rng.random() < 0.6 else bright(rng), 0.4)
     high, doors = rng.uniform(1.0, 2.0), int(rng.integers(1, 4))
     edges = np.linspace(-0.2 * doors, 0.2 * doors, doors + 1)
@@ -126,7 +126,7 @@ def _locker(rng: np.random.Generator) -> list[Part]:
 
 
 def _electrical(rng: np.random.Generator) -> list[Part]:
-    """A grey switch cabinet on a plinth, with a warning sign and pipes that come from above."""
+    """Build a grey switch cabinet on a plinth, with a warning sign and pipes that come from above."""
     half, high = rng.uniform(0.3, 0.6), rng.uniform(1.2, 2.0)
     grey, plinth = Material("paint", (0.45, 0.45, 0.42), 0.3), Material("paint", (0.05, 0.05, 0.05), 0.5)
     sign = Material("paper", (0.8, 0.6, 0.02), 0.1)

@@ -1,7 +1,7 @@
 """Guards: bollards, rails, rack-end protectors, cones, wire fences. Unlabelled.
 
-They are yellow and black, upright and knee-high: detectors mistake them for pallet trucks. Origin: on the
-floor below the middle.
+Detectors confuse them with pallet trucks, because they are yellow and black, upright and knee-high.
+Origin: on the floor below the middle.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _yellow(rng: np.random.Generator) -> Material:
 
 
 def _bollard(rng: np.random.Generator) -> list[Part]:
-    """A post on a plate, some with black bands."""
+    """Build a post on a plate, some with black bands."""
     paint, black = _yellow(rng), Material("paint", BLACK, 0.4)
     radius, height = rng.uniform(0.045, 0.11), rng.uniform(0.5, 1.3)
     plate = 2 * radius + rng.uniform(0.04, 0.1)
@@ -50,7 +50,7 @@ def _bollard(rng: np.random.Generator) -> list[Part]:
 
 
 def _hoop(rng: np.random.Generator) -> list[Part]:
-    """A bent tube, knee-high to hip-high."""
+    """Build a bent tube, knee-high to hip-high."""
     width, height = rng.uniform(0.4, 1.2), rng.uniform(0.35, 1.0)
     corners = [(0, -width / 2, 0), (0, -width / 2, height), (0, width / 2, height), (0, width / 2, 0)]
     paint = _yellow(rng)
@@ -59,7 +59,7 @@ def _hoop(rng: np.random.Generator) -> list[Part]:
 
 
 def _rail(rng: np.random.Generator) -> list[Part]:
-    """Two rails along x on three posts."""
+    """Build two rails along x on three posts."""
     paint = _yellow(rng)
     length, levels = rng.uniform(1.2, 3.0), (0.2, 0.45) if rng.random() < 0.6 else (0.45, 0.95)
     posts = [(x, 0, levels[1] / 2 + 0.06) for x in np.linspace(-length / 2, length / 2, 3)]
@@ -75,7 +75,7 @@ def _rail(rng: np.random.Generator) -> list[Part]:
 
 
 def _rack_guard(rng: np.random.Generator) -> list[Part]:
-    """A rack-end protector along y: a low striped plate between two corner posts."""
+    """Build a rack-end protector along y: a low striped plate between two corner posts."""
     length, height = 1.0, rng.uniform(0.3, 0.45)
     colours = (YELLOW, BLACK) if rng.random() < 0.6 else (YELLOW, YELLOW)
     ends = [(0, y, 0.22) for y in (-length / 2, length / 2)]
@@ -86,7 +86,7 @@ def _rack_guard(rng: np.random.Generator) -> list[Part]:
 
 
 def _upright_guard(rng: np.random.Generator) -> list[Part]:
-    """An angle profile in front of a rack's upright."""
+    """Build an angle profile in front of a rack's upright."""
     height = rng.uniform(0.35, 0.6)
     colours = (YELLOW, BLACK) if rng.random() < 0.4 else (YELLOW, YELLOW)
     return [
@@ -97,7 +97,7 @@ def _upright_guard(rng: np.random.Generator) -> list[Part]:
 
 
 def _cone(rng: np.random.Generator) -> list[Part]:
-    """A traffic cone."""
+    """Build a traffic cone."""
     orange, white = Material("plastic", (0.75, 0.12, 0.02), 0.3), Material("reflective", (0.7, 0.7, 0.7), 0.2)
     height = rng.uniform(0.4, 0.75)
     return [
@@ -108,7 +108,7 @@ def _cone(rng: np.random.Generator) -> list[Part]:
 
 
 def _fence(rng: np.random.Generator) -> list[Part]:
-    """A panel of a wire fence, as around machines."""
+    """Build a panel of a wire fence, as around machines."""
     steel = ZINC if rng.random() < 0.5 else Material("paint", BLACK if rng.random() < 0.5 else YELLOW, 0.4)
     width, height = rng.uniform(1.0, 2.6), rng.uniform(1.6, 2.3)
     ends = [(x, 0, height / 2 + 0.03) for x in (-width / 2, width / 2)]
@@ -123,7 +123,7 @@ def _fence(rng: np.random.Generator) -> list[Part]:
 
 
 def _sign_stand(rng: np.random.Generator) -> list[Part]:
-    """An A-shaped warning sign on the floor."""
+    """Build an A-shaped warning sign on the floor."""
     paint = Material("plastic", (0.8, 0.6, 0.03), 0.2)
     parts = []
     for side in (-1, 1):

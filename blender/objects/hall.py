@@ -36,15 +36,15 @@ FLOORS: dict[str, Colour] = {
 }
 SURFACES = ("plaster", "brick", "panel")
 SHORTEST = 5.0
-"""Least length of a hall, metres."""
+"""Minimum length of a hall, metres."""
 DOOR_WIDTH = 0.8
-"""A fixture that reaches the floor and is wider than this, metres, is a door or a gate ..."""
+"""Width, metres, above which a fixture that reaches the floor is a door or a gate."""
 DOORWAY_DEPTH = 1.2
-"""... and this much floor in front of it stays free, metres."""
+"""Depth of the floor in front of doors and gates that stays free, metres."""
 LEAST_DEPTH = 0.06
-"""A fixture that stands out less than this, metres, is no obstacle."""
+"""Minimum depth of a fixture that is an obstacle, metres."""
 OBSTACLE_HEIGHT = 2.2
-"""A fixture that begins above this height, metres, is no obstacle."""
+"""Height of the lower edge, metres, above which a fixture is no obstacle."""
 
 
 def _walls() -> dict[str, float]:
@@ -57,20 +57,20 @@ def _floors() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Ranges:
-    """[scene.hall]: what varies from hall to hall."""
+    """[scene.hall]: the ranges of the building."""
 
     length: Annotated[tuple[float, float], Ge(SHORTEST), Ordered()] = (14.0, 34.0)
-    """Metres; walls, docks and packing corners have a length of their own."""
+    """Length in metres; the layouts "wall", "dock" and "packing" have their own ranges."""
     width: Annotated[tuple[float, float], Ge(4), Ordered()] = (9.0, 22.0)
-    """Metres; aisles and crossings have a width of their own."""
+    """Width in metres; the layouts "aisle" and "crossing" have their own ranges."""
     height: Annotated[tuple[float, float], Ge(2.5), Ordered()] = (4.0, 9.0)
-    """Metres from the floor to the roof."""
+    """Height from the floor to the roof in metres."""
     windows: Share = 0.4
     """Share of halls with a band of windows in a wall."""
     doors: Annotated[tuple[int, int], Ge(0), Ordered()] = (0, 3)
-    """Doors and gates in the end wall; a dock has as many as fit."""
+    """Number of doors and gates in the end wall; a dock has as many as fit."""
     notices: Annotated[tuple[int, int], Ge(0), Ordered()] = (1, 6)
-    """Signs, boards, pipes, switch boxes and fire points tried on each wall."""
+    """Number of signs, boards, pipes, switch boxes and fire points to try on each wall."""
     columns: Share = 0.5
     """Share of halls with rows of columns."""
     lanes: Share = 0.5
@@ -80,7 +80,7 @@ class Ranges:
     places: Share = 0.25
     """Share of halls with marked-out pallet places."""
     stains: Annotated[tuple[int, int], Ge(0), Ordered()] = (2, 12)
-    """Stains on the floor."""
+    """Number of stains on the floor."""
     wear: ShareRange = (0.3, 1.0)
     """0: new and polished, 1: dusty, dull and dirty."""
     glow: Annotated[tuple[float, float], Ge(0), Ordered()] = (4.0, 22.0)
@@ -90,7 +90,7 @@ class Ranges:
     floors: Annotated[dict[str, float], Weights(FLOORS)] = field(default_factory=_floors)
     """Weights of the colours of the floor."""
     surfaces: Annotated[tuple[str, ...], OneOf(SURFACES), MinLen(1)] = SURFACES
-    """Surfaces of the walls, equally often."""
+    """Surfaces of the walls, all with equal probability."""
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
 
 
 def with_lamps(params: dict[str, Any], lamps: Iterable[LampSpec]) -> dict[str, Any]:
-    """Return the parameters with the housings of lamps, lit or not."""
+    """Return the parameters with the housings of all lamps, on or off."""
     housings = [{"at": list(lamp.position), "size": list(lamp.size), "on": lamp.power > 0} for lamp in lamps]
     return {**params, "lamps": housings}
 

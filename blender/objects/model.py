@@ -1,4 +1,4 @@
-"""Users' own models: objects read from a .glb, .gltf, .obj or .blend file, with the file's materials.
+"""Users' models: objects read from a .glb, .gltf, .obj or .blend file, with the file's materials.
 
 Origin: on the floor below the middle of the model's bounding box.
 """
@@ -31,7 +31,7 @@ class Ranges:
 
 
 def files(ranges: Ranges) -> tuple[str, ...]:
-    """Return the model file, relative to the profile."""
+    """Return the path of the model file, relative to the profile."""
     return (ranges.file,)
 
 
@@ -55,7 +55,7 @@ def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, flo
 
 def mesh(params: dict[str, Any], assets: Assets) -> Any:
     """Return the model as one bpy mesh in the object's frame."""
-    # Both import bpy, which takes seconds; sampling a scene must not.
+    # Imported here for start-up time: these modules load bpy, which takes seconds; sampling does not need it.
     from mathutils import Matrix, Vector
 
     from blender.geometry.model_file import read_mesh

@@ -1,4 +1,4 @@
-"""EUR pallets (EN 13698-1: 1200 x 800 x 144 mm): empty, in a stack, loaded, or several loaded ones stacked.
+"""EUR pallets (EN 13698-1: 1200 x 800 x 144 mm): empty, empty in a stack, loaded, or loaded in a stack.
 
 Origin: on the floor below the pallet's middle; its long side lies along x.
 """
@@ -19,19 +19,19 @@ from blender.sampling import chance, draw_seed, integer, pick, uniform
 
 LENGTH, WIDTH, HEIGHT = 1.2, 0.8, 0.144
 LOWEST = 0.24
-"""Least height of a load where loaded pallets are stacked, metres."""
+"""Minimum height of a load in a stack of loaded pallets, metres."""
 _BOARD = 0.022
 """Thickness of a board, metres."""
 WRAPPED = ("cartons", "goods", "mixed", "drinks", "crates")
 """Loads that may be wrapped in clear film."""
 BEARING = ("crate", "crates", "drinks")
-"""Loads flat and firm enough to carry another pallet."""
+"""Loads that are flat and firm enough to carry another pallet."""
 LEVEL_MARGIN = 0.35
-"""How far a load may exceed its nominal height, metres: uneven tops, lids, cartons on top."""
+"""Maximum excess of a load over its nominal height, metres: uneven tops, lids, cartons on top."""
 
 
 KINDS = ("none", "stack", *loads.LOADS)
-"""What a pallet carries: nothing, more empty pallets, or one of the loads."""
+"""Loads of a pallet: nothing, more empty pallets, or a key of ``loads.LOADS``."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class Ranges:
     load: Annotated[dict[str, float], Weights(KINDS)]
     """Weights of the loads; "stack" is a stack of empty pallets."""
     stack: Annotated[tuple[int, int], Ge(1), Ordered()] = (2, 15)
-    """Empty pallets in a stack."""
+    """Number of empty pallets in a stack."""
     load_height: Annotated[tuple[float, float], Ge(0.05), Ordered()] = (0.3, 1.5)
     """Height of the load in metres, above the pallet."""
     tiers: Annotated[tuple[int, int], Ge(1), Ordered()] = (1, 1)
-    """Loaded pallets on one another, if the load is one that bears another pallet."""
+    """Number of loaded pallets in a stack, if the load can carry another pallet."""
     tallest: Annotated[float, Gt(0)] = 2.4
-    """Most height of those pallets together, in metres."""
+    """Maximum height of such a stack in metres."""
     wrapped: Share = 0.3
-    """Share of the loads of cartons and goods in clear stretch wrap."""
+    """Share of loads of cartons and goods in clear stretch wrap."""
     wear: ShareRange = (0.2, 0.9)
     """0: new, 1: scratched and dirty."""
 
@@ -80,7 +80,7 @@ def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, flo
 
 
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:
-    """Build the pallet and its load; of stacked loaded pallets each is turned by half a turn."""
+    """Build the pallet and its load. In a stack, each loaded pallet is turned by 180 degrees."""
     lowest, top = _loaded(params, np.random.default_rng(params["seed"]))
     parts = list(lowest)
     for tier in range(1, params["tiers"]):
@@ -89,10 +89,10 @@ def build(params: dict[str, Any], assets: Assets) -> list[Part]:
 
 
 def _loaded(params: dict[str, Any], rng: np.random.Generator) -> tuple[list[Part], float]:
-    """Build a loaded pallet or a stack of empty ones, and return the height of its top, metres."""
+    """Build a loaded pallet or a stack of empty pallets, and return the height of its top, metres."""
     parts: list[Part] = []
     for level in range(params["stack"]):
-        # The lowest pallet lies exactly: forks have only millimetres of play in its openings.
+        # The lowest pallet has no offset, because forks have only millimetres of play in its openings.
         shift, turn = (rng.normal(0, 0.008, 2), rng.normal(0, 0.008)) if level else (np.zeros(2), 0.0)
         single = pallet(rng, params["wear"])
         parts.append(single.moved((shift[0], shift[1], level * HEIGHT), turn))
@@ -108,7 +108,7 @@ def _loaded(params: dict[str, Any], rng: np.random.Generator) -> tuple[list[Part
 
 
 def height(params: dict[str, Any], assets: Assets) -> float:
-    """Return a height that pallet and load do not exceed, metres, without building them."""
+    """Return an upper limit of the height of pallet and load, metres, without building the meshes."""
     nominal = max(params["stack"] * HEIGHT, params["tiers"] * (HEIGHT + params["load_height"]))
     return float(nominal + LEVEL_MARGIN)
 

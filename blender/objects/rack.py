@@ -31,15 +31,15 @@ STEELS: dict[str, Colour] = {
 DEPTH, BAY, POST = 1.1, 2.7, 0.1
 """Depth of a rack, width of a bay, width of an upright, metres."""
 LOAD_VARIANTS = 2
-"""Different meshes for loads of equal kind, height and wear: more would fill the memory."""
+"""Number of different meshes for loads of equal type, height and wear, which limits the memory."""
 OVERHANG = 0.07
-"""How far loads reach out of the front and the back, metres."""
+"""Overhang of the loads at the front and the back, metres."""
 TOP_LOAD = 1.3
-"""Greatest height of a load on the top level, its pallet included, metres."""
+"""Maximum height of a load on the top level, including its pallet, metres."""
 UPRIGHT_ABOVE = 0.6
 """Height of the uprights above the top level, metres."""
 BAY_INSET, BAY_REAR_INSET = 0.1, 0.15
-"""How far the free floor of an open bay keeps from the uprights and from the rack's rear, metres."""
+"""Distance of an open bay's free floor from the uprights and from the rack's rear, metres."""
 
 
 def _load_weights() -> dict[str, float]:
@@ -51,30 +51,30 @@ def _load_weights() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Ranges:
-    """[scene.rack]: what varies from rack to rack."""
+    """[scene.rack]: the ranges of pallet racks."""
 
     uprights: Annotated[dict[str, float], Weights(STEELS)]
     """Weights of the colours of the uprights."""
     beams: Annotated[dict[str, float], Weights(STEELS)]
     """Weights of the colours of the beams."""
     bays: Annotated[tuple[int, int], Ge(1), Ordered()] = (2, 5)
-    """Bays of 2.7 metres, side by side."""
+    """Number of bays, each 2.7 metres wide."""
     levels: Annotated[tuple[int, int], Ge(1), Ordered()] = (2, 4)
-    """Beam levels above the floor."""
+    """Number of beam levels above the floor."""
     pitch: Annotated[tuple[float, float], Ge(0.5), Ordered()] = (1.1, 1.9)
-    """Metres between levels."""
+    """Distance between levels in metres."""
     fill: ShareRange = (0.3, 1.0)
     """Share of filled pallet places on the beams."""
     floor_fill: ShareRange = (0.0, 1.0)
     """Share of filled pallet places on the floor."""
     open: Share = 0.25
-    """Share of bays with nothing on the floor: forks may reach in below the lowest beam."""
+    """Share of open bays, which have nothing on the floor: forks may reach in below the lowest beam."""
     decks: Share = 0.35
     """Share of racks whose levels are boarded."""
     load: Annotated[dict[str, float], Weights(pallet.KINDS)] = field(default_factory=_load_weights)
     """Weights of the loads on the pallets."""
     wrapped: Share = 0.2
-    """Share of cartons and goods in clear stretch wrap."""
+    """Share of loads of cartons and goods in clear stretch wrap."""
 
 
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, flo
 
 
 def open_bays(params: dict[str, Any]) -> list[tuple[float, float, float, float]]:
-    """Return the floor of the bays with nothing on the floor: x from, x to, y from, y to, metres."""
+    """Return the free floor of the open bays: x from, x to, y from, y to, metres."""
     starts = [_bay_start(params, bay) for bay in range(params["bays"]) if params["open"][bay]]
     rear = DEPTH - BAY_REAR_INSET
     return [(x + BAY_INSET, x + BAY - BAY_INSET, -OVERHANG, rear) for x in starts]
@@ -232,7 +232,7 @@ def _places(params: dict[str, Any], rng: np.random.Generator, bay: int, level: i
 def _loaded_pallet(
     name: str, *, stack: int, decimetres: int, wrapped: bool, wear: float, seed: int
 ) -> list[Part]:
-    """Build a loaded pallet. Cached: a hall has dozens, and building all took a fifth of a scene's build."""
+    """Build a loaded pallet. Cached, because a hall has dozens; they took a fifth of the time for a scene."""
     params = {"load": name, "stack": stack, "tiers": 1, "load_height": decimetres / 10, "wrapped": wrapped}
     return pallet.build({**params, "wear": wear, "seed": seed}, _NO_ASSETS)
 

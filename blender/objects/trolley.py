@@ -48,7 +48,7 @@ def _corners(x: float, y: float) -> list[tuple[float, float]]:
 
 
 def _platform(rng: np.random.Generator) -> list[Part]:
-    """A platform trolley: a deck and a push bar, empty or with cartons."""
+    """Build a platform trolley: a deck and a push bar, empty or with cartons."""
     frame, deck = _frame(rng), _deck(rng)
     bar = rounded_path(
         [(-0.48, -0.28, 0.2), (-0.52, -0.28, 0.98), (-0.52, 0.28, 0.98), (-0.48, 0.28, 0.2)], 0.1
@@ -65,7 +65,7 @@ def _platform(rng: np.random.Generator) -> list[Part]:
 
 
 def _shelf(rng: np.random.Generator) -> list[Part]:
-    """A shelf trolley: two or three boards between two hoops."""
+    """Build a shelf trolley: two or three boards between two hoops."""
     frame, deck = _frame(rng), _deck(rng)
     length, half = rng.uniform(0.8, 1.3) / 2, 0.3
     high = rng.uniform(0.95, 1.5)
@@ -82,7 +82,7 @@ def _shelf(rng: np.random.Generator) -> list[Part]:
 
 
 def _sack_truck(rng: np.random.Generator) -> list[Part]:
-    """A sack truck that leans back on its two wheels: rails with a loop on top, a toe plate."""
+    """Build a sack truck that leans back on its two wheels: rails with a loop on top, a toe plate."""
     frame = _frame(rng)
     lean = rng.uniform(0.08, 0.2)
     rail = [(0.0, -0.17, 0.04), (-1.15 * lean, -0.17, 1.15), (-1.15 * lean, 0.17, 1.15), (0.0, 0.17, 0.04)]
@@ -99,7 +99,7 @@ def _sack_truck(rng: np.random.Generator) -> list[Part]:
 
 
 def _lift_table(rng: np.random.Generator) -> list[Part]:
-    """A scissor lift table with a push handle, on castors."""
+    """Build a scissor lift table with a push handle, on castors."""
     frame, black = _frame(rng), Material("plastic", (0.02, 0.02, 0.02), 0.4)
     high = rng.uniform(0.35, 0.8)
     parts = castors(_corners(0.34, 0.2), 0.06)
@@ -118,7 +118,7 @@ def _lift_table(rng: np.random.Generator) -> list[Part]:
 
 
 def _trailer(rng: np.random.Generator) -> list[Part]:
-    """A four-wheeled trailer; its drawbar ends in a loop and stands or lies."""
+    """Build a four-wheeled trailer; its drawbar ends in a loop and stands or lies."""
     frame, deck = _frame(rng), _deck(rng)
     lean = rng.uniform(0.1, 0.9)
     tip = np.array([-0.6 - 0.85 * np.sin(lean), 0.0, 0.2 + 0.85 * np.cos(lean)])
@@ -139,7 +139,7 @@ def _trailer(rng: np.random.Generator) -> list[Part]:
 
 
 def _bin_cart(rng: np.random.Generator) -> list[Part]:
-    """A tipping skip on castors, with fork pockets and a handle."""
+    """Build a tipping skip on castors, with fork pockets and a handle."""
     body = Material("paint", bright(rng), 0.8)
     outline = [(0.2, -0.5), (0.2, 0.35), (0.9, 0.75), (0.9, -0.5)]
     return [

@@ -40,7 +40,7 @@ def wheel(centre: Sequence[float], radius: float, width: float, tyre: Material =
 
 
 def castors(positions: Sequence[tuple[float, float]], radius: float, tyre: Material = RUBBER) -> list[Part]:
-    """Build castors on the floor at (x, y) with their brackets; they are 2.5 radii high."""
+    """Build castors with brackets on the floor at (x, y) metres; they are 2.5 radii high."""
     parts = [part for x, y in positions for part in wheel((x, y, radius), radius, 0.032, tyre)]
     forks = [(x, y + side, 1.55 * radius) for x, y in positions for side in (-0.022, 0.022)]
     crowns = [(x, y, 2.42 * radius) for x, y in positions]
@@ -60,11 +60,11 @@ def wire_walls(
     """Build walls of welded wire around a rectangle.
 
     Args:
-        size: of the rectangle along x and y, metres.
-        span: from which to which height, metres.
-        gap: between two wires, metres.
-        wire: material.
-        sides: the walls to build: l (+y), r (-y), f (+x), b (-x).
+        size: size of the rectangle along x and y, metres.
+        span: lower and upper height of the walls, metres.
+        gap: distance between two wires, metres.
+        wire: material of the wires.
+        sides: walls to build: l (+y), r (-y), f (+x), b (-x).
         thick: thickness of a wire, metres.
     """
     (x, y), (low, high) = size, span
@@ -93,9 +93,9 @@ def striped(
     Args:
         centre: (3,) metres.
         size: (3,) metres.
-        axis: 0, 1 or 2.
+        axis: direction in which the stripes follow each other: 0, 1 or 2.
         pitch: approximate width of a stripe, metres.
-        colours: of the stripes.
+        colours: the two colours of the stripes.
     """
     count = max(2, round(size[axis] / pitch))
     extent = np.array(size, float)

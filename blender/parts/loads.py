@@ -1,6 +1,6 @@
-"""Loads of pallets: cartons, goods, sacks, drinks, plastic crates, pallet collars, wrapped loads. No bpy.
+"""Build loads of pallets: cartons, goods, sacks, drinks, plastic crates, pallet collars, wrapped loads.
 
-A load stands on z = 0 with its middle at the origin and covers ``AREA`` at most, metres along x and y.
+A load stands on z = 0 with its middle at the origin and covers at most ``AREA``. No bpy.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MARKS = ((PAPER, (0.13, 0.09)), (PAPER, (0.21, 0.15)), (_INK, (0.16, 0.05)), (_
 
 
 def _cartons(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
-    """Build layers of equal cartons; some of the top layer are missing."""
+    """Build layers of equal cartons; the top layer is incomplete."""
     return _layers(rng, height, wear, "cardboard", tone(rng, CARD))
 
 
@@ -100,7 +100,7 @@ def _prints(rng: np.random.Generator, centres: Floats, sizes: Floats, yaw: Float
     """Build tape over the seams, and labels and prints on some sides of cartons.
 
     Args:
-        rng: draws which.
+        rng: draws labels, prints and their sides.
         centres: (N, 3) metres.
         sizes: (N, 3) metres.
         yaw: (N,) radians.
@@ -189,7 +189,7 @@ def _crates(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
 def _collars(rng: np.random.Generator, height: float, wear: float, lid: bool = False) -> list[Part]:
     """Build wooden pallet collars with hinges and labels.
 
-    On top there is a lid, cartons or nothing; with ``lid`` there is a lid in any case.
+    The top has a lid, cartons or nothing; with ``lid`` it always has a lid.
     """
     rings = max(1, int(height / 0.2))
     middle = 0.2 * np.arange(rings) + 0.1
@@ -234,10 +234,10 @@ def build(
 
     Args:
         name: a key of ``LOADS``.
-        rng: draws its details.
-        height: of the load, metres; the load may exceed it a little.
+        rng: draws the details.
+        height: nominal height of the load, metres; the load may exceed it a little.
         wear: 0: new, 1: worn.
-        at: height that the load stands at, metres.
+        at: height of the load's underside, metres.
         bearing: the load must be able to carry another pallet.
     """
     if bearing and name == "crate":

@@ -1,7 +1,7 @@
-"""Floor markings: joints, cracks, stains, tyre marks, painted lanes and zones. No bpy.
+"""Build floor markings: joints, cracks, stains, tyre marks, painted lanes and zones. No bpy.
 
-Each marking is a sheet at its own height, fractions of a millimetre above the floor: two sheets in one plane
-would flicker.
+Each marking is a sheet at its own height, fractions of a millimetre above the floor: two sheets in the same
+plane would give random pixels.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _cracks(params: dict[str, Any], dark: Material, rng: np.random.Generator) ->
 
 def _stains(params: dict[str, Any], base: Colour, rng: np.random.Generator) -> list[Part]:
     """Build stains of oil or water, dark or glossy, and pale scuffs."""
-    looks = (
+    materials = (
         Material("concrete", _scaled(base, 0.5), 0.25),
         Material("concrete", _scaled(base, 0.8), 0.0),
         Material("concrete", _scaled(base, 1.25), 1.0),
@@ -102,7 +102,7 @@ def _stains(params: dict[str, Any], base: Colour, rng: np.random.Generator) -> l
         vertices = np.concatenate([points, np.zeros((_RIM + 1, 1))], 1)
         k = np.arange(_RIM)
         faces = np.stack([np.zeros(_RIM, int), k + 1, (k + 1) % _RIM + 1, np.full(_RIM, -1)], 1)
-        parts.append(Part(vertices, faces.astype(np.int32), looks[int(rng.integers(3))]))
+        parts.append(Part(vertices, faces.astype(np.int32), materials[int(rng.integers(3))]))
     return [part for part in parts if _fits(part, params)]
 
 

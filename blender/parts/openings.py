@@ -1,4 +1,4 @@
-"""Fixtures of a hall's walls: doors, gates, windows, notices, pipes, fire points. No bpy.
+"""Build the fixtures of a hall's walls: doors, gates, windows, notices, pipes, fire points. No bpy.
 
 A fixture is built in its wall's frame: the wall is the plane x = 0 and faces -x, y runs along it.
 """
@@ -30,11 +30,11 @@ DOCK_DOOR_STEP = 4.2
 
 
 DECIDING = ("seed", "dock", "doors", "notices", "length", "width", "height")
-"""The hall's parameters that decide its fixtures."""
+"""The hall's parameters that determine its fixtures."""
 
 
 def fixtures(params: dict[str, Any]) -> list[Fixture]:
-    """Return all fixtures of a hall in the hall's frame; its "seed" decides them."""
+    """Return all fixtures of a hall in the hall's frame; the parameters ``DECIDING`` determine them."""
     return list(_build_fixtures(*(params[name] for name in DECIDING)))
 
 
@@ -84,10 +84,10 @@ def _wall_mounted(
     """Try to place ``count`` fixtures on a wall.
 
     Args:
-        count: positions to draw; an occupied position is left out.
+        count: number of positions to draw; an occupied position is left out.
         half: half of the wall's length, metres.
-        occupied: parts of the wall that are taken, (y from, y to), metres.
-        height: of the hall, metres.
+        occupied: occupied parts of the wall, (y from, y to), metres.
+        height: height of the hall, metres.
         rng: draws positions and fixtures.
     """
     placed: list[Fixture] = []
@@ -230,13 +230,13 @@ def _switchgear(rng: np.random.Generator, height: float) -> Fixture:
 
 
 WALL_MOUNTED = (_notice_board, _sign, _fire_point, _pipes, _switchgear)
-"""Fixtures that hang on walls ..."""
+"""Functions that build the fixtures between doors."""
 _SHARES = (0.2, 0.3, 0.15, 0.2, 0.15)
-"""... and the probability of each."""
+"""Probability of each of these fixtures."""
 
 
 def windows(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
-    """Build bands of window panes that are bright enough to be overexposed."""
+    """Build bands of window panes, which are bright enough to be overexposed."""
     length, half, height = params["length"], params["width"] / 2, params["height"]
     glow = Material("emission", (0.85, 0.93, 1.0), round(float(rng.uniform(*params["glow"])), 1))
     low = max(1.8, height * rng.uniform(0.45, 0.7))

@@ -1,4 +1,4 @@
-"""Soft bodies: sacks, bags, and the hulls of stretch wrap around loads. No bpy."""
+"""Build soft bodies: sacks, bags, and stretch wrap around loads. No bpy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def cushion(size: tuple[float, float, float], material: Material) -> Part:
 
 
 def _blunt(wave: Floats) -> Floats:
-    """Raise sines and cosines to a power below 1: it makes the superellipsoid's corners square."""
+    """Raise sines and cosines to a power below 1, which makes the superellipsoid's corners square."""
     return np.sign(wave) * np.abs(wave) ** 0.45
 
 

@@ -1,7 +1,7 @@
 """Shared functions of kinds with variants, such as ``guard`` (bollard, rail, cone, ...). No bpy.
 
-The module of such a kind maps the name of each variant to a function that builds it from a generator. A
-profile's table gives a weight to each name.
+The module of such a kind has a table: variant -> function that builds it from a generator. A profile's table
+gives each variant a weight.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from blender.geometry.mesh import Part, bounds
 from blender.sampling import draw_seed, pick
 
 Builder = Callable[[np.random.Generator], list[Part]]
-"""Builds a variant's meshes; all random details are drawn from the generator."""
+"""A function that builds a variant's meshes and draws all random details from the generator."""
 
 
 def sample(ranges: Any, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:

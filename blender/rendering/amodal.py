@@ -30,8 +30,8 @@ def amodal_mask(
         vertices: (V, 3) world coordinates in metres.
         triangles: (T, 3) vertex indices.
         camera: the camera of the frame.
-        visible: (H, W) bool, the pixels that the instance mask already gives to the object. They are part of
-            the result and are not tested again. For an unoccluded object these are nearly all pixels.
+        visible: (H, W) bool, the pixels of the object in the instance mask. They are part of the result and
+            are not tested again. For an unoccluded object these are nearly all pixels.
 
     Returns:
         (H, W) bool.
@@ -101,7 +101,7 @@ def _to_camera(points: Floats, camera: CameraSpec) -> Floats:
 def _clip_to_near_plane(corners: Floats) -> Floats:
     """Clip triangles (T, 3, 3) in camera coordinates at the near plane; returns (S, 3, 3)."""
     in_front = (corners[..., 2] >= NEAR).sum(1)
-    whole, clipped = corners[in_front == 3], []
+    unclipped, clipped = corners[in_front == 3], []
     for count in (1, 2):
         crossing = corners[in_front == count]
         # Start with the corner that is alone on its side of the plane.
@@ -111,7 +111,7 @@ def _clip_to_near_plane(corners: Floats) -> Floats:
         clipped += (
             [np.stack([a, ab, ac], 1)] if count == 1 else [np.stack([ab, b, c], 1), np.stack([ab, c, ac], 1)]
         )
-    return np.concatenate([whole, *clipped])
+    return np.concatenate([unclipped, *clipped])
 
 
 def _cut_at_near_plane(start: Floats, end: Floats) -> Floats:
@@ -167,7 +167,7 @@ def _points_in_triangles(corners: Floats, x: Floats, y: Floats) -> np.ndarray:
     a, b, c = (corners[:, k] for k in range(3))
 
     def side(p: Floats, q: Floats) -> Floats:
-        """The sign says on which side of the line through p and q the point lies."""
+        """Return a number whose sign gives the side of the line through p and q on which the point lies."""
         cross: Floats = (q[:, 0] - p[:, 0]) * (y - p[:, 1]) - (q[:, 1] - p[:, 1]) * (x - p[:, 0])
         return cross
 

@@ -42,7 +42,11 @@ class SceneObject:
 
 
 def build_scene(spec: SceneSpec, config: Config, assets: Assets) -> list[SceneObject]:
-    """Replace Blender's current scene by the described one. Labelled objects get the ids 1..N in order."""
+    """Replace Blender's current scene by the described scene. Labelled objects get the ids 1..N in order.
+
+    Raises:
+        OSError: the empty scene cannot be written to Blender's temporary folder.
+    """
     _reset_to_empty_scene()
     scene = bpy.context.scene
     meshes: dict[bytes, tuple[Any, Floats, np.ndarray]] = {}
@@ -211,14 +215,16 @@ def _set_world(scene: Any, ambient: float, environment: str) -> None:
         panorama.image = bpy.data.images.load(str(PANORAMAS / f"{environment}.exr"))
         world.node_tree.links.new(panorama.outputs["Color"], background["Color"])
         background["Strength"].default_value = ambient / _brightness(environment)
-    world.cycles.sampling_method = "NONE"  # walls and roof hide the world: sampling it directly is wasted
+    world.cycles.sampling_method = (
+        "NONE"  # walls and roof hide the world, so sampling it directly takes time for nothing
+    )
     world.light_settings.distance = AMBIENT_DISTANCE
     scene.world = world
 
 
 @cache
 def _brightness(environment: str) -> float:
-    """Mean of a panorama's pixels. The sun is clipped to 100; otherwise a sunny panorama would be black."""
+    """Return the mean of a panorama's pixels. The sun is clipped to 100, so that the rest stays bright."""
     image = bpy.data.images.load(str(PANORAMAS / f"{environment}.exr"), check_existing=True)
     pixels = np.empty(len(image.pixels), np.float32)
     image.pixels.foreach_get(pixels)
@@ -238,6 +244,7 @@ def _add_camera(scene: Any, camera: CameraSpec) -> None:
 
 
 def _configure_cycles(scene: Any, config: Config) -> None:
+    """Apply [render] and the settings that all profiles share."""
     render = config.render
     scene.render.engine = "CYCLES"
     scene.render.resolution_x, scene.render.resolution_y = render.width, render.height

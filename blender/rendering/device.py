@@ -1,4 +1,4 @@
-"""Choose the device that Cycles renders on: a GPU that works, otherwise the CPU, and report the reason."""
+"""Choose the device that Cycles renders on: a GPU that works, otherwise the CPU. Report failed GPUs."""
 
 from __future__ import annotations
 
@@ -76,6 +76,7 @@ def gpu_names(backend: str) -> list[str] | None:
 
 
 def _gpus(backend: str) -> list[Any] | None:
+    """Return Blender's device entries for a backend's GPUs; None if Blender was built without the backend."""
     preferences = bpy.context.preferences.addons["cycles"].preferences
     try:
         preferences.compute_device_type = backend.upper()

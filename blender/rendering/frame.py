@@ -43,7 +43,7 @@ class RenderJob:
     out: str
     """Absolute path of the split's folder, or the URL of an object store."""
     fingerprint: str
-    """Fingerprint of the frames; a process with other files or another Blender refuses the job."""
+    """Fingerprint of the frames. A process with other files or another Blender version refuses the job."""
     device: str = "auto"
     recycle: int = 500
     """Number of frames after which a worker process ends and a new one replaces it."""
@@ -63,7 +63,7 @@ def load_context(job: RenderJob) -> RenderContext:
     """Load the profile and the assets of a job.
 
     Raises:
-        UserError: a file is missing on this machine, or differs from the one the job was made from.
+        UserError: a file is missing on this machine, or differs from the file of the submitting process.
     """
     config = load_config(Path(job.profile), job.split)
     assets = load_assets(Path(job.people), config.folder, config.files())
@@ -76,7 +76,11 @@ def load_context(job: RenderJob) -> RenderContext:
 
 
 def blender_version() -> str:
-    """Version of the running Blender, or of the installed bpy package if bpy is not loaded."""
+    """Return the version of the running Blender, or of the installed bpy package if bpy is not loaded.
+
+    Raises:
+        UserError: the bpy package is not installed.
+    """
     bpy = sys.modules.get("bpy")
     if bpy is not None and hasattr(bpy, "app"):
         return ".".join(str(n) for n in bpy.app.version)
@@ -87,7 +91,7 @@ def blender_version() -> str:
 
 
 def frame_rng(config: Config, frame: int, stream: int) -> np.random.Generator:
-    """Create the frame's own random generator.
+    """Create the random generator of a frame for one stream (0: the scene, 1: the sensor's noise).
 
     It depends on seed, split, frame and stream only. So the order of the frames, the workers and the shards
     cannot change what a frame draws.
@@ -109,6 +113,9 @@ def render_frame(context: RenderContext, frame: int, device: Device, threads: in
         device: the device to render on.
         threads: CPU threads; 0: all cores.
         scratch: folder for Blender's temporary images; no other process may use it.
+
+    Raises:
+        OSError: a file cannot be written, for example on a full disk.
     """
     # Imported here for start-up time: these modules load bpy, which the parent process does not need.
     from blender.rendering import passes

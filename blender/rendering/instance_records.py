@@ -34,8 +34,8 @@ def instance_records(
         placed: the objects of the scene.
         ids: (H, W) uint16, the instance id of each pixel.
         camera: the camera of the frame.
-        assets: the posed body meshes; their keypoints are needed.
-        boxes3d: add pose and 3D box.
+        assets: the posed body meshes with their keypoints.
+        boxes3d: add the pose and the 3D box of each object.
     """
     height, width = ids.shape
     counts = np.bincount(ids.ravel())

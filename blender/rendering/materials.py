@@ -76,7 +76,7 @@ def shader(kind: str) -> Any:
 
 
 def _surface(tree: Any, kind: str) -> None:
-    """Opaque surface: colour times noise, dust on top, optional bump map."""
+    """Build an opaque surface: colour times noise, dust on top, optional bump map."""
     appearance = APPEARANCES[kind]
     paint = painted(tree)
     grain = noise(tree, appearance.grain, appearance.stretch)
@@ -109,7 +109,7 @@ def _glossy(tree: Any, appearance: Appearance, grain: Any) -> Any:
 
 
 def _emission(tree: Any, kind: str) -> None:
-    """Emissive window pane; ``wear`` is the radiance in W/m2/sr."""
+    """Build an emissive window pane; ``wear`` is the radiance in W/m2/sr."""
     paint = painted(tree)
     out = node(tree, "ShaderNodeOutputMaterial")
     glow = node(tree, "ShaderNodeEmission")
@@ -119,7 +119,7 @@ def _emission(tree: Any, kind: str) -> None:
 
 
 def _folds(tree: Any) -> tuple[Any, Any]:
-    """Folds of stretch wrap: long horizontal streaks. Returns the sockets of strength and normal."""
+    """Build the folds of stretch wrap: long horizontal streaks. Return the sockets of strength and normal."""
     folds = noise(tree, 2.2, (1, 1, 9), detail=3)
     bump = node(tree, "ShaderNodeBump", Strength=0.8, Distance=0.03)
     tree.links.new(folds, bump.inputs["Height"])
@@ -127,7 +127,7 @@ def _folds(tree: Any) -> tuple[Any, Any]:
 
 
 def _film(tree: Any, kind: str) -> None:
-    """Clear stretch wrap: thin and glossy, more opaque at folds."""
+    """Build clear stretch wrap: thin and glossy, more opaque at folds."""
     out, mix = node(tree, "ShaderNodeOutputMaterial"), node(tree, "ShaderNodeMixShader")
     clear, gloss = node(tree, "ShaderNodeBsdfTransparent"), principled(tree, 0.2)
     folds, normal = _folds(tree)
@@ -140,7 +140,7 @@ def _film(tree: Any, kind: str) -> None:
 
 
 def _clear(tree: Any, kind: str) -> None:
-    """Transparent polycarbonate sheet with a smooth gloss and smears in the material's colour."""
+    """Build a transparent polycarbonate sheet with a smooth gloss and smears in the material's colour."""
     out = node(tree, "ShaderNodeOutputMaterial")
     gloss = node(tree, "ShaderNodeBsdfPrincipled", Roughness=0.08)
     tree.links.new(painted(tree)["Color"], gloss.inputs["Base Color"])
@@ -152,7 +152,7 @@ def _clear(tree: Any, kind: str) -> None:
 
 
 def _wrap(tree: Any, kind: str) -> None:
-    """Opaque stretch wrap and plastic sheet: glossy, with folds."""
+    """Build opaque stretch wrap and plastic sheet: glossy, with folds."""
     out, gloss = node(tree, "ShaderNodeOutputMaterial"), principled(tree, 0.22)
     folds, normal = _folds(tree)
     colour = mix(tree, 1.0, painted(tree)["Color"], ramp(tree, folds, 0.35, 0.65, (0.72, 1.15)), "MULTIPLY")
@@ -173,14 +173,14 @@ def _add_grime(tree: Any, colour: Any, grain: Any) -> Any:
 
 
 def _wall(tree: Any, kind: str) -> None:
-    """Plaster, sheet metal or concrete wall: nearly uniform, dirty at the bottom."""
+    """Build a plaster, sheet metal or concrete wall: nearly uniform, dirty at the bottom."""
     grain = noise(tree, 0.9, (1, 1, 0.6), detail=4)
     colour = mix(tree, 1.0, painted(tree)["Color"], ramp(tree, grain, 0.25, 0.75, (0.93, 1.05)), "MULTIPLY")
     diffuse(tree, _add_grime(tree, colour, grain))
 
 
 def _brick(tree: Any, kind: str) -> None:
-    """Painted brick wall; the courses fit walls along x and along y."""
+    """Build a painted brick wall; the courses fit walls along x and along y."""
     axes, position = coordinates(tree), node(tree, "ShaderNodeCombineXYZ")
     along = node(tree, "ShaderNodeMath", operation="ADD")
     tree.links.new(axes["X"], along.inputs[0])
@@ -197,7 +197,7 @@ def _brick(tree: Any, kind: str) -> None:
 
 
 def _concrete(tree: Any, kind: str) -> None:
-    """Concrete floor: large patches of grey, fine grain, scuffs, and glossy (polished or wet) patches.
+    """Build a concrete floor: large patches of grey, fine grain, scuffs, and polished or wet patches.
 
     ``wear`` increases dust, scuffs and roughness.
     """

@@ -16,7 +16,7 @@ from blender.spec import CameraSpec
 
 
 def render_rgb(scratch: Path) -> np.ndarray:
-    """Render the scene; returns linear RGB (H, W, 3) float32, top row first."""
+    """Render the scene; return linear RGB (H, W, 3) float32, top row first."""
     return render_linear(scratch / "rgb.exr")
 
 
@@ -88,7 +88,9 @@ def render_linear(path: Path) -> np.ndarray:
     try:
         return read_exr(path.read_bytes(), scene.render.resolution_x, scene.render.resolution_y)
     except (FileNotFoundError, EOFError):
-        raise OSError(28, "Blender could not write the whole image; is the disk full?", str(path)) from None
+        raise OSError(
+            28, "Blender could not write the complete image; is the disk full?", str(path)
+        ) from None
     except ValueError:
         raise OSError(
             5, "Blender's image is truncated (is the disk full?) or has another layout", str(path)
@@ -96,7 +98,7 @@ def render_linear(path: Path) -> np.ndarray:
 
 
 def use_exr(scene: Any) -> None:
-    """Set the image format of a scene to the one that ``read_exr`` reads."""
+    """Set the image format of a scene to the format that ``read_exr`` reads."""
     settings = scene.render.image_settings
     settings.file_format, settings.color_mode = "OPEN_EXR", "RGB"
     settings.color_depth, settings.exr_codec = "32", "NONE"
@@ -163,7 +165,7 @@ def _emission_override(material: Any) -> Iterator[None]:
 
 
 def _id_material() -> Any:
-    """Material that emits the object's pass_index (red) and the distance from the camera (green)."""
+    """Return a material that emits the object's pass_index (red) and the distance from the camera (green)."""
     material, tree, colour = _emission_material("ids")
     if tree is not None:
         info, view = tree.nodes.new("ShaderNodeObjectInfo"), tree.nodes.new("ShaderNodeCameraData")
@@ -175,7 +177,7 @@ def _id_material() -> Any:
 
 
 def _normal_material() -> Any:
-    """Material that emits the face normal in world coordinates, mapped from -1..1 to 0..1."""
+    """Return a material that emits the face normal in world coordinates, mapped from -1..1 to 0..1."""
     material, tree, colour = _emission_material("normals")
     if tree is not None:
         geometry, scale = tree.nodes.new("ShaderNodeNewGeometry"), tree.nodes.new("ShaderNodeVectorMath")

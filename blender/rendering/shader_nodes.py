@@ -8,13 +8,13 @@ import bpy
 
 
 def node(tree: Any, kind: str, **values: Any) -> Any:
-    """Add a node to a tree.
+    """Add a node to a tree and return it.
 
     Args:
         tree: the node tree.
         kind: the node's bpy type, such as "ShaderNodeMath".
-        **values: properties of the node, or default values of its inputs. In an input's name, an underscore
-            stands for a space.
+        **values: properties of the node, or default values of its inputs. In names of
+            inputs, write an underscore for a space.
     """
     node = tree.nodes.new(kind)
     for key, value in values.items():
@@ -26,7 +26,7 @@ def node(tree: Any, kind: str, **values: Any) -> Any:
 
 
 def mix(tree: Any, factor: Any, a: Any, b: Any, blend: str = "MIX") -> Any:
-    """Mix two colours; ``factor``, ``a`` and ``b`` are sockets or values. Returns the output socket."""
+    """Mix two colours; ``factor``, ``a`` and ``b`` are sockets or values. Return the output socket."""
     node = tree.nodes.new("ShaderNodeMix")
     node.data_type, node.blend_type = "RGBA", blend
     for socket, value in ((node.inputs[0], factor), (node.inputs[6], a), (node.inputs[7], b)):
@@ -38,7 +38,7 @@ def mix(tree: Any, factor: Any, a: Any, b: Any, blend: str = "MIX") -> Any:
 
 
 def ramp(tree: Any, source: Any, low: float, high: float, to: tuple[float, float] = (0.0, 1.0)) -> Any:
-    """Map ``source`` linearly from low..high to the range ``to``, clamped. Returns the output socket."""
+    """Map ``source`` linearly from low..high to the range ``to``, clamped. Return the output socket."""
     node = tree.nodes.new("ShaderNodeMapRange")
     tree.links.new(source, node.inputs["Value"])
     node.inputs["From Min"].default_value, node.inputs["From Max"].default_value = low, high
@@ -49,7 +49,7 @@ def ramp(tree: Any, source: Any, low: float, high: float, to: tuple[float, float
 def noise(
     tree: Any, scale: float, stretch: tuple[float, float, float] = (1, 1, 1), detail: float = 2.0
 ) -> Any:
-    """Fractal noise over object coordinates with a random offset per object. Returns the output socket."""
+    """Add fractal noise over object coordinates with a random offset per object. Return the output socket."""
     position = node(tree, "ShaderNodeTexCoord").outputs["Object"]
     shift = node(tree, "ShaderNodeVectorMath", operation="MULTIPLY_ADD")
     tree.links.new(node(tree, "ShaderNodeObjectInfo").outputs["Random"], shift.inputs[0])
@@ -64,22 +64,22 @@ def noise(
 
 
 def painted(tree: Any) -> Any:
-    """Output sockets of the face attribute "paint": colour is "Color", wear is "Alpha"."""
+    """Return the output sockets of the face attribute "paint": colour is "Color", wear is "Alpha"."""
     return node(tree, "ShaderNodeAttribute", attribute_name="paint").outputs
 
 
 def matte(tree: Any) -> Any:
-    """Diffuse BSDF without highlights; costs half as much as a principled BSDF."""
+    """Add a diffuse BSDF without highlights; it takes half the time of a principled BSDF."""
     return node(tree, "ShaderNodeBsdfDiffuse", Roughness=0.5)
 
 
 def principled(tree: Any, roughness: float) -> Any:
-    """Principled BSDF with highlights."""
+    """Add a principled BSDF with highlights."""
     return node(tree, "ShaderNodeBsdfPrincipled", Roughness=roughness)
 
 
 def coordinates(tree: Any) -> Any:
-    """Output sockets "X", "Y" and "Z" of the object coordinates in metres; Z is the height."""
+    """Return the output sockets "X", "Y" and "Z" of the object coordinates in metres; Z is the height."""
     split = node(tree, "ShaderNodeSeparateXYZ")
     tree.links.new(node(tree, "ShaderNodeTexCoord").outputs["Object"], split.inputs[0])
     return split.outputs

@@ -1,4 +1,4 @@
-"""Draw a frame's camera: its mount, its lens, its pose. No bpy."""
+"""Draw a frame's camera: mount, lens and pose. No bpy."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from blender.sampling import pick, uniform
 from blender.spec import CameraSpec, Footprint
 
 HEADROOM = 1.1
-"""Least distance between camera and roof, metres: lamps, beams and ducts hang there."""
+"""Minimum distance between camera and roof, metres, for lamps, beams and ducts."""
 LATERAL_RANGE = 0.25
-"""The camera's greatest distance from the hall's middle plane, as a share of the hall's half width."""
+"""Maximum distance of the camera from the hall's middle plane, as a share of the hall's half width."""
 
 
 def sample_mount(config: CameraConfig, rng: np.random.Generator) -> tuple[str, float]:
@@ -20,7 +20,7 @@ def sample_mount(config: CameraConfig, rng: np.random.Generator) -> tuple[str, f
     The hall is drawn afterwards, since its roof must lie above the camera.
 
     Returns:
-        The mount's name in the profile, and metres above the floor.
+        The mount's name in the profile, and the camera's height above the floor in metres.
     """
     name = pick({key: mount.weight for key, mount in config.mounts.items()}, rng)
     return name, uniform(config.mounts[name].height, rng)
@@ -33,9 +33,9 @@ def sample_camera(
 
     Args:
         config: [scene.camera].
-        mount: the mount's name.
-        height: metres above the floor.
-        room: (x from, x to, y from, y to), metres.
+        mount: name of the mount in the profile.
+        height: height of the camera above the floor, metres.
+        room: floor of the hall, (x from, x to, y from, y to), metres.
         rng: the frame's generator.
     """
     settings = config.mounts[mount]
@@ -60,9 +60,9 @@ def _pitch_to_floor(floor: tuple[float, float], height: float, depth: float) -> 
     """Return the pitch, radians, that centres the view on a stretch of floor ahead.
 
     Args:
-        floor: from where to where the stretch reaches, metres ahead of the camera.
-        height: of the camera, metres.
-        depth: metres of floor ahead of the camera; a stretch that reaches further is cut there.
+        floor: start and end of the stretch, metres ahead of the camera.
+        height: height of the camera, metres.
+        depth: metres of floor ahead of the camera, at which the stretch is cut.
     """
     near, far = min(floor[0], depth), min(floor[1], depth)
     return -float(np.arctan2(height, near) + np.arctan2(height, far)) / 2

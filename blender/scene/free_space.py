@@ -24,7 +24,7 @@ def corners_of(footprint: Footprint, position: Any = (0.0, 0.0, 0.0), yaw: float
 
 
 def overlap(a: Corners, b: Corners) -> float:
-    """Return how far two quadrilaterals overlap, metres; negative: their distance.
+    """Return the depth of the overlap of two quadrilaterals, metres; a negative value is their distance.
 
     Separating axis theorem over the normals of all edges. The distance is exact for parallel edges and a
     lower bound elsewhere.
@@ -33,7 +33,7 @@ def overlap(a: Corners, b: Corners) -> float:
 
 
 def is_apart(corners: Corners, others: list[Corners], gap: float) -> bool:
-    """Return whether a quadrilateral keeps a distance of ``gap`` metres to all others."""
+    """Return whether a quadrilateral is more than ``gap`` metres from all others."""
     if not others:
         return True
     stacked = np.array(others)
@@ -43,7 +43,10 @@ def is_apart(corners: Corners, others: list[Corners], gap: float) -> bool:
 
 
 def _separated(a: Corners, b: Corners, gap: float) -> bool:
-    """Return whether ``overlap`` is below ``-gap``; the first shape's normals decide most cases."""
+    """Return whether two quadrilaterals are more than ``gap`` metres apart.
+
+    The normals of the first shape decide most cases, so the second test is often skipped.
+    """
     return _overlap_along(a, a, b) < -gap or _overlap_along(b, a, b) < -gap
 
 

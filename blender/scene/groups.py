@@ -1,4 +1,4 @@
-"""Groups of objects that a layout consists of: rows of pallets, lanes at a dock, packing tables. No bpy."""
+"""Draw the groups of objects in layouts: rows of pallets, lanes at a dock, packing tables. No bpy."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from blender.spec import ObjectSpec
 HEADING_DEVIATION = 0.03
 """Standard deviation of a pallet's heading in rows and lanes, radians: pallets stand nearly square."""
 POSITION_DEVIATION = 0.03
-"""The same of its position in a row, metres."""
+"""Standard deviation of a pallet's position in a row, metres."""
 
 STAGING_ROW_STEP, STAGING_COLUMN_STEP = 1.55, 1.35
-"""From one pallet place of a staging area to the next, along x and y, metres: pallets fit either way."""
+"""Distance between pallet places of a staging area along x and y, metres. Pallets fit in both directions."""
 
 DOCK_CLEARANCE = 3.1
-"""From the doors to the middle of a lane's first pallet, metres: the leveller and room to turn."""
+"""Distance from the doors to the middle of a lane's first pallet, metres: the leveller and room to turn."""
 LENGTHWISE_STEP, CROSSWISE_STEP = 1.28, 0.9
-"""From one pallet of a lane to the next, metres: a pallet's length or width with some play."""
+"""Distance between two pallets of a lane, metres: a pallet's length or width plus a gap."""
 PAIR_OFFSET, CROSSWISE_PAIR_FACTOR = 0.55, 1.2
-"""Half of the distance between two pallets side by side, metres; the factor on it for crosswise pallets."""
+"""Half of the distance between two pallets side by side, metres, and its factor for crosswise pallets."""
 
 CORNER_GAP = 0.25
-"""From the side wall to the first piece of furniture, metres."""
-WALL_OVERLAP = 0.08
-"""Furniture's footprint is moved this far beyond the end wall, metres ..."""
+"""Distance from the side wall to the first piece of furniture, metres."""
+WALL_GAP = 0.08
+"""Gap between the furniture and the end wall, metres."""
 CHAIR_DISTANCE = (0.35, 0.8)
-"""From the middle of a chair to the table's front, metres ..."""
+"""Range of the distance between the middle of a chair and the table's front, metres."""
 CHAIR_DEVIATION = 0.2
-"""... and the standard deviation of its position along the table, metres."""
+"""Standard deviation of a chair's position along the table, metres."""
 
 
 def add_staged_pallets(sampler: SceneSampler, plan: Plan) -> None:
-    """Add rows of pallet places on the open floor, some of them empty."""
+    """Add rows of pallets on the open floor; some places stay empty."""
     ranges, rng = sampler.scene.staging, sampler.rng
     half_width = plan.room[3]
     yaw = 0.0 if sampler.chance(0.5) else np.pi / 2
@@ -72,7 +72,7 @@ def add_dock_lanes(sampler: SceneSampler, plan: Plan) -> None:
 
 
 def add_packing_line(sampler: SceneSampler, plan: Plan, ranges: PackingConfig) -> None:
-    """Add furniture side by side along the end wall, from one corner on; chairs in front of the tables."""
+    """Add furniture side by side along the end wall, from a corner on, and chairs in front of the tables."""
     rng = sampler.rng
     _, length, low, high = plan.room
     side = int(rng.choice([-1, 1]))
@@ -82,7 +82,7 @@ def add_packing_line(sampler: SceneSampler, plan: Plan, ranges: PackingConfig) -
         item = ObjectSpec("furniture", {"variant": variant, "seed": sampler.seed()}, yaw=np.pi)
         x0, x1, y0, y1 = footprint = sampler.footprint(item)
         y = side * (high - along) - side * (y1 if side > 0 else -y0)
-        x = length + x0 - WALL_OVERLAP
+        x = length + x0 - WALL_GAP
         item = ObjectSpec(item.builder, item.params, (x, y, 0.0), item.yaw)
         if plan.add_if_free(item, footprint) and variant in SEATED_AT and sampler.chance(ranges.seats):
             chair = {"variant": "chair", "seed": sampler.seed()}

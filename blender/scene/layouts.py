@@ -1,4 +1,4 @@
-"""Layouts: each draws one kind of place in a warehouse: a hall with a camera, racks and pallets. No bpy.
+"""Draw layouts: each is one type of place in a warehouse with a hall, a camera, racks and pallets. No bpy.
 
 A layout is registered by name (``@layout``) and listed in ``blender.config.layouts.LAYOUTS``, where profiles
 are checked. Axes: x runs from the wall behind the camera to the end wall, y = 0 is the hall's middle.
@@ -22,28 +22,28 @@ from blender.scene.sampler import SceneSampler
 from blender.spec import ObjectSpec
 
 RACK_SPACE = 1.65
-"""From a wall to the front of the racks along it, metres: their depth, columns and pipes behind them."""
+"""Distance from a wall to the front of racks along it, metres: the racks, and columns and pipes behind."""
 RACK_END_GAP = 0.4
-"""From a side wall to the end of a row of racks along the end wall, metres."""
+"""Distance from a side wall to the end of a row of racks along the end wall, metres."""
 CAMERA_TO_RACK = 0.6
-"""Least distance between the camera and the front of an aisle's racks, metres."""
+"""Minimum distance between the camera and the front of an aisle's racks, metres."""
 SIDE_RACKS_START = 2.5
-"""A row of racks along a side wall starts at least this far from the wall behind the camera, metres ..."""
+"""Distance from the wall behind the camera to the start of racks along a side wall, metres."""
 STAGING_RACKS_START, DOCK_RACKS_START = (SIDE_RACKS_START, 5), (SIDE_RACKS_START, 4)
-"""... in staging areas and docks within these ranges ..."""
+"""Ranges of that distance in staging areas and docks, metres."""
 SIDE_RACKS_END, DOCK_RACKS_END = 2.0, 4.0
-"""... and ends this far from the end wall, metres; at a dock, trucks turn there."""
+"""Distance from the end of these racks to the end wall, metres. At a dock, trucks turn there."""
 
 BACK_TO_BACK_GAP = 0.25
-"""Between two rows of racks that stand back to back, metres."""
+"""Gap between two rows of racks that stand back to back, metres."""
 CROSSING_LEAST_SPACE = 0.3
-"""A further pair of rows needs its depth and this much, metres, ..."""
+"""Space that a pair of rows needs in addition to the depth of both racks, metres."""
 CROSSING_END_GAP = 1.0
-"""... and stays this far from the end wall, metres."""
+"""Minimum distance of the last pair of rows from the end wall, metres."""
 CROSSING_SIDE_GAP = 0.5
-"""From a side wall to the rows' far ends, metres."""
+"""Distance from a side wall to the far ends of the rows, metres."""
 GUARD_OFFSET = 0.1
-"""From the rows' near ends to the guards in front of them, metres."""
+"""Distance from the near ends of the rows to the guards in front of them, metres."""
 
 Layout = Callable[[SceneSampler], Plan]
 LAYOUTS: dict[str, Layout] = {}
@@ -65,8 +65,8 @@ def draw_empty_hall(sampler: SceneSampler, camera_range: float = np.inf, **fixed
 
     Args:
         sampler: draws the hall and the camera.
-        camera_range: the camera's greatest distance from the hall's middle plane y = 0, metres.
-        fixed: parameters of the hall that the layout decides.
+        camera_range: maximum distance of the camera from the hall's middle plane y = 0, metres.
+        fixed: parameters of the hall that the layout sets.
     """
     settings, rng = sampler.scene.camera, sampler.rng
     mount, camera_height = sample_mount(settings, rng)
@@ -91,12 +91,21 @@ def _add_end_racks(sampler: SceneSampler, plan: Plan, style: dict[str, Any], sta
 def _add_side_racks(
     sampler: SceneSampler, plan: Plan, style: dict[str, Any], side: int, span: tuple[float, float]
 ) -> None:
-    """Add a row of racks along a side wall: +1 the wall at positive y, -1 the other one."""
+    """Add a row of racks along a side wall.
+
+    Args:
+        sampler: draws the racks.
+        plan: the scene so far.
+        style: see ``draw_rack_style``.
+        side: +1: the wall at positive y, -1: the wall at negative y.
+        span: start and end of the row along x, metres.
+    """
     half_width = plan.room[3]
     add_rack_row(sampler, plan, style, Face(0, side * (half_width - RACK_SPACE), -side, span))
 
 
 def _style(sampler: SceneSampler, plan: Plan) -> dict[str, Any]:
+    """Draw the style of the racks below the plan's roof."""
     return draw_rack_style(sampler, plan.hall.params["height"])
 
 
@@ -116,7 +125,7 @@ def aisle(sampler: SceneSampler) -> Plan:
 
 @layout("staging")
 def staging(sampler: SceneSampler) -> Plan:
-    """Draw an open floor with rows of pallets, racks along the end wall or a side."""
+    """Draw an open floor with rows of pallets, and racks along the end wall or a side wall."""
     ranges = sampler.scene.staging
     plan = draw_empty_hall(sampler)
     _, length, low, _ = plan.room

@@ -1,4 +1,4 @@
-"""Draw the lamps below a hall's roof, which of them are on, and the ambient light. No bpy."""
+"""Draw the lamps below a hall's roof and the ambient light. No bpy."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from blender.spec import Footprint, LampSpec
 TUBE, SQUARE = (1.4, 0.18), (0.5, 0.5)
 """Size of a long and of a square lamp along x and y, metres."""
 ROOF_DISTANCE = 0.45
-"""From the roof down to the lamps, metres."""
+"""Distance between the roof and the lamps, metres."""
 ROW_DENSITY = 1.5
-"""Rows of lamps are this many times as far apart as the drawn spacing: lamps stand closer in a row."""
+"""Factor on the drawn spacing between rows of lamps. Lamps within a row are closer to each other."""
 RATED_HEIGHT = 5.0
-"""Height, metres, at which a lamp has the drawn power. Higher lamps are stronger: the floor stays lit."""
+"""Height, metres, at which a lamp has the drawn power. Higher lamps have more power, so that they light the
+floor as well."""
 BORDER_X, BORDER_Y = (0.4, 0.7), (0.3, 0.7)
-"""Where the border of an unlit end crosses the hall, as a share of its length and of its width."""
+"""Ranges of a point on the border of an unlit end, as shares of the hall's length and width."""
 
 
 def sample_lamps(
@@ -27,13 +28,13 @@ def sample_lamps(
 
     Args:
         config: [scene.light].
-        room: (x from, x to, y from, y to), metres.
+        room: floor of the hall, (x from, x to, y from, y to), metres.
         roof: height of the roof, metres.
         rng: the frame's generator.
 
     Returns:
-        The lamps, at least one of them on, the others with power 0; their mean temperature in kelvin; the
-        ambient light in W/m2/sr; the environment that colours it.
+        The lamps (at least one is on; lamps that are off have power 0), their mean temperature in kelvin, the
+        ambient light in W/m2/sr, and the environment that colours it.
     """
     _, length, low, high = room
     step, between = uniform(config.spacing, rng), uniform(config.spacing, rng)

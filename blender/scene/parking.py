@@ -1,4 +1,4 @@
-"""Where objects stand at walls and racks: at a face, or with the front below a rack's lowest beam. No bpy."""
+"""Draw positions of objects at walls and racks, also with the front below a rack's lowest beam. No bpy."""
 
 from __future__ import annotations
 
@@ -10,25 +10,30 @@ from blender.scene.plan import LEAST_GAP, Face, OpenBay
 from blender.spec import Footprint, Position
 
 ROUNDING_GAP = 0.01
-"""Added to the least gap at a face, metres: a heading off by a little must not make every draw fail."""
+"""Addition to the minimum gap at a face, metres. Without it, a rounded position could violate the
+minimum gap."""
 LEAST_INSERTION = 0.3
-"""An object below a rack's lowest beam reaches in at least this far, metres."""
+"""Minimum depth to which an object reaches below a rack's lowest beam, metres."""
 INSERTION_HEADING_DEVIATION = 0.04
-"""Standard deviation of its heading, radians: forks go in nearly straight."""
+"""Standard deviation of the heading of an object below a beam, radians: forks go in nearly straight."""
 
 
 def stand_at_face(
     face: Face, near: Position, footprint: Footprint, parking: Parking, rng: np.random.Generator
 ) -> tuple[Position, float]:
-    """Draw how an object stands at a face: its position and its heading.
+    """Draw the position and the heading of an object at a face.
 
     Args:
         face: the wall or the front of racks.
-        near: a point; the object stands where the face is nearest to it.
-        footprint: of the object and what is attached to it.
-        parking: how its kind stands at faces.
+        near: a point (x, y, z), metres; the object stands where the face is nearest to this point.
+        footprint: footprint of the object with its attached objects, metres.
+        parking: the rules of the object's kind.
+        rng: the frame's generator.
+
+    Returns:
+        The position (x, y, z) in metres and the yaw in radians.
     """
-    # Drivers and walkers are a little careless: nothing is exactly square.
+    # People park inexactly, so no heading is exactly square to the face.
     if parking.facing:
         yaw = face.heading_to + rng.normal(0, parking.heading_deviation)
     else:
@@ -46,12 +51,16 @@ def stand_at_face(
 def stand_under_rack(
     bays: list[OpenBay], footprint: Footprint, low_from: float, rng: np.random.Generator
 ) -> tuple[Position, float]:
-    """Draw a bay, and how an object stands with its front below the bay's lowest beam.
+    """Draw a bay, and the position and the heading of an object whose front is below the bay's lowest beam.
 
     Args:
         bays: the open bays to choose from.
-        footprint: of the object.
-        low_from: the x in the object's frame from which on it is low enough, metres.
+        footprint: footprint of the object, metres.
+        low_from: the x in the object's frame from which the object is low enough, metres.
+        rng: the frame's generator.
+
+    Returns:
+        The position (x, y, z) in metres and the yaw in radians.
     """
     bay = bays[int(rng.integers(len(bays)))]
     face, tip = bay.face, footprint[1]

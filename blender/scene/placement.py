@@ -1,4 +1,4 @@
-"""Place a profile's objects by rules: in the hall, in view, apart from each other, parked or not. No bpy."""
+"""Place a profile's objects by rules: in the hall, in the image, apart from each other. No bpy."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from blender.scene.free_space import Corners, corners_of, is_apart
 from blender.scene.parking import stand_at_face, stand_under_rack
 from blender.scene.plan import LEAST_GAP, Plan
 from blender.scene.sampler import SceneSampler
-from blender.scene.visibility import draw_point_in_view, horizontal_distance, in_picture, view_area
+from blender.scene.visibility import draw_point_in_view, horizontal_distance, in_image, view_area
 from blender.spec import Footprint, ObjectSpec, Position
 
 ATTEMPTS = 80
 """Positions tried for an object before it is left out."""
 CLEAR_ATTEMPTS = 60
-"""Of these, the attempts that insist on a clear view: later a hidden object is better than none."""
+"""Number of attempts that require a clear view. After them, a hidden object is better than no object."""
 HIGH_CAMERA = 2.2
-"""A camera above this height, metres, looks over what stands in front of an object."""
+"""Height, metres, from which a camera is above the objects that could hide another object."""
 MIDDLE_HEIGHT = 1.0
-"""Height of the point, metres, that decides whether an object is in the picture: about its middle."""
+"""Height of the point, metres, that must be in the image: about the middle of an object."""
 ROW_GAP = 0.05
-"""Least gap between parked objects side by side beyond ``LEAST_GAP``, metres ..."""
+"""Minimum gap between parked objects side by side, in addition to ``LEAST_GAP``, metres."""
 ROW_MEAN_GAP = 0.08
-"""... the mean of the exponentially distributed gap beyond that ..."""
+"""Mean of the exponentially distributed addition to that gap, metres."""
 ROW_DEVIATION = 0.06
-"""... and the standard deviation of their positions along the row's depth, metres."""
+"""Standard deviation of the positions across the row, metres."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What is to be placed as a whole, and the rules for it; objects are in the first object's frame."""
+    """A group of objects to place together, and the rules for it. Poses are in the first object's frame."""
 
     objects: tuple[ObjectSpec, ...]
     footprints: tuple[Footprint, ...]
-    """Of each object, in its own frame."""
+    """Footprint of each object in its own frame."""
     parked: bool
-    """At a wall or a rack, by the profile's share."""
+    """Whether the profile's share puts the group at a wall or a rack."""
     parking: Parking
     low_from: float | None
-    """Place it below a rack's lowest beam; from this x on it is low enough. None: don't."""
+    """The x from which the object is low enough for a rack's lowest beam, metres; None: not below a rack."""
     clear: bool
-    """Nothing may stand between the camera and it."""
+    """Whether the floor between the camera and the group must stay free."""
 
     @property
     def outline(self) -> Footprint:
-        """The axis-parallel footprint of all objects."""
+        """Return the axis-parallel footprint of all objects, metres."""
         pairs = zip(self.objects, self.footprints, strict=True)
         points = np.concatenate([corners_of(shape, item.position, item.yaw) for item, shape in pairs])
         (x0, y0), (x1, y1) = points.min(0), points.max(0)
@@ -56,15 +56,15 @@ class Placement:
 
 
 def place_object(sampler: SceneSampler, plan: Plan, key: str, allow_labelled: bool = True) -> None:
-    """Draw an object of a profile's table and add it to the plan, with the objects that come with it.
+    """Draw an object of a profile's table and add it to the plan with its attached objects.
 
-    The object is left out if no free place is found.
+    The object is left out if no attempt gives a free place.
 
     Args:
         sampler: draws the object and its place.
         plan: the scene so far.
         key: the object's table in [scene.objects].
-        allow_labelled: objects that come with it may be labelled.
+        allow_labelled: attached objects may be labelled.
     """
     table = sampler.scene.objects[key]
     item = ObjectSpec(table.builder, sampler.params(table.builder, key), category=table.category)
@@ -88,7 +88,7 @@ def place_object(sampler: SceneSampler, plan: Plan, key: str, allow_labelled: bo
 
 
 def _draw_placement(sampler: SceneSampler, plan: Plan, key: str, group: ObjectGroup) -> Placement:
-    """Draw by which rules a group is placed; a parked object may become a row of its kind."""
+    """Draw the rules by which a group is placed; a parked object may become a row of its kind."""
     table, objects = sampler.scene.objects[key], group.objects
     kind, single = find_kind(table.builder), len(objects) == 1
     footprints = tuple(sampler.footprint(item) for item in objects)
@@ -136,11 +136,11 @@ def _draw_position(
 
 
 def _in_view(sampler: SceneSampler, plan: Plan, table: ObjectConfig, position: Position) -> bool:
-    """Return whether a position keeps the table's distances and its object is in the picture."""
+    """Return whether a position is within the table's distances and in the image."""
     near, far = table.distance
     if not near <= horizontal_distance(plan.camera, position) <= far:
         return False
-    return in_picture(plan.camera, sampler.config.render, (position[0], position[1], MIDDLE_HEIGHT))
+    return in_image(plan.camera, sampler.config.render, (position[0], position[1], MIDDLE_HEIGHT))
 
 
 def _keep_view_clear(plan: Plan, corners: list[Corners]) -> bool:

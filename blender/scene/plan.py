@@ -1,4 +1,4 @@
-"""The plan of a scene while it is drawn: the hall, the camera, what stands where, what stays free. No bpy."""
+"""The plan of a scene while it is drawn: hall, camera, placed objects, occupied floor. No bpy."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from blender.scene.free_space import Corners, corners_of, is_apart
 from blender.spec import CameraSpec, Footprint, ObjectSpec
 
 LEAST_GAP = 0.03
-"""Least distance between two footprints, and to the walls, metres."""
+"""Minimum distance between two footprints, and to the walls, metres."""
 CAMERA_FOOTPRINT: Footprint = (-0.5, 0.6, -0.4, 0.4)
-"""Floor that stays free around the camera, in its frame: its carrier, and nothing right before the lens."""
+"""Floor around the camera that stays free, in the camera's frame: its carrier, and space before the lens."""
 
 
 @dataclass(frozen=True)
@@ -20,24 +20,24 @@ class Face:
     """A straight face that objects are parked at: a wall, or the front of a row of racks."""
 
     axis: int
-    """The axis that it runs along: 0 = x, 1 = y."""
+    """The axis along which the face runs: 0 = x, 1 = y."""
     position: float
-    """Its coordinate on the other axis, metres."""
+    """Coordinate of the face on the other axis, metres."""
     inward: int
-    """+1 or -1: the free side on that other axis."""
+    """Direction of the free side on that other axis: +1 or -1."""
     span: tuple[float, float]
-    """From where to where it runs along ``axis``, metres."""
+    """Start and end of the face along ``axis``, metres."""
     is_rack: bool = False
-    """The front of racks."""
+    """Whether the face is the front of racks."""
 
     @property
     def across(self) -> int:
-        """The axis that crosses the face."""
+        """Return the axis that crosses the face: 0 = x, 1 = y."""
         return 1 - self.axis
 
     @property
     def heading_to(self) -> float:
-        """The heading of an object that stands in front of the face and points to it, radians."""
+        """Return the heading of an object that stands in front of the face and points to it, radians."""
         if self.axis == 0:
             return -self.inward * np.pi / 2
         return np.pi if self.inward > 0 else 0.0
@@ -48,14 +48,14 @@ class OpenBay:
     """A rack's bay with nothing on the floor: low objects may stand partly below its lowest beam."""
 
     face: Face
-    """The bay's front; its span is where the middle of an object may be."""
+    """The bay's front; its span limits the middle of an object."""
     depth: float
-    """How far an object may reach in, metres."""
+    """Maximum depth to which an object may reach into the bay, metres."""
 
 
 @dataclass
 class Plan:
-    """What is placed already. Each quadrilateral is ``Corners``, (4, 2) metres in the hall's frame."""
+    """The scene drawn so far. Each quadrilateral is ``Corners``, (4, 2) metres in the hall's frame."""
 
     hall: ObjectSpec
     room: Footprint
@@ -67,11 +67,11 @@ class Plan:
     objects: list[ObjectSpec] = field(default_factory=list)
     """All objects but the hall, in the order of the frame's record."""
     occupied: list[Corners] = field(default_factory=list)
-    """Floor below objects, columns and what stands out of the walls."""
+    """Floor below objects, columns and fixtures of the walls."""
     bay_floors: list[Corners] = field(default_factory=list)
-    """Floor of racks' bays that have nothing on it: free for low objects only."""
+    """Floor of the open bays of racks: free for low objects only."""
     clear_views: list[Corners] = field(default_factory=list)
-    """Floor between the camera and objects that nothing may hide."""
+    """Floor between the camera and objects that must stay visible."""
     camera_footprint: Corners = field(init=False)
     """Floor around the camera."""
 
@@ -79,7 +79,7 @@ class Plan:
         self.camera_footprint = corners_of(CAMERA_FOOTPRINT, self.camera.position, self.camera.yaw)
 
     def is_free(self, corners: Corners, under_rack: bool = False) -> bool:
-        """Return whether a footprint lies in the room and apart from all that is placed.
+        """Return whether a footprint lies in the room and apart from all placed objects.
 
         Args:
             corners: the footprint's corners, (4, 2) metres.

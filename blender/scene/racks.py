@@ -1,4 +1,4 @@
-"""Rows of racks in a hall: their style, their places, their open bays, the guards at their ends. No bpy."""
+"""Draw rows of racks: their style, positions, open bays, and the guards at their ends. No bpy."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from blender.scene.sampler import SceneSampler
 from blender.spec import ObjectSpec, Params
 
 TRUCK_CLEARANCE = 0.95
-"""A lowest beam at this height, metres, lets a pallet truck's forks and frame below it."""
+"""Minimum height of a lowest beam, metres, for a pallet truck's forks and frame to fit below it."""
 BEAM_HALF_HEIGHT = 0.12
-"""Height of a beam's underside below its level, metres."""
+"""Distance of a beam's underside below its level, metres."""
 BAY_MARGIN = 0.35
-"""Half of a pallet truck's width with some play, metres: its middle keeps this distance to the uprights."""
+"""Minimum distance of a pallet truck's middle from the uprights, metres: half of its width plus a gap."""
 BAY_DEPTH_MARGIN = 0.05
-"""Forks stop this far from the end of an open bay, metres."""
+"""Distance between the forks' tips and the end of an open bay, metres."""
 RACK_GAP = 0.02
-"""Between two racks of a row, metres."""
+"""Gap between two racks of a row, metres."""
 LOAD_CLEARANCE = 0.2
-"""Between the highest load on a top level and the space below the roof, metres."""
+"""Gap between the highest load on a top level and the space below the roof, metres."""
 
 
 def draw_rack_style(sampler: SceneSampler, roof: float) -> Params:
-    """Draw what all racks of a hall share: colours, number and distance of levels, height of the top loads.
+    """Draw the shared parameters of a hall's racks: colours, levels, their distance, height of the top loads.
 
     Args:
         sampler: draws a rack.
-        roof: height of the roof, metres. Below a low roof racks have fewer levels and lower loads on top.
+        roof: height of the roof, metres. Below a low roof, racks have fewer levels and lower loads on top.
     """
     params = sampler.params("rack")
     free = roof - HEADROOM
@@ -48,8 +48,8 @@ def add_rack_row(sampler: SceneSampler, plan: Plan, style: Params, front: Face) 
     Args:
         sampler: draws each rack.
         plan: the scene so far.
-        style: what the racks share: see ``draw_rack_style``.
-        front: the row's front, and from where to where it may run.
+        style: shared parameters of the racks: see ``draw_rack_style``.
+        front: the row's front; its span limits the row.
     """
     start, end = front.span
     position = start
@@ -75,7 +75,7 @@ def add_rack_row(sampler: SceneSampler, plan: Plan, style: Params, front: Face) 
 
 
 def _add_rack(plan: Plan, item: ObjectSpec, front: Face) -> None:
-    """Add a rack whose place is free, and its open bays."""
+    """Add a rack and its open bays to the plan, without a check."""
     plan.add(item, *(corners_of(part, item.position, item.yaw) for part in rack.solids(item.params)))
     for bay in rack.open_bays(item.params):
         corners = corners_of(bay, item.position, item.yaw)
@@ -95,7 +95,7 @@ def add_rack_end_guard(
         sampler: draws the guard.
         plan: the scene so far.
         ranges: [scene.crossing].
-        position: (x, y) of the middle of both racks' ends, metres.
+        position: middle (x, y) of the ends of both racks, metres.
     """
     places, yaw = [position], np.pi / 2
     variant = sampler.pick(ranges.guards)

@@ -1,7 +1,8 @@
-"""Draw a whole scene: ``sample_scene`` gives the description of one frame. No bpy.
+"""Draw the scene of one frame: ``sample_scene`` returns its description. No bpy.
 
-A layout comes first: it puts the racks of a real kind of place into a hall. Then the profile's objects are
-placed by rules: on the floor, in the hall, in view, through nothing. Lamps, sensor and goods in store follow.
+The layout comes first: it draws a hall with the racks and pallets of one type of place. Then the profile's
+objects are placed by rules: on the floor, in the hall, in the image, without collisions. Lamps, sensor and
+stored goods follow.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> Sc
         scene.light, plan.room, plan.hall.params["height"], rng
     )
     sensor = sample_sensor(scene.sensor, rng)
-    add_stores(sampler, plan)  # last, so that no other draw depends on them
+    add_stores(sampler, plan)  # last, so that no other draw depends on stored goods
     lit_hall = replace(plan.hall, params=hall.with_lamps(plan.hall.params, lamps))
     return SceneSpec(
         layout=name,

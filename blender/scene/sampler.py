@@ -1,4 +1,4 @@
-"""The SceneSampler: what every draw of a scene needs, in one object."""
+"""The SceneSampler: the generator, the configuration and the assets that every draw of a scene needs."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class SceneSampler:
 
     @property
     def scene(self) -> SceneConfig:
-        """The profile's [scene]."""
+        """Return the profile's [scene]."""
         return self.config.scene
 
     @cached_property
     def first_tables(self) -> dict[str, KindTable]:
-        """The profile's first table of each kind: kind name -> table."""
+        """Return the profile's first table of each kind: kind name -> table."""
         tables: dict[str, KindTable] = {}
         for key, table in self.scene.objects.items():
             tables.setdefault(table.builder, KindTable(self.config.ranges[key], table.category))
         return tables
 
     def uniform(self, span: tuple[float, float]) -> float:
-        """Draw a float between two bounds, rounded to a tenth of a millimetre."""
+        """Draw a float between two bounds, rounded to four decimals."""
         return sampling.uniform(span, self.rng)
 
     def integer(self, span: tuple[int, int]) -> int:
@@ -63,8 +63,8 @@ class SceneSampler:
         """Draw the parameters of an object.
 
         Args:
-            kind: its kind.
-            table: the key of its ranges in ``Config.ranges``; the kind's name if empty.
+            kind: name of the object's kind.
+            table: key of the ranges in ``Config.ranges``; empty: the kind's name.
         """
         return find_kind(kind).sample(self.config.ranges[table or kind], self.rng, self.assets)
 
@@ -77,7 +77,7 @@ class SceneSampler:
         return find_kind(item.builder).height(item.params, self.assets)
 
     def attach(self, item: ObjectSpec, table: str, allow_labelled: bool) -> ObjectGroup:
-        """Draw the objects that come with an object of the profile's table ``table``."""
+        """Draw the objects that are attached to an object of the profile's table ``table``."""
         context = AttachmentContext(
             rng=self.rng,
             assets=self.assets,

@@ -1,7 +1,7 @@
-"""Goods in store along free walls: runs of equal stacks of pallets or containers. No bpy.
+"""Draw stored goods along free walls: runs of equal stacks of pallets or containers. No bpy.
 
-They are drawn after everything else. So they never take a labelled object's place, and a profile without
-them gives the same scenes but for the goods.
+They are drawn after all other objects. So they never take the place of a labelled object, and a profile
+without them gives otherwise equal scenes.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from blender.objects import hall
 from blender.scene.free_space import Corners, corners_of, is_apart
 from blender.scene.plan import Face, Plan
 from blender.scene.sampler import SceneSampler
-from blender.scene.visibility import horizontal_distance, in_picture
+from blender.scene.visibility import horizontal_distance, in_image
 from blender.spec import Footprint, ObjectSpec
 
 ROOF_SPACE = 0.6
 """Space below the roof for beams, pipes and lamps, metres."""
 DEVIATION = 0.012
-"""Standard deviation of a stack's position, metres, and heading, radians: it stands nearly square."""
+"""Standard deviation of a stack's position, metres, and heading, radians: stacks stand nearly square."""
 VIEW_HEIGHT = 0.7
-"""Height of the point, metres, that decides whether a stack is near the picture ..."""
+"""Height of the point, metres, that must be in the image or near its border."""
 VIEW_MARGIN = 0.3
-"""... and how far it may lie outside, as a share of the picture: its shadow and its top may still be seen."""
+"""Maximum distance of that point from the image, as a share of the image's size. Within it the stack's
+shadow or top can be visible."""
 
 
 def add_stores(sampler: SceneSampler, plan: Plan) -> None:
@@ -43,7 +44,7 @@ def add_stores(sampler: SceneSampler, plan: Plan) -> None:
 def _add_run(
     sampler: SceneSampler, plan: Plan, face: Face, start: float, filled: bool, doorways: list[Corners]
 ) -> float:
-    """Add a run of equal stacks at a wall, or leave as much of the wall free; return where it ends.
+    """Add a run of equal stacks at a wall, or leave an equal length of the wall free.
 
     Args:
         sampler: draws the stacks.
@@ -52,6 +53,9 @@ def _add_run(
         start: where the run starts along the wall, metres.
         filled: False: leave this part of the wall free.
         doorways: floor that stays free.
+
+    Returns:
+        The end of the run along the wall, metres.
     """
     ranges, rng, across = sampler.scene.stores, sampler.rng, face.across
     stack = _draw_stack(sampler, ranges)
@@ -91,10 +95,10 @@ def _draw_stack(sampler: SceneSampler, ranges: StoresConfig) -> ObjectSpec:
 def _may_stand(
     sampler: SceneSampler, plan: Plan, item: ObjectSpec, footprint: Footprint, doorways: list[Corners]
 ) -> bool:
-    """Return whether a stack is near the picture, not too near the camera, and not in a doorway."""
+    """Return whether a stack is in or near the image, far enough from the camera, and in no doorway."""
     x, y, _ = item.position
     if horizontal_distance(plan.camera, item.position) < sampler.scene.stores.near:
         return False
-    if not in_picture(plan.camera, sampler.config.render, (x, y, VIEW_HEIGHT), VIEW_MARGIN):
+    if not in_image(plan.camera, sampler.config.render, (x, y, VIEW_HEIGHT), VIEW_MARGIN):
         return False
     return is_apart(corners_of(footprint, item.position, item.yaw), doorways, 0.0)

@@ -1,4 +1,4 @@
-"""What the camera shows of the floor: points in the picture, the area between camera and object. No bpy."""
+"""Test which points are in the image, draw such points, and compute the floor between camera and object."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from blender.scene.free_space import Corners
 from blender.spec import CameraSpec, Position
 
 VIEW_START = 0.62
-"""The view begins this far from the camera, metres: its own footprint is kept free anyway."""
+"""Distance from the camera at which a view area starts, metres: the camera's own footprint is free anyway."""
 VIEW_SPREAD = 0.54
-"""Directions are drawn up to this share of the field of view off its middle: a little beyond the picture."""
+"""Maximum angle between drawn directions and the view's middle, as a share of the field of view. Above 0.5,
+so that some points lie just outside the image."""
 
 
-def in_picture(camera: CameraSpec, render: RenderConfig, point: Position, margin: float = 0.04) -> bool:
-    """Return whether a point lies in the picture, or outside it by at most ``margin`` of its size."""
+def in_image(camera: CameraSpec, render: RenderConfig, point: Position, margin: float = 0.04) -> bool:
+    """Return whether a point lies in the image, or outside it by at most ``margin`` of the image's size."""
     size = [render.width, render.height]
     pixels, depth = project(np.array([point]), camera, render.width, render.height)
     inside = np.abs(pixels[0] / size - 0.5) < 0.5 + margin
@@ -29,14 +30,14 @@ def horizontal_distance(camera: CameraSpec, position: Position) -> float:
 
 
 def draw_point_in_view(camera: CameraSpec, distance: float, rng: np.random.Generator) -> Position:
-    """Draw a point on the floor at a distance from the camera, in the picture or just beside it."""
+    """Draw a point on the floor at ``distance`` metres from the camera, in the image or just outside."""
     angle = camera.yaw + rng.uniform(-VIEW_SPREAD, VIEW_SPREAD) * camera.fov
     x, y, _ = camera.position
     return (x + distance * float(np.cos(angle)), y + distance * float(np.sin(angle)), 0.0)
 
 
 def view_area(camera: CameraSpec, corners: np.ndarray) -> Corners:
-    """Return the floor area, (4, 2), between a camera and what covers the points ``corners`` (N, 2)."""
+    """Return the floor area, (4, 2) metres, between a camera and a shape with ``corners`` (N, 2)."""
     eye = np.array(camera.position[:2])
     ahead = np.array([np.cos(camera.yaw), np.sin(camera.yaw)])
     rays = corners - eye

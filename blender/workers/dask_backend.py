@@ -1,7 +1,7 @@
 """Render frames on the workers of a Dask scheduler.
 
-Every Dask worker runs a ``WorkerPool`` of its own. So if Blender crashes, one frame fails, and the Dask
-worker survives.
+Every Dask worker has its own ``WorkerPool``. So a crash of Blender costs one frame, and the Dask worker
+survives.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def render_on_dask_worker(client: str, job: RenderJob, frame: int, threads: int)
 
 
 def close_pool(client: str, job: RenderJob) -> None:
-    """Close the pool that this Dask worker keeps for a client's job."""
+    """Close the pool that this Dask worker has for a client's job, if there is one."""
     with _lock:
         pool = _pools.pop((client, job), None)
     if pool is not None:
@@ -53,10 +53,10 @@ def open_dask_backend(address: str, job: RenderJob, threads: int) -> Iterator[Ba
     Args:
         address: the scheduler's address, such as "tcp://host:8786".
         job: the split to render.
-        threads: CPU threads per frame; 0: one, because a thread of a Dask worker stands for one core.
+        threads: CPU threads per frame; 0: one thread, because a thread of a Dask worker uses one core.
 
     Raises:
-        UserError: no connection (see ``connect``), or the workers are lost (see ``TaskLimit``).
+        UserError: the connection fails (see ``connect``), or all workers are lost (see ``TaskLimit``).
     """
     with connect(address, _version) as client:
         executor = client.get_executor(pure=False)
@@ -69,9 +69,10 @@ def open_dask_backend(address: str, job: RenderJob, threads: int) -> Iterator[Ba
             )
         finally:
             executor.shutdown(wait=False)
-            with contextlib.suppress(Exception):  # the scheduler and its workers may be gone
+            with contextlib.suppress(Exception):  # the scheduler and its workers may have ended
                 client.run(close_pool, client.id, job)
 
 
 def _version() -> str:
+    """Return Blender's version, which must be the same on all workers."""
     return f"Blender {blender_version()}"

@@ -12,7 +12,7 @@ from blender.contract import UserError
 from blender.contract.scheduler import POLL_INTERVAL
 
 MAX_ATTEMPTS = 2
-"""How often a frame is attempted."""
+"""Maximum number of attempts for each frame."""
 MAX_INITIAL_FAILURES = 8
 """If this many frames fail and none has succeeded, the remaining frames are not attempted."""
 
@@ -30,11 +30,11 @@ class Backend:
     """Where frames are rendered: in processes of this machine or on a Dask cluster."""
 
     submit: Callable[[int, bool], Future[FrameResult]]
-    """Start a frame. The flag is true for the last frames, when fewer frames wait than run: such a frame may
-    use cores that other workers no longer need. The future raises UserError if no frame can succeed, and any
-    other exception if this frame failed."""
+    """Starts a frame: (frame, last) -> future. ``last`` is true for the final frames, when fewer frames wait
+    than run; such a frame may use cores that other workers no longer need. The future raises UserError if no
+    frame can succeed, and any other exception if only this frame failed."""
     size: Callable[[], int]
-    """Number of frames to have in flight at this moment."""
+    """Returns the number of frames to have in flight now."""
     label: str
     """Description for the progress output."""
 
@@ -56,7 +56,7 @@ def dispatch(
 
     Raises:
         UserError: no frame can succeed, or the workers are lost.
-        OSError: a frame failed twice on a file, because the disk is full or gone.
+        OSError: a frame failed twice because of a file, for example on a full disk.
     """
     waiting, running = deque(frames), dict[Future[FrameResult], int]()
     attempts, failed, done = Counter[int](), dict[int, str](), 0
@@ -92,7 +92,7 @@ def dispatch(
 def _frame_error(future: Future[FrameResult]) -> BaseException | None:
     """Return the exception of a frame; raise it if it is a UserError, which concerns all frames."""
     if future.cancelled():
-        raise UserError("the connection to the workers was lost; repeat the command to go on")
+        raise UserError("the connection to the workers was lost; repeat the command to continue")
     error = future.exception()
     if isinstance(error, UserError):
         raise error

@@ -35,7 +35,7 @@ def check_folder(out: Path, config: Config, fingerprint: str, update: bool) -> N
         try:
             record = read_record(path)
         except UserError:
-            continue  # an incomplete record; the frame is rendered again
+            continue  # the record is incomplete, so the frame is rendered again
         if record.fingerprint == fingerprint or update:
             continue
         raise UserError(

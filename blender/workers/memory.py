@@ -1,4 +1,4 @@
-"""Memory of a process: resident size now, and its peak."""
+"""Measure the resident memory of a process: the current size and the peak."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def resident_megabytes() -> float:
-    """Resident memory of this process in MB; the peak where the system does not report the current size."""
+    """Return this process's resident memory in MB, or its peak if the system reports no current size."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:
@@ -18,7 +18,7 @@ def resident_megabytes() -> float:
 
 
 def peak_megabytes(who: int = resource.RUSAGE_SELF) -> float:
-    """Peak resident memory in MB.
+    """Return the peak resident memory in MB.
 
     Args:
         who: ``RUSAGE_SELF`` for this process, ``RUSAGE_CHILDREN`` for the largest of its ended child

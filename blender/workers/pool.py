@@ -1,10 +1,10 @@
-"""The pool of rendering processes on one machine: started on demand, replaced when they end.
+"""A pool of rendering processes on one machine. They start on demand and are replaced when they end.
 
-Why it is hand-made: ``concurrent.futures.ProcessPoolExecutor`` fails as a whole if one worker dies, and its
+Why not a library: ``concurrent.futures.ProcessPoolExecutor`` fails completely if one worker dies, and its
 workers run Python, not the Blender program. Here a crash of Blender costs one frame and one process. A
 frame of the default profile takes about 2 s (1.94 s in docs/PERFORMANCE.md), so one thread per process that
 sends a request over a socket and waits for the reply is fast enough. Each process holds the other end of a
-socket pair: when the parent ends, however it ends, the socket closes and the worker exits.
+socket pair: when the parent ends for any reason, the socket closes and the worker exits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from blender.workers.dispatch import Backend, FrameResult
 
 _WORKER = Path(__file__).with_name("worker_main.py")
 MAX_PROCESSES = 8
-"""Default limit for the number of processes, because each holds a scene. --workers may exceed it."""
+"""Default limit for the number of processes, because each process holds a scene in memory. --workers may
+exceed it."""
 MAX_WORKER_NUMBERS = 4096
 """Limit for the number of processes of a pool at one time."""
 
@@ -42,7 +43,7 @@ class FrameError(Exception):
 
 
 class WorkerProcess:
-    """One rendering process, seen from its parent; ``blender.workers.worker_main`` is the other end."""
+    """The parent's side of one rendering process; ``blender.workers.worker_main`` is the other side."""
 
     def __init__(self, job: RenderJob, number: int) -> None:
         """Start the process and wait until it has chosen its device.
@@ -118,6 +119,7 @@ class WorkerProcess:
 
 
 def _exit_reason(process: subprocess.Popen[bytes]) -> str:
+    """Describe how a process ended."""
     try:
         status = process.wait(timeout=10)
     except subprocess.TimeoutExpired:
@@ -126,7 +128,7 @@ def _exit_reason(process: subprocess.Popen[bytes]) -> str:
 
 
 def _interpreter() -> list[str]:
-    """Command that runs ``worker_main.py``: this Blender program, or this Python with its bpy package."""
+    """Return the command that runs ``worker_main.py`` in this Blender program or in this Python with bpy."""
     bpy = sys.modules.get("bpy")
     binary = bpy.app.binary_path if bpy is not None and hasattr(bpy, "app") else ""
     if binary and not Path(binary).name.startswith("python"):
@@ -136,7 +138,7 @@ def _interpreter() -> list[str]:
 
 
 class WorkerPool:
-    """The processes of one job, as many as frames are rendered at the same time. Thread-safe."""
+    """The processes of one job, one for each frame that is rendered at the same time. Thread-safe."""
 
     def __init__(self, job: RenderJob) -> None:
         """Create an empty pool; processes are started on demand."""
@@ -155,8 +157,8 @@ class WorkerPool:
             threads: CPU threads.
 
         Raises:
-            UserError, OSError, FrameError: the frame failed. Its process has ended; the next call starts
-            another.
+            UserError, OSError, FrameError: the frame failed. Its process has ended; the next call starts a
+            new process.
         """
         worker = self._acquire()
         try:
@@ -171,7 +173,7 @@ class WorkerPool:
         return FrameResult(device=reply["device"])
 
     def gpu_count(self) -> int:
-        """Number of GPUs for the job's device on this machine, as the first process reports it."""
+        """Return the number of GPUs for the job's device on this machine, as the first process reports it."""
         worker = self._acquire()
         self._release(worker)
         return int(worker.handshake["gpus"])
@@ -187,6 +189,7 @@ class WorkerPool:
             self._discard(worker)
 
     def _acquire(self) -> WorkerProcess:
+        """Return an idle process, or start a new one."""
         while worker := self._pop_idle():
             if worker.process.poll() is None:
                 return worker
@@ -211,6 +214,7 @@ class WorkerPool:
             return self._idle.pop() if self._idle else None
 
     def _release(self, worker: WorkerProcess) -> None:
+        """Mark a process as idle, or end it if the pool is closed."""
         with self._lock:
             if not self._closed:
                 self._idle.append(worker)
@@ -218,6 +222,7 @@ class WorkerPool:
         self._discard(worker)
 
     def _discard(self, worker: WorkerProcess) -> None:
+        """End a process and free its number."""
         worker.close()
         with self._lock:
             self._workers.discard(worker)
@@ -230,9 +235,9 @@ def open_local_backend(job: RenderJob, count: int, threads: int, frames: int) ->
 
     Args:
         job: the split to render.
-        count: number of processes; 0: one per GPU, or without a GPU one per core.
+        count: number of processes; 0: one per GPU, or without a GPU one per core (at most MAX_PROCESSES).
         threads: CPU threads per process; 0: the cores divided by the number of processes.
-        frames: number of frames to render; no more processes than that are started.
+        frames: number of frames to render, which limits the number of processes.
     """
     pool, cores = WorkerPool(job), core_count()
     try:

@@ -13,7 +13,7 @@ TERMINAL_INTERVAL, LOG_INTERVAL = 0.2, 15.0
 
 
 class Progress:
-    """Progress on standard error: one line that is redrawn on a terminal, or a line now and then in a log."""
+    """Progress on standard error: on a terminal a redrawn line, in a log a line every 15 seconds."""
 
     def __init__(self, label: str, total: int, done: int = 0, quiet: bool = False) -> None:
         """Start with ``done`` of ``total`` items already done; they do not count for the rate."""

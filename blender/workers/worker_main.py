@@ -3,8 +3,8 @@
 The process gets its requests over an inherited socket as lines of JSON, because Blender prints its own
 messages to the standard streams. The first request names the job and the number of the process; the reply
 names the device. Each further request is a frame; the reply follows when the frame's files are written.
-When the other end closes the socket or its process dies, this process exits at once, even in the middle of
-a frame. That is safe, because the files of a frame are written atomically.
+When the parent closes the socket or dies, this process exits at once, even in the middle of a frame. That is
+safe, because the files of a frame are written atomically.
 """
 
 from __future__ import annotations
@@ -76,6 +76,12 @@ def _exit(scratch: Path, status: int) -> None:
 
 
 def _handle_requests(stream: TextIO, requests: Requests, scratch: Path) -> None:
+    """Choose the device, then render a frame for each request until a frame fails or a limit is reached.
+
+    Raises:
+        queue.Empty: no request came for ``IDLE_TIMEOUT`` seconds.
+        OSError: the connection is closed.
+    """
     first = requests.get(timeout=IDLE_TIMEOUT)
     try:
         context = load_context(RenderJob(**first["job"]))
@@ -115,7 +121,7 @@ def _render(context: RenderContext, request: dict[str, Any], device: Any, scratc
 
 
 def _error_reply(error: Exception) -> dict[str, Any]:
-    """Convert an exception to JSON, from which ``WorkerProcess.request`` raises it again.
+    """Convert an exception to a reply, from which ``WorkerProcess.request`` raises it again.
 
     The traceback of an unexpected exception is printed here.
     """

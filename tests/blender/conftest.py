@@ -13,11 +13,11 @@ from tests.conftest import ROOT
 
 @pytest.fixture(scope="session")
 def assets(tiny_people: Path) -> Assets:
-    """The tiny profile's people."""
+    """Return the assets of the tiny profile."""
     return load_assets(tiny_people)
 
 
 @pytest.fixture(scope="session")
 def default_config() -> Config:
-    """The training split of the default profile."""
+    """Return the configuration of the training split of the default profile."""
     return load_config(ROOT / "assets/profiles/default.toml", "train")

@@ -31,7 +31,7 @@ def test_referenced_files_are_materials_textures_and_buffers(tmp_path: Path) -> 
 
 
 def test_missing_people_are_an_error_with_a_fix(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no people; bake them first \(make people\)"):
+    with pytest.raises(UserError, match=r"no people manifest; bake the body meshes first \(make people\)"):
         load_assets(tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(UserError, match="not a readable people manifest"):

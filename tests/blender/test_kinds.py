@@ -21,7 +21,7 @@ NO_ASSETS = Assets(Path(), (), "")
 
 
 def crate_module() -> ModuleType:
-    """A module with the required functions only."""
+    """Return a module with the required functions only."""
     module = ModuleType("crate")
     module.Ranges = dict  # type: ignore[attr-defined]
     module.sample = lambda ranges, rng, assets: {"size": 1.0}  # type: ignore[attr-defined]

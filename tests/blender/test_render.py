@@ -166,7 +166,7 @@ def test_changed_training_value_does_not_render_again(
     ("arguments", "message"),
     [
         (["--split", "trian"], "no split 'trian'"),
-        (["--people", "/nonexistent"], "bake them first"),
+        (["--people", "/nonexistent"], "bake the body meshes first"),
         (["--frames", "a:b"], "expected A:B"),
         (["--shard", "2/2"], "0 <= i < n"),
     ],

@@ -1,4 +1,4 @@
-"""The pages agree with the code, and the checks that say so find what is wrong."""
+"""The pages agree with the code, and the consistency checks detect errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 @pytest.fixture(scope="module")
 def consistency() -> ModuleType:
-    """The documentation's own checks, which ``make lint`` runs through Sphinx."""
+    """Import the documentation's checks, which ``make lint`` runs through Sphinx."""
     pytest.importorskip("sphinx", reason="the extra 'docs' is not installed")
     sys.path.insert(0, str(ROOT / "docs" / "extensions"))
     try:
@@ -22,7 +22,7 @@ def consistency() -> ModuleType:
     return module
 
 
-def test_pages_name_only_what_exists_and_describe_every_command(consistency: ModuleType) -> None:
+def test_pages_name_existing_paths_and_describe_every_command(consistency: ModuleType) -> None:
     assert consistency.problems() == []
 
 

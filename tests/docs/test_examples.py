@@ -1,4 +1,4 @@
-"""The examples in the pages: the crate renders, profiles are read, commands have only options that exist."""
+"""The examples in the pages: the crate renders, profiles are valid, commands have existing options only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ INDENT = re.compile(r"^ {3}", re.M)
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """The code blocks of one page, without the indentation of a list."""
+    """Return the code blocks of a page, without the indentation of a list."""
     return [INDENT.sub("", text) if text.startswith("   ") else text
             for text in re.findall(rf" *```{language}\n(.*?) *```", PAGES[page], re.S)]  # fmt: skip
 
@@ -97,7 +97,7 @@ def test_extra_set_example_is_a_valid_profile(tmp_path: Path) -> None:
 
 
 def command_lines(page: str) -> list[list[str]]:
-    """The words of each line of a page's shell and YAML blocks; shell variables become "1"."""
+    """Return the words of each line of a page's shell and YAML blocks; shell variables become "1"."""
     lines: list[str] = []
     for text in blocks(page, "sh"):
         lines += text.replace("\\\n", " ").splitlines()
@@ -107,7 +107,7 @@ def command_lines(page: str) -> list[list[str]]:
 
 
 def strings(value: Any) -> Iterator[str]:
-    """All strings in a YAML file."""
+    """Yield all strings in a YAML value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (dict, list)):
@@ -116,7 +116,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def parse(words: list[str]) -> str:
-    """Check one command line of this project; returns its command, or "" for another program's."""
+    """Check a command line of this project; return its command, or "" for other programs."""
     if len(words) < 3 or "=" in words[0]:
         return ""
     verb, rest = "", list[str]()

@@ -24,11 +24,11 @@ FOLDER = Path(__file__).resolve().parent
 PROFILE = FOLDER / "golden.toml"
 SPLIT = "golden"
 TOLERANCE = 1
-"""Allowed deviation of an image value, of 255. Masks must be equal."""
+"""Maximum deviation of a value of an image, on a scale of 255. Masks must be equal."""
 
 
 def main() -> None:
-    """Compare or replace the golden frames. Exit status 1: they differ, or there are none to compare with."""
+    """Compare or replace the golden frames. Exit status 1: the frames differ, or no golden frames exist."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.golden.compare", description="Compare rendered frames with the golden frames."
     )
@@ -52,18 +52,18 @@ def main() -> None:
 
 
 def render_command(people: Path, out: Path) -> list[str]:
-    """Command line that renders the golden frames."""
+    """Return the command line that renders the golden frames."""
     arguments = ["--profile", PROFILE, "--split", SPLIT, "--people", people, "--out", out, "--update"]
     return [sys.executable, "-m", "blender.render", *map(str, arguments)]
 
 
 def golden_folder(manifest: Manifest) -> Path:
-    """Folder of the golden frames for the Blender version of a split and for this processor."""
+    """Return the folder of the golden frames for the Blender version of a split and for this processor."""
     return FOLDER / ".".join(manifest.blender.split(".")[:2]) / processor()
 
 
 def processor() -> str:
-    """Vendor of this processor, such as "GenuineIntel"; its architecture where the system has no vendor."""
+    """Return this processor's vendor, such as "GenuineIntel", or its architecture if no vendor is known."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:  # not Linux

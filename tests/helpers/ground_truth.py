@@ -17,7 +17,7 @@ from blender.rendering.builder import SceneObject, build_scene
 from blender.rendering.device import Device, use_device
 from blender.rendering.instance_records import instance_records
 from blender.spec import CameraSpec, ObjectSpec, SceneSpec
-from tests.helpers.painter import CAMERA, Solid, certain, solid
+from tests.helpers.painter import CAMERA, Solid, paint_with_certainty, solid
 
 
 def render_ground_truth(
@@ -47,40 +47,40 @@ def amodal_masks(placed: list[SceneObject], camera: CameraSpec, ids: np.ndarray)
 def render_ids(
     objects: list[ObjectSpec], config: Config, assets: Assets, scratch: Path, camera: CameraSpec
 ) -> tuple[list[SceneObject], np.ndarray]:
-    """Build objects without a hall; returns the scene's objects and the instance ids (H, W)."""
+    """Build objects without a hall; return the scene's objects and the instance ids (H, W)."""
     spec = SceneSpec("test", tuple(objects), camera, (), 4000.0, 0.1, "none")
     placed = build_scene(spec, config, assets)
     use_device(Device("CPU"), 1)
     return placed, passes.render_ids(scratch)[0]
 
 
-def assert_painted(ids: np.ndarray, solids: list[Solid], doubtful: float) -> None:
-    """Check that every pixel is as painted, except for pixels at edges.
+def assert_painted(ids: np.ndarray, solids: list[Solid], edges: float) -> None:
+    """Check that the rendered ids equal the painted ids, except for pixels at edges.
 
     Args:
         ids: (H, W) the rendered ids.
         solids: the objects to paint.
-        doubtful: maximum number of pixels at edges, as a share of the objects' pixels.
+        edges: maximum number of pixels at edges, as a share of the objects' pixels.
     """
-    owners, sure = certain(solids)
-    assert (ids == owners)[sure].all()
-    assert (~sure).sum() <= doubtful * (owners > 0).sum()
+    owners, certain = paint_with_certainty(solids)
+    assert (ids == owners)[certain].all()
+    assert (~certain).sum() <= edges * (owners > 0).sum()
 
 
 def person(assets: Assets, x: float, y: float = 0.0, yaw: float = np.pi) -> ObjectSpec:
-    """A standing person who, by default, faces the camera."""
+    """Return a standing person who, by default, faces the camera."""
     module = find_kind("pedestrian")
     params = module.sample(module.Ranges(poses=("standing",)), np.random.default_rng(1), assets)
     return ObjectSpec("pedestrian", params, (x, y, 0.0), yaw, "pedestrian")
 
 
 def truck(ranges: Any, position: tuple[float, float, float], yaw: float) -> ObjectSpec:
-    """A pallet truck with a lowered tiller and without stickers."""
+    """Return a pallet truck with a lowered tiller and without stickers."""
     params = find_kind("pallet_truck").sample(ranges, np.random.default_rng(3), None)
     params |= {"tiller_angle": 0.1, "tiller_turn": 0.0, "lift": 0.1, "stickers": 0}
     return ObjectSpec("pallet_truck", params, position, yaw, "pallet_truck")
 
 
 def solid_of(owner: int, item: ObjectSpec, assets: Assets) -> Solid:
-    """The triangles of an object, for the painter."""
+    """Return the triangles of an object for the painter."""
     return solid(owner, find_kind(item.builder).build(item.params, assets), item.position, item.yaw)

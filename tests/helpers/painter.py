@@ -1,8 +1,8 @@
 """An independent z-buffer renderer in plain numpy: the reference for masks of small scenes.
 
-The camera stands at (0, 0, EYE), is level and looks to +x through a straight lens of FOCAL pixels. A point
-(x, y, z) lies at column WIDTH / 2 - FOCAL * y / x and row HEIGHT / 2 - FOCAL * (z - EYE) / x. This module
-uses neither Blender nor ``blender.geometry.lens``.
+The camera is at (0, 0, EYE), is level and points to +x. Its perspective lens has a focal length of FOCAL
+pixels. A point (x, y, z) lies at column WIDTH / 2 - FOCAL * y / x and row HEIGHT / 2 - FOCAL * (z - EYE) / x.
+This module uses neither Blender nor ``blender.geometry.lens``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ WIDTH, HEIGHT, FOCAL, EYE = 240, 200, 200.0, 1.0
 CAMERA = CameraSpec((0.0, 0.0, EYE), 0.0, 0.0, 0.0, 2 * float(np.arctan(WIDTH / 2 / FOCAL)))
 
 SLACK = 0.01
-"""Blender's rays start within 0.005 pixels of a pixel's middle (its filter is 0.01 wide); pixels."""
+"""Tolerance of a ray's position, pixels: Blender's rays start within 0.005 pixels of a pixel's centre."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ def to_pixels(points: np.ndarray) -> np.ndarray:
 
 def paint(solids: list[Solid], shift: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
     """Return the owner of the nearest surface at pixel centres plus ``shift`` pixels, (H, W); 0: none."""
-    nearest = np.zeros((HEIGHT, WIDTH))  # 1 / x, which is linear in the picture
+    nearest = np.zeros((HEIGHT, WIDTH))  # 1 / x, which is linear in the image
     owners = np.zeros((HEIGHT, WIDTH), int)
     for item in solids:
         assert (item.corners[..., 0] > 0.1).all(), "a solid is beside or behind the camera"
-        pixels = to_pixels(item.corners) - 0.5 - np.array(shift)  # middles lie at whole numbers
+        pixels = to_pixels(item.corners) - 0.5 - np.array(shift)  # pixel centres at integers
         low = np.maximum(np.ceil(pixels.min(1)), 0).astype(int)
         high = np.minimum(np.floor(pixels.max(1)), [WIDTH - 1, HEIGHT - 1]).astype(int)
         inverse = 1 / item.corners[..., 0]
@@ -86,7 +86,7 @@ def _shares(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray | N
 
 
 def behind_boxes(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which pixels' rays hit one of N boxes, and where SLACK does not change that, (H, W) each.
+    """Return the pixels whose rays hit one of N boxes, and those that no shift by SLACK changes, (H, W) each.
 
     Args:
         low: the boxes' lowest corners, (N, 3) metres.
@@ -107,8 +107,11 @@ def behind_boxes(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndar
     return hits[0], np.all([other == hits[0] for other in hits[1:]], axis=0)
 
 
-def certain(solids: list[Solid]) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``paint``, and where SLACK does not change it: only there Blender must agree, (H, W) each."""
+def paint_with_certainty(solids: list[Solid]) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``paint`` and the pixels that no shift by SLACK changes, (H, W) each.
+
+    Blender's render must agree only at these pixels.
+    """
     owners = paint(solids)
     shifts = [(x, y) for x in (-SLACK, SLACK) for y in (-SLACK, SLACK)]
     return owners, np.all([paint(solids, shift) == owners for shift in shifts], axis=0)

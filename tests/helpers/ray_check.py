@@ -1,4 +1,4 @@
-"""Compare rendered masks, depths and normals with rays that are cast from a frame's recorded camera alone.
+"""Compare rendered masks, depths and normals with rays cast from the camera in a frame's record.
 
 ``python -m tests.helpers.ray_check PROFILE PEOPLE LENS FRAMES`` prints the errors of each frame as JSON.
 """
@@ -25,7 +25,7 @@ from blender.rendering.frame import frame_scene
 
 
 def angle_of(radius: np.ndarray, camera: dict[str, Any]) -> np.ndarray:
-    """Return the off-axis angle of image radii in focal lengths: the textbook inverse of each projection."""
+    """Return the off-axis angle, radians, of image radii in focal lengths, by each projection's formula."""
     if camera["lens"] == "perspective":
         return np.arctan(radius)
     if camera["lens"] == "equisolid":
@@ -34,7 +34,7 @@ def angle_of(radius: np.ndarray, camera: dict[str, Any]) -> np.ndarray:
 
 
 def directions(camera: dict[str, Any], width: int, height: int) -> np.ndarray:
-    """Return the rays through the pixels' middles in the world, (H, W, 3)."""
+    """Return the directions of the rays through the pixel centres in the hall's frame, (H, W, 3)."""
     y, x = np.mgrid[0:height, 0:width] + 0.5
     u, v = (x - camera["cx"]) / camera["fx"], -(y - camera["cy"]) / camera["fy"]
     radius = np.maximum(np.hypot(u, v), 1e-9)
@@ -98,7 +98,7 @@ def check(config: Config, assets: Assets, frame: int, scratch: Path) -> dict[str
 
 
 def main() -> None:
-    """Check the first frames of a profile with one lens."""
+    """Check the first frames of a profile with a single lens; print the errors as JSON."""
     profile, people, lens, frames = sys.argv[1:]
     config, assets = load_config(Path(profile), "train"), load_assets(Path(people))
     assert set(config.scene.camera.lenses) == {lens}

@@ -17,6 +17,7 @@ from blender.rendering.frame import RenderContext, RenderJob, blender_version, r
 
 
 def main(people: Path, out: Path, profiles: list[Path]) -> None:
+    """Render frame 0 of the training split of each profile."""
     assets = load_assets(people)
     for number, profile in enumerate(profiles):
         config, folder = load_config(profile, "train"), out / str(number)

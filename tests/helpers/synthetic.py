@@ -200,7 +200,7 @@ def write_tiny_model(path: Path, classes: tuple[str, ...] = CATEGORIES, **fields
     Args:
         fields: replace those of ``pipeline.models.checkpoint.Checkpoint``.
     """
-    import torch  # here, because many tests use this module without torch, which takes seconds to import
+    import torch  # imported here for start-up time: many tests use this module without torch
 
     from pipeline.config import ModelConfig
     from pipeline.models.checkpoint import Checkpoint, save_checkpoint

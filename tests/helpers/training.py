@@ -1,4 +1,4 @@
-"""Shared by the tests of training: a profile with small images, splits of shapes, and the command."""
+"""Helpers for tests of training: a profile with small images, splits of shapes, and the command line."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def write_splits(folder: Path, train: int = 4, val: int = 2) -> tuple[Path, Path
 
 
 def train_command(splits: tuple[Path, Path], out: Path, keys: str) -> list[str]:
-    """Return the arguments of Python that train with ``TOML`` and further ``keys`` of [train].
+    """Return the arguments for Python that train with ``TOML`` and further ``keys`` of [train].
 
     The profile is written beside ``out``.
     """
@@ -55,5 +55,5 @@ def train_command(splits: tuple[Path, Path], out: Path, keys: str) -> list[str]:
 
 
 def same_weights(first: Checkpoint, second: Checkpoint) -> bool:
-    """Are the weights of two checkpoints equal to the bit?"""
+    """Return whether the weights of two checkpoints are equal to the bit."""
     return all(torch.equal(first.state[name], second.state[name]) for name in first.state)

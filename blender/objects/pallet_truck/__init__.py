@@ -45,11 +45,11 @@ VARIANTS: dict[str, Callable[[dict[str, Any], Livery], tuple[list[Part], list[Fl
     "rider": powered.rider,
     "stacker": powered.stacker,
 }
-"""Variant -> function that builds it and returns its meshes and the flat faces (4, 3) that take stickers."""
+"""Variant -> function that returns its meshes and its flat faces (4, 3) for stickers."""
 LOW_FRONT = 0.26
-"""x from which on a truck is low enough for a rack's lowest beam, metres: behind it rise frame and cover."""
+"""x from which a truck is low enough for a rack's lowest beam, metres. Frame and cover are behind it."""
 GRIP_HALF = (0.05, 0.19)
-"""Half of the grip's depth and width with the hands' clearance, metres: for the footprint."""
+"""Half of the depth and the width of grip and hands, metres, for the footprint."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class Ranges:
     paint: Annotated[dict[str, float], Weights(PAINTS)]
     """Weights of the paints of the frame."""
     handle_paint: Annotated[dict[str, float], Weights((*PAINTS, "same"))]
-    """Weights of the paints of the tiller; "same" is the frame's."""
+    """Weights of the paints of the tiller; "same": as the frame."""
     cover_paint: Annotated[dict[str, float], Weights((*PAINTS, "same"))] = field(
         default_factory=lambda: {"same": 1.0}
     )
-    """Weights of the paints of a motor's cover or a scale's box; "same" is the frame's."""
+    """Weights of the paints of a motor's cover or a scale's box; "same": as the frame."""
     variants: Annotated[dict[str, float], Weights(VARIANTS)] = field(default_factory=lambda: {"hand": 1.0})
     """Weights of the variants."""
     fork_length: Annotated[tuple[float, float], Ge(0.3), Le(3), Ordered()] = (0.90, 1.22)
@@ -87,7 +87,7 @@ class Ranges:
     tiller_rest: Annotated[tuple[float, float], Ge(-90), Le(90), Ordered()] = (-2.0, 12.0)
     """Degrees by which a resting tiller leans from upright, away from the forks."""
     lowered: Share = 0.1
-    """Share of tillers left lowered."""
+    """Share of lowered tillers."""
     tiller_low: Annotated[tuple[float, float], Ge(-90), Le(90), Ordered()] = (25.0, 60.0)
     """Degrees by which a lowered tiller leans."""
     tiller_turn: Annotated[tuple[float, float], Ge(-180), Le(180), Ordered()] = (-60.0, 60.0)
@@ -95,7 +95,7 @@ class Ranges:
     closed_apron: Share = 0.35
     """Share of hand trucks with a plate between the frame's legs."""
     tandem: Share = 0.5
-    """Share of trucks with two load rollers per fork; the others have one."""
+    """Share of trucks with two load rollers per fork; the others have one roller."""
     tyres: Annotated[dict[str, float], Weights(TYRES)] = field(
         default_factory=lambda: dict.fromkeys(TYRES, 1.0)
     )
@@ -111,7 +111,7 @@ class Ranges:
     )
     """Weights of the guards in front of a stacker's mast."""
     stickers: Annotated[tuple[int, int], Ge(0), Ordered()] = (1, 4)
-    """Labels on a truck."""
+    """Number of labels on a truck."""
     shade: Annotated[tuple[float, float], Gt(0), Le(4), Ordered()] = (0.75, 1.15)
     """Factor on the brightness of the paints: batches and fading."""
     wear: ShareRange = (0.1, 0.9)
@@ -146,7 +146,7 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
 
 
 def _lift(ranges: Ranges, variant: str, rng: np.random.Generator) -> float:
-    """Draw the lift. Forks that can rise high are low most of the time: the share is cubed."""
+    """Draw the lift, metres. The share of a high lift is cubed, because forks are low most of the time."""
     high = {"scissor": ranges.scissor_lift, "stacker": ranges.stacker_lift}
     low, top = high.get(variant, ranges.lift)
     share = float(rng.random()) ** (3 if variant in high else 1)
@@ -179,7 +179,7 @@ def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, flo
 
 
 def rack_insertion(params: dict[str, Any]) -> float | None:
-    """Return the x from which on the forks fit below a rack's lowest beam, metres."""
+    """Return the x from which the forks fit below a rack's lowest beam, metres."""
     return LOW_FRONT
 
 

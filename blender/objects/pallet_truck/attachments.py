@@ -1,4 +1,4 @@
-"""What comes with a pallet truck: a pallet on its forks, an operator whose hands hold its tiller."""
+"""Attach objects to a pallet truck: a pallet on its forks, an operator whose hands hold its tiller."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from blender.sampling import chance, uniform
 from blender.spec import ObjectSpec, Params
 
 WALKED_BEHIND = ("hand", "weighing", "scissor", "walkie", "stacker")
-"""Variants whose operator walks. A rider's operator stands; no body is posed so with both hands raised."""
+"""Variants whose operator walks. No posed body fits a rider, whose operator stands with both hands raised."""
 
 PALLET_DECK = 0.100
-"""Height of the boards' underside below a EUR pallet's deck, metres: there the forks bear it."""
+"""Height of the underside of a EUR pallet's deck, metres, at which the forks carry the pallet."""
 PALLET_OPENING = (0.0725, 0.300)
-"""From where to where each of a EUR pallet's two openings reaches, from the pallet's middle, metres."""
+"""Inner and outer edge of a EUR pallet's two openings, measured from the pallet's middle, metres."""
 OPENING_MARGIN = 0.005
-"""Least distance between a fork and the blocks beside an opening, metres."""
+"""Minimum distance between a fork and the blocks beside an opening, metres."""
 FITTING_MARGIN = 0.006
-"""The same where forks are changed to fit: a millimetre more, so that rounding does not undo the fit."""
+"""That distance for forks that are changed to fit: a millimetre more, as a reserve for rounding."""
 SHORTEST_FORK = 1.0
-"""Forks must be longer than this to carry a pallet lengthwise, metres."""
+"""Minimum length of forks that carry a pallet lengthwise, metres."""
 LOAD_GAP = 0.01
-"""Between the forks' face and the pallet, metres."""
+"""Gap between the forks' face and the pallet, metres."""
 SURFACE_GAP = 0.001
-"""Between fork and deck, metres: surfaces in one plane would flicker."""
+"""Gap between fork and deck, metres. Surfaces in the same plane would give random pixels."""
 
 PULLING_TURN = np.radians(35)
-"""How far a pulling operator's body is turned to the hand behind, radians: the handle clears the hips."""
+"""Angle by which a pulling operator's body is turned to the rear hand, radians, so that the handle clears the
+hips."""
 PULLING_OFFSET = 0.06
-"""How far from the middle of the grip that hand holds it, metres."""
+"""Distance of that hand from the middle of the grip, metres."""
 
 
 def attach(truck: ObjectSpec, context: AttachmentContext) -> ObjectGroup:
@@ -74,7 +75,7 @@ def fits_pallet(params: Params) -> bool:
 def fit_forks_to_pallet(
     params: Params, widths: tuple[float, float], lengths: tuple[float, float], rng: np.random.Generator
 ) -> Params:
-    """Draw forks that fit a EUR pallet, if the truck's own do not.
+    """Draw forks that fit a EUR pallet, unless the truck's forks already fit.
 
     Args:
         params: the truck's parameters.
@@ -82,7 +83,8 @@ def fit_forks_to_pallet(
         lengths: the profile's range of the forks' length, metres.
 
     Returns:
-        The changed parameters; the same ones if they fit already, or if the ranges hold no forks that fit.
+        The changed parameters. They are unchanged if the forks fit already, or if no forks of
+        the ranges fit.
     """
     if fits_pallet(params):
         return params
@@ -97,7 +99,7 @@ def fit_forks_to_pallet(
 
 
 def place_load(params: Params, pallet_params: Params) -> ObjectSpec:
-    """Put a pallet against the forks' face: on raised forks, or on the floor above lowered ones."""
+    """Put a pallet against the forks' face: on raised forks, or on the floor above lowered forks."""
     height = max(0.0, fork_height(params) - PALLET_DECK + SURFACE_GAP)
     x = front(params) + LOAD_GAP + pallet.LENGTH / 2
     return ObjectSpec("pallet", pallet_params, (round(x, 4), 0.0, round(height, 4)))
@@ -112,8 +114,8 @@ def place_operator(params: Params, operator: ObjectSpec, assets: Assets) -> tupl
     hands = holding_point(operator.params, assets)
     params = hold(params, float(hands[2]))
     handle = grip(params)
-    yaw = 0.0  # an operator who pushes faces the truck
-    if operator.params["pose"] == "pulling":  # and one who pulls walks away from it, a hand behind
+    yaw = 0.0  # pushing: the operator faces the truck
+    if operator.params["pose"] == "pulling":  # the operator walks away from the truck, one hand behind
         side = float(np.sign(hands[1]))
         yaw, handle = np.pi + side * PULLING_TURN, handle + np.array([0.0, side * PULLING_OFFSET, 0.0])
     c, s = np.cos(yaw), np.sin(yaw)
@@ -122,9 +124,9 @@ def place_operator(params: Params, operator: ObjectSpec, assets: Assets) -> tupl
 
 
 def holding_point(person: Params, assets: Assets) -> Floats:
-    """Return where a person holds the tiller, (3,) metres in the person's frame.
+    """Return the point at which a person holds the tiller, (3,) metres in the person's frame.
 
-    It is the middle of both palms; of somebody who pulls, the palm behind.
+    It is the middle of both palms; in the pose "pulling" it is the rear palm.
     """
     palms = pedestrian.palms(person, assets)
     return palms[np.argmin(palms[:, 0])] if person["pose"] == "pulling" else palms.mean(0)

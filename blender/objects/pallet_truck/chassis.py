@@ -26,11 +26,11 @@ class Chassis:
     hinge: tuple[float, float]
     """Hinge of the tiller, (x, z), while the wheels point ahead."""
     front: float
-    """x of the forks' face, which a load touches."""
+    """x of the forks' face, against which a load stands."""
     rear: float
     """x of the rearmost point without the tiller."""
     half_width: float
-    """Half width of the chassis; the forks may be wider."""
+    """Half of the chassis' width; the forks may be wider."""
 
 
 CHASSIS = {
@@ -43,7 +43,7 @@ CHASSIS = {
 }
 """Variant -> its dimensions."""
 LEAN_COSINES = (0.35, 0.995)
-"""Least and greatest cosine of a held tiller's lean: it stops at 70 degrees and is never quite upright."""
+"""Minimum and maximum cosine of a held tiller's lean: between 70 degrees and almost upright."""
 POWERED = ("walkie", "rider", "stacker")
 """Variants with a motor: they have a covered chassis and a thick tiller head."""
 
@@ -54,7 +54,7 @@ def grip(params: dict[str, Any]) -> Floats:
 
 
 def front(params: dict[str, Any]) -> float:
-    """Return x of the forks' face, which a load touches, metres."""
+    """Return x of the forks' face, against which a load stands, metres."""
     return CHASSIS[params["variant"]].front
 
 

@@ -29,7 +29,7 @@ TYRES: dict[str, Colour] = {
     "nylon": (0.55, 0.53, 0.47),
     "amber": (0.35, 0.14, 0.03),
 }
-"""Rubber, non-marking rubber, polyamide, polyurethane."""
+"""Colours of tyres: rubber, non-marking rubber, polyamide, polyurethane."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _panel(face: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _ink(colour: Colour) -> Material:
-    """Return a printed surface."""
+    """Return the material of printed ink."""
     return Material("paper", colour, 0.2)
 
 
@@ -109,7 +109,7 @@ def _text(panel: Floats, lines: Sequence[tuple[float, float]], colour: Colour) -
 
 
 def _warning(panel: Floats) -> list[Part]:
-    """A yellow triangle beside text on white."""
+    """Print a yellow triangle beside text on white."""
     triangle = [(0.05 + 0.03 * k, 0.15 + 0.14 * k, 0.41 - 0.03 * k, 0.29 + 0.14 * k) for k in range(5)]
     return [
         decals(panel, [(0, 0, 1, 1)], _ink((0.7, 0.7, 0.68)), 0.0),
@@ -119,7 +119,7 @@ def _warning(panel: Floats) -> list[Part]:
 
 
 def _plate(panel: Floats) -> list[Part]:
-    """A maker's plate: aluminium with rows of small print."""
+    """Print a maker's plate: aluminium with rows of small text."""
     return [
         decals(panel, [(0, 0, 1, 1)], Material("galvanised", (0.6, 0.6, 0.6), 0.3), 0.0),
         _text(panel, [(v, v + 0.06) for v in (0.12, 0.3, 0.48, 0.7)], (0.05, 0.05, 0.06)),
@@ -127,7 +127,7 @@ def _plate(panel: Floats) -> list[Part]:
 
 
 def _capacity(panel: Floats) -> list[Part]:
-    """The load limit in large figures."""
+    """Print the load limit in large figures."""
     figures = [(0.1, 0.2, 0.16, 0.8), (0.24, 0.2, 0.42, 0.8), (0.48, 0.2, 0.66, 0.8), (0.74, 0.2, 0.92, 0.6)]
     return [
         decals(panel, [(0, 0, 1, 1)], _ink((0.72, 0.72, 0.7)), 0.0),
@@ -136,7 +136,7 @@ def _capacity(panel: Floats) -> list[Part]:
 
 
 def _name(panel: Floats) -> list[Part]:
-    """A maker's name in black on a white strip."""
+    """Print a maker's name in black on a white strip."""
     return [
         decals(panel, [(0, 0.25, 1, 0.75)], _ink((0.7, 0.7, 0.7)), 0.0),
         _text(panel, [(0.36, 0.64)], (0.30, 0.02, 0.02)),

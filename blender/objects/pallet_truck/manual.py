@@ -59,7 +59,7 @@ def weighing(params: dict[str, Any], livery: Livery) -> tuple[list[Part], list[F
 
 
 def scissor(params: dict[str, Any], livery: Livery) -> tuple[list[Part], list[Floats]]:
-    """Build a scissor truck: the frame stays, two rams raise the forks on crossed legs."""
+    """Build a scissor truck: two rams raise the forks on crossed legs, and the frame stays on the floor."""
     tiller, back = hand_tiller(params, livery)
     front, half, top = CHASSIS["scissor"].front, params["overall_width"] / 2, TOP + params["lift"]
     frame, faces = _frame(params, livery, -0.005)

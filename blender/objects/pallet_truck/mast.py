@@ -13,7 +13,7 @@ from blender.objects.pallet_truck.forks import ROLLER, centres, tip, wheel
 from blender.objects.pallet_truck.livery import Livery
 
 FREE_LIFT = 0.1
-"""How far the forks rise before the inner rails follow, metres."""
+"""Lift of the forks before the inner rails follow, metres."""
 
 
 def mast(params: dict[str, Any], livery: Livery) -> list[Part]:

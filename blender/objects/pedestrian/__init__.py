@@ -42,11 +42,11 @@ __all__ = [
 AT_TILLER = ("pushing", "pulling")
 """Poses of people who hold a pallet truck's tiller."""
 WORKING = Parking(facing=True, heading_deviation=0.3)
-"""People at a wall or a rack face it: they work there."""
+"""Parking of people at a wall or a rack: they face it, as at work."""
 REACHING = Parking(facing=True, heading_deviation=0.1, mean_gap=0.02, at_racks=True, always=True)
-"""People who reach have their fingers at the goods in a rack."""
+"""Parking of people in the pose "reaching": their fingers are at the goods in a rack."""
 FOOTPRINT_MARGIN = 0.02
-"""Around the bare body, metres: for clothes."""
+"""Margin around the bare body for clothes, metres."""
 
 
 def _hivis_kinds() -> dict[str, float]:
@@ -79,7 +79,7 @@ class Ranges:
     """Ranges of [scene.objects.NAME] with builder = "pedestrian"."""
 
     poses: tuple[str, ...] = ()
-    """Poses to choose from; none: all baked poses without a seat or a tiller."""
+    """Poses to choose from; empty: all baked poses without a seat or a tiller."""
     hivis: Share = 0.55
     """Share of people in a high-visibility vest or jacket."""
     helmet: Share = 0.2
@@ -89,13 +89,13 @@ class Ranges:
     gloves: Share = 0.4
     """Share of people with gloves."""
     tshirt: Share = 0.3
-    """Share of people with bare forearms, of those without a high-visibility jacket."""
+    """Share of people with bare forearms among those without a high-visibility jacket."""
     folds: Annotated[tuple[float, float], Ge(0), Le(0.1), Ordered()] = (0.003, 0.008)
     """Depth of the folds in the clothes, in metres."""
     bands: Share = 0.4
     """Share of people in high-visibility clothes whose trousers have reflective bands."""
     skin: ShareRange = (0.0, 1.0)
-    """From the darkest skin, 0, to the palest, 1."""
+    """Tone of the skin: 0 is the darkest, 1 the palest."""
     hivis_kinds: Annotated[dict[str, float], Weights(("vest", "jacket"))] = field(
         default_factory=_hivis_kinds
     )
@@ -164,7 +164,7 @@ def sample_in_pose(poses: tuple[str, ...], context: AttachmentContext) -> Object
     """Draw a person of the profile's first table of pedestrians in one of ``poses``.
 
     Returns:
-        The person at the origin; None if the profile has no such table or no body was posed so.
+        The person at the origin; None if the profile has no pedestrians or no body has such a pose.
     """
     table = context.first_tables.get("pedestrian")
     if table is None or not any(person["pose"] in poses for person in context.assets.people):

@@ -1,4 +1,4 @@
-"""Posed body meshes from the people files: loading, regions, hands, the smoothed surface below clothes."""
+"""Load posed body meshes: regions, hands, and the smoothed surface below clothes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REGIONS = ("head", "hair", "neck", "torso", "hips", "upper_arm", "forearm", "han
 LEFT_WRIST, RIGHT_WRIST = 9, 10
 """Numbers of the COCO keypoints."""
 CLOTH_SMOOTHING, SHOE_SMOOTHING = 6, 30
-"""Smoothing iterations below clothes, and on feet: so many that no toes are left."""
+"""Smoothing iterations below clothes and on feet; shoes need enough to remove the toes."""
 
 
 @lru_cache(maxsize=64)
@@ -73,7 +73,7 @@ def _normals(vertices: Floats, faces: np.ndarray) -> Floats:
 
 
 def _smooth(vertices: Floats, faces: np.ndarray, iterations: int) -> Floats:
-    """Laplacian smoothing: move each vertex to the mean of its neighbours, ``iterations`` times."""
+    """Laplacian smoothing: move each vertex to the mean of its neighbours; repeat ``iterations`` times."""
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     degree = np.bincount(edges[:, 0], minlength=len(vertices)).astype(float)
     isolated = degree == 0

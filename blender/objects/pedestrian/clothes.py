@@ -1,4 +1,4 @@
-"""Clothes: regions of the body's surface, cut at hems, moved outwards and folded."""
+"""Build clothes from regions of the body's surface, which are cut at hems, moved outwards and folded."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Garment(NamedTuple):
 
     material: Material
     faces: np.ndarray
-    """Which faces of the body it covers, (F,) bool."""
+    """Faces of the body that the garment covers, (F,) bool."""
     thickness: float = 0.0
     """Distance from the body, metres."""
     folds: float = 0.0
@@ -50,7 +50,7 @@ class Garment(NamedTuple):
 
 
 def wardrobe(params: dict[str, Any], body: dict[str, np.ndarray]) -> list[Garment]:
-    """Return a person's clothes, and the skin that they leave bare."""
+    """Return a person's clothes and the bare skin."""
 
     def part(*names: str) -> np.ndarray:
         return np.isin(body["regions"], [REGIONS.index(n) for n in names])
@@ -115,7 +115,7 @@ def shell(vertices: Floats, faces: np.ndarray, garment: Garment) -> list[Part]:
     points, triangles = vertices[used], index.reshape(-1, 3).astype(np.int32)
     fields = np.stack([hem[used] for hem in garment.hems], 1) if garment.hems else np.zeros((len(used), 0))
     for hem in range(len(garment.hems)):
-        # The other fields are further coordinates: the cut interpolates them too.
+        # The other fields are appended as coordinates, so that the cut interpolates them too.
         joined, triangles = _clip(np.concatenate([points, fields], 1), triangles, fields[:, hem])
         points, fields = joined[:, :3], joined[:, 3:]
     if not len(triangles):

@@ -1,6 +1,6 @@
 """Every key has an effect: each key of [render] changes the image, each of default.toml's [scene] some scene.
 
-Whether the image shows everything that a scene description says is for other tests.
+Other tests check that the image shows everything in the scene description.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RENDER: dict[str, list[dict[str, Any]]] = {
 
 
 def write_changed(path: Path, base: Path, changes: dict[Key, Any]) -> Path:
-    """Write a profile that extends ``base`` and has some other values; return its path."""
+    """Write a profile that extends ``base`` with some other values; return its path."""
     lines = [f"{'.'.join(map(json.dumps, key))} = {json.dumps(value)}" for key, value in changes.items()]
     path.write_text("\n".join([f"extends = {json.dumps(str(base))}", *lines]))
     return path
@@ -67,7 +67,7 @@ def test_every_key_of_render_changes_the_image(tiny_profile: Path, tiny_people: 
 
 
 def values(table: dict[str, Any], path: Key = ()) -> Iterator[tuple[Key, Any]]:
-    """Each value of a nested table but strings, with its key; each weight of a table of weights is one."""
+    """Yield the key and the value of each entry of a nested table except strings; also each single weight."""
     for name, value in table.items():
         if isinstance(value, dict):
             yield from values(value, (*path, name))
@@ -76,7 +76,7 @@ def values(table: dict[str, Any], path: Key = ()) -> Iterator[tuple[Key, Any]]:
 
 
 def alternatives(value: Any) -> Iterator[Any]:
-    """Other values for a key; not all need be valid."""
+    """Return other values for a key; some of them may be invalid."""
     if isinstance(value, list) and isinstance(value[0], str):
         yield from ([name] for name in value)
     elif isinstance(value, list):
@@ -89,7 +89,7 @@ def alternatives(value: Any) -> Iterator[Any]:
 
 
 def changed_config(key: Key, value: Any, folder: Path) -> Config | None:
-    """The default profile with another value, or None if the value is not valid."""
+    """Return the default profile with another value, or None if the value is not valid."""
     try:
         return load_config(write_changed(folder / "p.toml", DEFAULT, {key: value}), "train")
     except UserError:

@@ -1,4 +1,4 @@
-"""Frames in an object store: written whole or not at all, with the bytes of a folder on the disk."""
+"""Frames in an object store: written completely or not at all, with the same bytes as in a local folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import render
 
 @pytest.fixture(params=["memory://bucket/split", "file://{tmp_path}/split"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """An empty folder in two of fsspec's file systems."""
+    """Return an empty folder in one of two file systems of fsspec."""
     yield split_folder(request.param.format(tmp_path=tmp_path))
     memory = fsspec.filesystem("memory")
     if memory.exists("/bucket"):

@@ -1,4 +1,4 @@
-"""Profiles: mistakes in them, how one extends another, and those that are shipped."""
+"""Profiles: errors, ``extends``, and the shipped profiles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MISTAKES = [
     ("seed = 0", "seed = ", "p.toml: not valid TOML"),
     ("seed = 0\n", "", "p.toml: key 'seed' is missing"),
     ('classes = ["pedestrian", ', 'classes = ["pallet_truck", ', "classes must differ from each other"),
-    ('classes = ["pedestrian", ', 'classes = ["ghost", "pedestrian", ', "class 'ghost' is made by no table"),
+    ('classes = ["pedestrian", ', 'classes = ["ghost", "pedestrian", ', "has the category of class 'ghost'"),
     ('classes = ["pedestrian", ', "classes = [", "'pedestrian' of [scene.objects] is missing from classes"),
     ("train = 4", "train = 0", "p.toml: [splits]: train must be an integer of at least 1, not 0"),
     ("width = 96", "widht = 96", "[render]: unknown key 'widht'"),
@@ -47,7 +47,9 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("old", "new", "message"), MISTAKES)
-def test_mistakes_in_the_renderers_tables(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_mistakes_in_the_renderers_tables_are_reported(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
     path = tmp_path / "p.toml"
     assert old in TINY
     path.write_text(TINY.replace(old, new, 1))
@@ -70,7 +72,9 @@ def test_mistakes_in_the_renderers_tables(tmp_path: Path, old: str, new: str, me
         ("[train]", "[train]\nextra = [{ images = 'x' }]", "[train.extra #1]: key 'annotations' is missing"),
     ],
 )  # fmt: skip
-def test_mistakes_in_the_pipelines_tables(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_mistakes_in_the_pipelines_tables_are_reported(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
     path = tmp_path / "p.toml"
     path.write_text(TINY.replace(old, new, 1))
     with pytest.raises(UserError) as caught:
@@ -158,12 +162,12 @@ def test_an_extended_profile_can_remove_tables_and_keys(tmp_path: Path) -> None:
         ('extends = "base.toml"\nremove = ["render.sample"]', "remove names 'render.sample', which the "),
         ('extends = "base.toml"\nremove = ["nmae.x"]', "remove names 'nmae.x', which the extended"),
         ('extends = "base.toml"\nremove = "render"', "remove must be a list of names such as "),
-        ('remove = ["render"]', "remove is of no use without extends"),
+        ('remove = ["render"]', "remove needs extends"),
         ('extends = "base.toml"\nsede = 1', "child.toml: unknown key 'sede'"),
         ('extends = "base.toml"\nremove = ["seed"]', "child.toml: key 'seed' is missing"),
     ],
 )  # fmt: skip
-def test_mistakes_in_extending_are_one_line(text: str, message: str, tmp_path: Path) -> None:
+def test_mistakes_in_extends_are_reported_in_one_line(text: str, message: str, tmp_path: Path) -> None:
     write(tmp_path, base=TINY, child=text, loop='extends = "child.toml"', broken="name =")
     with pytest.raises(UserError) as caught:
         load_profile(tmp_path / "child.toml")

@@ -31,7 +31,7 @@ def test_a_record_of_another_schema_is_refused(tmp_path: Path) -> None:
 def test_committing_an_equal_frame_never_removes_its_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two processes may render one frame, and the first may list it while the second commits it."""
+    """Two processes may render the same frame; one may read its record while the other commits it."""
     exists: list[bool] = []
     plain = split.write_atomic
 

@@ -78,7 +78,7 @@ def test_every_problem_of_a_table_is_reported() -> None:
     ]
 
 
-def test_tables_become_dataclasses_and_integers_floats() -> None:
+def test_tables_become_dataclasses_with_integers_as_floats() -> None:
     table = {"number": 1, "share": 0, "span": [0, 1], "inner": {"weights": {"b": 2}}, "items": [{}]}
     read = from_table(Sample, table, "f")
     assert read == Sample(1, 0.0, (0.0, 1.0), inner=Inner(weights={"b": 2.0}), items=(Inner(),))
@@ -110,5 +110,5 @@ def test_tables_become_dataclasses_and_integers_floats() -> None:
         (Inner, "a table"),
     ],
 )
-def test_annotations_in_words(hint: Any, words: str) -> None:
+def test_annotations_are_described_in_words(hint: Any, words: str) -> None:
     assert describe(hint) == words

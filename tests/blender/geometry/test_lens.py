@@ -22,7 +22,7 @@ def camera_with(name: str, fov: float = 100.0) -> CameraSpec:
 
 
 @pytest.mark.parametrize("name", LENS_NAMES)
-def test_field_of_view_spans_the_picture_width(name: str) -> None:
+def test_field_of_view_spans_the_image_width(name: str) -> None:
     spec = camera_with(name)
     axes = lens.camera_axes(spec)
     half = spec.fov / 2
@@ -49,7 +49,7 @@ def test_wide_lens_is_nearly_stereographic() -> None:
 
 
 def tiny_profile_with(name: str, tmp_path: Path, width: int, height: int) -> Path:
-    """The tiny profile with one lens and another picture size."""
+    """Write the tiny profile with a single lens and another image size; return its path."""
     path = tmp_path / f"{name}.toml"
     text = TINY.replace("width = 96", f"width = {width}").replace("height = 72", f"height = {height}")
     low, high = FOV[name]
@@ -58,7 +58,7 @@ def tiny_profile_with(name: str, tmp_path: Path, width: int, height: int) -> Pat
 
 
 def compare_with_rays(name: str, people: Path, tmp_path: Path, width: int, height: int, frames: int) -> None:
-    """Compare masks, depths, normals and the projection with ``scene.ray_cast`` at each pixel's middle."""
+    """Compare masks, depths, normals and the projection with ``scene.ray_cast`` at each pixel's centre."""
     profile = tiny_profile_with(name, tmp_path, width, height)
     done = run("-m", "tests.helpers.ray_check", profile, people, name, frames)
     assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ GREY = Material("paint")
 
 
 def volume(part: Part) -> float:
-    """Signed volume by the divergence theorem: positive and exact for a closed mesh that faces outwards."""
+    """Return the signed volume by the divergence theorem; it is positive if the faces point outwards."""
     triangles = np.concatenate([part.faces[:, :3], part.faces[part.faces[:, 3] >= 0][:, [0, 2, 3]]])
     a, b, c = part.vertices[triangles].transpose(1, 0, 2)
     return float((a * np.cross(b, c)).sum() / 6)

@@ -66,8 +66,8 @@ model_file.READERS.clear()  # a second import would fail
 for frame in range(2):
     bpy.ops.wm.read_factory_settings(use_empty=True)
     mesh = model_file.read_mesh(path)
-    looks = [(m.name, m.node_tree.nodes["Principled BSDF"].inputs["Base Color"]) for m in mesh.materials]
-    colours = [f"{name} {' '.join(map(str, look.default_value[:3]))}" for name, look in looks]
+    inputs = [(m.name, m.node_tree.nodes["Principled BSDF"].inputs["Base Color"]) for m in mesh.materials]
+    colours = [f"{name} {' '.join(map(str, colour.default_value[:3]))}" for name, colour in inputs]
 print("@", json.dumps([low.tolist(), high.tolist(), len(mesh.polygons), colours, len(bpy.data.objects)]))
 """
 """Read a model in two frames and print its bounds, faces, materials, and the number of objects left."""
@@ -143,7 +143,7 @@ def test_reading_resolves_instances_keeps_materials_and_runs_no_script(suffix: s
         ("robot.glb", b"", "not a readable model"),
         ("robot.glb", b"glTF nonsense", "not a readable model"),
         ("robot.blend", b"BLENDER but no more", "not a readable model"),
-        ("robot.obj", b"# nothing\n", "no surface in it"),
+        ("robot.obj", b"# nothing\n", "contains no surface"),
         ("robot.stl", b"solid", "cannot be read as a model"),
     ],
 )

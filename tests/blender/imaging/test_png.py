@@ -1,4 +1,4 @@
-"""The PNG writer against Pillow."""
+"""The PNG encoder, compared with Pillow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from blender.imaging.png import encode_png
 
 
-def test_png_round_trip() -> None:
+def test_encoded_png_decodes_to_the_same_pixels() -> None:
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (7, 5, 3), dtype=np.uint8)
     ids = rng.integers(0, 65536, (7, 5), dtype=np.uint16)

@@ -1,4 +1,4 @@
-"""The sensor model: each effect against its definition. JPEG: against Pillow."""
+"""The sensor model: each effect compared with its definition, JPEG compression compared with Pillow."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NEAR = np.ones((60, 80))
 
 
 def flat(*rgb: float) -> np.ndarray:
-    """A uniform image, (60, 80, 3)."""
+    """Return a uniform image, (60, 80, 3)."""
     return np.broadcast_to(np.array(rgb, np.float32), (60, 80, 3))
 
 
 def photograph(size: tuple[int, int] = (96, 128)) -> np.ndarray:
-    """An image with edges, gradients and colours, (H, W, 3) uint8."""
+    """Return an image with edges, gradients and colours, (H, W, 3) uint8."""
     y, x = np.mgrid[0 : size[0], 0 : size[1]]
     wave = np.sin(x / 9) * np.cos(y / 13) * 60
     edge = ((x // 17 + y // 23) % 2) * 70
@@ -203,7 +203,7 @@ def compress_planes(image: np.ndarray, quality: int) -> np.ndarray:
 @pytest.mark.parametrize("quality", [20, 50, 75, 92])
 @pytest.mark.parametrize("size", [(96, 128), (61, 83)])
 def test_jpeg_agrees_with_pillow(quality: int, size: tuple[int, int]) -> None:
-    """The difference is the rounding of an integer codec."""
+    """The remaining difference is the rounding of Pillow's integer codec."""
     image = photograph(size)
     expected = np.asarray(compress_with_pillow(image, quality)).astype(float)
     actual = compress_planes(image, quality).astype(float)

@@ -1,4 +1,4 @@
-"""What kinds attach to their objects: loads and operators, drivers, held objects."""
+"""Objects that kinds attach: loads, operators, drivers, held objects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Shares:
 
 @pytest.fixture
 def context(default_config: Config, assets: Assets) -> AttachmentContext:
-    """A context in which nothing is attached."""
+    """Return a context in which all shares are zero."""
     ranges = default_config.ranges
     tables = {"pedestrian": KindTable(ranges["pedestrian"], "pedestrian")}
     truck = replace(ranges["pallet_truck"], variants={"hand": 1.0})
@@ -33,7 +33,7 @@ def context(default_config: Config, assets: Assets) -> AttachmentContext:
 
 
 def attach(kind: str, context: AttachmentContext, **fixed: Any) -> ObjectGroup:
-    """Draw an object from the context's ranges, and what is attached to it."""
+    """Draw an object and its attached objects from the context's ranges."""
     params = find_kind(kind).sample(context.ranges, context.rng, context.assets)
     return find_kind(kind).attach(ObjectSpec(kind, {**params, **fixed}, category=kind), context)
 
@@ -65,7 +65,7 @@ def test_profile_without_pedestrians_has_no_operators(context: AttachmentContext
     assert len(group.objects) == 1 and not group.in_use
 
 
-def test_forks_are_left_as_they_are_if_the_ranges_hold_none_that_fit() -> None:
+def test_forks_do_not_change_if_the_ranges_contain_none_that_fit() -> None:
     params = {"overall_width": 0.69, "fork_width": 0.15, "fork_length": 1.1}
     rng = np.random.default_rng(0)
     assert fit_forks_to_pallet(params, (0.65, 0.69), (1.0, 1.2), rng) == params
@@ -92,7 +92,7 @@ def test_only_counterbalance_trucks_get_a_driver_where_labels_are_allowed(
 @pytest.mark.parametrize(
     ("pose", "held"), [("carrying", "carton"), ("scanning", "terminal"), ("standing", "")]
 )
-def test_people_hold_what_their_pose_is_for(
+def test_held_object_depends_on_the_pose(
     pose: str, held: str, context: AttachmentContext, default_config: Config
 ) -> None:
     ranges = replace(default_config.ranges["pedestrian"], poses=(pose,))

@@ -102,7 +102,7 @@ def test_unknown_load_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 
 def test_lamp_housings_hang_from_the_roof_and_dark_lamps_show_a_cover() -> None:
-    """Light must fall past the tray: it is above the lamp and nowhere else."""
+    """The tray is above the lamp and nowhere else, so it does not block the light."""
     params = {**hall.sample(hall.Ranges(), np.random.default_rng(0), NO_ASSETS), "height": 6.0}
     lamps = [LampSpec((x, 0.0, 5.5), (1.4, 0.18), power, 4000.0) for x, power in ((3.0, 90.0), (6.0, 0.0))]
     bare = hall.build(params, NO_ASSETS)

@@ -31,13 +31,13 @@ HAND = pedestrian.REGIONS.index("hand")
 
 
 def truck(variant: str, seed: int, assets: Assets, **fixed: Any) -> dict[str, Any]:
-    """Parameters of a truck of one variant, some of them given."""
+    """Draw the parameters of a truck of one variant; some parameters are set."""
     only = replace(RANGES, variants={variant: 1.0}, lowered=0.0)
     return {**pallet_truck.sample(only, np.random.default_rng(seed), assets), **fixed}
 
 
 def faces_hit(first: tuple[np.ndarray, list[Any]], second: tuple[np.ndarray, list[Any]]) -> int:
-    """Number of pairs of faces of two meshes, (vertices, faces) each, that intersect."""
+    """Return the number of intersecting pairs of faces of two meshes (vertices, faces)."""
     import bpy  # noqa: F401  (brings mathutils)
     from mathutils.bvhtree import BVHTree
 
@@ -46,7 +46,7 @@ def faces_hit(first: tuple[np.ndarray, list[Any]], second: tuple[np.ndarray, lis
 
 
 def joined(parts: Iterable[Part], spec: ObjectSpec | None = None) -> tuple[np.ndarray, list[Any]]:
-    """Vertices and faces of all parts, in the frame that ``spec`` stands in."""
+    """Return the vertices and faces of all parts, transformed by the pose of ``spec``."""
     vertices: list[np.ndarray] = []
     faces: list[list[int]] = []
     for part in parts:
@@ -96,7 +96,7 @@ def test_grip_is_at_the_handle(variant: str, assets: Assets) -> None:
 
 @pytest.mark.parametrize("variant", pallet_truck.VARIANTS)
 def test_forks_fit_between_a_pallets_boards(variant: str, assets: Assets) -> None:
-    """At every height neither forks nor frame nor rollers cut the pallet, and raised forks carry it."""
+    """At every height, forks, frame and rollers do not intersect the pallet, and raised forks carry it."""
     for lift in (0.0, 0.01, 0.05, 0.115, *((0.4, 0.7) if variant in ("scissor", "stacker") else ())):
         params = truck(variant, 3, assets, lift=lift, fork_length=1.15, fork_width=0.16, overall_width=0.55)
         assert attachments.fits_pallet(params)
@@ -132,7 +132,7 @@ def test_operator_holds_the_tiller_and_no_limb_is_in_the_truck(variant: str, ass
 
 
 def test_scenes_contain_every_variant_loads_and_operators(tiny_people: Path, assets: Assets) -> None:
-    """In 60 default frames: hand trucks are the most frequent."""
+    """Checked in 60 default frames; hand trucks are the most frequent variant."""
     variants: dict[str, int] = dict.fromkeys(pallet_truck.VARIANTS, 0)
     loaded = operated = 0
     for frame in range(60):

@@ -15,18 +15,18 @@ from tests.helpers.painter import HEIGHT, WIDTH
 
 @pytest.fixture(scope="module")
 def people(tiny_people: Path) -> Assets:
-    """The posed body meshes of the tiny profile."""
+    """Return the assets with the posed body meshes of the tiny profile."""
     return load_assets(tiny_people)
 
 
 @pytest.fixture(scope="module")
 def config(tiny_profile: Path) -> Config:
-    """The tiny profile with the painter's image size."""
+    """Return the tiny profile's configuration with the painter's image size."""
     tiny = load_config(tiny_profile, "train")
     return replace(tiny, render=replace(tiny.render, width=WIDTH, height=HEIGHT))
 
 
 @pytest.fixture(scope="module")
 def trucks(tiny_profile: Path) -> Any:
-    """Ranges of plain hand pallet trucks."""
+    """Return ranges that give plain hand pallet trucks."""
     return load_config(tiny_profile, "train").ranges["pallet_truck"]

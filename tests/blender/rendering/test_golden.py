@@ -49,7 +49,7 @@ def test_golden_masks_are_equal_on_all_processors(version: Path) -> None:
 
 @pytest.fixture
 def copies(tmp_path: Path) -> tuple[Path, Path]:
-    """Two copies of golden frames, as the golden and the rendered folder."""
+    """Copy golden frames twice; return the copies as the golden and the rendered folder."""
     replace_golden(PRESENT[0], tmp_path / "golden")
     replace_golden(PRESENT[0], tmp_path / "rendered")
     return tmp_path / "golden", tmp_path / "rendered"

@@ -33,14 +33,14 @@ PAIR = SQUARE + "o other\nusemtl red\nv 2 0 0\nv 3 0 0\nv 3 1 0\nv 2 1 0\nf 5 6 
 
 
 def model_assets(name: str, text: str, folder: Path) -> Assets:
-    """Assets with a model file and without people."""
+    """Return assets with a model file and without people."""
     (folder / "manifest.json").write_text('{"people": []}')
     (folder / name).write_text(text)
     return load_assets(folder, folder, [name])
 
 
 def plate(name: str, scale: float, position: tuple[float, float, float]) -> ObjectSpec:
-    """A model file's upright face, turned to the camera."""
+    """Return an object with an upright face, from a model file, turned to the camera."""
     return ObjectSpec("model", {"file": name, "scale": scale, "turn": np.pi / 2}, position, 0.0, "plate")
 
 
@@ -49,7 +49,10 @@ FAR, PIXEL = 10.0, 10.0 / FOCAL
 
 
 def plate_ids(count: int, camera: CameraSpec, shift: tuple[float, float] = (0, 0)) -> np.ndarray:
-    """Ids (H, W) of plates of 3 x 3 pixels (perspective lens) in cells of 4 x 4, 60 per row, for any lens."""
+    """Return the ids (H, W) of plates in cells of 4 x 4 pixels, 60 per row, for any lens.
+
+    With the perspective lens a plate covers 3 x 3 pixels.
+    """
     record = intrinsics(camera, WIDTH, HEIGHT)
     moved = record | {"cx": record["cx"] - shift[0], "cy": record["cy"] - shift[1]}
     rays = directions(moved, WIDTH, HEIGHT)
@@ -77,8 +80,8 @@ def test_ids_are_exact_for_any_number_of_objects(
     camera = replace(CAMERA, lens=lens)
     placed, ids = render_ids(objects, config, assets, tmp_path, camera)
     assert len({item.object.data.name for item in placed}) == 1
-    with Image.open(io.BytesIO(encode_png(ids))) as picture:
-        ids = np.asarray(picture).astype(int)
+    with Image.open(io.BytesIO(encode_png(ids))) as png:
+        ids = np.asarray(png).astype(int)
     expected = plate_ids(count, camera)
     shifts = [(x, y) for x in (-0.01, 0.01) for y in (-0.01, 0.01)]
     sure = np.all([plate_ids(count, camera, shift) == expected for shift in shifts], axis=0)
@@ -107,7 +110,7 @@ def test_separate_parts_of_an_object_have_one_id(config: Config, tmp_path: Path)
 def test_amodal_mask_equals_the_render_of_an_object_alone(
     lens: str, config: Config, people: Assets, trucks: Any, tmp_path: Path
 ) -> None:
-    """Far, near, at the rim, and around the camera, with faces that cross the near plane."""
+    """Objects are far, near, at the image edge, or around the camera with faces that cross the near plane."""
     camera = replace(CAMERA, lens=lens, fov=np.radians(110), pitch=-0.35, roll=0.2)
     pixels = 0
     for place in [(6.0, 1.0), (1.5, 0.2), (2.2, 2.4), (0.1, 0.4), (-0.5, 0.0), (-3.0, 0.0)]:
@@ -154,7 +157,7 @@ def test_box3d_is_right_in_world_and_camera_coordinates(
     x, y, z = (low + high) / 2
     assert box.position == (4.0, 0.6, 0.0)
     assert box.centre == pytest.approx((4.0 + c * x - s * y, 0.6 + s * x + c * y, z), abs=2e-6)
-    # The camera is at (0, 0, 1) and looks along x: right is -y, down is -z, forward is x.
+    # The camera is at (0, 0, 1) and points along x: right is -y, down is -z, forward is x.
     turn = np.array([[0, -1, 0], [0, 0, -1], [1, 0, 0]])
     assert box.camera_position == pytest.approx((-0.6, EYE, 4.0), abs=2e-6)
     assert box.camera_centre == pytest.approx(turn @ (np.array(box.centre) - [0, 0, EYE]), abs=2e-6)

@@ -17,7 +17,7 @@ from blender.objects.pallet_truck.livery import livery_of
 from blender.objects.pallet_truck.tiller import hand_tiller
 from blender.spec import ObjectSpec
 from tests.helpers.ground_truth import assert_painted, person, render_ground_truth, solid_of, truck
-from tests.helpers.painter import EYE, FOCAL, HEIGHT, behind_boxes, certain, solid, to_pixels
+from tests.helpers.painter import EYE, FOCAL, HEIGHT, behind_boxes, paint_with_certainty, solid, to_pixels
 
 
 def decode_run_lengths(runs: RunLengths | None) -> np.ndarray:
@@ -93,7 +93,7 @@ def test_face_is_visible_only_from_the_front(
 
 
 def test_person_at_the_image_edge_is_truncated(people: Assets, config: Config, tmp_path: Path) -> None:
-    """The left edge of the image is at y = 1.8 for x = 3, so half of the person is outside."""
+    """At x = 3 the left edge of the image is at y = 1.8, so half of the person is outside."""
     pedestrian = person(people, 3.0, 1.8)
     ids, _, (instance,) = render_ground_truth([pedestrian], config, people, tmp_path)
     expected = to_pixels(
@@ -121,7 +121,7 @@ def find_parameters(name: str, variant: str, height: float, kinds: set[str]) -> 
 def test_wires_of_a_mesh_box_hide_parts_of_the_forks(
     people: Assets, config: Config, trucks: Any, tmp_path: Path
 ) -> None:
-    """The forks point to the camera, which looks at them through two wire walls of an empty box."""
+    """Two wire walls of an empty box are between the camera and the forks."""
     params = find_parameters("cage", "mesh_box", 1.0, {"steel", "paint", "wood"})
     cage = ObjectSpec("cage", params, (1.9, 0.0, 0.0))
     item = truck(trucks, (4.4, 0.0, 0.0), np.pi)
@@ -129,7 +129,7 @@ def test_wires_of_a_mesh_box_hide_parts_of_the_forks(
     behind, before = solid_of(1, item, people), solid_of(0, cage, people)
     assert_painted(ids, [behind, before], 0.08)
     assert_painted(amodal[1], [behind], 0.05)
-    owners, sure = certain([behind, before])
+    owners, sure = paint_with_certainty([behind, before])
     assert abs(instance.visible_pixels - (owners == 1).sum()) <= (~sure).sum()
     # The mesh box consists of axis-aligned boxes only: wires of 5 mm, bars, boards, feet. Each box hides the
     # lines of sight that intersect it, because all of them are nearer than the truck.
@@ -166,5 +166,5 @@ def test_tub_hides_everything_of_a_truck_except_its_tiller(
     parts: list[Part] = find_kind("pallet_truck").build(item.params, people)
     rest = [part for part in parts if part.vertices.tobytes() not in tiller]
     assert len(parts) - len(rest) == len(tiller)
-    body = certain([solid(1, rest, item.position, item.yaw)])[0]
+    body = paint_with_certainty([solid(1, rest, item.position, item.yaw)])[0]
     assert not body[:first_hidden].any(), "only the tiller is visible"

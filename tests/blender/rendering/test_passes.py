@@ -29,7 +29,7 @@ ON = TINY.replace("samples = 1", 'samples = 1\npasses = ["depth", "normals", "bo
 
 @pytest.fixture(scope="module")
 def all_passes(tiny_people: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A profile with all passes, and its rendered split."""
+    """Render a split of a profile with all passes; return the profile and the split."""
     folder = tmp_path_factory.mktemp("passes")
     (folder / "on.toml").write_text(ON)
     done = render(folder / "on.toml", tiny_people, folder / "train", "--workers", 1)

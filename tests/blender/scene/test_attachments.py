@@ -1,4 +1,4 @@
-"""What comes with objects: operators, drivers, loads, what people hold."""
+"""Attached objects in complete scenes: operators, drivers, loads, held objects."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from blender.rendering.frame import frame_scene
 from tests.conftest import default_scene
 
 
-def test_people_have_what_their_pose_needs(tiny_people: Path) -> None:
-    """Who pushes has a truck, who sits a forklift, who carries a carton, who scans a terminal."""
+def test_poses_have_their_attached_objects(tiny_people: Path) -> None:
+    """Pushing and pulling: a truck. Sitting: a forklift. Carrying: a carton. Scanning: a terminal."""
     poses = set()
     for frame in range(60):
         objects = default_scene(tiny_people, frame).objects

@@ -25,7 +25,7 @@ from tests.conftest import TINY
 
 
 def scenes(config: Config, assets: Assets, mount: str, count: int) -> list[SceneSpec]:
-    """The first scenes of a profile that is left with one mount."""
+    """Draw the first scenes of a profile with a single mount."""
     mounts = {mount: config.scene.camera.mounts[mount]}
     only = replace(config, scene=replace(config.scene, camera=replace(config.scene.camera, mounts=mounts)))
     return [frame_scene(only, assets, frame) for frame in range(count)]
@@ -55,7 +55,7 @@ def test_camera_is_in_free_air_below_the_roof(mount: str, default_config: Config
 
 
 def is_inside(point: np.ndarray, item: ObjectSpec, assets: Assets) -> bool:
-    """Whether a point lies inside a closed mesh of an object."""
+    """Return whether a point lies inside a closed mesh of an object."""
     kind = find_kind(item.builder)
     corners = corners_of(kind.footprint(item.params, assets), item.position, item.yaw)
     if (point[:2] < corners.min(0) - 1).any() or (point[:2] > corners.max(0) + 1).any():
@@ -66,7 +66,7 @@ def is_inside(point: np.ndarray, item: ObjectSpec, assets: Assets) -> bool:
 
 
 def winds_around(part: Part, point: np.ndarray) -> bool:
-    """Whether a mesh encloses a point: winding number by solid angles (van Oosterom and Strackee 1983)."""
+    """Return whether a mesh encloses a point: winding number by solid angles (Oosterom and Strackee 1983)."""
     faces = np.concatenate([part.faces[:, :3], part.faces[part.faces[:, 3] >= 0][:, [0, 2, 3]]])
     a, b, c = (part.vertices[faces[:, k]] - point for k in range(3))
     la, lb, lc = (np.linalg.norm(v, axis=1) for v in (a, b, c))
@@ -75,10 +75,10 @@ def winds_around(part: Part, point: np.ndarray) -> bool:
     return bool(abs(np.arctan2(over, under).sum() / (2 * np.pi)) > 0.5)
 
 
-def test_is_inside_finds_a_point_in_a_board(default_config: Config, assets: Assets) -> None:
+def test_is_inside_detects_a_point_in_a_board(default_config: Config, assets: Assets) -> None:
     params = pallet.sample(default_config.ranges["pallets"], np.random.default_rng(0), assets)
     item = ObjectSpec("pallet", params, (3.0, 1.0, 0.0), 0.7)
-    middle = np.array([3.0, 1.0, 0.133])  # in the middle one of the top boards
+    middle = np.array([3.0, 1.0, 0.133])  # inside the middle top board
     assert is_inside(middle, item, assets)
     assert not is_inside(middle + np.array([0, 0, 4]), item, assets)
 

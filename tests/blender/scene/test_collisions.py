@@ -1,4 +1,4 @@
-"""Built scenes: no mesh goes through another, and none is at the camera."""
+"""Complete scenes: no mesh intersects another, and no mesh is at the camera."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOLERANCE = 0.02
 
 
 def collide(a: SceneObject, b: SceneObject) -> bool:
-    """Whether two meshes overlap by more than TOLERANCE."""
+    """Return whether two meshes overlap by more than TOLERANCE."""
     from mathutils.bvhtree import BVHTree
 
     low, high = shared_box(a, b)
@@ -58,7 +58,7 @@ def part_in(item: SceneObject, low: np.ndarray, high: np.ndarray) -> tuple[np.nd
 
 
 def holds_tiller(a: SceneObject, b: SceneObject) -> bool:
-    """Whether one is the operator of the other: a hand closes around the tiller."""
+    """Return whether an object operates the other: its hand closes around the tiller."""
     people = [item.spec for item in (a, b) if item.spec.builder == "pedestrian"]
     trucks = [item.spec for item in (a, b) if item.spec.builder == "pallet_truck"]
     return bool(people and trucks) and people[0].params["pose"] in ("pushing", "pulling")
@@ -80,12 +80,12 @@ def check_scenes(frames: range, people: Path, config: Config, assets: Assets) ->
                 assert not collide(first, second), (frame, spec.layout, name_of(first), name_of(second))
 
 
-def test_no_mesh_goes_through_another(tiny_people: Path, default_config: Config, assets: Assets) -> None:
+def test_no_mesh_intersects_another(tiny_people: Path, default_config: Config, assets: Assets) -> None:
     check_scenes(range(5), tiny_people, default_config, assets)
 
 
 @pytest.mark.slow
-def test_no_mesh_goes_through_another_in_many_scenes(
+def test_no_mesh_intersects_another_in_many_scenes(
     tiny_people: Path, default_config: Config, assets: Assets
 ) -> None:
     check_scenes(range(5, 80), tiny_people, default_config, assets)

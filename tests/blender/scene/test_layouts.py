@@ -1,4 +1,4 @@
-"""Layouts, and what all scenes have in common: reproducible draws, nothing inside anything else."""
+"""Layouts, and properties of all scenes: reproducible draws, separate footprints."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_frame_depends_on_seed_split_and_number_alone(default_config: Config, as
 
 
 def attached(first: ObjectSpec, second: ObjectSpec) -> bool:
-    """Whether two objects may share floor: a truck's load or operator, a forklift's driver, a held object."""
+    """Return whether two objects may share floor: a load, an operator, a driver or a held object."""
     pair = {first.builder, second.builder}
     if "pallet_truck" in pair and pair & {"pallet", "pedestrian"}:
         return True
@@ -67,7 +67,7 @@ def attached(first: ObjectSpec, second: ObjectSpec) -> bool:
 
 
 def test_footprints_are_apart_and_inside_the_hall(tiny_people: Path, assets: Assets) -> None:
-    """In 60 scenes; meshes are compared in test_collisions.py."""
+    """Checked in 60 scenes; test_collisions.py compares meshes."""
     layouts, trucks = set(), 0
     for frame in range(60):
         spec = default_scene(tiny_people, frame)

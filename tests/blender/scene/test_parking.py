@@ -1,4 +1,4 @@
-"""Where objects stand at walls and racks."""
+"""Positions of objects at walls and racks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FACES = [Face(axis, 4.0, inward, (-50.0, 50.0)) for axis in (0, 1) for inward in
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_people_at_a_face_look_at_it(face: Face) -> None:
+def test_people_parked_at_a_face_are_turned_to_it(face: Face) -> None:
     parking = pedestrian.parking({"pose": "standing"})
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -53,7 +53,7 @@ def test_position_along_a_face_is_clipped_to_its_span() -> None:
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_low_front_stands_below_the_beam_and_the_rest_in_the_aisle(face: Face) -> None:
+def test_only_the_low_front_of_an_object_is_below_the_beam(face: Face) -> None:
     bay, rng = OpenBay(Face(face.axis, face.position, face.inward, (0.0, 2.0)), 0.9), np.random.default_rng(0)
     for _ in range(40):
         position, yaw = stand_under_rack([bay], TRUCK, 0.26, rng)

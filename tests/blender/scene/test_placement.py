@@ -1,4 +1,4 @@
-"""Placement rules in whole scenes: racks, reaching people, clear views, objects in the picture."""
+"""Placement rules in complete scenes: racks, reaching people, clear views, objects in the image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_moving_a_group_keeps_its_arrangement() -> None:
 
 
 def test_people_who_reach_have_their_fingers_at_a_rack(default_config: Config, assets: Assets) -> None:
-    holding = ("carrying", "scanning")  # none of the tiny people reaches
+    holding = ("carrying", "scanning")  # the tiny profile has no pose "reaching"
     people = tuple(
         {**body, "pose": "reaching" if body["pose"] in holding else body["pose"]} for body in assets.people
     )
@@ -71,7 +71,7 @@ def test_some_parked_trucks_have_their_forks_in_an_open_bay(tiny_people: Path, a
 
 
 def hidden_shares(config: Config, assets: Assets, frames: int) -> list[float]:
-    """Share of each truck's outline that other objects hide from a camera below 2 m."""
+    """Return the share of each truck's outline that other objects hide from a camera below 2 m."""
     shares = []
     for frame in range(frames):
         spec = frame_scene(config, assets, frame)
@@ -100,7 +100,7 @@ def hidden_shares(config: Config, assets: Assets, frames: int) -> list[float]:
 
 
 def attached_to(truck: ObjectSpec, objects: tuple[ObjectSpec, ...]) -> list[ObjectSpec]:
-    """A truck's load and operator: they follow it in the list of objects."""
+    """Return a truck's load and operator, which follow it in the list of objects."""
     place = next(i for i, item in enumerate(objects) if item is truck)
     load = list(objects[place + 1 : place + 2]) if truck.params.get("loaded") else []
     following = objects[place + 1 + len(load) : place + 2 + len(load)]
@@ -108,14 +108,14 @@ def attached_to(truck: ObjectSpec, objects: tuple[ObjectSpec, ...]) -> list[Obje
 
 
 def inside(points: np.ndarray, corners: Corners) -> np.ndarray:
-    """Which points (N, 2) lie in a convex quadrilateral (4, 2)."""
+    """Return which points (N, 2) lie in a convex quadrilateral (4, 2)."""
     edges = np.roll(corners, -1, 0) - corners
     to = points[:, None] - corners
     turns = edges[:, 0] * to[..., 1] - edges[:, 1] * to[..., 0]
     return (turns > 0).all(1) | (turns < 0).all(1)
 
 
-def test_clear_keeps_the_view_of_trucks_free(default_config: Config, assets: Assets) -> None:
+def test_key_clear_reduces_the_occlusion_of_trucks(default_config: Config, assets: Assets) -> None:
     def shares(clear: float) -> list[float]:
         truck = replace(default_config.scene.objects["pallet_truck"], clear=clear)
         scene = replace(default_config.scene, objects={**default_config.scene.objects, "pallet_truck": truck})
@@ -128,7 +128,7 @@ def test_clear_keeps_the_view_of_trucks_free(default_config: Config, assets: Ass
 
 @pytest.mark.parametrize("mount", ["vehicle", "hand", "overhead"])
 @pytest.mark.parametrize("name", ["perspective", "equisolid"])
-def test_labelled_objects_are_placed_in_the_picture(
+def test_labelled_objects_are_placed_in_the_image(
     mount: str, name: str, default_config: Config, assets: Assets
 ) -> None:
     camera = default_config.scene.camera
@@ -136,14 +136,14 @@ def test_labelled_objects_are_placed_in_the_picture(
     scene = replace(default_config.scene, camera=camera, negatives=0.0)
     config = replace(default_config, scene=scene)
     width, height = config.render.width, config.render.height
-    in_picture, trucks = [], 0
+    in_image, trucks = [], 0
     for frame in range(15):
         spec = frame_scene(config, assets, frame)
         for item in spec.objects:
             if item.category:
                 middle = np.asarray(item.position) + np.array([0, 0, 1.0])
                 pixels, depth = lens.project(middle[None], spec.camera, width, height)
-                in_picture.append(depth[0] > 0 and (np.abs(pixels[0] / [width, height] - 0.5) < 0.6).all())
+                in_image.append(depth[0] > 0 and (np.abs(pixels[0] / [width, height] - 0.5) < 0.6).all())
                 trucks += item.category == "pallet_truck"
-    assert np.mean(in_picture) > 0.85, "operators and rows may stand a little outside"
+    assert np.mean(in_image) > 0.85, "operators and rows may stand a little outside"
     assert trucks >= 9

@@ -21,7 +21,7 @@ CAMERA = CameraSpec((1.0, 0.0, 1.5), 0.0, 0.0, 0.0, 1.0)
 
 @pytest.fixture
 def sampler(default_config: Config, assets: Assets) -> SceneSampler:
-    """A sampler whose racks have nothing on the floor."""
+    """Return a sampler whose racks have only open bays."""
     ranges = {**default_config.ranges, "rack": replace(default_config.ranges["rack"], open=1.0)}
     return SceneSampler(replace(default_config, ranges=ranges), np.random.default_rng(0), assets)
 

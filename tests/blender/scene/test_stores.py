@@ -1,4 +1,4 @@
-"""Goods in store along free walls."""
+"""Stored goods along free walls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Points in the picture, and the floor between camera and object."""
+"""Points in the image, and the floor between camera and object."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from blender.scene.visibility import (
     VIEW_START,
     draw_point_in_view,
     horizontal_distance,
-    in_picture,
+    in_image,
     view_area,
 )
 from blender.spec import CameraSpec
@@ -19,16 +19,16 @@ CAMERA = CameraSpec((1.0, 2.0, 1.5), 0.0, 0.0, 0.0, float(np.radians(90)))
 RENDER = RenderConfig(width=200, height=100)
 
 
-def test_points_ahead_are_in_the_picture_and_points_behind_are_not() -> None:
-    assert in_picture(CAMERA, RENDER, (5.0, 2.0, 1.5))
-    assert not in_picture(CAMERA, RENDER, (-3.0, 2.0, 1.5))
-    assert not in_picture(CAMERA, RENDER, (2.0, 9.0, 1.5))
+def test_points_ahead_are_in_the_image_and_points_behind_are_not() -> None:
+    assert in_image(CAMERA, RENDER, (5.0, 2.0, 1.5))
+    assert not in_image(CAMERA, RENDER, (-3.0, 2.0, 1.5))
+    assert not in_image(CAMERA, RENDER, (2.0, 9.0, 1.5))
 
 
-def test_margin_admits_points_beside_the_picture() -> None:
+def test_margin_includes_points_just_outside_the_image() -> None:
     beside = (5.0, 2.0 + 4.0 * 1.2, 1.5)  # 0.6 widths off the middle
-    assert not in_picture(CAMERA, RENDER, beside)
-    assert in_picture(CAMERA, RENDER, beside, margin=0.2)
+    assert not in_image(CAMERA, RENDER, beside)
+    assert in_image(CAMERA, RENDER, beside, margin=0.2)
 
 
 def test_drawn_points_have_the_distance_and_are_about_in_view() -> None:
@@ -36,7 +36,7 @@ def test_drawn_points_have_the_distance_and_are_about_in_view() -> None:
     for _ in range(50):
         point = draw_point_in_view(CAMERA, 6.0, rng)
         assert horizontal_distance(CAMERA, point) == pytest.approx(6.0)
-        assert in_picture(CAMERA, RENDER, (point[0], point[1], 1.5), margin=0.1)
+        assert in_image(CAMERA, RENDER, (point[0], point[1], 1.5), margin=0.1)
 
 
 def test_view_area_reaches_from_the_camera_to_the_outermost_corners() -> None:

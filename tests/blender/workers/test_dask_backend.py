@@ -76,13 +76,13 @@ def test_workers_with_different_files_are_refused(
 def test_missing_scheduler_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "CONNECT_TIMEOUT", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
-        with pytest.raises(UserError, match="no Dask scheduler answers there"):
+        with pytest.raises(UserError, match="no Dask scheduler replies there"):
             scheduler.connect(address, str)
 
 
 def test_scheduler_without_workers_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "CONNECT_TIMEOUT", 1)
-    with local_cluster(0) as cluster, pytest.raises(UserError, match="it has no workers"):
+    with local_cluster(0) as cluster, pytest.raises(UserError, match="the scheduler has no workers"):
         scheduler.connect(cluster.scheduler_address, str)
 
 
@@ -159,7 +159,7 @@ def test_crash_of_blender_does_not_kill_the_dask_worker(
 
 
 def render_nothing(client: str, job: RenderJob, frame: int, threads: int) -> FrameResult:
-    """Replaces ``render_on_dask_worker`` by a task without work."""
+    """Stand in for ``render_on_dask_worker`` without rendering."""
     return FrameResult(f"{job.split} {frame} {threads}")
 
 
@@ -193,7 +193,7 @@ def test_memory_of_the_submitting_process_does_not_grow(two_workers: Any) -> Non
 
 
 def test_timeouts_of_a_closing_client_are_not_logged() -> None:
-    """On a busy machine, the last requests of a client time out, and asyncio would log that."""
+    """On a busy machine, the last requests of a client time out. asyncio must not log this."""
     abandon_future = (
         "import asyncio; f = asyncio.new_event_loop().create_future(); f.set_exception(TimeoutError()); del f"
     )

@@ -22,7 +22,7 @@ FAULT_LINE = "    spec = frame_scene(config, assets, frame)\n"
 
 
 def copy_with_fault(folder: Path, fault: str) -> Path:
-    """Copy the renderer and insert code that is run for each frame."""
+    """Copy the renderer and insert code that runs for each frame."""
     shutil.copytree(ROOT / "blender", folder / "blender", ignore=shutil.ignore_patterns("__pycache__"))
     path = folder / "blender" / "rendering" / "frame.py"
     text = path.read_text()
@@ -36,7 +36,7 @@ def arguments(profile: Path, people: Path, out: Path, *more: object) -> list[obj
 
 
 def children(process: int) -> list[int]:
-    """Ids of a process's child processes."""
+    """Return the ids of a process's child processes."""
     try:
         tasks = list(Path(f"/proc/{process}/task").iterdir())
         return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
@@ -96,7 +96,7 @@ def test_frame_that_fails_twice_is_reported_and_the_others_are_rendered(
 def test_frames_are_retried_after_their_worker_died(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:
-    marks = tmp_path / "marks"  # one file per frame that has killed its worker
+    marks = tmp_path / "marks"  # one file for each frame that has killed its worker
     marks.mkdir()
     out = tmp_path / "train"
     fragment = f"'{out}/.000001.png.{_host()}.%d.tmp' % os.getpid()"  # as after a kill during a write
@@ -175,7 +175,7 @@ def test_no_process_outlives_the_command(
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == status
     assert "Traceback" not in stderr
-    assert ("interrupted; repeat the command to go on" in stderr) == (sent_signal == signal.SIGINT)
+    assert ("interrupted; repeat the command to continue" in stderr) == (sent_signal == signal.SIGINT)
     wait_until(lambda: not any(map(is_running, workers)), seconds=60)
     wait_until(lambda: not list(temporary.iterdir()), seconds=60)
 

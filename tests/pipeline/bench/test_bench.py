@@ -131,7 +131,7 @@ def test_rendering_benchmark_splits_a_frame_into_stages(
 
 
 @pytest.mark.slow
-def test_small_run_of_all_parts(tiny_profile: Path, tiny_people: Path, tmp_path: Path) -> None:
+def test_all_parts_complete_a_small_run(tiny_profile: Path, tiny_people: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     common = ["-m", "pipeline.bench", "--profile", tiny_profile, "--people", tiny_people, "--out", out]
     done = run(

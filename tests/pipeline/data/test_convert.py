@@ -242,7 +242,7 @@ def test_eight_bit_masks_are_refused(tmp_path: Path) -> None:
         convert_split(split, CocoConfig())
 
 
-def test_commands_coco_and_preview(tmp_path: Path) -> None:
+def test_coco_and_preview_commands_write_their_files(tmp_path: Path) -> None:
     split = tmp_path / "test"
     profile = tmp_path / "p.toml"
     profile.write_text('name="p"\nseed=0\nclasses=["pedestrian"]\nsplits={test=1}\n')

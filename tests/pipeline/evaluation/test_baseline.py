@@ -126,9 +126,7 @@ def test_the_start_has_the_weights_that_training_began_with(weights: str) -> Non
     assert (start.kind, start.labels) == ("start", {"pedestrian": 1, "pallet_truck": 2})
 
 
-def test_a_start_that_is_not_available_is_an_error_or_a_note(
-    model: Path, split: Path, tmp_path: Path
-) -> None:
+def test_unavailable_start_weights_are_an_error_or_a_note(model: Path, split: Path, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(model)
     start = {"kind": "checkpoint", "source": "x.safetensors", "fallback": ""}
     save_checkpoint(model, dataclasses.replace(checkpoint, start=start))

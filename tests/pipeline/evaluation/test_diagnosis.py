@@ -104,7 +104,7 @@ def test_best_threshold_includes_all_detections_of_one_score() -> None:
         ([square(0, 2, iscrowd=1)], [square(0, 2, score=0.9)]),
     ],
 )
-def test_summary_of_no_objects_or_no_detections(
+def test_summary_without_objects_or_detections_is_complete(
     objects: list[dict[str, Any]], detections: list[dict[str, Any]]
 ) -> None:
     evaluation = evaluate_detections(dataset_of_squares(objects, images=2), detections)

@@ -239,7 +239,7 @@ def test_exif_rotation_is_applied_only_if_the_annotated_size_is_rotated(tmp_path
         read_rgb(path, (50, 50))
 
 
-def test_the_table_of_perfect_detections(split: Path) -> None:
+def test_table_of_perfect_detections_has_ap_one(split: Path) -> None:
     dataset = read_coco(split / "annotations.json")
     evaluation = evaluate_detections(dataset, perfect_results(dataset))
     lines = format_table(summarize(evaluation, 0.5, run_bootstrap(evaluation, 20))).splitlines()

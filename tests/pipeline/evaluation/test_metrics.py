@@ -107,7 +107,7 @@ def test_more_than_a_hundred_objects_in_an_image_all_count() -> None:
         assert overall[iou_type]["APl"] is None
 
 
-def test_detections_in_ignore_regions_cost_nothing() -> None:
+def test_detections_in_ignore_regions_do_not_lower_ap() -> None:
     ground_truth = small_dataset([{"category_id": 1}, {"category_id": 1, "iscrowd": 1}], {1: "a"})
     region = ground_truth["annotations"][1]
     inside = {k: region[k] for k in ("image_id", "category_id", "bbox", "segmentation")} | {"score": 0.99}

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from pipeline.cli import main
 from pipeline.models.checkpoint import load_model
-from tests.conftest import made_once
+from tests.conftest import create_once
 from tests.helpers.synthetic import write_tiny_model
 
 
@@ -27,7 +27,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that also uses mirror images, model.safetensors, and its export, model.onnx."""
-    return made_once(tmp_path_factory, "export", write_export)
+    return create_once(tmp_path_factory, "export", write_export)
 
 
 def write_export(path: Path) -> None:

@@ -52,7 +52,7 @@ def test_exported_model_detects_the_same_as_its_checkpoint(folder: Path) -> None
 
 
 @pytest.mark.slow  # the export itself checks this too
-def test_image_without_objects(folder: Path) -> None:
+def test_exported_model_returns_empty_detections(folder: Path) -> None:
     model, checkpoint = load_checkpoint_model(folder / "model.safetensors")
     metadata = dataclasses.replace(describe_export(model, checkpoint), min_box_score=0.99)
     exported = parse_onnx(trace(model, "x", 0.05).serialize(metadata), "x")

@@ -92,7 +92,7 @@ def test_importing_the_package_imports_no_large_library() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_torchscript_files_are_rejected_with_the_way_out(tmp_path: Path) -> None:
+def test_torchscript_files_are_rejected_with_the_alternative(tmp_path: Path) -> None:
     (tmp_path / "model.torchscript").write_bytes(b"")
     with pytest.raises(UserError, match=r"model\.torchscript: the TorchScript format was dropped; .*\.onnx"):
         load_model(tmp_path / "model.torchscript")

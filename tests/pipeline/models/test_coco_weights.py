@@ -124,7 +124,7 @@ def test_damaged_cached_file_is_named(
     assert "damaged" in capsys.readouterr().err
 
 
-def test_torchvision_state_dict_as_a_file(weights_file: Path) -> None:
+def test_torchvision_state_dict_file_is_a_checkpoint(weights_file: Path) -> None:
     start = resolve(ModelConfig(weights=str(weights_file)))
     assert (start.kind, start.model) == ("checkpoint", COCO)
     assert zipfile.is_zipfile(weights_file)

@@ -31,7 +31,7 @@ def test_model_is_a_torchvision_mask_rcnn_with_heads_of_its_own(name: str, losse
     assert all(shared[k].data_ptr() == state[k].data_ptr() for k in shared)
 
 
-def test_model_from_random_weights() -> None:
+def test_weights_none_start_from_random_weights() -> None:
     start = resolve(ModelConfig(name=COCO, weights="none"))
     assert (start.kind, start.model, start.state) == ("none", COCO, None)
 

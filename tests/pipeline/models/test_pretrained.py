@@ -122,7 +122,7 @@ def test_timm_weights_come_from_the_hubs_cache(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.slow
-def test_coco_v2_has_weights_of_its_own() -> None:
+def test_coco_v2_has_its_own_weights() -> None:
     torch.manual_seed(2)
     path = weight_files.cache_path(weight_files.COCO_URLS[COCO_V2])
     path.parent.mkdir(parents=True)

@@ -45,7 +45,7 @@ def small_set() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_statistics_of_a_small_dataset_counted_by_hand() -> None:
+def test_statistics_equal_counts_by_hand() -> None:
     table = dataset_statistics(small_set())
     assert (table["images"], table["empty"]) == (2, 1)
     a, b = table["classes"]["a"], table["classes"]["b"]
@@ -73,7 +73,7 @@ def test_statistics_of_a_split_equal_those_of_its_annotations(split: Path, tmp_p
     assert any(entry["ignored"] for entry in table["classes"].values())
 
 
-def test_two_datasets_are_compared_in_one_picture(split: Path, tmp_path: Path) -> None:
+def test_two_datasets_are_compared_in_one_image(split: Path, tmp_path: Path) -> None:
     shapes.write_split(tmp_path / "photographs", 3)
     (tmp_path / "photographs" / "annotations.json").rename(tmp_path / "instances.json")
     done = run("stats", split, tmp_path / "instances.json", "--out", tmp_path / "out")

@@ -33,7 +33,7 @@ def score_of(objects: list[dict[str, Any]], detections: list[dict[str, Any]]) ->
     return image_scores(evaluate_detections(dataset, detections), 0.5).get(1)
 
 
-def test_panoptic_quality_of_one_image() -> None:
+def test_panoptic_quality_equals_a_calculation_by_hand() -> None:
     """Two matches with IoU 1 and 0.6, a missed object and two false positives: 1.6 / (2 + 1 + 0.5)."""
     objects = [square(0, 1), square(30, 1), square(60, 2)]
     detections = [
@@ -49,7 +49,7 @@ def test_panoptic_quality_of_one_image() -> None:
     assert abs(score.quality - 1.6 / 3.5) < 1e-9
 
 
-def test_ignore_regions_count_neither_way() -> None:
+def test_detections_in_ignore_regions_do_not_count() -> None:
     objects = [square(0, 1, iscrowd=1), square(30, 1)]
     for category in (1, 2):
         detections = [square(0, category, score=0.9), square(30, 1, score=0.9)]

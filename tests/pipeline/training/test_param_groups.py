@@ -201,7 +201,7 @@ def test_a_backbone_continues_from_its_frozen_stages(name: str) -> None:
             assert a is None or (a - b).norm() <= 0.01 * b.norm() + 1e-9
 
 
-def test_which_backbones_are_chains_of_stages() -> None:
+def test_backbones_without_hooks_are_chains_of_stages() -> None:
     cut = {name for name in NAMES if build_model(name, 3, SMALL_IMAGES).backbone.stages()}
     assert cut == set(NAMES) - {"timm/mobilenetv3_small_050"}, "which returns its feature maps through hooks"
     backbone = build_model(COCO, 3, SMALL_IMAGES).backbone
@@ -218,7 +218,7 @@ def test_parts_are_unfrozen_at_their_epoch() -> None:
         TrainConfig(unfreeze={"stage1": 2}, cache_features=1)
 
 
-def test_dicts_in_the_train_table_are_read(tmp_path: Path) -> None:
+def test_tables_in_the_train_table_are_read(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(
         'name = "x"\nseed = 0\nclasses = ["a"]\nsplits = { train = 1 }\n[train]\ntrainable = ["heads"]\n'

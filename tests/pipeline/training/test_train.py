@@ -40,7 +40,7 @@ def with_train(**changes: object) -> Profile:
     return training.with_train(PROFILE, **changes)
 
 
-def test_outputs_of_a_run(trained: Path) -> None:
+def test_run_writes_metrics_and_checkpoints(trained: Path) -> None:
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     assert set(lines[0]["losses"]) == {"loss", *LOSSES, *SEGMENTATION_LOSSES}
@@ -109,7 +109,7 @@ def test_a_loss_that_is_not_finite_names_the_images(splits: tuple[Path, Path], t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_training_without_any_objects(tmp_path: Path) -> None:
+def test_training_without_objects_has_no_ap(tmp_path: Path) -> None:
     write_split(tmp_path / "train", 2, empty=2)
     train(with_train(epochs=1), tmp_path / "train", tmp_path / "train", tmp_path / "out")
     checkpoint = load_checkpoint(tmp_path / "out" / "model.safetensors")
@@ -143,7 +143,7 @@ def test_the_fallback_of_start_weights_is_recorded(
     assert start["kind"] == "embedded" and "maskrcnn_resnet50_fpn_coco" in start["fallback"]
 
 
-def test_a_checkpoint_as_start_weights_has_a_recipe_of_its_own(
+def test_a_checkpoint_as_start_weights_has_its_own_recipe(
     trained: Path, splits: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """A checkpoint of the same classes keeps its predictors: fewer epochs, fewer trainable parts."""
@@ -185,5 +185,5 @@ def test_predictions_have_the_ids_of_the_file(trained: Path, splits: tuple[Path,
     assert detections.rles[0]["size"] == [96, 96] and isinstance(detections.rles[0]["counts"], str)
 
 
-def test_seeds_differ() -> None:
+def test_derived_seeds_differ() -> None:
     assert len({derive_seed(a, b) for a in range(5) for b in range(5)}) == 25

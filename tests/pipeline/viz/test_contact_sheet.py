@@ -110,7 +110,7 @@ def test_polygons_are_drawn_and_faulty_masks_are_named(split: Path) -> None:
         contact_sheet(split, 6, 6)
 
 
-def test_options_of_the_preview_command(split: Path, tmp_path: Path) -> None:
+def test_preview_command_applies_its_options(split: Path, tmp_path: Path) -> None:
     def call(*more: str) -> Any:
         return CliRunner().invoke(main, ["preview", str(split), "--out", str(tmp_path / "s.png"), *more])
 

@@ -82,7 +82,7 @@ def test_training_plot_has_loss_on_the_left_axis_and_ap50_on_the_right_one() -> 
     ]
 
 
-def test_training_plot_of_no_one_and_many_epochs() -> None:
+def test_training_plot_of_zero_one_and_many_epochs() -> None:
     assert plot_training([], CLASSES) is None
     assert len(training_figure([epoch(1, None, False)]).axes[0].lines) == 1
     many = training_figure([epoch(n, 0.5, n == 70) for n in range(1, 101)])

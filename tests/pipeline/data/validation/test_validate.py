@@ -105,7 +105,7 @@ def test_counts_of_cocoapi_are_decoded_to_the_mask() -> None:
 # ------------------------------------------------------------------------------ command
 
 
-def test_command_validate(tmp_path: Path, folder: Path) -> None:
+def test_validate_command_reports_faults_and_exit_status(tmp_path: Path, folder: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(json.dumps(valid_dataset()))
     run = CliRunner().invoke(main, ["validate", str(path), "--images", str(folder)])
@@ -122,7 +122,9 @@ def test_command_validate(tmp_path: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"\x80"])
-def test_other_files_are_not_json(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_that_are_not_json_are_reported(
+    tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(content)
     assert validate_file(path, None)
