@@ -154,8 +154,8 @@ def test_full_disk_keeps_the_earlier_result(name: str, run_dir: Path, tmp_path: 
     assert not list(run.rglob("*.tmp"))
     for path in {path for path in run.rglob("*") if path.is_file()} - names:
         load(path)
-    for path in writer.outputs:
-        load(run / path)
+    for output in writer.outputs:
+        load(run / output)
     done = run_with_limit("pipeline", UNLIMITED, *second)
     assert done.returncode == 0, done.stderr
 

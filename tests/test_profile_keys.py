@@ -66,8 +66,13 @@ def wrong_items(base: Any, limits: tuple[Any, ...]) -> list[Any]:
     """Return wrong single values: of a wrong type, NaN, and just outside each limit."""
     if typing.get_origin(base) is Literal:
         return [3, "nonsense", math.nan]
-    wrong: list[Any] = {bool: [0, "true"], str: [3, True], int: [0.5, "1", True], float: ["1", True]}[base]
-    wrong = [*wrong, math.nan, math.inf, [], None]
+    of_wrong_types: dict[type, list[Any]] = {
+        bool: [0, "true"],
+        str: [3, True],
+        int: [0.5, "1", True],
+        float: ["1", True],
+    }
+    wrong = [*of_wrong_types[base], math.nan, math.inf, [], None]
     for limit in limits:
         match limit:
             case Ge(low):
@@ -150,12 +155,13 @@ def test_every_wrong_value_is_one_line_with_table_key_value_and_limits() -> None
 
 def test_every_wrong_table_is_one_line_with_table_key_value_and_limits() -> None:
     count = 0
+    no_tables: list[Any] = [3, "x", []]
     for name, key in KEYS:
         hint = field_types(TABLES[name])[key]
         base, limits = split_limits(hint)
         if is_table(hint) or typing.get_origin(base) is not dict:
             continue
-        for value in (3, "x", []):
+        for value in no_tables:
             assert f"{key} must be {describe(hint)}, not {value!r}" in problem(name, key, value)
         where = f"p.toml: [{name}.{key}]" if name else f"p.toml: [{key}]"
         names = allowed_names(str, limits)

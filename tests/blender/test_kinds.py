@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
 from blender import kinds
-from blender.assets import Assets
 from blender.contract import UserError
 from blender.geometry.mesh import Material, box
 from blender.kinds import ObjectGroup, ObjectKind, Parking, find_kind, kind_names
 from blender.spec import ObjectSpec
-
-NO_ASSETS = Assets(Path(), (), "")
+from tests.helpers.assets import NO_ASSETS
 
 
 def crate_module() -> ModuleType:

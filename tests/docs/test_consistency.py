@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from types import ModuleType
 
@@ -16,10 +17,9 @@ def consistency() -> ModuleType:
     pytest.importorskip("sphinx", reason="the extra 'docs' is not installed")
     sys.path.insert(0, str(ROOT / "docs" / "extensions"))
     try:
-        import consistency as module
+        return importlib.import_module("consistency")
     finally:
         sys.path.pop(0)
-    return module
 
 
 def test_pages_name_existing_paths_and_describe_every_command(consistency: ModuleType) -> None:

@@ -17,6 +17,7 @@ from blender.rendering.builder import SceneObject, build_scene
 from blender.rendering.device import Device, use_device
 from blender.rendering.instance_records import instance_records
 from blender.spec import CameraSpec, ObjectSpec, SceneSpec
+from tests.helpers.assets import NO_ASSETS
 from tests.helpers.painter import CAMERA, Solid, paint_with_certainty, solid
 
 
@@ -76,7 +77,7 @@ def person(assets: Assets, x: float, y: float = 0.0, yaw: float = np.pi) -> Obje
 
 def truck(ranges: Any, position: tuple[float, float, float], yaw: float) -> ObjectSpec:
     """Return a pallet truck with a lowered tiller and without stickers."""
-    params = find_kind("pallet_truck").sample(ranges, np.random.default_rng(3), None)
+    params = find_kind("pallet_truck").sample(ranges, np.random.default_rng(3), NO_ASSETS)
     params |= {"tiller_angle": 0.1, "tiller_turn": 0.0, "lift": 0.1, "stickers": 0}
     return ObjectSpec("pallet_truck", params, position, yaw, "pallet_truck")
 

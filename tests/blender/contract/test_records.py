@@ -33,11 +33,10 @@ def test_committing_an_equal_frame_never_removes_its_record(
 ) -> None:
     """Two processes may render the same frame; one may read its record while the other commits it."""
     exists: list[bool] = []
-    plain = split.write_atomic
 
     def watched(path: Path, data: bytes) -> None:
         exists.append((tmp_path / "frames" / "000003.json").is_file())
-        plain(path, data)
+        write_atomic(path, data)
 
     monkeypatch.setattr(split, "write_atomic", watched)
     for record in (RECORD, RECORD, dataclasses.replace(RECORD, fingerprint="g")):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from blender.config.capture import SensorConfig
 from blender.imaging import jpeg, sensor
@@ -43,7 +44,7 @@ def expose(light: np.ndarray, distance: np.ndarray = NEAR, seed: int = 0, **sett
 
 def test_expose_meters_the_light_and_draws_from_its_generator_only() -> None:
     light = np.random.default_rng(0).random((60, 80, 3)).astype(np.float32)
-    settings = {
+    settings: dict[str, Any] = {
         "neutral": 0.5, "haze": 0.01, "vignetting": 0.2, "glare": 0.05, "aberration": 0.002,
         "defocus_radius": 0.01, "motion_length": 0.05, "motion_angle": 0.3, "noise": 0.01,
         "sharpening": 0.3, "jpeg_quality": 70,
@@ -190,10 +191,12 @@ def test_zero_saturation_is_grey() -> None:
 # ------------------------------------------------------------------------------ JPEG
 
 
-def compress_with_pillow(image: np.ndarray, quality: int) -> Image.Image:
+def compress_with_pillow(image: np.ndarray, quality: int) -> JpegImageFile:
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "jpeg", quality=quality, subsampling="4:2:0")
-    return Image.open(io.BytesIO(stream.getvalue()))
+    compressed = Image.open(io.BytesIO(stream.getvalue()))
+    assert isinstance(compressed, JpegImageFile)
+    return compressed
 
 
 def compress_planes(image: np.ndarray, quality: int) -> np.ndarray:

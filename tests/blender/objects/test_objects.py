@@ -16,8 +16,8 @@ from blender.kinds import find_kind
 from blender.objects import hall, pallet
 from blender.spec import LampSpec
 from tests.conftest import TINY
+from tests.helpers.assets import NO_ASSETS
 
-NO_ASSETS = Assets(Path(), (), "")
 TABLES = {
     "pallet_truck": "pallet_truck",
     "pedestrian": "pedestrian",
@@ -56,7 +56,7 @@ def test_every_variant_stands_on_the_floor_and_has_a_plausible_size(name: str) -
     module = importlib.import_module(f"blender.objects.{name}")
     for variant in module.VARIANTS:
         for seed in range(6):
-            low, high = bounds(module.build({"variant": variant, "seed": seed}, None))
+            low, high = bounds(module.build({"variant": variant, "seed": seed}, NO_ASSETS))
             assert -0.012 < low[2] < 0.03, (variant, seed)
             assert 0.02 < high[2] < 4.0 and (high - low)[:2].max() < 4.0, (variant, seed)
 

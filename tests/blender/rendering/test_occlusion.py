@@ -16,6 +16,7 @@ from blender.kinds import find_kind
 from blender.objects.pallet_truck.livery import livery_of
 from blender.objects.pallet_truck.tiller import hand_tiller
 from blender.spec import ObjectSpec
+from tests.helpers.assets import NO_ASSETS
 from tests.helpers.ground_truth import assert_painted, person, render_ground_truth, solid_of, truck
 from tests.helpers.painter import EYE, FOCAL, HEIGHT, behind_boxes, paint_with_certainty, solid, to_pixels
 
@@ -25,6 +26,13 @@ def decode_run_lengths(runs: RunLengths | None) -> np.ndarray:
     assert runs is not None and len(runs.counts) > 1 and all(n > 0 for n in runs.counts[1:])
     values = np.arange(len(runs.counts)) % 2 == 1
     return np.repeat(values, runs.counts).reshape(runs.size[::-1]).T
+
+
+def joint_pixels(pedestrian: ObjectSpec, people: Assets) -> np.ndarray:
+    """Project the joints of a person who faces the camera to pixels, (17, 2)."""
+    joints = find_kind("pedestrian").keypoints(pedestrian.params, people)
+    assert joints is not None
+    return to_pixels(joints * [-1, -1, 1] + pedestrian.position)
 
 
 RACK = {
@@ -63,8 +71,7 @@ def test_keypoints_behind_the_upright_are_labelled_as_hidden(
     pedestrian = person(people, 6.0)
     rack = ObjectSpec("rack", RACK, (3.0, 0.0, 0.0), -np.pi / 2)
     _, _, (instance,) = render_ground_truth([rack, pedestrian], config, people, tmp_path)
-    joints = find_kind("pedestrian").keypoints(pedestrian.params, people) * [-1, -1, 1] + [6.0, 0.0, 0.0]
-    expected = to_pixels(joints)
+    expected = joint_pixels(pedestrian, people)
     keypoints = np.array(instance.keypoints)
     assert keypoints[:, :2] == pytest.approx(expected, abs=0.0051)
     hidden = (expected[:, 0] >= UPRIGHT.start) & (expected[:, 0] < UPRIGHT.stop)
@@ -96,9 +103,7 @@ def test_person_at_the_image_edge_is_truncated(people: Assets, config: Config, t
     """At x = 3 the left edge of the image is at y = 1.8, so half of the person is outside."""
     pedestrian = person(people, 3.0, 1.8)
     ids, _, (instance,) = render_ground_truth([pedestrian], config, people, tmp_path)
-    expected = to_pixels(
-        find_kind("pedestrian").keypoints(pedestrian.params, people) * [-1, -1, 1] + [3.0, 1.8, 0.0]
-    )
+    expected = joint_pixels(pedestrian, people)
     inside = expected[:, 0] >= 0
     assert 4 <= inside.sum() <= 13
     keypoints = np.array(instance.keypoints)
@@ -112,7 +117,7 @@ def test_person_at_the_image_edge_is_truncated(people: Assets, config: Config, t
 def find_parameters(name: str, variant: str, height: float, kinds: set[str]) -> dict[str, Any]:
     """Find parameters of a variant with a maximum height and only these kinds of surface."""
     for seed in range(200):
-        parts = find_kind(name).build({"variant": variant, "seed": seed}, None)
+        parts = find_kind(name).build({"variant": variant, "seed": seed}, NO_ASSETS)
         if bounds(parts)[1][2] <= height and {p.material.kind for p in parts} <= kinds:
             return {"variant": variant, "seed": seed}
     raise AssertionError(f"no such {variant}")

@@ -18,7 +18,7 @@ from tests.conftest import TINY, run
 
 
 def test_help_lists_every_command_in_one_section() -> None:
-    listed = [command.name for commands in SECTIONS.values() for command in commands]
+    listed = [str(command.name) for commands in SECTIONS.values() for command in commands]
     assert sorted(listed) == sorted(main.commands)
     text = CliRunner().invoke(main, ["--help"]).output
     for title, commands in SECTIONS.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,8 @@ from tests.pipeline.export.images import make_images
 
 def write_own_detections(model: Segmenter, folder: Path) -> Path:
     """Write a COCO file that holds the model's own detections as labels: its AP is 1."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     (folder / "images").mkdir(parents=True)
     for number, pixels in enumerate(make_images(), start=1):
         height, width = pixels.shape[:2]

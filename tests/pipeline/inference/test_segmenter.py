@@ -12,7 +12,7 @@ from PIL import Image
 
 from blender.contract import UserError
 from pipeline import load_model
-from pipeline.inference.segmenter import Segmenter
+from pipeline.inference.segmenter import AnyImage, Segmenter
 from tests.helpers.synthetic import write_tiny_model
 
 
@@ -32,9 +32,9 @@ def test_detections_have_the_documented_shapes(model: Segmenter, pixels: np.ndar
     detections = model.predict(pixels, threshold=0.0)
     count = len(detections)
     assert count > 0
-    assert (detections.boxes.shape, detections.boxes.dtype) == ((count, 4), np.float32)
-    assert (detections.labels.shape, detections.labels.dtype) == ((count,), np.int64)
-    assert (detections.masks.shape, detections.masks.dtype) == ((count, 60, 90), bool)
+    assert (detections.boxes.shape, detections.boxes.dtype) == ((count, 4), np.dtype(np.float32))
+    assert (detections.labels.shape, detections.labels.dtype) == ((count,), np.dtype(np.int64))
+    assert (detections.masks.shape, detections.masks.dtype) == ((count, 60, 90), np.dtype(bool))
     assert detections.scores.dtype == np.float32 and (np.diff(detections.scores) <= 0).all()
     assert {model.classes[label - 1] for label in detections.labels} <= {"pedestrian", "pallet_truck"}
     assert len(detections.rles) == count and detections.image_size == (60, 90)
@@ -65,8 +65,9 @@ def test_all_kinds_of_images_give_the_same_detections(
     Image.fromarray(np.rot90(pixels)).save(tmp_path / "a.png", exif=exif)
     expected = model.predict(pixels, 0.0)
     opened = Image.open(tmp_path / "a.png")
-    forms = [tmp_path / "a.png", str(tmp_path / "a.png"), opened, Image.fromarray(pixels).convert("RGBA")]
-    for form in [*forms, pixels[:, :, ::-1][:, :, ::-1]]:
+    rgba, view = Image.fromarray(pixels).convert("RGBA"), pixels[:, :, ::-1][:, :, ::-1]
+    forms: list[AnyImage] = [tmp_path / "a.png", str(tmp_path / "a.png"), opened, rgba, view]
+    for form in forms:
         assert np.array_equal(model.predict(form, 0.0).boxes, expected.boxes)
 
 

@@ -45,9 +45,10 @@ def test_gradients_of_a_depthwise_convolution_equal_torchs(
     side: int, stride: int, images: int, height: int
 ) -> None:
     conv = torch.nn.Conv2d(6, 6, side, stride, side // 2, groups=6)
+    assert conv.bias is not None
     conv.bias.requires_grad_(False)
     kernel = conv.weight.detach().clone().requires_grad_()
-    (lite,) = use_lite_convs(torch.nn.Sequential(conv))
+    (lite,) = use_lite_convs(torch.nn.Sequential(conv)).children()
     assert type(lite) is LiteConv and lite.weight is conv.weight
     maps = [torch.rand(images, 6, height, 14).requires_grad_() for _ in range(2)]
     maps[1].data.copy_(maps[0].data)

@@ -38,7 +38,7 @@ def test_weights_none_start_from_random_weights() -> None:
 
 def test_training_moves_only_trainable_parts_and_reload_is_bit_identical(tmp_path: Path) -> None:
     start = resolve(ModelConfig(weights="embedded"))
-    assert (start.kind, start.model) == ("embedded", EMBEDDED)
+    assert (start.kind, start.model) == ("embedded", EMBEDDED) and start.state is not None
     config = ModelConfig(min_size=96, max_size=96, box_score_thresh=0.0)
     model = build_model(start.model, 3, config, start.state)
     before = {k: v.clone() for k, v in model.state_dict().items()}

@@ -38,8 +38,8 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 
 
-def classifier(name: str, seed: int = 3) -> torch.nn.Module:
-    """A complete classifier with batch norm statistics, as an ImageNet file holds it."""
+def classifier(name: str, seed: int = 3) -> Any:
+    """A complete classifier (of timm, torchvision) with batch norm statistics, like an ImageNet file."""
     torch.manual_seed(seed)
     model = timm.create_model(name) if name != "resnet50" else resnet50()
     with torch.no_grad():
@@ -118,6 +118,7 @@ def test_timm_weights_come_from_the_hubs_cache(tmp_path: Path, monkeypatch: pyte
     save_file(network.state_dict(), folder / "snapshots" / "abc" / "model.safetensors")
     start = resolve(ModelConfig(name="timm/test_resnet"))
     assert (start.kind, start.source) == ("imagenet", "timm test_resnet.r160_in1k, ImageNet")
+    assert start.state is not None
     assert torch.equal(start.state["layer1.0.conv1.weight"], network.state_dict()["layer1.0.conv1.weight"])
 
 
@@ -139,7 +140,7 @@ def test_coco_v2_has_its_own_weights() -> None:
     assert weights_from_file(path).model == COCO_V2
     # For the other model its body is used.
     other = weights_from_file(path, COCO)
-    assert (other.kind, other.model) == ("body", COCO)
+    assert (other.kind, other.model) == ("body", COCO) and other.state is not None
     assert torch.equal(other.state["conv1.weight"], saved["backbone.body.conv1.weight"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from pipeline.models.roi_heads import CascadeRoIHeads, mirror_boxes
 from tests.pipeline.models.regions import make_boxes, make_levels
 from tests.pipeline.models.training_step import SMALL
 
-FEW = {"rpn_post_nms_top_n_test": 40, "rpn_post_nms_top_n_train": 40}
+FEW: dict[str, Any] = {"rpn_post_nms_top_n_test": 40, "rpn_post_nms_top_n_train": 40}
 SHAPE = (250, 340)
 WIDTH = 96
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from pipeline.config import ModelConfig, TrainConfig
+from pipeline.config.train import Part
 from pipeline.models.checkpoint import Checkpoint, load_model, save_checkpoint
 from pipeline.training.dataset import CocoDataset, collate_fn
 from pipeline.training.param_groups import parameter_groups, set_trainable
@@ -15,7 +16,7 @@ from tests.helpers.shapes import CLASSES, write_split
 SMALL = ModelConfig(min_size=96, max_size=96)
 
 
-def train_one_step(model: torch.nn.Module, folder: Path, parts: tuple[str, ...], start: str) -> None:
+def train_one_step(model: torch.nn.Module, folder: Path, parts: tuple[Part, ...], start: str) -> None:
     """Train ``parts`` of a model for one step on two images."""
     write_split(folder, 2, empty=0)
     data = CocoDataset(folder / "annotations.json", folder / "images", CLASSES)
