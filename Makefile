@@ -44,7 +44,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@$(TOOL) doctor
 	@echo "setup: preparing anny's model; this takes a minute once per machine"
-	@$(PY) -c 'from pipeline.people.bodies import load_anny; load_anny()'
+	@$(PY) -c 'from pipeline.people.bodies import load_body_model; load_body_model()'
 	@touch $@
 
 check: $(READY)
