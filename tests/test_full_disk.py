@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from blender.contract import frame_is_complete, read_manifest
 from pipeline import load_model
+from pipeline.cli import main
 from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
 from pipeline.data.convert import convert_split
@@ -123,10 +125,9 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scores = {"classes": dict.fromkeys(("pedestrian", "pallet_truck"), table), "overall": table}
     line = {"epoch": 1, "losses": {"loss": 2.0}, "best": True, "seconds": 3.0, "val": scores}
     (run / "metrics.jsonl").write_text(json.dumps(line) + "\n")
-    done = run_with_limit(
-        "pipeline", UNLIMITED, *f"{EVALUATE} --out {run}/evaluation --bootstrap 0".format(run=run).split()
-    )
-    assert done.returncode == 0, done.stderr
+    words = f"{EVALUATE} --out {run}/evaluation --bootstrap 0".format(run=run).split()
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
     return run
 
 
