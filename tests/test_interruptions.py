@@ -41,8 +41,9 @@ def digests(out: Path, fingerprint: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def long_profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More frames than a fast machine renders between the kills: the last run must have frames left."""
     path = tmp_path_factory.mktemp("profile") / "long.toml"
-    path.write_text(TINY.replace("train = 4", "train = 30"))
+    path.write_text(TINY.replace("train = 4", "train = 100"))
     return path
 
 
@@ -69,7 +70,7 @@ def test_twenty_kills_do_not_change_the_result(
         while process.poll() is None and len(list(out.glob("images/*.png"))) < wanted:
             assert time.monotonic() < deadline, "no frame was rendered within a minute"
             time.sleep(0.005)
-        time.sleep(float(rng.uniform(0, 0.8)))
+        time.sleep(float(rng.uniform(0, 0.4)))
         process.kill()
         process.wait()
         now = digests(out, fingerprint)
