@@ -11,7 +11,7 @@ import pytest
 
 from blender.contract import UserError
 from pipeline.evaluation.evaluate import evaluate
-from pipeline.reporting.report import MODEL_FILE, format_duration, write_report
+from pipeline.reporting.report import MODEL_FILE, write_report
 from tests.helpers.synthetic import CATEGORIES, write_tiny_model
 from tests.pipeline.reporting.conftest import FALLBACK, PROFILE, add_baseline, epoch, sets_of
 
@@ -187,12 +187,3 @@ def test_the_model_card_has_the_same_figures(run_dir: Path) -> None:
         assert word in card.replace("| training | ", "| "), word
     assert "pedestrian: **yes**" in card and "pallet truck: **undecided**" in card
     assert FALLBACK not in card and str(run_dir.parent) not in card
-
-
-def test_durations_are_formatted_for_readers() -> None:
-    assert [format_duration(s) for s in (4.4, 75, 3600, 12060)] == [
-        "4 s",
-        "1 min 15 s",
-        "1 h 00 min",
-        "3 h 21 min",
-    ]
