@@ -36,7 +36,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "skeleton": (None, "human", {"a": 1}, []),
 }
 """Values of other tools, by field."""
-RIGHT = {
+RIGHT: dict[str, dict[str, Any]] = {
     "images": {
         "camera": {"position": [0, 1.5, 2], "fov": 1.2, "pitch": -0.1, "lens": "wide"},
         "lights": {"lamps": "led", "ambient": 0.3},
@@ -88,7 +88,7 @@ def test_parts_of_a_camera_are_left_out_alone() -> None:
             dataset = described()
             dataset["images"][0]["camera"][key] = value
             camera = leave_out_malformed(dataset)["images"][0]["camera"]
-            assert camera == {k: v for k, v in RIGHT["images"]["camera"].items() if k != key}  # type: ignore[attr-defined]
+            assert camera == {k: v for k, v in RIGHT["images"]["camera"].items() if k != key}
 
 
 def test_edges_that_lead_nowhere_are_left_out() -> None:
