@@ -29,7 +29,16 @@ from pipeline.data.validation.rules import (
     remove,
     rule,
 )
-from pipeline.data.values import has_valid_size, is_int, is_number, read_box, short_repr, to_int
+from pipeline.data.values import (
+    free_ids,
+    has_valid_size,
+    is_id,
+    is_int,
+    is_number,
+    read_box,
+    short_repr,
+    to_int,
+)
 
 
 def annotation_faults(annotation: Entry, context: Context) -> Iterator[Fault]:
@@ -59,20 +68,20 @@ def fix_annotations(dataset: Entry, folder: Path | None, changes: list[Change]) 
 def number_annotations(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
     """Give a new id to each annotation without a valid, unique id; no other entry refers to these ids."""
     annotations = dataset["annotations"]
-    free = max([0, *(a["id"] for a in annotations if is_int(a.get("id")))]) + 1
+    free = free_ids({a["id"] for a in annotations if is_id(a.get("id"))})
     used: set[int] = set()
     numbered = []
     for a in annotations:
         number = a.get("id")
-        if is_int(number) and number != 0 and number not in used:
+        if is_id(number) and number != 0 and number not in used:
             used.add(number)
             numbered.append(a)
             continue
         name = "annotation-id-zero" if is_int(number) and number == 0 else "annotation-id"
         name = "annotation-id-duplicate" if is_int(number) and number in used else name
-        changes.append(Change(name, f"annotation {short_repr(number)}, now {free}"))
-        numbered.append(a | {"id": free})
-        free += 1
+        new = next(free)
+        changes.append(Change(name, f"annotation {short_repr(number)}, now {new}"))
+        numbered.append(a | {"id": new})
     return dataset | {"annotations": numbered}
 
 
@@ -130,7 +139,7 @@ def _iscrowd_0_or_1(annotation: Entry, context: Context) -> Entry:
 def _annotation_id(a: Entry, context: Context) -> str | None:
     if "id" not in a:
         return "it has no id"
-    return None if is_int(a["id"]) else f"id is {short_repr(a['id'])}, not an integer"
+    return None if is_id(a["id"]) else f"id is {short_repr(a['id'])}, not an integer of 64 bits"
 
 
 @rule(

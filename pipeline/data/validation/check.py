@@ -24,7 +24,7 @@ from pipeline.data.validation.dataset import (
     remove_non_objects,
     replace_non_finite,
 )
-from pipeline.data.validation.images import fix_images, image_faults
+from pipeline.data.validation.images import fix_images, image_faults, number_images
 from pipeline.data.validation.rules import (
     CATEGORY,
     DATASET,
@@ -44,6 +44,7 @@ from pipeline.data.validation.rules import (
 REPAIR_STEPS: tuple[DatasetFix, ...] = (
     remove_non_objects,
     fix_categories,
+    number_images,
     fix_images,
     number_annotations,
     fix_annotations,
