@@ -33,7 +33,7 @@ class TraceableDetector(Detector):
         size = torch._shape_as_tensor(image)[1:].double()
         extremes = torch.cat([size.amin(0, keepdim=True), size.amax(0, keepdim=True)])
         limits = torch.tensor([self.min_size, self.max_size], dtype=torch.float64)
-        target = (size * (limits / extremes).amin(0, keepdim=True)).floor()
+        target = (size * (limits / extremes).amin(0, keepdim=True)).floor().clamp(min=1)
         for axis in (1, 2):
             low, high, share = _interpolation(size[axis - 1 : axis], target[axis - 1 : axis])
             share = share[:, None] if axis == 1 else share

@@ -57,5 +57,5 @@ class Detector(nn.Module):
         image = self.transform.normalize(image)
         height, width = image.shape[1], image.shape[2]
         scale = min(self.min_size / min(height, width), self.max_size / max(height, width))
-        size = [int(height * scale), int(width * scale)]
+        size = [max(1, int(height * scale)), max(1, int(width * scale))]  # lines and columns keep a pixel
         return F.interpolate(image[None], size=size, mode="bilinear", align_corners=False)[0]
