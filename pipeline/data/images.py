@@ -14,10 +14,9 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from blender.contract import UserError
+from pipeline.data.exif import orient, read_orientation
 from pipeline.data.pixel_formats import has_16_bits, to_rgb8
 
-EXIF_ORIENTATION = 0x0112
-"""Number of the EXIF tag for how an image must be rotated or mirrored."""
 MAX_PIXELS = 500_000_000
 """Pixels of the largest image that is read; a larger one may be a small file made to exhaust the memory."""
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
@@ -26,6 +25,9 @@ RAW_SUFFIXES = (
     ".raw", ".rwl",
 )  # fmt: skip
 """Endings of cameras' raw files. Many are TIFF files, in which Pillow finds only a preview."""
+_DRAFT = 2
+"""Least size at which a JPEG file is decoded to be shrunk, as a factor on the size it is shrunk to. On a
+mosaic of photographs the result differs from that of the full size by 0.3 of 255 on average, by 3 at most."""
 _PAGED_FORMATS = ("GIF", "PNG", "WEBP", "TIFF", "AVIF")
 """Formats whose files can have several frames or pages of one kind. (Phones hide small images in JPEG.)"""
 HEIC_ADVICE = "install pillow-heif or export as JPEG"
@@ -96,13 +98,22 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def read_rgb(path: Path, size: tuple[int, int] | None = None, upright: bool = False) -> npt.NDArray[np.uint8]:
+def read_rgb(
+    path: Path,
+    size: tuple[int, int] | None = None,
+    upright: bool = False,
+    shrink_to: tuple[int, int] | None = None,
+) -> npt.NDArray[np.uint8]:
     """Read an image file of any pixel format as (height, width, 3) uint8; see ``read_image``."""
-    return read_image(path, size, upright).pixels
+    return read_image(path, size, upright, shrink_to).pixels
 
 
 def read_image(
-    path: Path, size: tuple[int, int] | None = None, upright: bool = False, max_pixels: int | None = None
+    path: Path,
+    size: tuple[int, int] | None = None,
+    upright: bool = False,
+    shrink_to: tuple[int, int] | None = None,
+    max_pixels: int | None = None,
 ) -> ReadImage:
     """Read an image file of any pixel format as RGB with 8 bits per channel.
 
@@ -111,10 +122,12 @@ def read_image(
 
     Args:
         path: the file.
-        size: (width, height) from an annotation file. The image is returned as stored, unless only the
-            image rotated by its EXIF orientation has this size.
-        upright: apply the EXIF orientation in any case.
-        max_pixels: reduce a larger image by a whole number while it is read, to at most this many pixels.
+        size: (width, height) from an annotation file. It decides whether the EXIF orientation is applied,
+            if width and height differ before and after.
+        upright: apply the EXIF orientation where ``size`` does not decide.
+        shrink_to: (width, height) to which the image is resized, with antialiasing. A large JPEG file is then
+            not decoded at its full size, which saves memory and time.
+        max_pixels: shrink the image, if it is larger, by a whole number to at most this many pixels.
 
     Raises:
         UserError: the file is missing, corrupt, truncated, of another size, or has over ``MAX_PIXELS``.
@@ -122,28 +135,28 @@ def read_image(
     try:
         with warnings.catch_warnings(), Image.open(path) as opened:
             warnings.simplefilter("ignore")
-            deep_path = path if has_16_bits(opened) else None
-            stored, turned = opened.size, upright_size(opened)
-            upright = upright or (size is not None and stored != size and turned == size)
-            full_size = turned if upright else stored
-            if size is not None and full_size != size:
-                raise UserError(f"{path}: {format_size(stored)}, but the annotations say {format_size(size)}")
-            factor = _reduction(opened, max_pixels)
-            if factor > 1 and opened.mode in ("RGB", "L"):
-                # A JPEG is then decoded at a half, a quarter or an eighth of its size.
-                opened.draft(opened.mode, (math.ceil(stored[0] / factor), math.ceil(stored[1] / factor)))
+            is_deep = has_16_bits(opened)
+            orientation = read_orientation(opened)
+            turn = orientation.reads_upright(size, upright)
+            actual = orientation.upright_size if turn else orientation.stored_size
+            if size is not None and actual != size:
+                raise UserError(f"{path}: {format_size(actual)}, but the annotations say {format_size(size)}")
             notes = _frame_notes(opened, path)
-            image, scaling = to_rgb8(opened, deep_path)
-            rest = _reduction(image, max_pixels)
-            image = image.reduce(rest) if rest > 1 else image
-            if upright:
-                image = _apply_orientation(image, opened)
+            target = shrink_to or _fit(actual, max_pixels)
+            if target != actual:
+                swapped = turn and orientation.upright_size != orientation.stored_size
+                width, height = target[::-1] if swapped else target
+                opened.draft(None, (_DRAFT * width, _DRAFT * height))
+            image = orient(opened, orientation, turn)
+            image, scaling = to_rgb8(image, is_deep, None if orientation.is_turned else path)
             if scaling:
                 notes += (("values are scaled to the range that they use", scaling),)
-            if factor > 1:
-                reading = f"{format_size(full_size)} at {format_size(image.size)}"
-                notes += (("large images are read at a smaller size", reading),)
-            return ReadImage(np.asarray(image, np.uint8).copy(), full_size, notes)
+            if target != actual:
+                image = image.resize(target, Image.Resampling.BILINEAR)
+                if max_pixels:
+                    sizes = f"{format_size(actual)} at {format_size(target)}"
+                    notes += (("large images are read at a smaller size", sizes),)
+            return ReadImage(np.array(image, np.uint8), actual, notes)
     except UserError:
         raise
     except Exception as error:  # decoders raise errors of many types on damaged files
@@ -152,7 +165,33 @@ def read_image(
 
 def to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     """Convert an opened image of any mode to (height, width, 3) uint8; apply its EXIF orientation."""
-    return np.asarray(to_rgb8(ImageOps.exif_transpose(image))[0], np.uint8).copy()
+    return np.array(to_rgb8(ImageOps.exif_transpose(image))[0], np.uint8)
+
+
+def check_image(path: Path, size: tuple[int, int]) -> bool:
+    """Check an image file by its header only.
+
+    Args:
+        path: the file.
+        size: (width, height) from the annotation file.
+
+    Returns:
+        Whether the file has an EXIF orientation, and the size cannot decide whether the annotations refer to
+        the stored or to the upright image.
+
+    Raises:
+        UserError: the file is unreadable, or has another size, both as stored and after its EXIF orientation.
+    """
+    try:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")
+            orientation = read_orientation(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: not a readable image: {error}") from None
+    stored = orientation.stored_size
+    if size not in (stored, orientation.upright_size):
+        raise UserError(f"{path}: {format_size(stored)}, but the annotations say {format_size(size)}")
+    return orientation.is_open(size)
 
 
 def identify_image(path: Path, formats: tuple[str, ...] | None = None) -> bool:
@@ -179,18 +218,17 @@ def is_heic(path: Path) -> bool:
     return head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS
 
 
-def _reduction(image: Image.Image, max_pixels: int | None) -> int:
-    """Return the smallest whole number by which to reduce both sides to get at most ``max_pixels``."""
-    pixels = image.size[0] * image.size[1]
-    return 1 if not max_pixels or pixels <= max_pixels else math.ceil(math.sqrt(pixels / max_pixels))
+def format_size(size: tuple[int, int]) -> str:
+    """Format ``(640, 480)`` as "640x480"."""
+    return f"{size[0]}x{size[1]}"
 
 
-def _apply_orientation(image: Image.Image, source: Image.Image) -> Image.Image:
-    """Rotate and mirror ``image`` by the EXIF orientation of ``source``."""
-    exif = Image.Exif()
-    exif[EXIF_ORIENTATION] = source.getexif().get(EXIF_ORIENTATION, 1)
-    image.info["exif"] = exif.tobytes()
-    return ImageOps.exif_transpose(image)
+def _fit(size: tuple[int, int], max_pixels: int | None) -> tuple[int, int]:
+    """Divide a size by the smallest whole number that gives at most ``max_pixels``; sides stay above 0."""
+    if not max_pixels or size[0] * size[1] <= max_pixels:
+        return size
+    divisor = math.ceil(math.sqrt(size[0] * size[1] / max_pixels))
+    return max(1, size[0] // divisor), max(1, size[1] // divisor)
 
 
 def _frame_notes(image: Image.Image, path: Path) -> tuple[tuple[str, str], ...]:
@@ -212,34 +250,3 @@ def _reason(path: Path, error: Exception) -> str:
     if is_heic(path):
         return f"HEIC; {HEIC_ADVICE}"
     return str(error) or type(error).__name__
-
-
-def check_image(path: Path, size: tuple[int, int]) -> None:
-    """Check an image file by its header only.
-
-    Args:
-        path: the file.
-        size: (width, height) from the annotation file.
-
-    Raises:
-        UserError: the file is unreadable, or has another size, both as stored and after its EXIF orientation.
-    """
-    try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")
-            sizes = (image.size, upright_size(image))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: not a readable image: {error}") from None
-    if size not in sizes:
-        raise UserError(f"{path}: {format_size(sizes[0])}, but the annotations say {format_size(size)}")
-
-
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Return the width and height of an opened image after its EXIF orientation is applied."""
-    orientation = image.getexif().get(EXIF_ORIENTATION, 1)
-    return (image.size[1], image.size[0]) if orientation in (5, 6, 7, 8) else image.size
-
-
-def format_size(size: tuple[int, int]) -> str:
-    """Format ``(640, 480)`` as "640x480"."""
-    return f"{size[0]}x{size[1]}"

@@ -28,12 +28,13 @@ _NO_VALUE = 1e30
 """Floats beyond this mark pixels without a value."""
 
 
-def to_rgb8(image: Image.Image, deep_path: Path | None = None) -> tuple[Image.Image, str]:
+def to_rgb8(image: Image.Image, is_deep: bool = False, path: Path | None = None) -> tuple[Image.Image, str]:
     """Convert an opened image of any mode to RGB with 8 bits per channel; alpha is dropped.
 
     Args:
         image: the image; its pixels may be loaded or not.
-        deep_path: its file, if that ``has_16_bits``: it is read again if Pillow dropped bits that are needed.
+        is_deep: its file ``has_16_bits``.
+        path: the file, which is read again if Pillow dropped bits that are needed; None: it is not.
 
     Returns:
         The image, and how its values were scaled ("12 of 16 bits"), or "".
@@ -43,13 +44,13 @@ def to_rgb8(image: Image.Image, deep_path: Path | None = None) -> tuple[Image.Im
         return Image.fromarray(levels).convert("RGB"), scaling
     image.load()
     rgb = image if image.mode == "RGB" else image.convert("RGB")
-    if deep_path is None:
+    if not is_deep:
         return rgb, ""
     highest = max(high for _, high in rgb.getextrema())  # type: ignore[misc]  # RGB has three pairs
     if highest >= 256 // _FAR_BELOW:
         return rgb, ""
     # Pillow keeps the upper 8 of 16 bits. Here they are nearly empty.
-    levels, scaling = scale_to_8_bits(_read_16_bits(deep_path, rgb))
+    levels, scaling = scale_to_8_bits(_read_16_bits(path, rgb))
     return Image.fromarray(levels), scaling
 
 
@@ -99,9 +100,11 @@ def has_16_bits(image: Image.Image) -> bool:
     return ";16" in str(words[0] if isinstance(words, tuple) and words else words)
 
 
-def _read_16_bits(path: Path, rgb: Image.Image) -> npt.NDArray[Any]:
-    """Read all 16 bits with PyAV; without it return the upper 8 bits of ``rgb`` as 16."""
+def _read_16_bits(path: Path | None, rgb: Image.Image) -> npt.NDArray[Any]:
+    """Read all 16 bits with PyAV; without it, or a path, return the upper 8 bits of ``rgb`` as 16."""
     coarse = np.asarray(rgb).astype(np.uint16) * 257
+    if path is None:
+        return coarse
     try:
         av = import_optional("av", "video", str(path))
         with av.open(str(path)) as container:

@@ -33,7 +33,7 @@ from pipeline.evaluation.matching import evaluate_detections, with_rle
 from pipeline.evaluation.summary import summarize
 from pipeline.evaluation.terminal import format_evaluation
 
-EVALUATOR_VERSION = 5
+EVALUATOR_VERSION = 6
 """Increased whenever the same model and images give other figures or another layout of metrics.json."""
 
 
