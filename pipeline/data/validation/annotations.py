@@ -1,4 +1,4 @@
-"""Rules for the fields of an annotation: ids, iscrowd, area, bbox and keypoints.
+"""Rules for the fields of an annotation: ids, iscrowd, area and bbox.
 
 A check takes an annotation and the ``Context``. Sources: issues of cocoapi (#153, #374, #450, #507) and of
 torchvision (#1530, #2240), detectron2's ``datasets/coco.py``, and the behaviour of pycocotools 2.0.11.
@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.optional_fields import keypoints_error
 from pipeline.data.rle import measure_mask
 from pipeline.data.validation.rules import (
     ANNOTATION,
@@ -269,38 +268,7 @@ def _bbox_beyond(a: Entry, context: Context) -> str | None:
     return f"bbox {short_repr(a['bbox'])} reaches beyond {format_image(image)}" if beyond else None
 
 
-# ------------------------------------------------------------------------------ keypoints, segmentation
-
-
-def _count_keypoints(annotation: Entry, context: Context) -> Entry:
-    """Count the visible keypoints again; remove keypoints that are malformed."""
-    points = annotation["keypoints"]
-    if keypoints_error(points, _joint_names(annotation, context)) is None:
-        return annotation | {"num_keypoints": sum(v > 0 for v in points[2::3])}
-    return {k: value for k, value in annotation.items() if k not in ("keypoints", "num_keypoints")}
-
-
-def _joint_names(annotation: Entry, context: Context) -> Any:
-    category = annotation.get("category_id")
-    return context.categories.get(category, {}).get("keypoints") if is_int(category) else None
-
-
-@rule(
-    "keypoints",
-    ANNOTATION,
-    severity=WARNING,
-    advice="write three numbers per keypoint, in the category's order",
-    fix=_count_keypoints,
-)
-def _keypoints(a: Entry, context: Context) -> str | None:
-    points = a.get("keypoints")
-    if points is None:
-        return None
-    if error := keypoints_error(points, _joint_names(a, context)):
-        return error
-    visible = sum(v > 0 for v in points[2::3])
-    wrong = a.get("num_keypoints") not in (None, visible)
-    return f"num_keypoints is {short_repr(a['num_keypoints'])}, but {visible} have v > 0" if wrong else None
+# ------------------------------------------------------------------------------ segmentation
 
 
 @rule("segmentation-missing", ANNOTATION, advice="add the mask, or remove the annotation", fix=remove)

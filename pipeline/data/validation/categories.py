@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.optional_fields import bones, skeleton_error
 from pipeline.data.validation.rules import (
     CATEGORY,
     WARNING,
@@ -16,6 +15,7 @@ from pipeline.data.validation.rules import (
     Entry,
     broken_rules,
     fix_entry,
+    int_ids,
     is_reference,
     make_context,
     move_references,
@@ -30,7 +30,7 @@ def fix_categories(dataset: Entry, folder: Path | None, changes: list[Change]) -
     find_faults = partial(broken_rules, CATEGORY, context=context)
     moved: dict[Any, int] = {}
     by_name: dict[Any, Entry] = {}
-    used = set(context.categories)
+    used = {*context.categories, *int_ids(dataset["annotations"], "category_id")}
     for category in dataset["categories"]:
         fixed = fix_entry(category, "category", find_faults, context, changes)
         if fixed is None:
@@ -111,18 +111,3 @@ def _category_name_duplicate(c: Entry, context: Context) -> str | None:
     if not isinstance(c.get("name"), str) or context.category_names[c["name"]] < 2:
         return None
     return f"category {short_repr(c.get('id'))} shares the name {short_repr(c['name'])}"
-
-
-def _without_loose_edges(category: Entry, context: Context) -> Entry:
-    return category | {"skeleton": bones(category)}
-
-
-@rule(
-    "skeleton",
-    CATEGORY,
-    severity=WARNING,
-    advice="write pairs of keypoints, numbered from 1",
-    fix=_without_loose_edges,
-)
-def _skeleton(c: Entry, context: Context) -> str | None:
-    return skeleton_error(c)

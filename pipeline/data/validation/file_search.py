@@ -127,7 +127,9 @@ def _spellings(name: str) -> list[str]:
 
 
 def _split(spelling: str) -> Parts:
-    parts = [part for part in re.split(r"[/\\]", spelling) if part not in ("", ".", "..")]
+    """Split a path of any system, without its drive and the parts that lead nowhere or up."""
+    parts = re.split(r"[/\\]", re.sub(r"^[A-Za-z]:", "", spelling))
+    parts = [part for part in parts if part not in ("", ".", "..")]
     return tuple(parts[-_MOST_PARTS:])
 
 

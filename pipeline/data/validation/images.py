@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from PIL import Image
 
@@ -27,13 +26,12 @@ from pipeline.data.validation.rules import (
     Fault,
     broken_rules,
     fix_entry,
-    is_reference,
     make_context,
     move_references,
     remove,
     rule,
 )
-from pipeline.data.values import free_ids, has_valid_size, is_id, short_repr, to_int
+from pipeline.data.values import has_valid_size, short_repr, to_int
 
 SIZE, PIXELS = 1, 2
 """Fix stages: the size is read from the file once ``file_name`` is fixed, then the file is checked."""
@@ -51,34 +49,6 @@ def image_faults(image: Entry, context: Context) -> Iterator[Fault]:
         if file.missing:
             file = replace(file, match=files.match(name))
         yield from broken_rules(IMAGE_FILE, image, file, image_id=image.get("id"))
-
-
-def number_images(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
-    """Number the images whose ids are not integers of 64 bits, and let the annotations follow.
-
-    An id is only a name: 7.0 and "7" become 7 if no other image has it; words get numbers that are free. An
-    id that two images share stays, because it does not tell which of the two an annotation belongs to.
-    """
-    counts = make_context(dataset).image_ids
-    used = {i["id"] for i in dataset["images"] if is_id(i.get("id"))}
-    free = free_ids(used)
-    moved: dict[Any, int] = {}
-    images = []
-    for image in dataset["images"]:
-        old = image.get("id")
-        if is_id(old) or (is_reference(old) and counts[old] > 1):
-            images.append(image)
-            continue
-        number = to_int(old)
-        number = number if is_id(number) and number not in used else next(free)
-        used.add(number)
-        changes.append(Change("image-id", f"image {short_repr(old)}, now {number}"))
-        images.append(image | {"id": number})
-        if is_reference(old):
-            moved[old] = number
-    moved = {str(old): number for old, number in moved.items()} | moved
-    annotations = move_references(dataset["annotations"], "image_id", moved)
-    return dataset | {"images": images, "annotations": annotations}
 
 
 def fix_images(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
@@ -139,31 +109,6 @@ def _find_file(image: Entry, context: Context) -> Entry | None:
     tails = [str(PurePosixPath(*parts[start:])) for start in range(len(parts))]
     safe = [tail for tail in tails if not unsafe_path_reason(tail)]
     return image | {"file_name": safe[0 if safe == tails else -1]} if safe else None
-
-
-@rule(
-    "image-id",
-    IMAGE,
-    advice="number the images from 1, and the annotations likewise",
-    dataset_fix=number_images,
-)
-def _image_id(i: Entry, context: Context) -> str | None:
-    if is_id(i.get("id")):
-        return None
-    return f"image {short_repr(i.get('file_name'))} has the id {short_repr(i.get('id'))}"
-
-
-@rule(
-    "image-id-duplicate",
-    IMAGE,
-    advice="give every image an id of its own",
-    not_fixable="only the owner of the file can decide which image an annotation belongs to",
-)
-def _image_id_duplicate(i: Entry, context: Context) -> str | None:
-    number = i.get("id")
-    if not is_reference(number) or context.image_ids[number] < 2:
-        return None
-    return f"{context.image_ids[number]} images have the id {short_repr(number)}"
 
 
 @rule(

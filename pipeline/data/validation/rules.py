@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.data.validation.file_search import FileSearch
-from pipeline.data.values import free_ids, is_int, short_repr
+from pipeline.data.values import free_ids, is_id, is_int, short_repr
 
 Entry = dict[str, Any]
 """An entry of ``images``, ``categories`` or ``annotations``."""
@@ -203,8 +203,13 @@ def make_context(dataset: Entry, folder: Path | None = None) -> Context:
         file_names=_count(images, "file_name"),
         category_names=_count(categories, "name"),
         files=None if folder is None else FileSearch(folder, _texts(images, "file_name")),
-        free_category_id=next(free_ids(by_id.keys())),
+        free_category_id=next(free_ids(by_id.keys() | int_ids(annotations, "category_id"))),
     )
+
+
+def int_ids(entries: list[Entry], key: str) -> set[int]:
+    """Return the values of ``key`` that are valid ids."""
+    return {entry[key] for entry in entries if is_id(entry.get(key))}
 
 
 def _texts(entries: list[Entry], key: str) -> list[str]:
