@@ -47,15 +47,45 @@ def are_numbers(values: list[Any]) -> bool:
         return False
 
 
-def without_non_finite(value: Any) -> Any:
-    """Return a JSON value with null in place of NaN and infinity; the same object if it contains none."""
+def as_strict_json(value: Any) -> Any:
+    """Return a value that any JSON reader accepts; the same object if it is one already.
+
+    NaN and infinity become null, halves of surrogate pairs in text U+FFFD.
+    """
+    if isinstance(value, str):
+        return value if is_text(value) else value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):
-        items = {key: without_non_finite(item) for key, item in value.items()}
-        return items if any(item is not value[key] for key, item in items.items()) else value
+        items = {as_strict_json(key): as_strict_json(item) for key, item in value.items()}
+        return items if any(items.get(key) is not item for key, item in value.items()) else value
     if isinstance(value, list) and not are_numbers(value):
-        entries = [without_non_finite(item) for item in value]
+        entries = [as_strict_json(item) for item in value]
         return entries if any(new is not old for new, old in zip(entries, value, strict=True)) else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def is_nested_deeper(value: Any, levels: int) -> bool:
+    """Return whether objects and lists are nested in each other deeper than this, without recursion."""
+    containers = [value]
+    for _ in range(levels + 1):
+        containers = [
+            item
+            for outer in containers
+            if isinstance(outer, (dict, list))
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(item, (dict, list))
+        ]
+    return bool(containers)
+
+
+def is_text(value: Any) -> TypeGuard[str]:
+    """Return True for a string that can be printed: one without halves of surrogate pairs."""
+    if not isinstance(value, str) or value.isascii():
+        return isinstance(value, str)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def to_int(value: Any) -> int | None:
