@@ -19,11 +19,13 @@ from pipeline.cli.group import FOLDER, PROFILE, SCHEDULER
 @click.command()
 @PROFILE
 @click.option("--split", "splits", multiple=True, help="A split that the profile must have; repeatable.")
-def check(profile: Path, splits: tuple[str, ...]) -> None:
+@click.option("--run", type=FOLDER, help="The run's folder; an error if it has another profile's results.")
+def check(profile: Path, splits: tuple[str, ...], run: Path | None) -> None:
     """Check all tables of a profile.
 
     Reports all mistakes at once.
     """
+    from pipeline.common.stages import claim_run_dir
     from pipeline.config import check_profile
 
     problems = check_profile(profile, splits)
@@ -33,7 +35,10 @@ def check(profile: Path, splits: tuple[str, ...]) -> None:
     lines = dict.fromkeys([*(f"error: {line}" for line in problems), *renderer.stderr.splitlines()])
     for line in lines:
         click.echo(line, err=True)
-    sys.exit(2 if problems else renderer.returncode)
+    if problems or renderer.returncode:
+        sys.exit(2 if problems else renderer.returncode)
+    if run is not None:
+        claim_run_dir(run, profile)
 
 
 @click.command()
