@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from blender.contract.render_options import RENDER_OPTIONS, add_render_options
 from pipeline.cli import SECTIONS, main
 from pipeline.cli.data import FORMATS
+from pipeline.common.processes import module_command
 from pipeline.data import formats
 from tests.conftest import TINY, run
 
@@ -50,8 +51,9 @@ def rendered_arguments(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list
     assert result.exit_code == 0, result.output
     ((path, words),) = calls
     assert path == sys.executable
-    assert words[:3] == [sys.executable, "-m", "blender.render"]
-    return words[3:]
+    start = module_command("blender.render")
+    assert words[: len(start)] == start
+    return words[len(start) :]
 
 
 def test_render_passes_every_option_on(monkeypatch: pytest.MonkeyPatch) -> None:
