@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from blender.contract import write_atomic
 from pipeline import load_model
 from pipeline.data.rle import encode_mask
 from pipeline.inference.detections import Detections
