@@ -30,11 +30,12 @@ def test_a_sampled_mask_is_the_resized_mask(size: tuple[int, int], divisor: floa
 
 
 @given(old=st.tuples(SIDE, SIDE), new=st.tuples(SIDE, SIDE), share=st.sampled_from([0, 0.1, 0.5, 0.9, 1]))
-def test_resized_runs_are_those_of_the_resized_mask(
+def test_resized_runs_are_those_of_the_sampled_mask(
     old: tuple[int, int], new: tuple[int, int], share: float
 ) -> None:
     mask = (np.random.default_rng([*old]).random(old[::-1]) < share).astype(np.uint8)
-    assert resize_rle(encode_mask(mask), old, new) == encode_mask(resized(mask, new))
+    rle = encode_mask(mask)
+    assert resize_rle(rle, old, new) == encode_mask(sample_mask(rle, old, new))
 
 
 POLYGON = [[3.5, 2, 40, 7.25, 55, 50, 20, 30], [60, 60, 79, 60, 70, 69]]
