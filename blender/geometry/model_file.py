@@ -24,6 +24,7 @@ from blender.geometry.model_info import (
     list_names,
     missing_buffers,
     referenced_files,
+    texture_notes,
     unreadable_extensions,
 )
 
@@ -124,7 +125,7 @@ def _import(path: Path) -> tuple[Any, tuple[ModelPart, ...], tuple[Path, ...], t
     scene = _read(reader, path)
     imported = [item for item in bpy.data.objects if item not in before["objects"]]
     pieces = _render_pieces(scene)
-    notes = _left_out(imported, {piece.source for piece in pieces})
+    notes = [*_left_out(imported, {piece.source for piece in pieces}), *texture_notes(path)]
     references = referenced_files(path)
     if path.suffix.lower() == ".blend":
         references = _blend_references(path, before)
@@ -151,14 +152,15 @@ def _read(reader: Callable[[Path], Any], path: Path) -> Any:
         with contextlib.redirect_stderr(messages):
             return reader(path)
     except Exception as error:  # importers raise whatever a damaged file leads to
-        extensions = unreadable_extensions(path)
-        if extensions:
-            version = "" if sys.version_info < (3, 12) else ", or use Python 3.11 with its Blender 4.5"
+        reason = _reason(messages.getvalue()) or _reason(str(error)) or type(error).__name__
+        if extensions := unreadable_extensions(path, reason):
+            # Blender's module for Python 3.13 comes without the library that decodes Draco.
+            old = "draco" in extensions[0].lower() and sys.version_info >= (3, 12)
+            version = ", or use Python 3.11 with its Blender 4.5" if old else ""
             raise UserError(
                 f"{path}: it needs {' and '.join(extensions)}, which this Blender's module cannot read; "
                 f"export it without{version}"
             ) from None
-        reason = _reason(messages.getvalue()) or _reason(str(error)) or type(error).__name__
         raise UserError(f"{path}: not a readable model ({reason}); export it again") from None
 
 
@@ -236,7 +238,7 @@ def _render_pieces(scene: Any) -> list[_Piece]:
             try:
                 _collect_pieces(graph, pieces)
             except Exception as error:  # Blender would print it and go on
-                errors.append(error)
+                errors.append(error.with_traceback(None))  # a traceback would keep this class
 
     render, camera = scene.render, bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     scene.collection.objects.link(camera)
@@ -249,6 +251,7 @@ def _render_pieces(scene: Any) -> list[_Piece]:
         bpy.ops.render.render(scene=scene.name)
     finally:
         bpy.utils.unregister_class(PieceReader)
+        del PieceReader
         bpy.data.cameras.remove(camera.data)
     if errors:
         raise errors[0]

@@ -69,24 +69,41 @@ def gltf_table(path: Path) -> dict[str, Any]:
     return {}
 
 
-def unreadable_extensions(path: Path) -> list[str]:
-    """Describe the extensions of a glTF file that Blender's importer may lack, for a message.
+def unreadable_extensions(path: Path, reason: str) -> list[str]:
+    """Describe the extensions of a glTF file because of which Blender's importer failed, for a message.
+
+    Args:
+        path: the model file.
+        reason: the importer's error, which names an extension or its library.
 
     Returns:
-        Entries such as "Draco compression (KHR_draco_mesh_compression)"; empty for other files.
+        Entries such as "Draco compression (KHR_draco_mesh_compression)"; empty if the reason is another one.
     """
     if path.suffix.lower() not in (".gltf", ".glb"):
         return []
-    table = gltf_table(path)
-    required = table.get("extensionsRequired")
-    used = table.get("extensionsUsed")
-    names = [
-        *(required if isinstance(required, list) else []),
-        *(name for name in (used if isinstance(used, list) else []) if name in EXTENSIONS),
-    ]
-    return [
-        f"{EXTENSIONS[name]} ({name})" if name in EXTENSIONS else str(name) for name in dict.fromkeys(names)
-    ]
+    table, names = gltf_table(path), []
+    for key in ("extensionsRequired", "extensionsUsed"):
+        entries = table.get(key)
+        names += [name for name in entries if isinstance(name, str)] if isinstance(entries, list) else []
+    texts = []
+    for name in dict.fromkeys(names):
+        known = name in EXTENSIONS
+        keyword = name.split("_")[1].lower() if known else name  # libraries are named by it, such as "draco"
+        if name in reason or (known and keyword in reason.lower()):
+            texts.append(f"{EXTENSIONS[name]} ({name})" if known else name)
+    return texts
+
+
+def texture_notes(path: Path) -> list[str]:
+    """Return a note if a glTF file has textures in a format that Blender leaves out without an error."""
+    if path.suffix.lower() not in (".gltf", ".glb"):
+        return []
+    textures = gltf_table(path).get("textures")
+    count = sum(
+        isinstance(texture, dict) and "source" not in texture and "KHR_texture_basisu" in str(texture)
+        for texture in (textures if isinstance(textures, list) else [])
+    )
+    return [f"left out (KTX2, which Blender cannot read): {count} textures; export PNG"] if count else []
 
 
 def missing_buffers(path: Path) -> list[str]:
@@ -105,13 +122,15 @@ def referenced_files(path: Path) -> list[Path]:
         return _gltf_files(path, ("buffers", "images"))
     if path.suffix.lower() != ".obj":
         return []
-    libraries = [_named_file(path, text) for text in _values(path, ("mtllib",))]
+    libraries = [_named_file(path, [text]) for text in _values(path, ("mtllib",))]
     default = path.with_suffix(".mtl")  # Blender's importer reads it, too
     if default.is_file():
         libraries.append(default)
     files = list(dict.fromkeys(libraries))
     for library in tuple(files):
-        files += [_named_file(library, text) for text in _values(library, _TEXTURE_KEYS)]
+        for text in _values(library, _TEXTURE_KEYS):
+            # A texture's options precede its name, which may contain spaces.
+            files.append(_named_file(library, [text[word.start() :] for word in re.finditer(r"\S+", text)]))
     return list(dict.fromkeys(files))
 
 
@@ -140,21 +159,18 @@ def _values(path: Path, keys: tuple[str, ...]) -> Iterator[str]:
             yield words[1].strip()
 
 
-def _named_file(path: Path, text: str) -> Path:
-    """Return the file that a line of ``path`` names.
+def _named_file(path: Path, names: list[str]) -> Path:
+    """Return the first of ``names`` that is a file, or else the last.
 
-    The name may contain spaces, and a texture's options may precede it. So the longest end of the line that
-    is a file is taken, spelled as Blender's importer tries it: as it is, without quotes, with / for \\, with
-    spaces for underscores, or in the folder of ``path``. If there is none, it is the last word, or the whole
-    text if that has no options.
+    Each is spelled as Blender's importer tries it: as it is, without quotes, with / for \\, with spaces for
+    underscores, or in the folder of ``path``.
     """
-    ends = [text[word.start() :] for word in re.finditer(r"\S+", text)]
-    for end in ends:
-        bare = end.strip("\"'")
+    for name in names:
+        bare = name.strip("\"'")
         slashes = bare.replace("\\", "/")
-        for name in (end, bare, slashes, slashes.replace("_", " "), slashes.rpartition("/")[2]):
-            candidate = path.parent / name
+        for spelled in (name, bare, slashes, slashes.replace("_", " "), slashes.rpartition("/")[2]):
+            file = path.parent / spelled
             with contextlib.suppress(OSError, ValueError):
-                if candidate.is_file():
-                    return candidate
-    return path.parent / (ends[-1] if text.startswith("-") else text).strip("\"'")
+                if spelled and file.is_file():
+                    return file
+    return path.parent / names[-1].strip("\"'")
