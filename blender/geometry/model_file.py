@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-import numpy as np
 from mathutils import Matrix
 
 from blender.contract import PREFIX, UserError, explain_temporary_errors, temporary_root
-from blender.geometry.mesh import Floats
 from blender.geometry.model_info import (
     ModelFile,
     ModelPart,
@@ -27,15 +25,12 @@ from blender.geometry.model_info import (
     texture_notes,
     unreadable_extensions,
 )
+from blender.geometry.model_pieces import Piece, left_out, render_pieces, vertices_of
 
 _NAME = "model.blend"
 """Name of the converted file in its temporary folder."""
 _FILE_SOURCES = ("FILE", "SEQUENCE", "MOVIE", "TILED")
 """Sources of Blender's images that are files."""
-_SOLID = ("MESH", "CURVE", "SURFACE", "FONT", "META")
-"""Types of Blender objects that have a surface."""
-_UNREAD = ("CURVES", "POINTCLOUD", "VOLUME", "GPENCIL", "GREASEPENCIL")
-"""Types of Blender objects that a render shows, but that cannot be read as a surface."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +55,6 @@ def measure(path: Path) -> ModelFile:
     converted = _convert(path)
     low, high = points.min(0).tolist(), points.max(0).tolist()
     return ModelFile(path, tuple(low), tuple(high), converted.parts, converted.references, converted.notes)
-
-
-def vertices_of(mesh: Any) -> Floats:
-    """Return the vertices of a bpy mesh, (V, 3)."""
-    flat = np.empty(3 * len(mesh.vertices), np.float32)
-    mesh.vertices.foreach_get("co", flat)
-    return flat.reshape(-1, 3).astype(float)
 
 
 def read_mesh(path: Path) -> Any:
@@ -124,8 +112,8 @@ def _import(path: Path) -> tuple[Any, tuple[ModelPart, ...], tuple[Path, ...], t
     before = {kind: set(getattr(bpy.data, kind)) for kind in ("objects", "images", "libraries")}
     scene = _read(reader, path)
     imported = [item for item in bpy.data.objects if item not in before["objects"]]
-    pieces = _render_pieces(scene)
-    notes = [*_left_out(imported, {piece.source for piece in pieces}), *texture_notes(path)]
+    pieces = render_pieces(scene)
+    notes = [*left_out(imported, {piece.source for piece in pieces}), *texture_notes(path)]
     references = referenced_files(path)
     if path.suffix.lower() == ".blend":
         references = _blend_references(path, before)
@@ -204,87 +192,6 @@ READERS: dict[str, Callable[[Path], Any]] = {".glb": _gltf, ".gltf": _gltf, ".ob
 """File extension -> function that reads such a file into a scene of its own, and returns the scene."""
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """One surface of a model."""
-
-    mesh: Any
-    """A bpy mesh with modifiers applied."""
-    matrix: Any
-    """Its world matrix."""
-    source: str
-    """Name of the Blender object that it was made from."""
-
-    def measure(self) -> ModelPart:
-        """Return the name and the bounding box of the surface in the file's frame."""
-        points = vertices_of(self.mesh) @ np.array(self.matrix)[:3, :3].T + np.array(self.matrix)[:3, 3]
-        return ModelPart(self.source, tuple(points.min(0).tolist()), tuple(points.max(0).tolist()))
-
-
-def _render_pieces(scene: Any) -> list[_Piece]:
-    """Return all surfaces that a render of a scene shows, with modifiers applied and instances made real.
-
-    A render engine reads the surfaces, because only an engine sees a scene as a render shows it: with what is
-    hidden in the viewport, without what is hidden in renders, and with the modifiers' settings for renders.
-    """
-    pieces: dict[tuple[Any, ...], _Piece] = {}  # of all view layers, by the object and its instance
-    errors: list[Exception] = []
-
-    # A class of this function: one that outlives it would crash Blender's shutdown.
-    class PieceReader(bpy.types.RenderEngine):  # type: ignore[misc]  # bpy has no types
-        bl_idname, bl_label = "TRANSPALETTE_READ", "Transpalette model reader"
-
-        def render(self, graph: Any) -> None:
-            try:
-                _collect_pieces(graph, pieces)
-            except Exception as error:  # Blender would print it and go on
-                errors.append(error.with_traceback(None))  # a traceback would keep this class
-
-    render, camera = scene.render, bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
-    scene.collection.objects.link(camera)
-    scene.camera = camera  # Blender refuses to render without one
-    render.resolution_x = render.resolution_y = 16
-    render.use_compositing = render.use_sequencer = render.use_multiview = False
-    bpy.utils.register_class(PieceReader)
-    try:
-        render.engine = PieceReader.bl_idname
-        bpy.ops.render.render(scene=scene.name)
-    finally:
-        bpy.utils.unregister_class(PieceReader)
-        del PieceReader
-        bpy.data.cameras.remove(camera.data)
-    if errors:
-        raise errors[0]
-    return list(pieces.values())
-
-
-def _collect_pieces(graph: Any, pieces: dict[tuple[Any, ...], _Piece]) -> None:
-    """Add copies of the surfaces that a dependency graph shows to ``pieces``."""
-    for instance in graph.object_instances:
-        item = instance.object
-        if item.type not in _SOLID:
-            continue
-        owner = instance.parent.name_full if instance.is_instance else ""
-        key = (item.name_full, owner, tuple(instance.persistent_id) if owner else ())
-        if key not in pieces:
-            mesh = bpy.data.meshes.new_from_object(item, preserve_all_data_layers=True, depsgraph=graph)
-            pieces[key] = _Piece(mesh, instance.matrix_world.copy(), item.original.name)
-
-
-def _left_out(imported: list[Any], shown: set[str]) -> list[str]:
-    """Return notes about objects that a user may miss in the model.
-
-    Args:
-        imported: the Blender objects of the file.
-        shown: names of the objects that became surfaces.
-    """
-    hidden = [item.name for item in imported if item.type in _SOLID and item.name not in shown]
-    unread = [f"{item.name} ({item.type.lower()})" for item in imported if item.type in _UNREAD]
-    missing = [item.name for item in imported if item.is_missing or (item.data and item.data.is_missing)]
-    groups = {"hidden in renders": hidden, "not a surface": unread, "in a missing library": missing}
-    return [f"left out ({reason}): {list_names(names)}" for reason, names in groups.items() if names]
-
-
 def _blend_references(path: Path, before: dict[str, set[Any]]) -> list[Path]:
     """Return the libraries and the images outside a .blend file that was read.
 
@@ -302,7 +209,7 @@ def _blend_references(path: Path, before: dict[str, set[Any]]) -> list[Path]:
     return list(dict.fromkeys(file for file in files if file.absolute() != path.absolute()))
 
 
-def _join(pieces: list[_Piece]) -> Any:
+def _join(pieces: list[Piece]) -> Any:
     """Join surfaces to one mesh in the file's frame."""
     items = []
     for piece in pieces:
