@@ -95,6 +95,8 @@ def run(options: argparse.Namespace) -> dict[int, str]:
     devices, placements = set[str](), Placements()
     failed: dict[int, str] = {}
     if todo:
+        for note in () if options.quiet else config.notes:
+            print(f"note: {note}", file=sys.stderr)
         job = RenderJob(
             profile=str(options.profile.absolute()),
             split=config.split,
