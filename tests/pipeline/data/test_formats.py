@@ -183,7 +183,8 @@ def test_coco_layout_is_that_of_cocos_own_files(run_dir: Path, split: Path, tmp_
         assert convert(source, "coco-polygons", out, "--layout", "coco").exit_code == 0
         for name in names:
             path = out / "annotations" / f"instances_{name}.json"
-            assert list(find_faults(read_coco(path), out / "images" / name)) == []
+            faults = list(find_faults(read_coco(path), out / "images" / name))
+            assert [fault for fault in faults if fault.severity == "error"] == []
         assert len(list((out / "annotations").iterdir())) == len(names)
 
 
