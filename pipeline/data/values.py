@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import count
 from typing import Any, TypeGuard
 
@@ -47,20 +47,44 @@ def are_numbers(values: list[Any]) -> bool:
         return False
 
 
+def without_non_finite(value: Any) -> Any:
+    """Return a JSON value with null in place of NaN and infinity; the same object if it contains none."""
+    return _map_leaves(value, lambda leaf: None if isinstance(leaf, float) and leaf - leaf != 0 else leaf)
+
+
 def as_strict_json(value: Any) -> Any:
     """Return a value that any JSON reader accepts; the same object if it is one already.
 
     NaN and infinity become null, halves of surrogate pairs in text U+FFFD.
     """
-    if isinstance(value, str):
-        return value if is_text(value) else value.encode("utf-8", "replace").decode("utf-8")
+
+    def strict(leaf: Any) -> Any:
+        if isinstance(leaf, str):
+            return leaf if is_text(leaf) else printable(leaf)
+        return None if isinstance(leaf, float) and leaf - leaf != 0 else leaf
+
+    return _map_leaves(value, strict)
+
+
+def _map_leaves(value: Any, function: Callable[[Any], Any]) -> Any:
+    """Apply ``function`` to the keys and the values of nested objects and lists, but not to lists of numbers.
+
+    An object or a list of which nothing changes is returned itself.
+    """
     if isinstance(value, dict):
-        items = {as_strict_json(key): as_strict_json(item) for key, item in value.items()}
+        items = {function(key): _map_leaves(item, function) for key, item in value.items()}
         return items if any(items.get(key) is not item for key, item in value.items()) else value
-    if isinstance(value, list) and not are_numbers(value):
-        entries = [as_strict_json(item) for item in value]
+    if isinstance(value, list):
+        if are_numbers(value):
+            return value
+        entries = [_map_leaves(item, function) for item in value]
         return entries if any(new is not old for new, old in zip(entries, value, strict=True)) else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return function(value)
+
+
+def printable(text: str) -> str:
+    """Return the text with U+FFFD in place of halves of surrogate pairs."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def is_nested_deeper(value: Any, levels: int) -> bool:

@@ -21,7 +21,7 @@ from pipeline.data.validation.rules import (
     move_references,
     rule,
 )
-from pipeline.data.values import as_strict_json, free_ids, is_id, is_int, is_text, short_repr, to_int
+from pipeline.data.values import free_ids, is_id, is_int, is_text, printable, short_repr, to_int
 
 
 def fix_categories(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
@@ -63,8 +63,9 @@ def _free_id(category: Entry, context: Context) -> Entry:
 def _printable_name(category: Entry, context: Context) -> Entry:
     """Replace what cannot be printed in a name; name a category without one by its id."""
     name = category.get("name")
-    named = isinstance(name, str) and name.strip()
-    return category | {"name": as_strict_json(name) if named else f"category {category.get('id')}"}
+    if isinstance(name, str) and name.strip():
+        return category | {"name": printable(name)}
+    return category | {"name": f"category {category.get('id')}"}
 
 
 @rule("category-id", CATEGORY, advice="give it an integer of at least 1", fix=_to_integer_id)

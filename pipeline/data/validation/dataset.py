@@ -25,7 +25,7 @@ from pipeline.data.validation.rules import (
     Violation,
     rule,
 )
-from pipeline.data.values import as_strict_json, is_int, is_nested_deeper, short_repr
+from pipeline.data.values import is_int, is_nested_deeper, short_repr, without_non_finite
 
 KEYS = ("images", "annotations", "categories")
 """The lists of a COCO instances file."""
@@ -64,7 +64,7 @@ def parse_json(data: bytes) -> ParsedJson:
 
 def replace_non_finite(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
     """Replace the remaining NaN and infinity, which JSON lacks, by null."""
-    fixed: Entry = as_strict_json(dataset)
+    fixed: Entry = without_non_finite(dataset)
     if fixed is not dataset:
         changes.append(Change("json-nan", "a value that no other rule checks"))
     return fixed

@@ -18,15 +18,17 @@ from tests.pipeline.data.use_everywhere import use_everywhere, write_set
 
 MUTATIONS = 2000
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, -0.0, 1, -1, 2, 3, 0.5, 1.5, -7, 17, 2.0, 1e-320, 1e-9, -1e-300, 1e17, 1e300, -1e300,
-    1.7e308, math.inf, -math.inf, math.nan, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63), 2**100, 10**400,
-    "", " ", "x", "1", "1.5", "true", "$x_{$", "a\nb", "\x00", "\ud800", "é" * 300, "a.png", "sub", "../a.png",
-    [], [[]], [0], [1, 2], [1, 2, 3], [None], ["a"], {}, {"a": 1}, {"size": [1, 1]}, {"a": {"b": [math.nan]}},
+    None, True, False, 0, -0.0, 1, -1, 2, 3, 0.5, 1.5, -7, 17, 2.0, 1e-320, 1e-9, -1e-300, 1e17, 1e300,
+    -1e300, 1.7e308, math.inf, -math.inf, math.nan, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63), 2**100,
+    10**400, "", " ", "x", "1", "1.5", "true", "$x_{$", "a\nb", "\x00", "\ud800", "é" * 300, "a.png", "sub",
+    "../a.png", [], [[]], [0], [1, 2], [1, 2, 3], [None], ["a"], {}, {"a": 1}, {"size": [1, 1]},
+    {"a": {"b": [math.nan]}},
 )  # fmt: skip
 """What a value is replaced by."""
 NAMES = (
-    "score", "depth", "set", "size", "distance", "neighbours", "truncated", "visible fraction", "camera height",
-    "box3d", "boxes3d", "amodal_segmentation", "layout", "license", "attributes", "track_id", "area", "file_name",
+    "score", "depth", "set", "size", "distance", "neighbours", "truncated", "visible fraction",
+    "camera height", "box3d", "boxes3d", "amodal_segmentation", "layout", "license", "attributes", "area",
+    "file_name",
 )  # fmt: skip
 """Fields that are added to an entry."""
 
@@ -118,7 +120,7 @@ def test_sound_files_are_used_by_every_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore:Glyph")
 def test_two_thousand_mutations_are_refused_by_validate_or_used_by_every_command(tmp_path: Path) -> None:
     sound = [check(tmp_path, seed, plots=seed % 20 == 0) for seed in range(MUTATIONS)]
     assert MUTATIONS / 4 < sum(sound) < MUTATIONS * 3 / 4
