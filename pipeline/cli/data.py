@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.group import FILE, FOLDER, PROFILE, SCHEDULER
+from pipeline.cli.group import EXIF, FILE, FOLDER, PROFILE, SCHEDULER
+from pipeline.config import ExifReading
 
 FORMATS = ("coco-polygons", "yolo-seg", "imagefolder")
 """Names of the formats that ``pipeline.data.formats`` registers; a test compares them."""
@@ -35,28 +36,30 @@ def coco(profile: Path, split_dir: Path, scheduler: str | None) -> None:
 @click.argument("file", type=FILE)
 @click.option("--images", type=FOLDER, help="Check the image files in this folder too.")
 @click.option("--fix", type=FILE, metavar="OUT", help="Write a repaired copy, and list the changes.")
-def validate(file: Path, images: Path | None, fix: Path | None) -> None:
+@EXIF
+def validate(file: Path, images: Path | None, fix: Path | None, exif: ExifReading) -> None:
     """Check and repair a COCO instances file.
 
     Lists every fault with its place and its fix.
     """
     from pipeline.data.validation.check import validate_file
 
-    sys.exit(2 if validate_file(file, images, fix) else 0)
+    sys.exit(2 if validate_file(file, images, fix, exif) else 0)
 
 
 @click.command()
 @click.argument("split_dir", type=FOLDER)
 @click.option("--to", type=click.Choice(FORMATS), required=True, help="The format.")
 @click.option("--out", type=FOLDER, required=True, help="A new folder for the result.")
-def convert(split_dir: Path, to: str, out: Path) -> None:
+@EXIF
+def convert(split_dir: Path, to: str, out: Path, exif: ExifReading) -> None:
     """Write a split in the format of another tool.
 
     SPLIT_DIR contains images/ and annotations.json.
     """
     from pipeline.data.formats import convert_to_format
 
-    convert_to_format(split_dir, to, out)
+    convert_to_format(split_dir, to, out, exif)
 
 
 @click.command()
@@ -72,7 +75,10 @@ def convert(split_dir: Path, to: str, out: Path) -> None:
     metavar="PARTS",
     help="Any of masks, boxes, keypoints, names, ids, visible (visible fraction); '' for images only.",
 )
-def preview(split_dir: Path, out: Path, count: int, columns: int, width: int, show: str) -> None:
+@EXIF
+def preview(
+    split_dir: Path, out: Path, count: int, columns: int, width: int, show: str, exif: ExifReading
+) -> None:
     """Draw a contact sheet of a split with its masks.
 
     SPLIT_DIR contains images/ and annotations.json.
@@ -80,7 +86,7 @@ def preview(split_dir: Path, out: Path, count: int, columns: int, width: int, sh
     from pipeline.viz.contact_sheet import write_contact_sheet
 
     parts = [part for part in show.split(",") if part]
-    write_contact_sheet(split_dir, out, count, columns, width, parts)
+    write_contact_sheet(split_dir, out, count, columns, width, parts, exif)
 
 
 @click.command()

@@ -19,12 +19,15 @@ from pycocotools import mask as mask_utils
 
 from blender.contract import UserError, canonical_json, remove_fragments, sha256_file, write_atomic
 from pipeline.common.stages import is_up_to_date, prepare_output_dir, write_stamp
+from pipeline.config import ExifReading
 from pipeline.data.coco_io import group_by_image
+from pipeline.data.exif import encode_as_annotated
 from pipeline.data.images import find_image
 from pipeline.data.polygons import mask_to_polygons, mask_to_single_polygon
 from pipeline.data.rasterise import FILLS, count_changed_pixels
 from pipeline.data.rle import as_rle
 from pipeline.data.validation.check import load_validated_coco
+from pipeline.data.validation.orientation import describe_exif
 
 FORMATS_VERSION = 2
 """Increase it whenever the same split is converted to other bytes."""
@@ -39,6 +42,12 @@ class CocoSet:
 
     dataset: dict[str, Any]
     images: Path
+    exif: ExifReading = "stored"
+    """What the annotations refer to in images with an EXIF orientation that their size does not decide."""
+
+    def path_of(self, image: dict[str, Any]) -> Path:
+        """Return the path of an image's file, or raise a ``UserError``."""
+        return find_image(self.images, image["file_name"])
 
 
 FormatWriter = Callable[[CocoSet], Iterator[OutputFile]]
@@ -56,8 +65,11 @@ def data_format(name: str) -> Callable[[FormatWriter], FormatWriter]:
     return register
 
 
-def convert_to_format(split_dir: Path, name: str, out: Path) -> None:
+def convert_to_format(split_dir: Path, name: str, out: Path, exif: ExifReading = "stored") -> None:
     """Write the split (annotations.json and images/) to ``out`` in the format ``name``.
+
+    Programs differ in whether they apply an EXIF orientation. So such an image is written with the pixels
+    that its annotations refer to, and without the orientation; ``exif`` is that of ``CocoSet``.
 
     Each file is written atomically, and files that exist already are not written again. So an interrupted
     conversion continues when the command is repeated. A stamp file marks the conversion as complete.
@@ -68,9 +80,12 @@ def convert_to_format(split_dir: Path, name: str, out: Path) -> None:
     if name not in FORMATS:
         raise UserError(f"--to {name}: no such format; choose one of {', '.join(FORMATS)}")
     annotations = split_dir / "annotations.json"
-    source = CocoSet(load_validated_coco(annotations), split_dir / "images")
+    source = CocoSet(load_validated_coco(annotations), split_dir / "images", exif)
+    dataset = source.dataset
+    for note in describe_exif(dataset["images"], dataset["annotations"], source.path_of, exif):
+        click.echo(f"convert: {note}")
     prepare_output_dir(out)
-    inputs = {"to": name, "version": FORMATS_VERSION, "annotations": sha256_file(annotations)}
+    inputs = {"to": name, "version": FORMATS_VERSION, "annotations": sha256_file(annotations), "exif": exif}
     _mark_out_dir(out, inputs)
     remove_fragments(out)
     stamp, paths = out / ".convert.stamp.json", []
@@ -198,9 +213,15 @@ def imagefolder(source: CocoSet) -> Iterator[OutputFile]:
 
 
 def _images(source: CocoSet, folder: str) -> Iterator[OutputFile]:
-    """Yield the image files, to be copied to ``folder``."""
+    """Yield the image files, to be copied to ``folder``; those with an EXIF orientation as annotated."""
+    count = 0
     for image in source.dataset["images"]:
-        yield f"{folder}{image['file_name']}", find_image(source.images, image["file_name"])
+        path, size = source.path_of(image), (image["width"], image["height"])
+        encoded = encode_as_annotated(path, size, source.exif == "upright")
+        count += encoded is not None
+        yield f"{folder}{image['file_name']}", encoded or path
+    if count:
+        click.echo(f"convert: {count} images with an EXIF orientation are written as annotated, without it")
 
 
 def _print_changed(changed: Counter[str], pixels: int) -> None:
