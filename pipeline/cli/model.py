@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from blender.contract import UserError
-from pipeline.cli.group import EXIF, EXTRA, FILE, FOLDER, MAP, PROFILE, SCHEDULER
+from pipeline.cli.group import EXIF, EXTRA, FILE, FOLDER, MAP, PROFILE, SCHEDULER, profile_option
 from pipeline.config import ExifReading
 
 
@@ -33,6 +33,9 @@ from pipeline.config import ExifReading
     type=click.Choice(["stored", "upright"]),
     help="What annotations refer to where an EXIF orientation leaves both possible.  [default: profile's]",
 )
+@click.option(
+    "--allow-empty-classes", is_flag=True, help="Train even if a class has no object in the training images."
+)
 def train(
     profile: Path,
     train_dir: Path,
@@ -41,6 +44,7 @@ def train(
     extra: tuple[str, ...],
     mapping: tuple[str, ...],
     exif: ExifReading | None,
+    allow_empty_classes: bool,
 ) -> None:
     """Fine-tune Mask R-CNN on a rendered split.
 
@@ -50,7 +54,8 @@ def train(
     from pipeline.data.combine import add_extra_sets
     from pipeline.training.command import train as run
 
-    run(add_extra_sets(read_profile(profile), extra, mapping, exif), train_dir, val_dir, out)
+    settings = add_extra_sets(read_profile(profile), extra, mapping, exif)
+    run(settings, train_dir, val_dir, out, allow_empty_classes)
 
 
 @click.command()
@@ -59,7 +64,7 @@ def train(
 @click.option("--images", type=FOLDER, help="Folder of its images.")
 @click.option("--predictions", type=FILE, help="COCO results to evaluate instead of a MODEL.")
 @click.option("--out", type=FOLDER, help="Folder for metrics.json and, with a MODEL, predictions.json.")
-@click.option("--profile", type=FILE, help="The run's TOML file, for its [evaluate] table.")
+@profile_option("The run's TOML file, for its [evaluate] table.", required=False)
 @click.option(
     "--bootstrap",
     type=click.IntRange(min=0),

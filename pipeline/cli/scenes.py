@@ -14,17 +14,32 @@ import click
 
 from blender.contract.render_options import RENDER_OPTIONS, RenderOption
 from pipeline.cli.group import FOLDER, PROFILE, SCHEDULER
+from pipeline.common.processes import module_command
 
 
 @click.command()
 @PROFILE
-def check(profile: Path) -> None:
-    """Check all tables of a profile."""
-    from pipeline.config import read_profile
+@click.option("--split", "splits", multiple=True, help="A split that the profile must have; repeatable.")
+@click.option("--run", type=FOLDER, help="The run's folder; an error if it has another profile's results.")
+def check(profile: Path, splits: tuple[str, ...], run: Path | None) -> None:
+    """Check all tables of a profile.
 
-    read_profile(profile)
-    checked = subprocess.run([sys.executable, "-m", "blender.config", profile], check=False)
-    sys.exit(checked.returncode)
+    Reports all mistakes at once.
+    """
+    from pipeline.common.stages import claim_run_dir
+    from pipeline.config import check_profile
+
+    problems = check_profile(profile, splits)
+    command = module_command("blender.config", profile)
+    renderer = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    # Both halves read the keys at the top, so a mistake there has two lines that are the same.
+    lines = dict.fromkeys([*(f"error: {line}" for line in problems), *renderer.stderr.splitlines()])
+    for line in lines:
+        click.echo(line, err=True)
+    if problems or renderer.returncode:
+        sys.exit(2 if problems else renderer.returncode)
+    if run is not None:
+        claim_run_dir(run, profile)
 
 
 @click.command()
@@ -64,7 +79,7 @@ def render(ctx: click.Context, /, **options: object) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     # The renderer replaces this process, so signals and the exit status need no forwarding.
-    os.execv(sys.executable, [sys.executable, "-m", "blender.render", *arguments])
+    os.execv(sys.executable, module_command("blender.render", *arguments))
 
 
 def _click_option(option: RenderOption) -> click.Option:

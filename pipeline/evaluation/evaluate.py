@@ -99,7 +99,6 @@ def evaluate(
         "evaluator_version": EVALUATOR_VERSION,
         "model_sha256": inputs["model"],
         "annotations_sha256": inputs["annotations"],
-        "exif": sets[0].exif,
     }
     click.echo(format_evaluation(metrics))
     if out is not None:

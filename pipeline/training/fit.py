@@ -37,7 +37,14 @@ from pipeline.training.sharded_optimizer import ShardedOptimizer
 from pipeline.training.train_state import TrainState, find_resumable, initial_checkpoint, restore
 
 
-def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, inputs_hash: str) -> None:
+def fit(
+    profile: Profile,
+    train_dir: Path,
+    val_dir: Path,
+    out: Path,
+    inputs_hash: str,
+    allow_empty_classes: bool = False,
+) -> None:
     """Train from the profile's start weights, or resume from ``out``/last.safetensors.
 
     Args:
@@ -45,12 +52,13 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, inputs_hash
         val_dir: folder of the validation split.
         out: folder for model.safetensors, last.safetensors, metrics.jsonl and training/.
         inputs_hash: SHA-256 of all inputs of training; only a run with the same hash is resumed.
+        allow_empty_classes: train even if a class has no object in the training images.
 
     Raises:
         UserError: data or weights are missing or wrong, the loss is not finite, or memory is exhausted.
     """
     device = choose_device()
-    train_set, val_set = from_leader(lambda: _read_splits(profile, train_dir, val_dir))
+    train_set, val_set = from_leader(lambda: _read_splits(profile, train_dir, val_dir, allow_empty_classes))
     checkpoint = find_resumable(out, inputs_hash) or initial_checkpoint(
         profile, len(train_set), inputs_hash, device
     )
@@ -62,13 +70,19 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, inputs_hash
         )
 
 
-def _read_splits(profile: Profile, train_dir: Path, val_dir: Path) -> tuple[CocoDataset, CocoDataset]:
+def _read_splits(
+    profile: Profile, train_dir: Path, val_dir: Path, allow_empty_classes: bool
+) -> tuple[CocoDataset, CocoDataset]:
     """Read and check the training set, with its extra sets, and the validation set."""
     exif, extra = profile.train.exif, profile.train.extra
     train_set, val_set = (
         CocoDataset(folder / "annotations.json", folder / "images", profile.classes, extra=sets, exif=exif)
         for folder, sets in ((train_dir, extra), (val_dir, ()))
     )
+    if not allow_empty_classes:
+        train_set.check_classes()
+    for name in val_set.classes_without_objects():
+        click.echo(f"warning: class '{name}': 0 objects in {len(val_set)} validation images", err=True)
     train_set.check_images()
     val_set.check_images()
     return train_set, val_set

@@ -13,7 +13,7 @@ from blender.contract import UserError, canonical_json, write_atomic
 from pipeline.config import ExifReading
 from pipeline.data.coco_io import read_coco
 from pipeline.data.optional_fields import leave_out_malformed
-from pipeline.data.validation import masks  # noqa: F401  registers the rules for masks
+from pipeline.data.validation import keypoints, masks  # noqa: F401  registers their rules
 from pipeline.data.validation.annotations import annotation_faults, fix_annotations, number_annotations
 from pipeline.data.validation.categories import fix_categories
 from pipeline.data.validation.dataset import (
@@ -25,6 +25,7 @@ from pipeline.data.validation.dataset import (
     remove_non_objects,
     replace_non_finite,
 )
+from pipeline.data.validation.image_ids import number_images
 from pipeline.data.validation.images import fix_images, image_faults
 from pipeline.data.validation.orientation import describe_exif
 from pipeline.data.validation.rules import (
@@ -46,6 +47,7 @@ from pipeline.data.validation.rules import (
 REPAIR_STEPS: tuple[DatasetFix, ...] = (
     remove_non_objects,
     fix_categories,
+    number_images,
     fix_images,
     number_annotations,
     fix_annotations,

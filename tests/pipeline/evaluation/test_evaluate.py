@@ -253,8 +253,8 @@ def test_upright_annotations_of_turned_images_give_the_same_figures(
         assert ("EXIF orientation" in run.output) == (name != "plain")
     assert figures["turned"]["overall"] == figures["plain"]["overall"]
     assert figures["turned"]["predictions"] == figures["plain"]["predictions"]
-    assert "read as upright" in str(figures["turned"]["notes"]) and figures["turned"]["exif"] == "upright"
-    assert "read as stored" in str(figures["stored"]["notes"]) and figures["stored"]["exif"] == "stored"
+    assert "read as upright" in str(figures["turned"]["notes"])
+    assert "read as stored" in str(figures["stored"]["notes"])
     assert (tmp_path / "turned" / "predictions.json").read_bytes() != (
         tmp_path / "stored" / "predictions.json"
     ).read_bytes()
