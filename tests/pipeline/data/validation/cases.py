@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import json
 import math
 from collections.abc import Callable
 from functools import partial
@@ -96,7 +96,7 @@ def first_copy(dataset: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 JOINTS = {"keypoints": ["head", "feet"]}
-DEEP: Any = [functools.reduce(lambda inner, _: {"a": [inner]}, range(60), 1)]
+DEEP: Any = json.loads("[" * 150 + "]" * 150)
 COMPRESSED = encode_mask(ring())["counts"]
 FILLED = np.ones((20, 30), np.uint8)
 SHORT_RUNS = runs(ring())[:-1]
