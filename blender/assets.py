@@ -15,11 +15,17 @@ from blender.contract import UserError, canonical_json, sha256_bytes, sha256_fil
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A user's model file and the bounding box of its model, (3,) each in the file's units."""
+    """A user's model file."""
 
     path: Path
     low: tuple[float, ...]
+    """Lowest corner of the model's bounding box, (3,) in the file's units."""
     high: tuple[float, ...]
+    """Highest corner."""
+    transparent: bool = False
+    """Parts of the model are transparent and cut out of the masks."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know about the model."""
 
 
 @dataclass(frozen=True)
@@ -51,22 +57,25 @@ def load_assets(people_dir: Path, folder: Path = Path(), names: Iterable[str] = 
     if not paths:
         return Assets(people_dir, people, digest)
     files = {name: _measure_model(path) for name, path in paths.items()}
-    hashes = {name: _hash_model(path) for name, path in paths.items()}
+    hashes = {name: _hash_model(file) for name, file in files.items()}
     return Assets(people_dir, people, sha256_bytes(canonical_json([digest, hashes])), files)
 
 
 def _measure_model(path: Path) -> ModelFile:
     try:
-        from blender.geometry.model_file import measure  # imports bpy, which takes seconds
+        # Imports bpy, which takes seconds.
+        from blender.geometry.model_file import describe_opacity, measure
     except ImportError as error:
         raise UserError(f"{path}: Blender's Python module is needed to read it: {error}") from None
     low, high = measure(path)
-    return ModelFile(path, tuple(low.tolist()), tuple(high.tolist()))
+    return ModelFile(path, tuple(low.tolist()), tuple(high.tolist()), *describe_opacity(path))
 
 
-def _hash_model(path: Path) -> list[str]:
+def _hash_model(file: ModelFile) -> list[str]:
     """Hash a model file and the files that it refers to."""
-    return [sha256_file(path), *(sha256_file(other) for other in referenced_files(path) if other.is_file())]
+    paths = [file.path, *(other for other in referenced_files(file.path) if other.is_file())]
+    # The word makes the fingerprint differ from that of frames from before transparent parts were cut out.
+    return [*map(sha256_file, paths), *(["cut out"] if file.transparent else [])]
 
 
 def referenced_files(path: Path) -> list[Path]:

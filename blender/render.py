@@ -76,6 +76,9 @@ def run(options: argparse.Namespace) -> dict[int, str]:
     config = load_config(options.profile, options.split)
     with _silence_stdout():
         assets = load_assets(options.people, config.folder, config.files())
+    for file in assets.files.values():
+        for warning in file.warnings:
+            print(f"warning: {file.path}: {warning}", file=sys.stderr)
     if options.save_blend:
         _save_blend(options, config, assets)
         return {}

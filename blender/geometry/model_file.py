@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mathutils import Matrix
 
 from blender.contract import UserError
 from blender.geometry.mesh import Floats
+from blender.geometry.opacity import CUTOFF, UnknownOpacityError, add_opacity
 
 _NAME = "model.blend"
 """Name of the converted file in its temporary folder."""
@@ -34,6 +36,16 @@ def measure(path: Path) -> tuple[Floats, Floats]:
     return points.min(0), points.max(0)
 
 
+def describe_opacity(path: Path) -> tuple[bool, tuple[str, ...]]:
+    """Return whether parts of a model are transparent and cut out of its masks, and warnings about that.
+
+    Raises:
+        UserError: see ``read_mesh``.
+    """
+    converted = _find_converted(path)
+    return converted.transparent, converted.warnings
+
+
 def vertices_of(mesh: Any) -> Floats:
     """Return the vertices of a bpy mesh, (V, 3)."""
     flat = np.empty(3 * len(mesh.vertices), np.float32)
@@ -50,29 +62,97 @@ def read_mesh(path: Path) -> Any:
     Raises:
         UserError: the file is missing, damaged, without a surface, or of an unknown format.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such model; name a file relative to the profile")
-    state = path.stat()
-    folder = _converted(path, state.st_mtime_ns, state.st_size)
+    folder = _find_converted(path).folder
     with bpy.data.libraries.load(str(Path(folder.name, _NAME)), link=False) as (source, target):
         target.meshes = source.meshes
     return target.meshes[0]
 
 
+@dataclass(frozen=True)
+class _Converted:
+    """A model as a .blend file with one mesh."""
+
+    folder: tempfile.TemporaryDirectory[str]
+    """The folder of the file; it is deleted with this process."""
+    transparent: bool
+    """Parts of the model are transparent: their opacity is below ``CUTOFF``."""
+    warnings: tuple[str, ...]
+    """What to tell the user about the opacity of the model."""
+
+
+def _find_converted(path: Path) -> _Converted:
+    if not path.is_file():
+        raise UserError(f"{path}: no such model; name a file relative to the profile")
+    state = path.stat()
+    return _convert(path, state.st_mtime_ns, state.st_size)
+
+
 @cache
-def _converted(path: Path, modified: int, size: int) -> tempfile.TemporaryDirectory[str]:
-    """Convert a model to a .blend file with one mesh, in a folder that is deleted with this process.
+def _convert(path: Path, modified: int, size: int) -> _Converted:
+    """Convert a model to a .blend file with one mesh.
 
     Importing the user's file takes far longer than loading a .blend file, and imported data are deleted with
     the scene. Files in ``bpy.app.tempdir`` are deleted too, so the .blend file has its own folder.
     """
     mesh = _import(path)
+    transparent, warnings = _prepare_cutouts(path, mesh)
     for material in dict.fromkeys(mesh.materials):
         if material is not None:
             material.name = f"{path.name}: {material.name}"
     folder = tempfile.TemporaryDirectory(prefix="transpalette-")
     bpy.data.libraries.write(str(Path(folder.name, _NAME)), {mesh}, path_remap="ABSOLUTE")
-    return folder
+    return _Converted(folder, transparent, warnings)
+
+
+def _prepare_cutouts(path: Path, mesh: Any) -> tuple[bool, tuple[str, ...]]:
+    """Add the opacity of each material to its node tree, and delete the faces that are invisible.
+
+    Returns:
+        Whether the opacity of some faces is below ``CUTOFF``, and warnings.
+
+    Raises:
+        UserError: all faces are invisible.
+    """
+    known: dict[Any, float | None] = {None: 1.0}
+    warnings = []
+    for material in dict.fromkeys(mesh.materials):
+        try:
+            known[material] = add_opacity(material) if material else 1.0
+        except UnknownOpacityError as error:
+            known[material] = 1.0
+            warnings.append(
+                f"material '{material.name}' counts as opaque: {error}; if it is transparent, build it with "
+                "Mix Shader and Transparent BSDF, or with the alpha of Principled BSDF"
+            )
+    slots = np.zeros(len(mesh.polygons), np.int32)
+    mesh.polygons.foreach_get("material_index", slots)
+    of_slot = np.array([known[material] for material in mesh.materials] or [1.0], float)  # NaN: it varies
+    opacity = of_slot[slots.clip(0, len(of_slot) - 1)]
+    transparent = not (opacity >= CUTOFF).all()
+    _delete_faces(mesh, np.flatnonzero(opacity == 0))
+    opacity = opacity[opacity != 0]
+    if not len(opacity):
+        raise UserError(f"{path}: the model is invisible; raise the alpha of its materials")
+    if (opacity < CUTOFF).all():
+        warnings.append(
+            f"the opacity of the whole model is below {CUTOFF}, so its objects get no mask; raise the alpha "
+            "of its materials"
+        )
+    return transparent, tuple(warnings)
+
+
+def _delete_faces(mesh: Any, faces: np.ndarray) -> None:
+    """Delete the faces with these indices, and the vertices of no other face."""
+    if not len(faces):
+        return
+    import bmesh  # bpy provides this module, and the imports above are sorted by name
+
+    editable = bmesh.new()
+    editable.from_mesh(mesh)
+    editable.faces.ensure_lookup_table()
+    bmesh.ops.delete(editable, geom=[editable.faces[k] for k in faces], context="FACES")
+    editable.to_mesh(mesh)
+    editable.free()
 
 
 def _import(path: Path) -> Any:
@@ -100,7 +180,15 @@ def _gltf(path: Path) -> None:
 
 
 def _obj(path: Path) -> None:
+    """Import an .obj file. Blender takes the opacity (map_d) from an image's alpha, which a grey image lacks."""
     bpy.ops.wm.obj_import(filepath=str(path))
+    for material in bpy.data.materials:
+        for link in list(material.node_tree.links) if material.node_tree else []:
+            image = getattr(link.from_node, "image", None)
+            if image and link.from_socket.name == "Alpha" and image.depth in (8, 24):  # bits: no alpha
+                link.from_node.image = image.copy()  # a colour may use the same image
+                link.from_node.image.colorspace_settings.name = "Non-Color"
+                material.node_tree.links.new(link.from_node.outputs["Color"], link.to_socket)
 
 
 def _blend(path: Path) -> None:

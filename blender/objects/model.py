@@ -15,6 +15,9 @@ from blender.contract.limits import Ge, Gt, Le, MinLen, Ordered
 from blender.geometry.mesh import spin
 from blender.sampling import uniform
 
+MIN_EXTENT = 0.01
+"""Least length and width of a footprint in metres. A flat sheet needs an area to be kept apart from others."""
+
 
 @dataclass(frozen=True)
 class Ranges:
@@ -49,7 +52,7 @@ def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, flo
     low, high = assets.files[params["file"]].low, assets.files[params["file"]].high
     x, y = (high[0] - low[0]) / 2 * params["scale"], (high[1] - low[1]) / 2 * params["scale"]
     corners = spin(np.array([[x, y, 0.0], [-x, y, 0.0]]), params["turn"])
-    half = np.abs(corners).max(0)
+    half = np.abs(corners).max(0).clip(MIN_EXTENT / 2)
     return (-float(half[0]), float(half[0]), -float(half[1]), float(half[1]))
 
 
