@@ -33,7 +33,7 @@ from pipeline.evaluation.matching import evaluate_detections, with_rle
 from pipeline.evaluation.summary import summarize
 from pipeline.evaluation.terminal import format_evaluation
 
-EVALUATOR_VERSION = 5
+EVALUATOR_VERSION = 6
 """Increased whenever the same model and images give other figures or another layout of metrics.json."""
 
 
@@ -95,7 +95,7 @@ def evaluate(
         return metrics
     for image in data.dataset["images"]:
         check_image(data.paths[image["id"]], (image["width"], image["height"]))
-    metrics, detections = _evaluate_model(model_path, data, inputs, scheduler)
+    metrics = _evaluate_model(model_path, data, inputs, scheduler, out)
     metrics |= {
         "evaluator_version": EVALUATOR_VERSION,
         "model_sha256": inputs["model"],
@@ -103,9 +103,6 @@ def evaluate(
     }
     click.echo(format_evaluation(metrics))
     if out is not None:
-        if len(sets) > 1:
-            write_atomic(out / "annotations.json", canonical_json(data.dataset))
-        write_atomic(out / "predictions.json", canonical_json(detections))
         write_atomic(out / "metrics.json", canonical_json(metrics))
         write_stamp(out / ".evaluate.stamp.json", inputs, _outputs(out))
         click.echo(f"evaluate: {out / 'metrics.json'}, {out / 'predictions.json'}")
@@ -129,7 +126,8 @@ def evaluate_results(
     Raises:
         UserError: a file is missing or invalid.
     """
-    dataset = with_rle(_combine(sets).dataset)
+    combined = _combine(sets)
+    dataset = with_rle(combined.dataset)
     detections = load_results(results_path, dataset)
     if out is not None:
         prepare_output_dir(out)
@@ -137,7 +135,7 @@ def evaluate_results(
     metrics = summarize(evaluation, best_threshold(evaluation), run_bootstrap(evaluation, bootstrap))
     metrics |= {
         "evaluator_version": EVALUATOR_VERSION,
-        "notes": [],
+        "notes": combined.notes,
         "baseline": None,
         "predictions_sha256": sha256_file(results_path),
     }
@@ -149,9 +147,9 @@ def evaluate_results(
 
 
 def _evaluate_model(
-    model_path: Path, data: EvaluationSet, inputs: dict[str, Any], scheduler: str | None
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Predict and evaluate; return the figures and the COCO results."""
+    model_path: Path, data: EvaluationSet, inputs: dict[str, Any], scheduler: str | None, out: Path | None
+) -> dict[str, Any]:
+    """Predict, write the COCO results to ``out``, evaluate, and return the figures."""
     # Imported here for start-up time: torch takes seconds, and evaluate_results does not need it.
     from pipeline.evaluation.baseline import load_baseline_if_available
     from pipeline.evaluation.run_model import ModelSource, label_ids, run_model, shared_classes
@@ -162,13 +160,17 @@ def _evaluate_model(
     check_class_mapping(data.sets, checkpoint.classes)
     images = data.dataset["images"]
     shared, notes = shared_classes(checkpoint.classes, data.dataset["categories"], data.sets[0].annotations)
-    notes = describe_extra_sets(data.combined, data.sets, checkpoint.classes) + notes
+    notes = data.combined.notes + describe_extra_sets(data.combined, data.sets, checkpoint.classes) + notes
     kind = inputs["baseline"]
     baseline = load_baseline_if_available(kind, checkpoint, notes) if kind else None
     source = ModelSource(model_path.absolute(), inputs["model"])
     network = source if scheduler else partial(predict_array, model)
     labels = label_ids(checkpoint.classes, shared)
     detections, latency = run_model(network, images, data.paths, labels, scheduler)
+    if out is not None:  # before the evaluation: the predictions may have taken hours
+        if len(data.sets) > 1:
+            write_atomic(out / "annotations.json", canonical_json(data.dataset))
+        write_atomic(out / "predictions.json", canonical_json(detections))
     dataset = with_rle(select_categories(data.dataset, shared.values()))
     evaluation = evaluate_detections(dataset, detections)
     bootstrap = run_bootstrap(evaluation, inputs["bootstrap"])
@@ -195,7 +197,7 @@ def _evaluate_model(
         "latency": latency | {"device": next(model.parameters()).device.type},
         "baseline": comparison,
     }
-    return metrics, detections
+    return metrics
 
 
 def _outputs(out: Path) -> list[Path]:
