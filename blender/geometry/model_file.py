@@ -180,7 +180,10 @@ def _gltf(path: Path) -> None:
 
 
 def _obj(path: Path) -> None:
-    """Import an .obj file. Blender takes the opacity (map_d) from an image's alpha, which a grey image lacks."""
+    """Import an .obj file.
+
+    Blender reads an opacity map (map_d) from the image's alpha. If the image has none, its grey is meant.
+    """
     bpy.ops.wm.obj_import(filepath=str(path))
     for material in bpy.data.materials:
         for link in list(material.node_tree.links) if material.node_tree else []:

@@ -16,7 +16,7 @@ from blender.geometry.mesh import spin
 from blender.sampling import uniform
 
 MIN_EXTENT = 0.01
-"""Least length and width of a footprint in metres. A flat sheet needs an area to be kept apart from others."""
+"""Least length and width of a footprint, metres: a flat sheet needs an area to be kept apart from others."""
 
 
 @dataclass(frozen=True)
