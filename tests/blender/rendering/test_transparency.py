@@ -79,7 +79,8 @@ def textures(draw: st.DrawFn) -> Texture:
     alpha = np.array(draw(st.lists(values, min_size=width * height, max_size=width * height)), np.uint8)
     rgba = np.zeros((height, width, 4), np.uint8)
     rgba[..., 3] = alpha.reshape(height, width)
-    material = {"alphaMode": mode, "pbrMetallicRoughness": {"baseColorFactor": [0, 0, 0, factor]}}
+    surface = {"baseColorFactor": [0, 0, 0, factor]}
+    material: dict[str, Any] = {"alphaMode": mode, "pbrMetallicRoughness": surface}
     material |= {"alphaCutoff": cutoff} if mode == "MASK" else {}
     limit = {"MASK": cutoff, "BLEND": 0.5, "OPAQUE": 0.0}[mode]
     return Texture(material | (UNLIT if unlit else {}), rgba, rgba[..., 3] / 255 * factor >= limit)
@@ -206,7 +207,7 @@ def test_invisible_parts_do_not_count_for_the_size(tmp_path: Path) -> None:
     hull = "usemtl hull\nv -9 -9 0\nv 9 -9 0\nv 9 9 0\nf 5 6 7\n"
     (tmp_path / "square.obj").write_text(SQUARE + hull)
     file = load_assets(tmp_path, tmp_path, ["square.obj"]).files["square.obj"]
-    assert (file.low, file.high) == (pytest.approx((0, 0, 0), abs=1e-6), pytest.approx((1, 0, 1), abs=1e-6))
+    assert file.low + file.high == pytest.approx((0, 0, 0, 1, 0, 1), abs=1e-6)
     assert file.transparent and not file.warnings
     (tmp_path / "m.mtl").write_text("newmtl a\nd 0\nnewmtl hull\nd 0.0\n")
     (tmp_path / "square.obj").write_text(SQUARE + hull + "# changed\n")
@@ -230,6 +231,7 @@ def test_warnings_name_the_material_that_is_not_understood_and_models_without_a_
 
 
 def factor(alpha: float) -> dict[str, Any]:
+    """Return the base colour of a glTF material."""
     return {"pbrMetallicRoughness": {"baseColorFactor": [0, 0, 0, alpha]}}
 
 
