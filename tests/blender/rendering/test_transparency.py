@@ -36,7 +36,7 @@ ranges = { file = "sheet.gltf" }
 [model]
 """
 """Tables of a profile with a third class."""
-UNLIT = {"extensions": {"KHR_materials_unlit": {}}}
+UNLIT: dict[str, Any] = {"extensions": {"KHR_materials_unlit": {}}}
 SQUARE = """mtllib m.mtl
 v 0 0 0
 v 1 0 0
