@@ -122,6 +122,8 @@ def _read_people(people_dir: Path) -> tuple[tuple[dict[str, Any], ...], str]:
         raise UserError(
             f"{path}: not a readable people manifest ({error}); delete it and bake again"
         ) from None
+    if not people:
+        raise UserError(f"{path}: lists no body mesh; delete it and bake again (make people)")
     for entry in people:
         if not (people_dir / entry["file"]).is_file():
             raise UserError(

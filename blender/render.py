@@ -96,6 +96,8 @@ def run(options: argparse.Namespace) -> dict[int, str]:
     devices: set[str] = set()
     failed: dict[int, str] = {}
     if todo:
+        for note in () if options.quiet else config.notes:
+            print(f"note: {note}", file=sys.stderr)
         job = RenderJob(
             profile=str(options.profile.absolute()),
             split=config.split,

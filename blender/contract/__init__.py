@@ -30,9 +30,12 @@ from blender.contract.files import (
 )
 from blender.contract.profiles import (
     ProfileHeader,
+    find_profile,
     load_profile,
     merge_tables,
     move_model_files,
+    read_tables,
+    read_toml,
 )
 from blender.contract.records import (
     ARRAYS,
@@ -71,6 +74,7 @@ __all__ = [
     "canonical_json",
     "commit_frame",
     "exit_on_user_error",
+    "find_profile",
     "frame_is_complete",
     "frame_paths",
     "from_table",
@@ -80,6 +84,8 @@ __all__ = [
     "open_atomic",
     "read_manifest",
     "read_record",
+    "read_tables",
+    "read_toml",
     "remove_fragments",
     "remove_frame",
     "sha256_bytes",

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from blender.contract import UserError
-from pipeline.cli.group import EXTRA, FILE, FOLDER, MAP, PROFILE, SCHEDULER
+from pipeline.cli.group import EXTRA, FILE, FOLDER, MAP, PROFILE, SCHEDULER, profile_option
 
 
 @click.command()
@@ -47,7 +47,7 @@ def train(
 @click.option("--images", type=FOLDER, help="Folder of its images.")
 @click.option("--predictions", type=FILE, help="COCO results to evaluate instead of a MODEL.")
 @click.option("--out", type=FOLDER, help="Folder for metrics.json and, with a MODEL, predictions.json.")
-@click.option("--profile", type=FILE, help="The run's TOML file, for its [evaluate] table.")
+@profile_option("The run's TOML file, for its [evaluate] table.", required=False)
 @click.option(
     "--bootstrap",
     type=click.IntRange(min=0),

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from pipeline.config import ExtraSet, UserError
 from pipeline.data.combine import check_class_mapping, combine_sets, describe_extra_sets
 from pipeline.data.images import check_image, find_image, read_rgb
-from pipeline.data.rle import as_rle
+from pipeline.data.rle import measure_mask, sample_mask
 from pipeline.models.samples import (
     KEYPOINT_NUMBERS,
     Sample,
@@ -24,6 +23,7 @@ from pipeline.models.samples import (
     check_sample,
     keypoints_from_annotations,
 )
+from pipeline.training.augment.resolution import Resolution
 
 Transform = Callable[[Sample, int, Callable[[np.random.Generator], Sample]], Sample]
 """Transforms a sample. Its arguments are the sample, its index in the dataset, and a function that draws
@@ -56,6 +56,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
             UserError: a file is missing, not a valid COCO file, or lacks one of the classes.
         """
         self.path, self.classes, self.transform = annotations, tuple(classes), transform
+        self.resolution: Resolution | None = None
         sets = [ExtraSet(str(annotations), str(images)), *extra]
         check_class_mapping(sets, self.classes)
         combined = combine_sets(sets)
@@ -97,6 +98,12 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         other.transform = transform
         return other
 
+    def limited(self, resolution: Resolution) -> CocoDataset:
+        """Return the same dataset with larger images shrunk to ``resolution`` when they are read."""
+        other = copy.copy(self)
+        other.resolution = resolution
+        return other
+
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.records)
@@ -125,35 +132,52 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         return sample
 
     def read(self, index: int) -> Sample:
-        """Read one sample, without the transform."""
+        """Read one sample, without the transform.
+
+        A large image is shrunk while it is read, and its masks are sampled at that size, one by one. An
+        object that vanishes becomes an ignore region.
+        """
         record = self.records[index]
-        height, width = record["height"], record["width"]
-        image = read_rgb(find_image(self.folders[record["id"]], record["file_name"]), (width, height))
+        size = record["width"], record["height"]
+        image = self.read_image(index)
+        height, width = image.shape[1:]
+        scale = torch.tensor([width / size[0], height / size[1]] * 2)
         objects = [a for a in self.annotations[record["id"]] if not a.get("iscrowd")]
-        crowds = [a for a in self.annotations[record["id"]] if a.get("iscrowd")]
-        masks = self._decode_masks(objects, height, width)
+        ignored = [a for a in self.annotations[record["id"]] if a.get("iscrowd")]
+        masks = torch.zeros(len(objects), height, width, dtype=torch.uint8)
+        for mask, annotation in zip(masks, objects, strict=True):
+            mask[:] = torch.from_numpy(sample_mask(annotation["segmentation"], size, (width, height)))
+        visible = masks.flatten(1).any(1).bool()  # any() of uint8 is uint8
+        if not visible.all():
+            ignored += [a for a, is_visible in zip(objects, visible, strict=True) if not is_visible]
+            objects = [a for a, is_visible in zip(objects, visible, strict=True) if is_visible]
+            masks = masks[visible]
         target = {
             "boxes": boxes_from_masks(masks),
             "labels": torch.tensor([self.labels[a["category_id"]] for a in objects], dtype=torch.int64),
             "masks": masks,
-            "ignore": boxes_from_masks(self._decode_masks(crowds, height, width)),
+            "ignore": _mask_boxes(ignored, size) * scale,
             "image_id": torch.tensor(record["id"]),
         }
         if self.has_keypoints:
-            target["keypoints"] = keypoints_from_annotations(objects)
-        return torch.from_numpy(image).permute(2, 0, 1).float() / 255, target
+            points = keypoints_from_annotations(objects)
+            target["keypoints"] = torch.cat([points[..., :2] * scale[:2], points[..., 2:]], 2)
+        return image, target
 
-    def _decode_masks(self, annotations: list[dict[str, Any]], height: int, width: int) -> Tensor:
-        """Return the masks (N, H, W) uint8 of N annotations."""
-        masks = np.zeros((len(annotations), height, width), np.uint8)
-        for mask, annotation in zip(masks, annotations, strict=True):
-            mask[:] = decode_segmentation(annotation["segmentation"], height, width)
-        return torch.from_numpy(masks)
+    def read_image(self, index: int) -> Tensor:
+        """Read the image (3, H, W) of one sample, in 0..1, without the transform."""
+        record = self.records[index]
+        size = record["width"], record["height"]
+        shrunk = self.resolution.limit(size) if self.resolution else size
+        path = find_image(self.folders[record["id"]], record["file_name"])
+        image = read_rgb(path, size, shrink_to=None if shrunk == size else shrunk)
+        return torch.from_numpy(image).permute(2, 0, 1).float().div_(255)
 
 
-def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """Decode COCO polygons or RLE, compressed or not, to a mask (H, W) uint8."""
-    return np.asarray(coco_mask.decode(as_rle(segmentation, width, height)))
+def _mask_boxes(annotations: list[dict[str, Any]], size: tuple[int, int]) -> Tensor:
+    """Return the tight boxes (N, 4) xyxy of the masks of N annotations; ``size`` is (width, height)."""
+    boxes = torch.tensor([measure_mask(a["segmentation"], *size).bbox for a in annotations]).reshape(-1, 4)
+    return torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
 
 
 def collate_fn(samples: list[Sample]) -> tuple[list[Tensor], list[Target]]:
