@@ -13,7 +13,6 @@ import bpy
 import numpy as np
 from PIL import Image
 
-from blender.assets import load_assets
 from blender.config.profile import Config
 from blender.contract import Instance
 from blender.rendering import passes
@@ -21,6 +20,7 @@ from blender.rendering.builder import build_scene
 from blender.rendering.device import Device, use_device
 from blender.rendering.instance_records import instance_records
 from blender.spec import ObjectSpec, SceneSpec
+from tests.helpers.assets import model_assets
 from tests.helpers.painter import CAMERA, EYE
 
 WIDTH, HEIGHT, PIXEL, FAR = 60, 50, 0.2, 10.0
@@ -51,8 +51,7 @@ def show(objects: list[ObjectSpec], config: Config, folder: Path, samples: int =
         folder: folder of the files, and for temporary files.
         samples: rays per pixel. Where the opacity is 0 or 1, one is enough.
     """
-    (folder / "manifest.json").write_text('{"people": []}')
-    assets = load_assets(folder, folder, {item.params["file"] for item in objects})
+    assets = model_assets(folder, sorted({item.params["file"] for item in objects}))
     spec = SceneSpec("test", tuple(objects), CAMERA, (), 4000.0, AMBIENT, "none")
     placed = build_scene(spec, config, assets)
     use_device(Device("CPU"), 1)

@@ -21,6 +21,7 @@ from blender.rendering.device import Device
 from blender.rendering.frame import RenderJob, blender_version, load_context, render_frame
 from blender.spec import ObjectSpec
 from tests.conftest import TINY
+from tests.helpers.assets import model_assets
 from tests.helpers.painter import CAMERA, EYE
 from tests.helpers.shader_trees import COLUMNS, TREES, write_squares
 from tests.helpers.transparency import FAR, HEIGHT, PIXEL, WIDTH, Shown, plate, show, write_gltf
@@ -198,36 +199,32 @@ def test_glass_is_a_surface(config: Config, tmp_path: Path) -> None:
     write_gltf(tmp_path / "glass.gltf", glass)
     shown = show([plate("glass.gltf")], config, tmp_path)
     assert (shown.ids > 0).sum() == 1600
-    assert not load_assets(tmp_path, tmp_path, ["glass.gltf"]).files["glass.gltf"].transparent
 
 
 def test_invisible_parts_do_not_count_for_the_size(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text('{"people": []}')
     (tmp_path / "m.mtl").write_text("newmtl a\nKd 1 0 0\nnewmtl hull\nd 0.0\n")
     hull = "usemtl hull\nv -9 -9 0\nv 9 -9 0\nv 9 9 0\nf 5 6 7\n"
     (tmp_path / "square.obj").write_text(SQUARE + hull)
-    file = load_assets(tmp_path, tmp_path, ["square.obj"]).files["square.obj"]
+    file = model_assets(tmp_path, ["square.obj"]).files["square.obj"]
     assert file.low + file.high == pytest.approx((0, 0, 0, 1, 0, 1), abs=1e-6)
-    assert file.transparent and not file.warnings
+    assert not file.notes
     (tmp_path / "m.mtl").write_text("newmtl a\nd 0\nnewmtl hull\nd 0.0\n")
     (tmp_path / "square.obj").write_text(SQUARE + hull + "# changed\n")
     with pytest.raises(UserError, match=r"square\.obj: the model is invisible"):
-        load_assets(tmp_path, tmp_path, ["square.obj"])
+        model_assets(tmp_path, ["square.obj"])
 
 
-def test_warnings_name_the_material_that_is_not_understood_and_models_without_a_mask(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text('{"people": []}')
+def test_notes_name_the_material_that_is_not_understood_and_models_without_a_mask(tmp_path: Path) -> None:
     portal = {"portal": lambda t: t.mix(t.across(), t.node("ShaderNodeBsdfRayPortal"), t.diffuse())}
     write_squares(tmp_path / "portal.blend", portal)
     write_gltf(tmp_path / "ghost.gltf", {"alphaMode": "BLEND", **factor(0.4)})
     write_gltf(tmp_path / "body.gltf", {"alphaMode": "BLEND", **factor(0.5)})
-    files = load_assets(tmp_path, tmp_path, ["portal.blend", "ghost.gltf", "body.gltf"]).files
-    (warning,) = files["portal.blend"].warnings
-    assert warning.startswith("material 'portal' counts as opaque: the node 'Ray Portal BSDF'")
-    (warning,) = files["ghost.gltf"].warnings
-    assert "no mask" in warning
-    assert not files["body.gltf"].warnings
-    assert [file.transparent for file in files.values()] == [False, True, False]
+    files = model_assets(tmp_path, ["portal.blend", "ghost.gltf", "body.gltf"]).files
+    (note,) = files["portal.blend"].notes
+    assert note.startswith("material 'portal' counts as opaque: the node 'Ray Portal BSDF'")
+    (note,) = files["ghost.gltf"].notes
+    assert "no mask" in note
+    assert not files["body.gltf"].notes
 
 
 def factor(alpha: float) -> dict[str, Any]:
@@ -282,5 +279,5 @@ def test_render_prints_warnings_about_models(
     arguments = ["--profile", profile, "--split", "train", "--people", tiny_people, "--out", tmp_path / "o"]
     monkeypatch.setattr("sys.argv", ["render", *map(str, arguments), "--frames", "0:0"])
     main()
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"warning: {tmp_path / 'sheet.gltf'}: ") and "no mask" in line
+    lines = [line for line in capsys.readouterr().err.splitlines() if "opacity" in line]
+    assert len(lines) == 1 and lines[0].startswith("warning: sheet.gltf: ") and "no mask" in lines[0]
