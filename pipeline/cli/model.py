@@ -27,8 +27,17 @@ from pipeline.cli.group import EXTRA, FILE, FOLDER, MAP, PROFILE, SCHEDULER, pro
 )
 @EXTRA
 @MAP
+@click.option(
+    "--allow-empty-classes", is_flag=True, help="Train even if a class has no object in the training images."
+)
 def train(
-    profile: Path, train_dir: Path, val_dir: Path, out: Path, extra: tuple[str, ...], mapping: tuple[str, ...]
+    profile: Path,
+    train_dir: Path,
+    val_dir: Path,
+    out: Path,
+    extra: tuple[str, ...],
+    mapping: tuple[str, ...],
+    allow_empty_classes: bool,
 ) -> None:
     """Fine-tune Mask R-CNN on a rendered split.
 
@@ -38,7 +47,8 @@ def train(
     from pipeline.data.combine import add_extra_sets
     from pipeline.training.command import train as run
 
-    run(add_extra_sets(read_profile(profile), extra, mapping), train_dir, val_dir, out)
+    settings = add_extra_sets(read_profile(profile), extra, mapping)
+    run(settings, train_dir, val_dir, out, allow_empty_classes)
 
 
 @click.command()

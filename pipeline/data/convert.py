@@ -31,7 +31,7 @@ from pipeline.config import CocoConfig
 from pipeline.data.frames import RENDER_AGAIN, read_frame
 from pipeline.data.rle import compress_runs, encode_mask
 
-CONVERTER_VERSION = 2
+CONVERTER_VERSION = 3
 """Increase it whenever the same split is converted to other bytes, so that splits are converted again."""
 
 PERSON = "person"
@@ -99,7 +99,24 @@ def convert_split(split_dir: Path, config: CocoConfig, scheduler: str | None = N
     click.echo(
         f"coco: {len(images)} images, {len(annotations) - ignored} objects, {ignored} ignore regions -> {out}"
     )
+    for line in _missing_classes(dataset):
+        click.echo(f"warning: {line}", err=True)
     return out
+
+
+def _missing_classes(dataset: dict[str, Any]) -> list[str]:
+    """Describe each class without an object, one line each; ignore regions do not count."""
+    lines = []
+    for category in dataset["categories"] if dataset["images"] else []:
+        crowds = [a["iscrowd"] for a in dataset["annotations"] if a["category_id"] == category["id"]]
+        if all(crowds):
+            reason = "render some (count, distance and size in [scene.objects])"
+            if crowds:
+                reason = f"{len(crowds)} ignore regions are below the limits of [coco]"
+            lines.append(
+                f"class '{category['name']}': 0 objects in {len(dataset['images'])} frames; {reason}"
+            )
+    return lines
 
 
 def _convert_frames(
@@ -169,10 +186,11 @@ def _annotation(instance: Instance, rle: dict[str, Any], area: int, config: Coco
         "truncated": instance.truncated,
         "distance": instance.distance,
         "parameters": instance.parameters,
+        # pycocotools' evaluation of keypoints needs it of every object.
+        "num_keypoints": sum(v > 0 for _, _, v in instance.keypoints),
     }
     if instance.keypoints:
         annotation["keypoints"] = [value for keypoint in instance.keypoints for value in keypoint]
-        annotation["num_keypoints"] = sum(v > 0 for _, _, v in instance.keypoints)
     if instance.box3d is not None:
         annotation["box3d"] = dataclasses.asdict(instance.box3d)
     return annotation

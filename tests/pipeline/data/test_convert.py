@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from pycocotools import mask as mask_utils
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from blender.contract import (
     KEYPOINTS,
@@ -66,6 +68,28 @@ def test_perfect_predictions_score_an_ap_of_one(split: Path) -> None:
             assert [table[iou_type][m] for m in ("AP", "AP50", "AP75", "AR")] == [1.0] * 4
 
 
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [(CocoConfig(), "render some"), (CocoConfig(min_pixels=10**6), "ignore regions are below the limits of")],
+)
+def test_class_without_an_object_is_a_warning_with_counts(
+    config: CocoConfig, reason: str, split: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if config.min_pixels == 40:
+        manifest = read_manifest(split)
+        for frame in range(4):
+            instances = tuple(
+                dataclasses.replace(i, category=CATEGORIES[0])
+                for i in read_record(frame_paths(split, frame)[2]).instances
+            )
+            rewrite_record(split, manifest, frame, instances=instances)
+            manifest = read_manifest(split)
+    convert(split, config)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
+    assert lines[-1].startswith(f"warning: class '{CATEGORIES[1]}': 0 objects in 4 frames; ")
+    assert reason in lines[-1]
+
+
 def test_ids_start_at_one_and_the_file_is_valid(split: Path) -> None:
     dataset = convert(split)
     assert [c["id"] for c in dataset["categories"]] == [1, 2]
@@ -96,7 +120,7 @@ def test_fields_of_the_record_are_written(split: Path) -> None:
     person = next(a for a in dataset["annotations"] if a["category_id"] == 1)
     assert len(person["keypoints"]) == 51 and person["num_keypoints"] == 16
     truck = next(a for a in dataset["annotations"] if a["category_id"] == 2)
-    assert "keypoints" not in truck
+    assert "keypoints" not in truck and truck["num_keypoints"] == 0
     assert truck["parameters"] == {"colour": "red"} and truck["distance"] > 0
     assert 0 < truck["visible_fraction"] <= 1 and truck["amodal_area"] >= truck["area"]
     for annotation in dataset["annotations"]:
@@ -105,6 +129,17 @@ def test_fields_of_the_record_are_written(split: Path) -> None:
         assert mask_utils.area(mask_utils.merge([amodal, visible], intersect=True)) == annotation["area"]
     assert len(dataset["categories"][0]["skeleton"]) == 19
     assert not {"date_created", "contributor", "url"} & set(dataset["info"])
+
+
+def test_keypoints_can_be_evaluated_beside_classes_without_joints(split: Path) -> None:
+    dataset = convert(split)
+    people = [a | {"score": 0.9} for a in dataset["annotations"] if a["category_id"] == 1]
+    coco = COCO(str(split / "annotations.json"))
+    evaluation = COCOeval(coco, coco.loadRes([p for p in people if not p["iscrowd"]]), "keypoints")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    assert evaluation.stats[0] == pytest.approx(1)
 
 
 def test_images_without_objects_are_kept_and_hidden_objects_are_left_out(tmp_path: Path) -> None:

@@ -47,9 +47,10 @@ def use_everywhere(folder: Path, plots: bool = False) -> None:
     if plots:
         to_png(plot_statistics(["set"], panels))
     contact_sheet(folder, count=2, columns=2, width=48, show=PARTS)
-    for write in FORMATS.values():
-        for _ in write(CocoSet(dataset, images)):
-            pass
+    for form in FORMATS.values():
+        for layout in form.layouts:
+            for _ in form.write([CocoSet(dataset, images)], layout):
+                pass
     write_set(folder / "valid", valid_dataset())
     valid = folder / "valid"
     samples = CocoDataset(valid / "annotations.json", valid / "images", CLASSES, extra=[coco_set])
