@@ -19,11 +19,12 @@ from pycocotools import mask as mask_utils
 
 from blender.contract import UserError, canonical_json, remove_fragments, sha256_file, write_atomic
 from pipeline.common.stages import is_up_to_date, prepare_output_dir, write_stamp
-from pipeline.data.coco_io import group_by_image
+from pipeline.data.coco_io import count_without_mask, group_by_image
 from pipeline.data.images import find_image
 from pipeline.data.polygons import count_changed_pixels, mask_to_polygons, mask_to_single_polygon
 from pipeline.data.rle import as_rle
 from pipeline.data.validation.check import load_validated_coco
+from pipeline.data.values import has_mask
 
 FORMATS_VERSION = 1
 """Increase it whenever the same split is converted to other bytes."""
@@ -105,12 +106,15 @@ def _mark_out_dir(out: Path, inputs: dict[str, Any]) -> None:
 
 @data_format("coco-polygons")
 def coco_polygons(source: CocoSet) -> Iterator[OutputFile]:
-    """Export COCO with polygons instead of RLE; ignore regions stay RLE, as in COCO's own files."""
+    """Export COCO with polygons instead of RLE; ignore regions stay RLE, as in COCO's own files.
+
+    An object without a mask stays a box.
+    """
     yield from _images(source, "images/")
     sizes = {i["id"]: (i["width"], i["height"]) for i in source.dataset["images"]}
     annotations, lost, pixels = [], 0, 0
     for a in source.dataset["annotations"]:
-        if a["iscrowd"] or isinstance(a["segmentation"], list):
+        if a["iscrowd"] or not has_mask(a) or isinstance(a["segmentation"], list):
             annotations.append(a)
             continue
         mask = mask_utils.decode(as_rle(a["segmentation"], *sizes[a["image_id"]]))
@@ -133,8 +137,14 @@ def yolo_seg(source: CocoSet) -> Iterator[OutputFile]:
     they become background.
 
     Raises:
-        UserError: two images would have the same label file.
+        UserError: an object has no mask, or two images would have the same label file.
     """
+    without_mask, objects = count_without_mask(source.dataset["annotations"])
+    if without_mask:
+        raise UserError(
+            f"{source.images.parent}: {without_mask} of {objects} objects have no mask, and yolo-seg "
+            "needs one for each; choose --to coco-polygons or imagefolder"
+        )
     names = Counter(str(PurePosixPath(i["file_name"]).with_suffix(".txt")) for i in source.dataset["images"])
     if clash := next((name for name, count in names.items() if count > 1), None):
         raise UserError(f"{source.images}: two images would share labels/{clash}; rename one of them")
@@ -168,7 +178,7 @@ def imagefolder(source: CocoSet) -> Iterator[OutputFile]:
 
     ``objects`` of a line contains lists of the same length: ``id``, ``category`` (from 0, in the order of
     categories.json), ``bbox`` (x, y, width, height in pixels), ``area``, ``iscrowd`` (1: ignore region) and
-    ``segmentation`` (compressed RLE as JSON text).
+    ``segmentation`` (compressed RLE as JSON text; null without a mask).
     """
     yield from _images(source, "")
     numbers = {c["id"]: number for number, c in enumerate(source.dataset["categories"])}
@@ -184,7 +194,9 @@ def imagefolder(source: CocoSet) -> Iterator[OutputFile]:
             "bbox": [[float(value) for value in a["bbox"]] for a in image_annotations],
             "area": [float(a["area"]) for a in image_annotations],
             "iscrowd": [a["iscrowd"] for a in image_annotations],
-            "segmentation": [_rle_text(a["segmentation"], *size) for a in image_annotations],
+            "segmentation": [
+                _rle_text(a["segmentation"], *size) if has_mask(a) else None for a in image_annotations
+            ],
         }
         row = {key: image[key] for key in ("file_name", "width", "height")} | {"image_id": image["id"]}
         lines.append(canonical_json(row | {"objects": objects}))

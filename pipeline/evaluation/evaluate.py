@@ -29,11 +29,12 @@ from pipeline.evaluation.bootstrap import run_bootstrap
 from pipeline.evaluation.comparison import compare
 from pipeline.evaluation.diagnosis import best_threshold
 from pipeline.evaluation.load_results import load_results
-from pipeline.evaluation.matching import evaluate_detections, with_rle
+from pipeline.evaluation.masks import describe_missing_masks, with_rle
+from pipeline.evaluation.matching import evaluate_detections
 from pipeline.evaluation.summary import summarize
 from pipeline.evaluation.terminal import format_evaluation
 
-EVALUATOR_VERSION = 5
+EVALUATOR_VERSION = 6
 """Increased whenever the same model and images give other figures or another layout of metrics.json."""
 
 
@@ -95,7 +96,7 @@ def evaluate(
         return metrics
     for image in data.dataset["images"]:
         check_image(data.paths[image["id"]], (image["width"], image["height"]))
-    metrics, detections = _evaluate_model(model_path, data, inputs, scheduler)
+    metrics = _evaluate_model(model_path, data, inputs, scheduler, out)
     metrics |= {
         "evaluator_version": EVALUATOR_VERSION,
         "model_sha256": inputs["model"],
@@ -103,13 +104,23 @@ def evaluate(
     }
     click.echo(format_evaluation(metrics))
     if out is not None:
-        if len(sets) > 1:
-            write_atomic(out / "annotations.json", canonical_json(data.dataset))
-        write_atomic(out / "predictions.json", canonical_json(detections))
         write_atomic(out / "metrics.json", canonical_json(metrics))
         write_stamp(out / ".evaluate.stamp.json", inputs, _outputs(out))
-        click.echo(f"evaluate: {out / 'metrics.json'}, {out / 'predictions.json'}")
+        click.echo(f"evaluate: {out / 'metrics.json'}")
     return metrics
+
+
+def _write_predictions(out: Path, data: EvaluationSet, detections: list[dict[str, Any]]) -> None:
+    """Write the COCO results, which may have taken minutes, before anything is computed from them.
+
+    Metrics of an earlier evaluation are removed, so that the folder never has those of other predictions.
+    """
+    for name in ("metrics.json", ".evaluate.stamp.json"):
+        (out / name).unlink(missing_ok=True)
+    if len(data.sets) > 1:
+        write_atomic(out / "annotations.json", canonical_json(data.dataset))
+    write_atomic(out / "predictions.json", canonical_json(detections))
+    click.echo(f"evaluate: {out / 'predictions.json'}")
 
 
 def evaluate_results(
@@ -149,9 +160,9 @@ def evaluate_results(
 
 
 def _evaluate_model(
-    model_path: Path, data: EvaluationSet, inputs: dict[str, Any], scheduler: str | None
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Predict and evaluate; return the figures and the COCO results."""
+    model_path: Path, data: EvaluationSet, inputs: dict[str, Any], scheduler: str | None, out: Path | None
+) -> dict[str, Any]:
+    """Predict, write predictions.json to ``out``, and compute the figures."""
     # Imported here for start-up time: torch takes seconds, and evaluate_results does not need it.
     from pipeline.evaluation.baseline import load_baseline_if_available
     from pipeline.evaluation.run_model import ModelSource, label_ids, run_model, shared_classes
@@ -169,6 +180,8 @@ def _evaluate_model(
     network = source if scheduler else partial(predict_array, model)
     labels = label_ids(checkpoint.classes, shared)
     detections, latency = run_model(network, images, data.paths, labels, scheduler)
+    if out is not None:
+        _write_predictions(out, data, detections)
     dataset = with_rle(select_categories(data.dataset, shared.values()))
     evaluation = evaluate_detections(dataset, detections)
     bootstrap = run_bootstrap(evaluation, inputs["bootstrap"])
@@ -191,11 +204,11 @@ def _evaluate_model(
         "model": checkpoint.model,
         "start": checkpoint.start,
         "training": {"seconds": checkpoint.seconds, "images": checkpoint.images},
-        "notes": notes,
+        "notes": notes + describe_missing_masks(dataset, detections),
         "latency": latency | {"device": next(model.parameters()).device.type},
         "baseline": comparison,
     }
-    return metrics, detections
+    return metrics
 
 
 def _outputs(out: Path) -> list[Path]:

@@ -13,9 +13,11 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from pipeline.config import ExtraSet, UserError
-from pipeline.data.combine import check_class_mapping, combine_sets, describe_extra_sets
+from pipeline.data.coco_io import count_without_mask
+from pipeline.data.combine import CombinedSets, check_class_mapping, combine_sets, describe_extra_sets
 from pipeline.data.images import check_image, find_image, read_rgb
-from pipeline.data.rle import as_rle
+from pipeline.data.rle import as_rle, box_rle
+from pipeline.data.values import has_mask
 from pipeline.models.samples import (
     KEYPOINT_NUMBERS,
     Sample,
@@ -60,7 +62,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         check_class_mapping(sets, self.classes)
         combined = combine_sets(sets)
         self.coco, self.folders = combined.dataset, combined.folders
-        self.notes = describe_extra_sets(combined, sets, self.classes)
+        self.notes = describe_extra_sets(combined, sets, self.classes) + self._check_masks(combined, sets)
         self.labels = self._labels_of_categories()
         self.records: list[dict[str, Any]] = self.coco["images"]
         self.annotations: dict[int, list[dict[str, Any]]] = {r["id"]: [] for r in self.records}
@@ -70,6 +72,32 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         self.has_keypoints = any(
             len(a.get("keypoints", ())) == KEYPOINT_NUMBERS for a in self.coco["annotations"]
         )
+
+    def _check_masks(self, combined: CombinedSets, sets: Sequence[ExtraSet]) -> list[str]:
+        """Return a note for each set in which some objects of the classes have no mask.
+
+        Raises:
+            UserError: no object of a set has a mask.
+        """
+        ids = {c["id"] for c in self.coco["categories"] if c["name"] in self.classes}
+        objects_of: list[list[dict[str, Any]]] = [[] for _ in sets]
+        for a in self.coco["annotations"]:
+            if a["category_id"] in ids:
+                objects_of[combined.set_numbers[a["image_id"]]].append(a)
+        notes = []
+        for coco_set, of_set in zip(sets, objects_of, strict=True):
+            without_mask, objects = count_without_mask(of_set)
+            if without_mask and without_mask == objects:
+                raise UserError(
+                    f"{coco_set.annotations}: none of its {objects} objects has a mask, and training needs "
+                    "masks; draw them, or leave the file out ('evaluate' measures boxes)"
+                )
+            if without_mask:
+                notes.append(
+                    f"{coco_set.annotations}: {without_mask} of {objects} objects have no mask: "
+                    "training ignores them"
+                )
+        return notes
 
     def _labels_of_categories(self) -> dict[int, int]:
         """Map category ids of the file to labels."""
@@ -129,14 +157,15 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         record = self.records[index]
         height, width = record["height"], record["width"]
         image = read_rgb(find_image(self.folders[record["id"]], record["file_name"]), (width, height))
-        objects = [a for a in self.annotations[record["id"]] if not a.get("iscrowd")]
-        crowds = [a for a in self.annotations[record["id"]] if a.get("iscrowd")]
+        annotations = self.annotations[record["id"]]
+        objects = [a for a in annotations if _is_trained(a)]
+        ignored = [a for a in annotations if not _is_trained(a)]
         masks = self._decode_masks(objects, height, width)
         target = {
             "boxes": boxes_from_masks(masks),
             "labels": torch.tensor([self.labels[a["category_id"]] for a in objects], dtype=torch.int64),
             "masks": masks,
-            "ignore": boxes_from_masks(self._decode_masks(crowds, height, width)),
+            "ignore": boxes_from_masks(self._decode_masks(ignored, height, width)),
             "image_id": torch.tensor(record["id"]),
         }
         if self.has_keypoints:
@@ -147,13 +176,23 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         """Return the masks (N, H, W) uint8 of N annotations."""
         masks = np.zeros((len(annotations), height, width), np.uint8)
         for mask, annotation in zip(masks, annotations, strict=True):
-            mask[:] = decode_segmentation(annotation["segmentation"], height, width)
+            mask[:] = decode_mask(annotation, height, width)
         return torch.from_numpy(masks)
 
 
-def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """Decode COCO polygons or RLE, compressed or not, to a mask (H, W) uint8."""
-    return np.asarray(coco_mask.decode(as_rle(segmentation, width, height)))
+def _is_trained(annotation: dict[str, Any]) -> bool:
+    """Return whether an annotation is an object to learn from; the others are ignore regions.
+
+    An object without a mask is ignored too: it is not background, and its mask cannot be learned.
+    """
+    return not annotation.get("iscrowd") and has_mask(annotation)
+
+
+def decode_mask(annotation: dict[str, Any], height: int, width: int) -> np.ndarray:
+    """Decode the polygons or RLE of an annotation, or fill its box if it has no mask: (H, W) uint8."""
+    if has_mask(annotation):
+        return np.asarray(coco_mask.decode(as_rle(annotation["segmentation"], width, height)))
+    return np.asarray(coco_mask.decode(box_rle(annotation["bbox"], width, height)))
 
 
 def collate_fn(samples: list[Sample]) -> tuple[list[Tensor], list[Target]]:

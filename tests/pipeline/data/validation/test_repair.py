@@ -41,7 +41,7 @@ NOT_FIXABLE = {
     "category-id-duplicate",
 }  # fmt: skip
 """Errors that only the owner of the file can correct."""
-ACCEPTED = {"no-annotations", "over-100-objects"}
+ACCEPTED = {"no-annotations", "over-100-objects", "no-mask"}
 """Warnings with nothing to correct in the file."""
 
 
