@@ -27,6 +27,7 @@ from blender.contract import (
     split_folder,
 )
 from blender.contract.render_options import add_render_options
+from blender.contract.scheduler import check_address
 from blender.rendering.frame import RenderJob, blender_version, frame_scene
 from blender.workers.dask_backend import open_dask_backend
 from blender.workers.dispatch import Backend, FrameResult, dispatch, failure_summary
@@ -73,6 +74,8 @@ def run(options: argparse.Namespace) -> dict[int, str]:
         UserError: a mistake in the profile or the options, missing people, a folder with other content, or no
             such device.
     """
+    if options.scheduler is not None:
+        check_address(options.scheduler)
     config = load_config(options.profile, options.split)
     with _silence_stdout():
         assets = load_assets(options.people, config.folder, config.files())

@@ -35,7 +35,7 @@ WITHOUT_LIMITS = {
     ("scene.camera", "mounts"): "the names of mounts are free",
     ("scene", "objects"): "the names of objects are free",
     (PEDESTRIAN, "poses"): "compared with the poses that were baked",
-    ("train.extra", "map"): "the names of another data set's categories, compared with classes",
+    ("train.extra", "map"): "the names of another dataset's categories, compared with classes",
 }
 """Keys whose values have no limits of their own, with the reason."""
 

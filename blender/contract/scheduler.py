@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from blender.contract.errors import UserError
 
-CONNECT_TIMEOUT = 60
-"""Seconds to wait for a scheduler, and then for its first worker."""
+PROTOCOLS = ("tcp", "tls", "ws", "wss", "ucx", "inproc")
+"""Protocols of Dask's addresses. One without a protocol is of the first."""
+START_TIMEOUT = 5
+"""Seconds to wait until something listens at the address: the scheduler may have started just before."""
+REPLY_TIMEOUT = 10
+"""Seconds to wait for the scheduler's reply."""
+FIRST_WORKER_TIMEOUT = 60
+"""Seconds to wait for a scheduler's first worker."""
+NOTICE_INTERVAL = 10
+"""Seconds between two messages that the command waits for workers."""
 NO_WORKERS_TIMEOUT = 300
 """Seconds to wait for a worker when all workers are lost."""
 COUNT_INTERVAL = 5
@@ -19,6 +31,36 @@ POLL_INTERVAL = 10
 """Seconds to wait for results before the number of workers is checked."""
 TASKS_PER_THREAD = 2
 """Tasks in flight for each thread of the cluster: one task runs, one waits at its worker."""
+
+
+def check_address(address: str) -> None:
+    """Check the form of a scheduler's address, ``tcp://host:port`` or ``host:port``, without a connection.
+
+    Dask itself is not asked: after an address that it cannot parse, its client keeps the process for minutes.
+
+    Raises:
+        UserError: the address has another protocol than those of Dask, no host, no port, or a path.
+    """
+    protocol, separator, place = address.rpartition("://")
+    protocol = protocol if separator else PROTOCOLS[0]
+    if protocol == "inproc":  # an address within one process has neither host nor port
+        return
+    try:
+        parts = urlsplit(f"//{place}")
+        host, port, rest = parts.hostname or "", parts.port or 0, parts.path or parts.query or parts.fragment
+        problem = "the port is missing" if host and not port else "host and port are missing"
+    except ValueError:
+        host, port, rest, problem = "", 0, "", "not a host and a port from 1 to 65535"
+    if protocol not in PROTOCOLS:
+        problem = f"Dask has no protocol '{protocol}'"
+    elif rest:
+        problem = f"'{rest}' is too much"
+    elif host and port and not any(character.isspace() for character in address):
+        return
+    example = f"[{host}]" if ":" in host else host or "HOST"
+    raise UserError(
+        f"--scheduler {address}: {problem}; give an address such as tcp://{example}:{port or 8786}"
+    )
 
 
 def connect(address: str, versions: Callable[[], str]) -> Any:
@@ -36,6 +78,7 @@ def connect(address: str, versions: Callable[[], str]) -> Any:
         UserError: Dask is not installed, no scheduler replies at the address, there is no worker, or a worker
             has other versions.
     """
+    check_address(address)
     try:
         from distributed import Client  # an optional package
     except ImportError:
@@ -46,22 +89,55 @@ def connect(address: str, versions: Callable[[], str]) -> Any:
     for name in ("distributed.client", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        client = Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"--scheduler {address}: no Dask scheduler replies there ({reason})") from None
-    try:
-        client.wait_for_workers(1, timeout=CONNECT_TIMEOUT)
-        _check_workers(client, address, versions)
-    except TimeoutError:
-        client.close()
+        asyncio.run(asyncio.wait_for(_exchange_versions(address), REPLY_TIMEOUT))
+        client = Client(address, timeout=REPLY_TIMEOUT, set_as_default=False)
+    except Exception as error:  # another program's reply can make Dask raise many types
+        reason = " ".join(str(error).split()) or f"something listens, but sent no reply in {REPLY_TIMEOUT} s"
         raise UserError(
-            f"--scheduler {address}: the scheduler has no workers; start some (dask worker)"
+            f"--scheduler {address}: no Dask scheduler replies there ({reason}); check host and port"
         ) from None
+    try:
+        _wait_for_worker(client, address)
+        _check_workers(client, address, versions)
     except BaseException:
         client.close()
         raise
     return client
+
+
+async def _exchange_versions(address: str) -> None:
+    """Connect and read the reply with which a Dask scheduler begins. The client waits for it without end."""
+    from distributed import Security  # an optional package
+    from distributed.comm.core import connect as open_connection
+
+    security = Security().get_connection_args("client")
+    connection = await open_connection(address, timeout=START_TIMEOUT, **security)
+    await connection.close()
+
+
+def _wait_for_worker(client: Any, address: str) -> None:
+    """Wait for the scheduler's first worker, and say so.
+
+    Raises:
+        UserError: there is none after ``FIRST_WORKER_TIMEOUT`` seconds.
+    """
+    start, wait = time.monotonic(), min(1.0, FIRST_WORKER_TIMEOUT)
+    while True:
+        try:
+            client.wait_for_workers(1, timeout=wait)
+            return
+        except TimeoutError:
+            left = FIRST_WORKER_TIMEOUT - (time.monotonic() - start)
+        if left <= 0:
+            raise UserError(
+                f"--scheduler {address}: the scheduler has no workers; start some (dask worker {address})"
+            )
+        _notice(address, f"waiting for workers, at most {math.ceil(left)} s more (dask worker {address})")
+        wait = min(NOTICE_INTERVAL, left)
+
+
+def _notice(address: str, text: str) -> None:
+    print(f"--scheduler {address}: {text}", file=sys.stderr, flush=True)
 
 
 def _check_workers(client: Any, address: str, versions: Callable[[], str]) -> None:
@@ -102,9 +178,14 @@ class TaskLimit:
         """
         now = time.monotonic()
         if now - self._counted > COUNT_INTERVAL:
+            before = self.threads
             self.threads, self._counted = sum(self._client.nthreads().values()), now
             if self.threads:
                 self._last_worker = now
+            elif before:
+                _notice(
+                    self._address, f"all workers left; waiting for new ones, at most {NO_WORKERS_TIMEOUT} s"
+                )
             elif now - self._last_worker > NO_WORKERS_TIMEOUT:
                 raise UserError(
                     f"--scheduler {self._address}: all its workers were lost, and no new worker "

@@ -7,9 +7,10 @@ import platform
 import re
 import resource
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from pipeline.common.versions import NOT_INSTALLED, package_version
 
 PACKAGES = ("bpy", "torch", "torchvision", "numpy", "pycocotools", "onnxruntime")
 
@@ -27,7 +28,7 @@ def machine_info(cores: int) -> dict[str, Any]:
         "memory_gb": _memory_gigabytes(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        **{name: number for name in PACKAGES if (number := _version(name))},
+        **{name: number for name in PACKAGES if (number := package_version(name)) != NOT_INSTALLED},
     }
 
 
@@ -65,13 +66,6 @@ def _memory_gigabytes() -> float | None:
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
         return None
     return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 class BackgroundLoad:

@@ -8,6 +8,15 @@ from typing import Any
 import click
 
 from blender.contract import exit_on_user_error
+from blender.contract.scheduler import check_address
+
+
+def _checked_address(_ctx: click.Context, _option: click.Parameter, address: str | None) -> str | None:
+    """Refuse a mistyped address before the command does anything."""
+    if address is not None:
+        check_address(address)
+    return address
+
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -15,7 +24,12 @@ EXTRA = click.option("--extra", multiple=True, metavar="FILE:IMAGES", help="Anot
 MAP = click.option(
     "--map", "mapping", multiple=True, metavar="CATEGORY=CLASS", help="The class of a category; repeatable."
 )
-SCHEDULER = click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
+SCHEDULER = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    callback=_checked_address,
+    help="Run on the workers of this Dask scheduler.",
+)
 PROFILE = click.option("--profile", type=FILE, required=True, help="The TOML file that describes the run.")
 
 

@@ -1,4 +1,4 @@
-"""Generate the Markdown reference of every key of a profile, from the dataclasses of both halves."""
+"""Generate the Markdown reference of every key of a profile from the dataclasses."""
 
 from __future__ import annotations
 

@@ -10,10 +10,9 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from blender.contract import UserError
+from pipeline.data.exif import orient, read_orientation
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
-EXIF_ORIENTATION = 0x0112
-"""Number of the EXIF tag for how an image must be rotated or mirrored."""
 _WIDE_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -70,9 +69,9 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None, upright: bool = Fa
 
     Args:
         path: the file.
-        size: (width, height) from an annotation file. The image is returned as stored, unless only the
-            image rotated by its EXIF orientation has this size.
-        upright: apply the EXIF orientation in any case.
+        size: (width, height) from an annotation file. It decides whether the EXIF orientation is applied,
+            if width and height differ before and after.
+        upright: apply the EXIF orientation where ``size`` does not decide.
 
     Raises:
         UserError: the file is missing, corrupt, truncated, or of another size.
@@ -80,9 +79,8 @@ def read_rgb(path: Path, size: tuple[int, int] | None = None, upright: bool = Fa
     try:
         with warnings.catch_warnings(), Image.open(path) as opened:
             warnings.simplefilter("ignore")
-            opened.load()
-            rotated = size is not None and opened.size != size and upright_size(opened) == size
-            image = ImageOps.exif_transpose(opened) if upright or rotated else opened
+            orientation = read_orientation(opened)
+            image = orient(opened, orientation, orientation.reads_upright(size, upright))
             if size is not None and image.size != size:
                 raise UserError(
                     f"{path}: {format_size(image.size)}, but the annotations say {format_size(size)}"
@@ -97,12 +95,16 @@ def to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     return _to_rgb(ImageOps.exif_transpose(image))
 
 
-def check_image(path: Path, size: tuple[int, int]) -> None:
+def check_image(path: Path, size: tuple[int, int]) -> bool:
     """Check an image file by its header only.
 
     Args:
         path: the file.
         size: (width, height) from the annotation file.
+
+    Returns:
+        Whether the file has an EXIF orientation, and the size cannot decide whether the annotations refer to
+        the stored or to the upright image.
 
     Raises:
         UserError: the file is unreadable, or has another size, both as stored and after its EXIF orientation.
@@ -110,17 +112,13 @@ def check_image(path: Path, size: tuple[int, int]) -> None:
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter("ignore")
-            sizes = (image.size, upright_size(image))
+            orientation = read_orientation(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: not a readable image: {error}") from None
-    if size not in sizes:
-        raise UserError(f"{path}: {format_size(sizes[0])}, but the annotations say {format_size(size)}")
-
-
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Return the width and height of an opened image after its EXIF orientation is applied."""
-    orientation = image.getexif().get(EXIF_ORIENTATION, 1)
-    return (image.size[1], image.size[0]) if orientation in (5, 6, 7, 8) else image.size
+    stored = orientation.stored_size
+    if size not in (stored, orientation.upright_size):
+        raise UserError(f"{path}: {format_size(stored)}, but the annotations say {format_size(size)}")
+    return orientation.is_open(size)
 
 
 def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import click
 
 from blender.contract import UserError, write_atomic
 from pipeline.common.stages import prepare_output_dir
-from pipeline.export.int8_accuracy import check_int8, read_evaluation_set
+from pipeline.export.int8_accuracy import check_int8, read_comparison_set
 from pipeline.export.onnx_model import trace
 from pipeline.export.quantize import quantize_file
 from pipeline.export.verify import check_parity
@@ -51,7 +51,7 @@ def export_model(
     prepare_output_dir(out.parent)
     model, checkpoint = load_model(model_path)
     evaluation_set = (
-        read_evaluation_set(annotations, images[0], checkpoint.classes) if int8 and annotations else None
+        read_comparison_set(annotations, images[0], checkpoint.classes) if int8 and annotations else None
     )
     click.echo(f"export: {model_path} -> onnx")
     metadata = describe_export(model, checkpoint)

@@ -21,7 +21,7 @@ MAX_AP50_LOSS = 0.02
 
 
 @dataclass(frozen=True)
-class EvaluationSet:
+class ComparisonSet:
     """The images and annotations on which AP50 is measured."""
 
     dataset: dict[str, Any]
@@ -32,7 +32,7 @@ class EvaluationSet:
     """The model's label to the dataset's category id."""
 
 
-def read_evaluation_set(annotations: Path, images: Path, classes: tuple[str, ...]) -> EvaluationSet:
+def read_comparison_set(annotations: Path, images: Path, classes: tuple[str, ...]) -> ComparisonSet:
     """Read the COCO file on which two models are compared.
 
     Args:
@@ -49,10 +49,10 @@ def read_evaluation_set(annotations: Path, images: Path, classes: tuple[str, ...
     if not any(not a["iscrowd"] for a in dataset["annotations"]):
         raise UserError(f"{annotations}: no object of the model's classes, so AP50 cannot be measured")
     paths = {i["id"]: find_image(images, i["file_name"]) for i in dataset["images"]}
-    return EvaluationSet(dataset, paths, label_ids(classes, shared))
+    return ComparisonSet(dataset, paths, label_ids(classes, shared))
 
 
-def check_int8(fp32: ExportedModel, int8: ExportedModel, evaluation_set: EvaluationSet) -> str:
+def check_int8(fp32: ExportedModel, int8: ExportedModel, evaluation_set: ComparisonSet) -> str:
     """Compare the AP50 of a model with 32-bit and with 8-bit weights.
 
     Returns:
@@ -76,7 +76,7 @@ def check_int8(fp32: ExportedModel, int8: ExportedModel, evaluation_set: Evaluat
     return line
 
 
-def _ap50(exported: ExportedModel, evaluation_set: EvaluationSet) -> dict[str, float]:
+def _ap50(exported: ExportedModel, evaluation_set: ComparisonSet) -> dict[str, float]:
     results, _ = run_model(
         exported.predict,
         evaluation_set.dataset["images"],

@@ -5,12 +5,17 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F  # noqa: N812 (the name that PyTorch users expect)
+from torch import Tensor
+from torchvision.ops import clip_boxes_to_image, nms
 
 from pipeline.models.backbones.efficientnet import use_plain_convs
 from pipeline.models.detector import Detector, RawDetections
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
-from pipeline.models.norms import replace_modules
+from pipeline.models.roi_heads import CascadeRoIHeads
+
+MIN_BOX_SIDE = 0.01
+"""Shortest side of a detection in pixels of the resized image (as in torchvision)."""
 
 
 class TraceableDetector(Detector):
@@ -21,7 +26,8 @@ class TraceableDetector(Detector):
     ) -> RawDetections:
         """Detect objects with at least ``min_box_score`` () in an image (H, W, 3) uint8 RGB."""
         self.roi_heads.score_thresh = min_box_score
-        return super().forward(image.permute(2, 0, 1))
+        boxes, labels, scores, masks = super().forward(image.permute(2, 0, 1))
+        return boxes[:-1], labels[:-1], scores[:-1], masks[:-1]
 
     def preprocess(self, image: Tensor) -> Tensor:
         """Normalise and resize an image (3, H, W) uint8 to (3, h, w).
@@ -29,11 +35,14 @@ class TraceableDetector(Detector):
         It interpolates between selected rows and columns, with the result of ``F.interpolate``. onnxruntime's
         resizing rounds differently, which changes thin masks, and needs the original image in float32.
         """
-        # All sizes are float64 vectors, because the exporter converts numbers and scalar tensors to float32.
-        size = torch._shape_as_tensor(image)[1:].double()
-        extremes = torch.cat([size.amin(0, keepdim=True), size.amax(0, keepdim=True)])
-        limits = torch.tensor([self.min_size, self.max_size], dtype=torch.float64)
-        target = (size * (limits / extremes).amin(0, keepdim=True)).floor()
+        # As resized_size. All sizes are vectors, because the exporter converts scalar tensors to float32; and
+        # whole numbers, because some runtimes (OpenVINO) compute float64 in float32.
+        size = torch._shape_as_tensor(image)[1:]
+        short, long = size.amin(0, keepdim=True), size.amax(0, keepdim=True)
+        is_short_limited = self.min_size * long <= self.max_size * short
+        numerator = torch.where(is_short_limited, self.min_size, self.max_size)
+        denominator = torch.where(is_short_limited, short, long)
+        target = torch.div(size * numerator, denominator, rounding_mode="floor").clamp(min=1)
         for axis in (1, 2):
             low, high, share = _interpolation(size[axis - 1 : axis], target[axis - 1 : axis])
             share = share[:, None] if axis == 1 else share
@@ -51,41 +60,65 @@ def _interpolation(length: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tenso
     Returns:
         The pixel before each sample, the pixel after it, and the weight of the latter; (count,) each.
     """
-    scale = (length / count).float().double()
-    numbers = torch.arange(count[0].long())  # type: ignore[call-overload]  # a traced tensor
+    scale = (length.double() / count.double()).float().double()
+    numbers = torch.arange(count[0])  # type: ignore[call-overload]  # a traced tensor
     positions = ((numbers.double() + 0.5) * scale - 0.5).float().clamp(min=0)
     low = positions.floor()
-    return low.long(), torch.minimum(low.long() + 1, length.long() - 1), positions - low
+    return low.long(), torch.minimum(low.long() + 1, length - 1), positions - low
 
 
-class TraceableGroupNorm(nn.GroupNorm):
-    """GroupNorm that works in ONNX for maps of a fixed size, also if there are none: (0, C, H, W)."""
+class TraceableRoIHeads(CascadeRoIHeads):
+    """Region heads for one image that add a last row to the detections, so that no tensor is ever empty.
+
+    Runtimes disagree about operators on empty tensors: OpenVINO returned a detection of uninitialised memory
+    for an image without objects. The added row has label 0 and the lowest score; the caller removes it.
+    """
 
     @classmethod
-    def from_group_norm(cls, norm: nn.GroupNorm) -> TraceableGroupNorm:
-        """Build a layer that shares the parameters of ``norm``."""
-        made = cls(norm.num_groups, norm.num_channels, norm.eps)
-        made.weight, made.bias = norm.weight, norm.bias
+    def from_roi_heads(cls, heads: CascadeRoIHeads) -> TraceableRoIHeads:
+        """Build heads that share the modules and settings of ``heads``."""
+        made = cls.__new__(cls)
+        made.__dict__.update(vars(heads))
         return made
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (N, C, H, W) by its groups."""
-        # Plain numbers, because traced numbers would become a -1 in ONNX, which fails if N is 0.
-        count, channels, height, width = x.shape[0], int(x.shape[1]), int(x.shape[2]), int(x.shape[3])
-        groups = x.reshape(count, self.num_groups, channels // self.num_groups * height * width)
-        centred = groups - groups.mean(2, keepdim=True)
-        variance = (centred * centred).mean(2, keepdim=True)
-        x = (centred / torch.sqrt(variance + self.eps)).reshape(count, channels, height, width)
-        return x * self.weight[:, None, None] + self.bias[:, None, None]
+    def postprocess_detections(
+        self,
+        class_logits: Tensor,
+        box_regression: Tensor,
+        proposals: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Select detections as torchvision's ``RoIHeads`` does, and add the last row.
+
+        Args:
+            class_logits: (P, K).
+            box_regression: (P, 4 K).
+            proposals: (P, 4) xyxy, of one image.
+            image_shapes: (H, W), of one image.
+
+        Returns:
+            Boxes (N + 1, 4), scores (N + 1,) and labels (N + 1,), for one image.
+        """
+        classes = class_logits.shape[1]
+        boxes = clip_boxes_to_image(self.box_coder.decode(box_regression, proposals), image_shapes[0])
+        boxes, scores = boxes[:, 1:].reshape(-1, 4), F.softmax(class_logits, 1)[:, 1:]
+        labels = torch.arange(1, classes).expand_as(scores).reshape(-1)
+        scores = scores.reshape(-1)
+        large = ((boxes[:, 2:] - boxes[:, :2]) >= MIN_BOX_SIDE).all(1)
+        selected = torch.where((scores > self.score_thresh) & large)[0]
+        boxes = torch.cat([boxes[selected], torch.tensor([[0.0, 0.0, 1.0, 1.0]])])
+        scores = torch.cat([scores[selected], torch.tensor([-1.0])])
+        labels = torch.cat([labels[selected], torch.tensor([0])])
+        # Boxes of different labels are moved apart, so that NMS compares only boxes of the same label.
+        offsets = labels * (boxes.max() + 1)
+        kept = nms(boxes + offsets[:, None], scores, self.nms_thresh)  # in the order of falling scores
+        kept = torch.cat([kept[:-1][: self.detections_per_img], kept[-1:]])
+        return [boxes[kept]], [scores[kept]], [labels[kept]]
 
 
 def traceable_detector(model: TranspaletteMaskRCNN) -> TraceableDetector:
     """Build a traceable detector from a copy of ``model`` on the CPU, in eval mode and float32."""
     model = copy.deepcopy(model).cpu().float().eval().to(memory_format=torch.contiguous_format)
     use_plain_convs(model.backbone)
-    replace_modules(model.roi_heads, _traceable_group_norm)
+    model.roi_heads = TraceableRoIHeads.from_roi_heads(model.roi_heads)
     return TraceableDetector(model).eval()
-
-
-def _traceable_group_norm(module: nn.Module) -> nn.Module | None:
-    return TraceableGroupNorm.from_group_norm(module) if isinstance(module, nn.GroupNorm) else None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import platform
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from blender.contract import UserError
+from pipeline.common.versions import package_version
 from pipeline.models import safetensors_file
 
 FORMAT = 2
@@ -23,14 +23,7 @@ _ZIP, _FORMAT_1_SEAL = b"PK\x03\x04", b"transpalette sha256:"
 def current_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that training depends on."""
     names = ("torch", "torchvision", "timm", "transpalette")
-    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
+    return {"python": platform.python_version(), **{name: package_version(name) for name in names}}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,11 +51,26 @@ class Detector(nn.Module):
     def preprocess(self, image: Tensor) -> Tensor:
         """Normalise and resize an image (3, H, W) to (3, h, w).
 
-        It replaces torchvision's transform, which computes the scale in float32 if the network is traced or
-        compiled: then the image can lose a row, and boxes are off by a pixel.
+        It replaces torchvision's transform, whose result depends on the precision of the scale: it can lose a
+        row, and in float32 (if the network is traced or compiled) more often than in float64.
         """
         image = self.transform.normalize(image)
-        height, width = image.shape[1], image.shape[2]
-        scale = min(self.min_size / min(height, width), self.max_size / max(height, width))
-        size = [int(height * scale), int(width * scale)]
-        return F.interpolate(image[None], size=size, mode="bilinear", align_corners=False)[0]
+        size = resized_size(image.shape[1], image.shape[2], self.min_size, self.max_size)
+        return F.interpolate(image[None], size=list(size), mode="bilinear", align_corners=False)[0]
+
+
+def resized_size(height: int, width: int, min_size: int, max_size: int) -> tuple[int, int]:
+    """Compute the size of a resized image, in whole numbers and so exactly.
+
+    Args:
+        height: height of the image in pixels.
+        width: its width.
+        min_size: shorter side of the resized image, as far as ``max_size`` allows.
+        max_size: largest longer side of the resized image.
+
+    Returns:
+        Height and width in pixels, rounded down, at least 1.
+    """
+    short, long = min(height, width), max(height, width)
+    numerator, denominator = (min_size, short) if min_size * long <= max_size * short else (max_size, long)
+    return max(1, height * numerator // denominator), max(1, width * numerator // denominator)

@@ -6,7 +6,6 @@ import base64
 import dataclasses
 import json
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,9 @@ import jinja2
 from matplotlib.figure import Figure
 
 from blender.contract import UserError, canonical_json, read_manifest, sha256_file, write_atomic
+from pipeline.common.durations import format_duration
 from pipeline.common.stages import is_up_to_date, write_stamp
+from pipeline.common.versions import package_version
 from pipeline.config import Profile
 from pipeline.data.coco_io import read_coco
 from pipeline.evaluation.evaluate import EVALUATOR_VERSION
@@ -94,7 +95,10 @@ def collect_facts(profile: Profile, run_dir: Path, metrics: dict[str, Any]) -> d
             "score_threshold": checkpoint.score_threshold,
             "versions": checkpoint.versions,
         },
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: package_version(name) for name in PACKAGES},
+        },
         "seed": profile.seed,
     }
 
@@ -116,7 +120,7 @@ def _inputs(profile: Profile, run_dir: Path) -> dict[str, Any]:
         "report": REPORT_VERSION,
         "profile": json.loads(canonical_json(dataclasses.asdict(profile))),
         "files": {name: _digest(run_dir / name) for name in made_by},
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: package_version(name) for name in PACKAGES},
     }
 
 
@@ -220,22 +224,6 @@ def _render(template: str, facts: dict[str, Any]) -> str:
     return environment.get_template(template).render(
         facts, palette=PALETTE, model_file=MODEL_FILE, shape=SHAPES[facts["metrics"]["iou_type"]]
     )
-
-
-def format_duration(seconds: float) -> str:
-    """Format seconds for readers: 48 s, 12 min 05 s, 3 h 20 min."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def _version(name: str) -> str:
-    """Return the version of a package, or "not installed"."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _read_json(path: Path) -> Any:

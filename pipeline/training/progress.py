@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from blender.contract import write_atomic
+from pipeline.common.durations import format_duration
 from pipeline.models.checkpoint import Checkpoint, ResumeState
 from pipeline.training.dataset import CocoDataset
 from pipeline.training.param_groups import trainable_parameters
@@ -83,12 +84,6 @@ def progress_bar(epoch: int, epochs: int, images: int, visible: bool = True) -> 
             bar.update(count, f"loss {mean_loss:.3f}, {rate:.1f} images/s, {format_duration(remaining)} left")
 
         yield update
-
-
-def format_duration(seconds: float) -> str:
-    """Format seconds as minutes and seconds ("3:07"), or as hours and minutes ("2 h 05 min")."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def write_metrics(path: Path, checkpoint: Checkpoint, losses: dict[str, float], is_best: bool) -> None:

@@ -107,7 +107,8 @@ def _draw_cell(
     show: Sequence[str],
 ) -> Image.Image:
     """Draw one frame with its caption."""
-    pixels = read_rgb(find_image(split_dir / "images", image["file_name"]))
+    path = find_image(split_dir / "images", image["file_name"])
+    pixels = read_rgb(path, (image["width"], image["height"]))
     size = (width, max(1, round(width * image["height"] / image["width"])))
     resized = Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
     overlays = ground_truth_overlays(image, annotations, categories, show)

@@ -13,14 +13,8 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from pipeline.data.images import (
-    EXIF_ORIENTATION,
-    format_size,
-    is_file,
-    is_inside,
-    unsafe_path_reason,
-    upright_size,
-)
+from pipeline.data.exif import Orientation, read_orientation
+from pipeline.data.images import format_size, is_file, is_inside, unsafe_path_reason
 from pipeline.data.validation.rules import (
     IMAGE,
     IMAGE_FILE,
@@ -41,6 +35,8 @@ from pipeline.data.values import has_valid_size, is_int, short_repr, to_int
 SIZE, PIXELS = 1, 2
 """Fix stages: the size is read from the file once ``file_name`` is fixed, then the file is checked."""
 _FILES_STAY = "image files are not changed"
+_NO_ORIENTATION = Orientation(1, (0, 0), (0, 0))
+"""Orientation of a file that was not read."""
 
 
 def image_faults(image: Entry, context: Context) -> Iterator[Fault]:
@@ -93,7 +89,8 @@ def _to_integer_size(image: Entry, context: Context) -> Entry | None:
         return None
     try:
         with Image.open(context.folder / name) as opened:
-            return image | dict(zip(("width", "height"), opened.size, strict=True))
+            width, height = read_orientation(opened).stored_size
+        return image | {"width": width, "height": height}
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
 
@@ -182,12 +179,8 @@ class ImageFile:
     missing: bool = False
     error: str = ""
     """Why it cannot be read, or ""."""
-    stored_size: tuple[int, int] = (0, 0)
-    """(width, height) as stored."""
-    upright_size: tuple[int, int] = (0, 0)
-    """(width, height) after its EXIF orientation is applied."""
-    rotated: bool = False
-    """The EXIF orientation requires the image to be rotated or mirrored."""
+    orientation: Orientation = _NO_ORIENTATION
+    """Its EXIF orientation and its size."""
     mode: str = ""
     """Pillow's name for the pixel format; "" if the file was not read."""
 
@@ -207,13 +200,12 @@ def inspect_image_file(folder: Path, name: str) -> ImageFile:
     try:
         with warnings.catch_warnings(), Image.open(path) as opened:
             warnings.simplefilter("ignore")
-            stored, upright, mode = opened.size, upright_size(opened), opened.mode
-            rotated = opened.getexif().get(EXIF_ORIENTATION, 1) not in (0, 1)
+            orientation, mode = read_orientation(opened), opened.mode
             opened.draft("L", (1, 1))  # faster: a JPEG is read to its end, but at an eighth of its size
             opened.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, MemoryError) as error:
         return ImageFile(path, error=str(error) or type(error).__name__)
-    return ImageFile(path, stored_size=stored, upright_size=upright, rotated=rotated, mode=mode)
+    return ImageFile(path, orientation=orientation, mode=mode)
 
 
 @rule("file-outside", IMAGE_FILE, advice="copy the image into the folder", fix=remove, fix_stage=PIXELS)
@@ -233,21 +225,43 @@ def _file_unreadable(i: Entry, file: ImageFile) -> str | None:
 
 @rule("file-size", IMAGE_FILE, advice="correct width and height", fix=remove, fix_stage=PIXELS)
 def _file_size(i: Entry, file: ImageFile) -> str | None:
-    size = (i.get("width"), i.get("height"))
-    if not file.readable or size in (file.stored_size, file.upright_size):
+    size, stored = (i.get("width"), i.get("height")), file.orientation.stored_size
+    if not file.readable or size in (stored, file.orientation.upright_size):
         return None
-    return f"{file.path} is {format_size(file.stored_size)}, not {size[0]}x{size[1]}"
+    return f"{file.path} is {format_size(stored)}, not {size[0]}x{size[1]}"
 
 
 @rule(
     "file-exif-rotated",
     IMAGE_FILE,
     severity=WARNING,
-    advice="rotate the pixels themselves (exiftran, mogrify -auto-orient) and check the masks",
+    advice="turn the pixels themselves (exiftran, mogrify -auto-orient) and check the masks",
     not_fixable=_FILES_STAY,
 )
 def _file_exif_rotated(i: Entry, file: ImageFile) -> str | None:
-    return f"{file.path} has an EXIF orientation, so viewers rotate it" if file.rotated else None
+    if not file.orientation.is_turned or _is_exif_open(i, file):
+        return None
+    return f"{file.path} has an EXIF orientation, so viewers turn it"
+
+
+@rule(
+    "file-exif-open",
+    IMAGE_FILE,
+    severity=WARNING,
+    advice="turn the pixels themselves, or give every command --exif stored or --exif upright",
+    not_fixable=_FILES_STAY,
+)
+def _file_exif_open(i: Entry, file: ImageFile) -> str | None:
+    if not _is_exif_open(i, file):
+        return None
+    return (
+        f"{file.path} has the EXIF orientation {file.orientation.number}, and its size does not tell whether "
+        "the annotations refer to the stored or to the upright image"
+    )
+
+
+def _is_exif_open(image: Entry, file: ImageFile) -> bool:
+    return file.orientation.is_open((image.get("width", 0), image.get("height", 0)))
 
 
 @rule("file-mode", IMAGE_FILE, severity=WARNING, advice="convert it to RGB", not_fixable=_FILES_STAY)

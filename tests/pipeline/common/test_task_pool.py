@@ -121,8 +121,19 @@ def test_cluster_bakes_the_same_bodies(
     assert tree_hash(tmp_path / "people") == tree_hash(tiny_people)
 
 
-def test_unreachable_scheduler_is_an_error_in_one_line(tiny_profile: Path, tmp_path: Path) -> None:
-    out = tmp_path / "people"
-    done = call("people", "--profile", tiny_profile, "--out", out, "--scheduler", "nonsense://x")
-    assert done.exit_code == 2 and "error: --scheduler nonsense://x: no Dask scheduler replies" in done.output
+@pytest.mark.parametrize("address", ["127.0.0.1", "https://example"])
+@pytest.mark.parametrize("command", ["people", "coco", "evaluate"])
+def test_mistyped_scheduler_ends_every_command_at_once(
+    command: str, address: str, tiny_profile: Path, tmp_path: Path
+) -> None:
+    """Before it reads a file: none of the named files exists."""
+    out = tmp_path / "out"
+    arguments = {
+        "people": ["--profile", tiny_profile, "--out", out],
+        "coco": ["--profile", tiny_profile, tmp_path / "none"],
+        "evaluate": [tmp_path / "none.safetensors", "--annotations", "none.json", "--images", tmp_path],
+    }
+    done = call(command, *arguments[command], "--scheduler", address)
+    assert done.exit_code == 2 and done.output.startswith(f"error: --scheduler {address}: ")
+    assert done.output.count("\n") == 1
     assert not out.exists()

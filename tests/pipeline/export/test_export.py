@@ -21,10 +21,9 @@ from blender.contract import UserError
 from pipeline import load_model
 from pipeline.cli import main
 from pipeline.config import ModelConfig
-from pipeline.export.command import describe_export
-from pipeline.export.onnx_model import OnnxModel, trace
+from pipeline.export.onnx_model import OnnxModel
 from pipeline.inference.detections import Detections
-from pipeline.inference.exported import METADATA_KEY, parse_onnx
+from pipeline.inference.exported import METADATA_KEY
 from pipeline.models.checkpoint import load_model as load_checkpoint_model
 from pipeline.models.registry import COCO, COCO_V2, EMBEDDED, TIMM, build_model
 from tests.conftest import run
@@ -49,16 +48,6 @@ def test_exported_model_detects_the_same_as_its_checkpoint(folder: Path) -> None
     assert exported.predict(pixels, 1.0).masks.shape == (0, *SIZES[-1])
     with pytest.raises(UserError, match="run on the CPU"):
         load_model(folder / "model.onnx", device="cuda")
-
-
-@pytest.mark.slow  # the export itself checks this too
-def test_exported_model_returns_empty_detections(folder: Path) -> None:
-    model, checkpoint = load_checkpoint_model(folder / "model.safetensors")
-    metadata = dataclasses.replace(describe_export(model, checkpoint), min_box_score=0.99)
-    exported = parse_onnx(trace(model, "x", 0.05).serialize(metadata), "x")
-    for pixels in make_images():
-        detections = exported.predict(pixels)
-        assert detections.boxes.shape == (0, 4) and detections.masks.shape == (0, *pixels.shape[:2])
 
 
 def test_onnx_file_runs_without_this_package(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from pycocotools import mask as mask_utils
 
 from blender.contract import UserError
 from pipeline import load_model
-from pipeline.export.int8_accuracy import check_int8, read_evaluation_set
+from pipeline.export.int8_accuracy import check_int8, read_comparison_set
 from pipeline.export.quantize import quantize_file
 from pipeline.inference.exported import ExportedModel, Pixels, RawDetections, parse_onnx, read_exported
 from pipeline.inference.segmenter import Segmenter
@@ -71,7 +71,7 @@ def test_int8_is_accepted_only_if_it_costs_little_ap50(folder: Path, tmp_path: P
     for pixels in make_images():
         assert len(int8.predict(pixels)) == len(fp32.predict(pixels)) > 0
     annotations = write_own_detections(load_model(folder / "model.onnx"), tmp_path)
-    evaluation_set = read_evaluation_set(annotations, tmp_path / "images", fp32.metadata.classes)
+    evaluation_set = read_comparison_set(annotations, tmp_path / "images", fp32.metadata.classes)
     line = check_int8(fp32, fp32, evaluation_set)
     assert "boxes 1.000 -> 1.000, masks 1.000 -> 1.000 on 4 images" in line
     shifted = ShiftedModel(fp32.metadata, fp32.session, fp32.name)

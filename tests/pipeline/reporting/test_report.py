@@ -11,7 +11,7 @@ import pytest
 
 from blender.contract import UserError
 from pipeline.evaluation.evaluate import evaluate
-from pipeline.reporting.report import MODEL_FILE, format_duration, write_report
+from pipeline.reporting.report import MODEL_FILE, write_report
 from tests.helpers.synthetic import CATEGORIES, write_tiny_model
 from tests.pipeline.reporting.conftest import FALLBACK, PROFILE, add_baseline, epoch, sets_of
 
@@ -189,10 +189,39 @@ def test_the_model_card_has_the_same_figures(run_dir: Path) -> None:
     assert FALLBACK not in card and str(run_dir.parent) not in card
 
 
-def test_durations_are_formatted_for_readers() -> None:
-    assert [format_duration(s) for s in (4.4, 75, 3600, 12060)] == [
-        "4 s",
-        "1 min 15 s",
-        "1 h 00 min",
-        "3 h 21 min",
-    ]
+class ReportChecker(html.parser.HTMLParser):
+    """Collects faults that screen readers, printers and validators stumble on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.faults: list[str] = []
+        self.scales = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.scales += tag == "svg"
+        if tag in ("div", "p", "table") and "span" in self.open:
+            self.faults.append(f"<{tag}> in <span>")
+        if "style" in attributes:
+            self.faults.append(f"<{tag} style>")
+        if tag == "th" and not attributes.get("scope"):
+            self.faults.append("<th> without scope")
+        if tag == "pre" and "tabindex" not in attributes:
+            self.faults.append("<pre> that the keyboard cannot scroll")
+        if tag not in ("meta", "img", "br", "rect", "line", "circle"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.open:
+            assert self.open.pop() == tag
+
+
+def test_report_is_structured_for_printers_and_screen_readers(run_dir: Path) -> None:
+    write_report(PROFILE, run_dir)
+    text = (run_dir / "report.html").read_text()
+    checker = ReportChecker()
+    checker.feed(text)
+    assert checker.faults == [] and checker.open == []
+    assert checker.scales > 0, "intervals are drawn as SVG, which browsers print, and not as backgrounds"
+    assert not re.search(r"<th[^>]*>\s*</th>", text)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.training.progress import format_duration
 from tests.helpers.training import write_splits
 from tests.pipeline.training.test_train_recipe import run
 
@@ -54,7 +53,3 @@ def test_training_works_without_tensorboard(
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     run(splits, tmp_path)
     assert (tmp_path / "metrics.jsonl").is_file() and not list(tmp_path.rglob("*tfevents*"))
-
-
-def test_durations_are_minutes_or_hours() -> None:
-    assert [format_duration(seconds) for seconds in (7.4, 187, 7500)] == ["0:07", "3:07", "2 h 05 min"]

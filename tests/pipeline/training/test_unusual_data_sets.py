@@ -1,4 +1,4 @@
-"""Unusual data sets train and evaluate: no objects, one image, tiny or very many objects."""
+"""Unusual datasets train and evaluate: no objects, one image, tiny or very many objects."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from pycocotools import mask as mask_utils
 
 from blender.contract import UserError
 from pipeline.cli import main
@@ -19,7 +20,9 @@ from pipeline.data.convert import convert_split
 from pipeline.data.rle import encode_mask
 from pipeline.viz.contact_sheet import DEFAULT, PARTS, contact_sheet
 from pipeline.viz.overlays import IGNORED, Overlay, class_colour, draw_overlays, ground_truth_overlays
+from tests.helpers.shapes import write_split as write_shapes
 from tests.helpers.synthetic import write_split
+from tests.helpers.turned import save_turned
 
 
 @pytest.fixture
@@ -123,3 +126,19 @@ def test_preview_command_applies_its_options(split: Path, tmp_path: Path) -> Non
     assert call("--width", "10").exit_code == 2
     options = {option.name: option.default for option in main.commands["preview"].params}
     assert options["show"] == ",".join(DEFAULT)
+
+
+@pytest.mark.parametrize("orientation", [5, 6])
+def test_an_image_that_lies_on_its_side_is_drawn_as_its_masks_are(tmp_path: Path, orientation: int) -> None:
+    """Compare with the sheet of the same pixels without EXIF data. The images are not square."""
+    write_shapes(tmp_path, 1, empty=0)
+    path, table = tmp_path / "images" / "000000.png", json.loads((tmp_path / "annotations.json").read_bytes())
+    upright = np.asarray(Image.open(path))[:, :90]
+    table["images"][0]["width"] = 90
+    for a in table["annotations"]:
+        a["segmentation"] = encode_mask(mask_utils.decode(a["segmentation"])[:, :90])
+    (tmp_path / "annotations.json").write_text(json.dumps(table))
+    Image.fromarray(upright).save(path)
+    expected = np.asarray(contact_sheet(tmp_path, 1, 1))
+    save_turned(path, upright, orientation)
+    assert np.array_equal(np.asarray(contact_sheet(tmp_path, 1, 1)), expected)
