@@ -6,6 +6,7 @@ bytes; ``convert_to_format`` writes them.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -69,12 +70,14 @@ def convert_to_format(split_dir: Path, name: str, out: Path) -> None:
         raise UserError(f"--to {name}: no such format; choose one of {', '.join(FORMATS)}")
     annotations = split_dir / "annotations.json"
     source = CocoSet(load_validated_coco(annotations), split_dir / "images")
+    files = FORMATS[name](source)
+    first = next(files)  # a writer refuses a split before its first file, and then nothing is left behind
     prepare_output_dir(out)
     inputs = {"to": name, "version": FORMATS_VERSION, "annotations": sha256_file(annotations)}
     _mark_out_dir(out, inputs)
     remove_fragments(out)
     stamp, paths = out / ".convert.stamp.json", []
-    for file, content in FORMATS[name](source):
+    for file, content in itertools.chain([first], files):
         path = out / file
         data = content.read_bytes() if isinstance(content, Path) else content
         if not (path.is_file() and path.read_bytes() == data):

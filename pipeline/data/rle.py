@@ -7,6 +7,7 @@ unknown origin is decoded here first, and passed to pycocotools only if it is va
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -76,7 +77,7 @@ def measure_mask(segmentation: Any, width: int, height: int) -> MeasuredMask:
     return MeasuredMask(int(mask_utils.area(rle)), (x, y, w, h), isinstance(segmentation, dict))
 
 
-def clip_box(box: list[float] | None, width: int, height: int) -> list[float] | None:
+def clip_box(box: Sequence[float] | None, width: int, height: int) -> list[float] | None:
     """Clip a box (x, y, width, height) to an image; None if there is no box or no part of it is inside."""
     if box is None:
         return None
@@ -85,7 +86,7 @@ def clip_box(box: list[float] | None, width: int, height: int) -> list[float] | 
     return [x, y, w, h] if w > 0 and h > 0 else None
 
 
-def box_rle(box: list[float], width: int, height: int) -> dict[str, Any]:
+def box_rle(box: Sequence[float], width: int, height: int) -> dict[str, Any]:
     """Return the pixels that a box (x, y, width, height) touches as compressed RLE."""
     x, y, w, h = clip_box(box, width, height) or (0.0, 0.0, 0.0, 0.0)
     left, top, right, bottom = math.floor(x), math.floor(y), math.ceil(x + w), math.ceil(y + h)

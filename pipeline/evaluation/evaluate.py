@@ -28,9 +28,10 @@ from pipeline.data.images import check_image, find_image
 from pipeline.evaluation.bootstrap import run_bootstrap
 from pipeline.evaluation.comparison import compare
 from pipeline.evaluation.diagnosis import best_threshold
-from pipeline.evaluation.load_results import load_results
 from pipeline.evaluation.masks import describe_missing_masks, with_rle
 from pipeline.evaluation.matching import evaluate_detections
+from pipeline.evaluation.results.load import load_results
+from pipeline.evaluation.results.no_match import explain_no_match
 from pipeline.evaluation.summary import summarize
 from pipeline.evaluation.terminal import format_evaluation
 
@@ -131,24 +132,28 @@ def evaluate_results(
     The score threshold is that with the best F1. ``out`` gets metrics.json.
 
     Args:
-        results_path: a JSON list of COCO results under the ids of the first annotation file.
+        results_path: a JSON list of COCO results, for images and categories of the annotation files.
         sets, out, bootstrap: as for ``evaluate``.
 
     Returns:
         The content of metrics.json.
 
     Raises:
-        UserError: a file is missing or invalid.
+        UserError: a file is missing or invalid, or the ids of the results are those of other images or
+            categories.
     """
     dataset = with_rle(_combine(sets).dataset)
-    detections = load_results(results_path, dataset)
+    renamed = {source: name for coco_set in sets for source, name in coco_set.map.items()}
+    results = load_results(results_path, dataset, renamed)
+    evaluation = evaluate_detections(dataset, results.detections)
+    notes = results.notes + describe_missing_masks(dataset, results.detections)
+    notes += explain_no_match(evaluation, results_path)
     if out is not None:
         prepare_output_dir(out)
-    evaluation = evaluate_detections(dataset, detections)
     metrics = summarize(evaluation, best_threshold(evaluation), run_bootstrap(evaluation, bootstrap))
     metrics |= {
         "evaluator_version": EVALUATOR_VERSION,
-        "notes": [],
+        "notes": notes,
         "baseline": None,
         "predictions_sha256": sha256_file(results_path),
     }
