@@ -34,7 +34,9 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
         with fs.transaction, fs.open(str(path), "wb") as stream:
             yield stream
         return
-    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.tmp")
+    # A hash instead of the name, because the two together could be longer than a file system allows.
+    digest = sha256_bytes(os.fsencode(path.name))[:16]
+    temporary = path.with_name(f".{digest}.{_host()}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as stream:
             yield stream

@@ -27,14 +27,16 @@ class CombinedSets:
     """Image id -> the folder that the image's file_name is relative to."""
     set_numbers: dict[int, int]
     """Image id -> the number of the image's set, from 0."""
+    notes: list[str]
+    """What the user should know about the files, one line each."""
 
-    def count_objects(self, number: int) -> Counter[str]:
-        """Count the objects of set ``number`` by category name, without ignore regions."""
+    def count_objects(self, number: int, iscrowd: int = 0) -> Counter[str]:
+        """Count the objects of set ``number`` by category name; with ``iscrowd`` 1, the ignore regions."""
         names = {c["id"]: c["name"] for c in self.dataset["categories"]}
         return Counter(
             names[a["category_id"]]
             for a in self.dataset["annotations"]
-            if self.set_numbers[a["image_id"]] == number and not a["iscrowd"]
+            if self.set_numbers[a["image_id"]] == number and a["iscrowd"] == iscrowd
         )
 
 
@@ -50,9 +52,9 @@ def combine_sets(sets: Sequence[ExtraSet]) -> CombinedSets:
     combined: dict[str, Any] = {"categories": [], "images": [], "annotations": []}
     category_ids, image_ids, annotation_ids = _UniqueIds(), _UniqueIds(), _UniqueIds()
     id_by_name: dict[str, int] = {}
-    result = CombinedSets(combined, {}, {})
+    result = CombinedSets(combined, {}, {}, [])
     for number, coco_set in enumerate(sets):
-        dataset = load_validated_coco(Path(coco_set.annotations))
+        dataset = load_validated_coco(Path(coco_set.annotations), result.notes)
         _check_map_sources(coco_set, dataset)
         if number == 0:
             combined |= {key: value for key, value in dataset.items() if key not in combined}
@@ -134,7 +136,7 @@ def check_class_mapping(sets: Sequence[ExtraSet], classes: Sequence[str]) -> Non
 def describe_extra_sets(
     combined: CombinedSets, sets: Sequence[ExtraSet], classes: Sequence[str]
 ) -> list[str]:
-    """Describe each set after the first in one line: the objects used, and the objects dropped."""
+    """Describe each set after the first in one line: the objects used, ignored, and dropped."""
     lines = []
     for number, coco_set in enumerate(sets[1:], start=1):
         counts = combined.count_objects(number)
@@ -143,6 +145,9 @@ def describe_extra_sets(
         dropped = [f"{count} {name}" for name, count in counts.most_common() if name not in classes]
         missing = [name for name in classes if not counts[name]]
         parts = [f"{images} images with {', '.join(used) or 'no object of any class'}"]
+        crowds = combined.count_objects(number, iscrowd=1)
+        if ignored := sum(crowds[name] for name in classes):
+            parts.append(f"{ignored} ignored (iscrowd 1)")
         if dropped:
             parts.append(f"dropped: {', '.join(dropped)}")
         if missing:

@@ -32,6 +32,17 @@ def are_numbers(values: list[Any]) -> bool:
         return False
 
 
+def without_non_finite(value: Any) -> Any:
+    """Return a JSON value with null in place of NaN and infinity; the same object if it contains none."""
+    if isinstance(value, dict):
+        items = {key: without_non_finite(item) for key, item in value.items()}
+        return items if any(item is not value[key] for key, item in items.items()) else value
+    if isinstance(value, list) and not are_numbers(value):
+        entries = [without_non_finite(item) for item in value]
+        return entries if any(new is not old for new, old in zip(entries, value, strict=True)) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def to_int(value: Any) -> int | None:
     """Convert 3, 3.0 or "3" to 3; return None for anything else."""
     if is_int(value):

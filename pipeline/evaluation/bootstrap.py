@@ -76,7 +76,7 @@ def scene_weights(ground_truth: dict[str, Any], resamples: int, rng: np.random.G
 
 def scene_of(image: dict[str, Any]) -> tuple[str, str]:
     """Return the cluster of an image: its scene, or the image itself if it has no scene."""
-    return ("scene", str(image["scene"])) if image.get("scene") else ("image", str(image["id"]))
+    return ("scene", str(image["scene"])) if "scene" in image else ("image", str(image["id"]))
 
 
 def percentile_intervals(draws: dict[str, Floats], class_names: Sequence[str]) -> dict[str, Any]:

@@ -142,11 +142,12 @@ def evaluate_results(
         UserError: a file is missing or invalid, or the ids of the results are those of other images or
             categories.
     """
-    dataset = with_rle(_combine(sets).dataset)
+    combined = _combine(sets)
+    dataset = with_rle(combined.dataset)
     renamed = {source: name for coco_set in sets for source, name in coco_set.map.items()}
     results = load_results(results_path, dataset, renamed)
     evaluation = evaluate_detections(dataset, results.detections)
-    notes = results.notes + describe_missing_masks(dataset, results.detections)
+    notes = combined.notes + results.notes + describe_missing_masks(dataset, results.detections)
     notes += explain_no_match(evaluation, results_path)
     if out is not None:
         prepare_output_dir(out)
@@ -167,7 +168,7 @@ def evaluate_results(
 def _evaluate_model(
     model_path: Path, data: EvaluationSet, inputs: dict[str, Any], scheduler: str | None, out: Path | None
 ) -> dict[str, Any]:
-    """Predict, write predictions.json to ``out``, and compute the figures."""
+    """Predict, write the COCO results to ``out``, evaluate, and return the figures."""
     # Imported here for start-up time: torch takes seconds, and evaluate_results does not need it.
     from pipeline.evaluation.baseline import load_baseline_if_available
     from pipeline.evaluation.run_model import ModelSource, label_ids, run_model, shared_classes
@@ -178,7 +179,7 @@ def _evaluate_model(
     check_class_mapping(data.sets, checkpoint.classes)
     images = data.dataset["images"]
     shared, notes = shared_classes(checkpoint.classes, data.dataset["categories"], data.sets[0].annotations)
-    notes = describe_extra_sets(data.combined, data.sets, checkpoint.classes) + notes
+    notes = data.combined.notes + describe_extra_sets(data.combined, data.sets, checkpoint.classes) + notes
     kind = inputs["baseline"]
     baseline = load_baseline_if_available(kind, checkpoint, notes) if kind else None
     source = ModelSource(model_path.absolute(), inputs["model"])

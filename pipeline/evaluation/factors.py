@@ -52,7 +52,7 @@ def object_factors(dataset: dict[str, Any]) -> list[Factors]:
     return [
         of_image[a["image_id"]]
         | _word_factors(a)
-        | _word_factors(a.get("parameters") or {})
+        | _word_factors(a.get("parameters", {}))
         | shape_factors(a, images[a["image_id"]])
         | _render_factors(a)
         | {"neighbours": _neighbours(a, others[a["image_id"]])}
@@ -62,13 +62,12 @@ def object_factors(dataset: dict[str, Any]) -> list[Factors]:
 
 def image_factors(image: dict[str, Any]) -> Factors:
     """Return the factors that all objects in an image share: camera, lighting and layout."""
-    camera = image.get("camera") or {}
-    factors: Factors = _word_factors(image) | _word_factors(camera) | _all_factors(image.get("lights") or {})
-    position = camera.get("position")
-    if isinstance(position, list) and len(position) == 3:
-        factors["camera height"] = float(position[2])
+    camera = image.get("camera", {})
+    factors: Factors = _word_factors(image) | _word_factors(camera) | _all_factors(image.get("lights", {}))
+    if "position" in camera:
+        factors["camera height"] = float(camera["position"][2])
     for key, name in (("fov", "field of view"), ("pitch", "camera pitch")):
-        if is_number(camera.get(key)):
+        if key in camera:
             factors[name] = math.degrees(camera[key])
     return factors
 
@@ -93,11 +92,8 @@ def shape_factors(entry: dict[str, Any], image: dict[str, Any]) -> Factors:
 
 def _render_factors(annotation: dict[str, Any]) -> Factors:
     """Return the numbers that only renders have: distance in metres and visible fraction."""
-    factors: Factors = {}
-    for key in ("distance", "visible_fraction"):
-        if is_number(annotation.get(key)):
-            factors[key.replace("_", " ")] = float(annotation[key])
-    return factors
+    keys = ("distance", "visible_fraction")
+    return {key.replace("_", " "): float(annotation[key]) for key in keys if key in annotation}
 
 
 def _word_factors(table: dict[str, Any]) -> Factors:
@@ -159,7 +155,10 @@ def make_binner(name: str, values: Iterable[FactorValue]) -> Binner | None:
     edges = EDGES.get(name, tuple(sorted(set(terciles))))
     if len({int(np.searchsorted(edges, v, side="right")) for v in numbers}) < 2:
         return None
-    return lambda v: _number_bin(float(v), edges, UNITS.get(name, ""))
+    # All objects have a number, but another image's false detections may have a word: it gets the last bin.
+    return lambda v: (
+        (len(edges) + 1, v) if isinstance(v, str) else _number_bin(float(v), edges, UNITS.get(name, ""))
+    )
 
 
 def _make_word_binner(words: list[str]) -> Binner | None:

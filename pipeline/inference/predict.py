@@ -5,12 +5,12 @@ Results are written to their files image by image, so memory does not grow with 
 
 from __future__ import annotations
 
-import io
+import copy
 import itertools
+import signal
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,59 +19,74 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from blender.contract import UserError, write_atomic
+from blender.contract import UserError
+from pipeline.common.interrupts import Interrupts, defer_interrupts
 from pipeline.common.stages import prepare_output_dir
-from pipeline.data.images import read_rgb
+from pipeline.data.images import read_image
 from pipeline.inference.detections import round_result, to_coco_results
-from pipeline.inference.segmenter import Segmenter, load
-from pipeline.inference.sources import JPEG_SUFFIXES, find_sources, name_drawings
-from pipeline.inference.video import Frame, count_frames, is_video, open_video, read_camera, read_video
-from pipeline.inference.writers import WriteResults, open_results
+from pipeline.inference.drawings import drawing_fault, name_drawings, write_drawing
+from pipeline.inference.resume import (
+    STATE,
+    Progress,
+    hash_inputs,
+    load_progress,
+    remove_progress,
+    save_progress,
+)
+from pipeline.inference.segmenter import MAX_PIXELS, Segmenter, load
+from pipeline.inference.sources import Source, find_sources
+from pipeline.inference.video import Frame, VideoHeader, open_video, read_camera, read_header, read_video
+from pipeline.inference.writers import ResultsWriter, open_results
 from pipeline.viz.overlays import detection_overlays, draw_overlays, readable
-
-JPEG_QUALITY = 92
-"""JPEG quality of drawings, on Pillow's scale from 1 to 95."""
 
 
 @dataclass
 class PredictionRun:
-    """The model, the outputs and the counts of one run of the command."""
+    """The model, the outputs and the progress of one run of the command."""
 
     segmenter: Segmenter
     threshold: float
     """Lowest score that is drawn and written."""
     out: Path
-    write_results: WriteResults
+    writer: ResultsWriter
     update_progress: Callable[[], None]
     """Called after each image."""
-    image_ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    images: int = 0
-    """Number of predicted images and frames."""
-    objects: Counter[str] = field(default_factory=Counter)
-    """Detections by class name."""
-    errors: list[str] = field(default_factory=list)
-    """A message for each source that could not be read."""
+    interrupts: Interrupts
+    progress: Progress
+    partial: Progress | None = None
+    """The progress with the frames of a video that was interrupted."""
 
-    def predict(self, pixels: npt.NDArray[np.uint8], image_id: int, **fields: Any) -> Image.Image:
+    def new_image_id(self) -> int:
+        """Return the next image id of the results."""
+        self.progress.next_image_id += 1
+        return self.progress.next_image_id - 1
+
+    def predict(
+        self, pixels: npt.NDArray[np.uint8], image_id: int, size: tuple[int, int] | None = None, **fields: Any
+    ) -> Image.Image:
         """Predict one image, write its results and return the drawing.
 
         Args:
             pixels: (H, W, 3) RGB.
             image_id: id of the image in the results.
+            size: (width, height) of the image in the results, if ``pixels`` are a smaller copy of it.
             fields: fields that are added to each result.
         """
         classes = self.segmenter.classes
         labels = {label: label for label in range(1, len(classes) + 1)}
         detections = self.segmenter.predict(pixels, self.threshold)
-        results = [round_result(result) for result in to_coco_results(detections, image_id, labels)]
+        drawn = [round_result(result) for result in to_coco_results(detections, image_id, labels)]
+        scaled = detections.resize(size) if size else detections
+        results = [round_result(result) for result in to_coco_results(scaled, image_id, labels)]
+        objects = self.progress.objects
         for result in results:
             result |= {"category_name": classes[result["category_id"] - 1], **fields}
-            self.objects[result["category_name"]] += 1
-        self.write_results(results)
-        self.images += 1
+            objects[result["category_name"]] = objects.get(result["category_name"], 0) + 1
+        self.writer.write(results)
+        self.progress.images += 1
         self.update_progress()
         categories = [{"id": label, "name": name} for label, name in enumerate(classes, start=1)]
-        return draw_overlays(Image.fromarray(pixels), detection_overlays(results, categories))
+        return draw_overlays(Image.fromarray(pixels), detection_overlays(drawn, categories))
 
 
 def predict_images(
@@ -87,8 +102,9 @@ def predict_images(
     ``out`` gets a drawing per image and a drawn .mp4 per video, rotated as the source states, and
     predictions.json: COCO results that also have ``file_name``, ``picture`` (the drawing's name in ``out``)
     and ``category_name``; ``image_id`` counts from 1. Results of a video also have ``frame``, from 0, and
-    ``seconds``. predictions.csv has the same without masks. A source that cannot be read is reported and
-    skipped.
+    ``seconds``. predictions.csv has the same without masks. An image that cannot be read, and a drawing that
+    cannot be written, are reported and skipped. After Ctrl-C or SIGTERM the results so far are kept, and a
+    repeated call goes on.
 
     Args:
         model_path: a checkpoint (model.safetensors), or an exported .onnx file.
@@ -100,54 +116,140 @@ def predict_images(
 
     Raises:
         UserError: no image, camera or model was found, or ``out`` cannot be written to.
-        SystemExit: with status 1, at the end, if a source could not be read.
+        SystemExit: at the end, with status 1 if a source could not be read or drawn, and with 128 + the
+            signal's number after an interruption.
     """
-    sources = find_sources(images) if images or camera is None else []
+    found = find_sources(images) if images or camera is None else None
+    sources = found.sources if found else []
     prepare_output_dir(out)
     names = name_drawings(sources, out)
-    lengths = [min(count_frames(path), frames or sys.maxsize) if is_video(path) else 1 for path in sources]
+    headers = [read_header(source.path) if source.is_video else VideoHeader() for source in sources]
+    lengths = [min(header.frames, frames or sys.maxsize) for header in headers]
     live = _read_first(read_camera(camera)) if camera is not None else None
     length = None if live and not frames else sum(lengths) + (frames or 0) * (live is not None)
+    if found and found.left_out:
+        click.echo(f"note: left out: {found.describe_left_out()}", err=True)
     segmenter = load(model_path)
     min_score = segmenter.threshold if threshold is None else threshold
+
+    def inputs() -> str:
+        return hash_inputs(model_path, min_score, frames, sources, names)
+
+    progress = _earlier_progress(out, inputs, len(sources))
     with (
-        open_results(out) as write_results,
+        open_results(out, progress.position) as writer,
         click.progressbar(itertools.count(), length, "predict", show_pos=True, file=sys.stderr) as bar,
+        defer_interrupts("interrupted: predict ends after this image") as interrupts,
     ):
-        run = PredictionRun(segmenter, min_score, out, write_results, lambda: bar.update(1))
-        for source, name in zip(sources, names, strict=True):
-            try:
-                if is_video(source):
-                    _predict_video(run, itertools.islice(read_video(source), frames), source.name, name)
-                else:
-                    _predict_image(run, source, name)
-            except UserError as error:
-                run.errors.append(str(error))
-        if live is not None:
+        if progress.sources:
+            bar.update(sum(lengths[: progress.sources]))
+        run = PredictionRun(segmenter, min_score, out, writer, lambda: bar.update(1), interrupts, progress)
+        _predict_sources(run, sources, names, headers, frames)
+        is_complete = run.progress.sources == len(sources)
+        if live is not None and is_complete:
             camera_frames = itertools.islice(live, frames)
-            _predict_video(run, camera_frames, f"camera {camera}", f"camera-{camera}.mp4", is_camera=True)
+            _predict_video(run, camera_frames, f"camera {camera}", f"camera-{camera}.mp4")
+            if interrupts.number == signal.SIGINT:
+                interrupts.number = 0  # the usual end of a camera
+        if not (is_complete or run.writer.position[0] or run.progress.sources):
+            raise SystemExit(interrupts.exit_status)  # earlier results are not replaced by none
     _print_summary(run)
-    if run.errors:
+    if is_complete:
+        remove_progress(out)
+    else:
+        save_progress(out, inputs(), run.progress)
+        done = f"{run.progress.sources} of {len(sources)} images are done, and their results are in {out}"
+        click.echo(f"interrupted: {done}; repeat the command to go on", err=True)
+    if interrupts.came():
+        raise SystemExit(interrupts.exit_status)
+    if run.progress.errors:
         raise SystemExit(1)
 
 
-def _predict_image(run: PredictionRun, source: Path, name: str) -> None:
-    image_id = next(run.image_ids)
-    drawing = run.predict(read_rgb(source, upright=True), image_id, file_name=source.name, picture=name)
-    write_atomic(run.out / name, _encode(drawing, name))
+def _earlier_progress(out: Path, inputs: Callable[[], str], total: int) -> Progress:
+    """Return the progress of an interrupted run with the same inputs, or that of a new run."""
+    if not (out / STATE).exists():
+        return Progress()
+    progress = load_progress(out, inputs())
+    if progress is None:
+        click.echo(f"note: the interrupted run in {out} had other inputs: all images are predicted", err=True)
+        return Progress()
+    click.echo(f"predict: {progress.sources} of {total} images done before")
+    return progress
 
 
-def _predict_video(
-    run: PredictionRun, frames: Iterator[Frame], file_name: str, name: str, is_camera: bool = False
+def _predict_sources(
+    run: PredictionRun,
+    sources: list[Source],
+    names: list[str],
+    headers: list[VideoHeader],
+    frames: int | None,
 ) -> None:
-    """Predict all frames and write a drawn video, which ends before the first frame that cannot be read.
+    """Predict the sources that are not done yet, until the user interrupts.
+
+    An interrupted video leaves its results and its drawing, but does not count as done.
+    """
+    for source, name, header in list(zip(sources, names, headers, strict=True))[run.progress.sources :]:
+        if run.interrupts.came():
+            return
+        before = copy.deepcopy(run.progress)
+        try:
+            _predict_source(run, source, name, header, frames)
+        except KeyboardInterrupt:  # a second Ctrl-C
+            run.progress = before
+            run.writer.cut(before.position)
+            return
+        if source.is_video and run.interrupts.came():
+            run.partial, run.progress = run.progress, before
+            return
+        run.progress.sources += 1
+        run.progress.position = run.writer.position
+
+
+def _predict_source(
+    run: PredictionRun, source: Source, name: str, header: VideoHeader, frames: int | None
+) -> None:
+    """Predict an image or video, draw it, and note its faults."""
+    progress = run.progress
+    try:
+        if source.is_video:
+            if header.stretched:
+                progress.note("pixels of videos are made square", source.file_name, header.stretched)
+            _predict_video(run, itertools.islice(read_video(source.path), frames), source.file_name, name)
+        else:
+            _predict_image(run, source, name)
+    except UserError as error:
+        progress.errors.append(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch's RuntimeError
+            raise
+        progress.errors.append(f"{source.path}: too large for the memory of this machine; make it smaller")
+    else:
+        return
+    progress.unreadable += 1
+
+
+def _predict_image(run: PredictionRun, source: Source, name: str) -> None:
+    image_id = run.new_image_id()
+    image = read_image(source.path, upright=True, max_pixels=MAX_PIXELS)
+    for text, detail in image.notes:
+        run.progress.note(text, source.file_name, detail)
+    drawing = run.predict(image.pixels, image_id, image.size, file_name=source.file_name, picture=name)
+    fault = write_drawing(run.out / name, drawing)
+    if fault:
+        run.progress.errors.append(fault)
+
+
+def _predict_video(run: PredictionRun, frames: Iterator[Frame], file_name: str, name: str) -> None:
+    """Predict all frames and write a drawn video.
+
+    It ends before the first frame that cannot be read, and when the user interrupts.
 
     Args:
         run: the run.
         frames: the frames of the video or camera.
         file_name: name of the source in the results.
         name: name of the drawn video in the run's folder.
-        is_camera: True: Ctrl-C ends the video, not the command.
 
     Raises:
         UserError: a frame could not be read.
@@ -157,18 +259,19 @@ def _predict_video(
         return
     height, width = first.pixels.shape[:2]
     fault: UserError | None = None
-    with open_video(run.out / name, (width, height)) as append:
-        try:
-            for frame in itertools.chain([first], frames):
-                position = {"frame": frame.number, "seconds": round(frame.seconds, 3)}
-                image_id = next(run.image_ids)
-                drawing = run.predict(frame.pixels, image_id, file_name=file_name, picture=name, **position)
-                append(drawing, frame.seconds)
-        except UserError as error:
-            fault = error
-        except KeyboardInterrupt:
-            if not is_camera:
-                raise
+    try:
+        with open_video(run.out / name, (width, height)) as append:
+            try:
+                for frame in itertools.chain([first], frames):
+                    position = {"frame": frame.number, "seconds": round(frame.seconds, 3)}
+                    fields: dict[str, Any] = {"file_name": file_name, "picture": name, **position}
+                    append(run.predict(frame.pixels, run.new_image_id(), **fields), frame.seconds)
+                    if run.interrupts.came():
+                        break
+            except UserError as error:
+                fault = error
+    except OSError as error:
+        run.progress.errors.append(drawing_fault(run.out / name, error))
     if fault:
         raise fault
 
@@ -178,18 +281,12 @@ def _read_first(frames: Iterator[Frame]) -> Iterator[Frame]:
     return itertools.chain([next(frames)], frames)
 
 
-def _encode(image: Image.Image, name: str) -> bytes:
-    stream = io.BytesIO()
-    if Path(name).suffix in JPEG_SUFFIXES:
-        image.save(stream, format="JPEG", quality=JPEG_QUALITY)
-    else:
-        image.save(stream, format="PNG")
-    return stream.getvalue()
-
-
 def _print_summary(run: PredictionRun) -> None:
-    for message in run.errors:
+    progress = run.partial or run.progress
+    for note in progress.describe_notes():
+        click.echo(f"note: {note}", err=True)
+    for message in progress.errors:
         click.echo(f"error: {message}", err=True)
-    counts = ", ".join(f"{count} {readable(name)}" for name, count in sorted(run.objects.items()))
-    images = f"{run.images} of {run.images + len(run.errors)} images"
+    counts = ", ".join(f"{count} {readable(name)}" for name, count in sorted(progress.objects.items()))
+    images = f"{progress.images} of {progress.images + progress.unreadable} images"
     click.echo(f"predict: {counts or 'nothing'} in {images} (score from {run.threshold:.2f}) -> {run.out}")

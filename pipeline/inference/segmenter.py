@@ -13,10 +13,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from blender.contract import UserError
-from pipeline.data.images import read_rgb, to_rgb
+from pipeline.data.images import ReadImage, read_image, to_rgb
 from pipeline.inference.detections import Detections
 from pipeline.inference.exported import check_suffix, is_exported, read_exported
 
+MAX_PIXELS = 64_000_000
+"""Pixels of the largest image that is predicted as it is. A larger one is reduced while it is read; it is
+still larger than what networks take."""
 AnyImage = str | Path | Image.Image | npt.NDArray[np.uint8]
 """A file's path, a PIL image of any mode, or RGB pixels (H, W, 3) uint8."""
 
@@ -52,7 +55,8 @@ class Segmenter:
             UserError: the file cannot be read, or the pixels have another shape or type.
         """
         min_score = self.threshold if threshold is None else threshold
-        return self.predict_all(_to_pixels(image)).filter(min_score)
+        opened = _to_image(image)
+        return self.predict_all(opened.pixels).filter(min_score).resize(opened.size)
 
 
 def load(path: Path, device: str = "cpu") -> Segmenter:
@@ -72,11 +76,11 @@ def load(path: Path, device: str = "cpu") -> Segmenter:
     return Segmenter(model, checkpoint.classes, checkpoint.score_threshold, partial(predict_array, model))
 
 
-def _to_pixels(image: AnyImage) -> npt.NDArray[np.uint8]:
+def _to_image(image: AnyImage) -> ReadImage:
     if isinstance(image, (str, Path)):
-        return read_rgb(Path(image), upright=True)
+        return read_image(Path(image), upright=True, max_pixels=MAX_PIXELS)
     if isinstance(image, Image.Image):
-        return to_rgb(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        image = to_rgb(image)
+    elif image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise UserError(f"pixels must be (H, W, 3) uint8, RGB; these are {image.shape} {image.dtype}")
-    return np.ascontiguousarray(image)
+    return ReadImage(np.ascontiguousarray(image), (image.shape[1], image.shape[0]))

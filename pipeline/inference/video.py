@@ -18,11 +18,14 @@ from PIL import Image
 from blender.contract import UserError, open_atomic
 from pipeline.common.optional import import_optional
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".mts")
 DEFAULT_RATE = 25
 """Frames per second of a video that does not state its rate, and the nominal rate of written videos."""
 _TICKS_PER_SECOND = 90_000
 """Resolution of the time stamps in a written video; the usual value of MPEG."""
+_MAX_PIXEL_ASPECT = 4
+"""Width of a pixel divided by its height beyond which (or its reciprocal) a file's statement is not true."""
+_NO_VIDEO_FORMATS = ("image2", "tty")
+"""FFmpeg's names of formats that are single images, and texts that it would draw."""
 _MAX_LAG = 0.3
 """Delay in seconds after which a camera's frame is skipped, because drivers queue old frames."""
 _CAMERAS: dict[str, tuple[str, str]] = {
@@ -41,16 +44,37 @@ class Frame:
     seconds: float
     """Time since the first frame."""
     pixels: npt.NDArray[np.uint8]
-    """(H, W, 3) RGB, rotated as the file states."""
+    """(H, W, 3) RGB, with square pixels, rotated as the file states."""
 
 
-def is_video(path: Path) -> bool:
-    """Return whether a file is a video, by its suffix."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
+@dataclass(frozen=True)
+class VideoHeader:
+    """What the header of a video states."""
+
+    frames: int = 1
+    """The estimated number of its frames; 1 if the header does not state it."""
+    stretched: str = ""
+    """How frames of pixels that are not square are made square ("128x192 to 256x192"), or ""."""
 
 
-def count_frames(path: Path) -> int:
-    """Estimate the number of a video's frames from its header; 1 if the header does not state it.
+def is_readable_video(path: Path) -> bool:
+    """Return whether PyAV finds a picture track in a file, whatever its ending; False without PyAV."""
+    try:
+        av = import_optional("av", "video", str(path))
+    except UserError:
+        return False
+    try:
+        with av.open(str(path)) as container:
+            name = container.format.name
+            if name in _NO_VIDEO_FORMATS or name.endswith("_pipe"):
+                return False
+            return bool(_picture_track(container).width)
+    except (av.FFmpegError, OSError, ValueError):
+        return False
+
+
+def read_header(path: Path) -> VideoHeader:
+    """Read the header of a video.
 
     Raises:
         UserError: PyAV is not installed.
@@ -58,11 +82,14 @@ def count_frames(path: Path) -> int:
     av = import_optional("av", "video", f"{path}: to read a video")
     try:
         with av.open(str(path)) as container:
-            stream = container.streams.video[0]
+            stream = _picture_track(container)
             seconds = float(stream.duration * stream.time_base) if stream.duration else 0.0
-            return max(1, stream.frames or round(seconds * float(stream.average_rate or 0)))
-    except (av.FFmpegError, OSError, IndexError, ValueError):
-        return 1  # read_video will report the fault
+            frames = max(1, stream.frames or round(seconds * float(stream.average_rate or 0)))
+            width = _square_width(stream, stream.width)
+            stored, shown = f"{stream.width}x{stream.height}", f"{width}x{stream.height}"
+            return VideoHeader(frames, "" if stored == shown else f"{stored} to {shown}")
+    except (av.FFmpegError, OSError, ValueError):
+        return VideoHeader()  # read_video will report the fault
 
 
 def read_video(path: Path) -> Iterator[Frame]:
@@ -78,7 +105,7 @@ def read_video(path: Path) -> Iterator[Frame]:
             for frame in _decode(container):
                 yield frame
                 number += 1
-    except (av.FFmpegError, OSError, IndexError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         where = f" from frame {number} on" if number else ""
         raise UserError(f"{path}: not a readable video{where}: {_first_line(error)}") from None
     if not number:
@@ -103,7 +130,7 @@ def read_camera(camera: int) -> Iterator[Frame]:
             for frame in _decode(container):
                 if frame.seconds + _MAX_LAG >= time.monotonic() - start or frame.number == 0:
                     yield frame
-    except (av.FFmpegError, OSError, IndexError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         raise UserError(
             f"camera {camera}: cannot be read ({_first_line(error)}); is it plugged in, and not in use? Its "
             "number is that of /dev/video*"
@@ -111,15 +138,37 @@ def read_camera(camera: int) -> Iterator[Frame]:
 
 
 def _decode(container: Any) -> Iterator[Frame]:
-    stream = container.streams.video[0]
+    stream = _picture_track(container)
     stream.thread_type = "AUTO"
     first = None
     for number, frame in enumerate(container.decode(stream)):
         rate = float(stream.average_rate or DEFAULT_RATE)
         seconds = frame.time if frame.time is not None else number / rate
         first = seconds if first is None else first
-        pixels = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
+        width = _square_width(stream, frame.width)
+        square = frame if width == frame.width else frame.reformat(width=width, format="rgb24")
+        pixels = np.rot90(square.to_ndarray(format="rgb24"), round(frame.rotation / 90))
         yield Frame(number, max(0.0, seconds - first), np.ascontiguousarray(pixels))
+
+
+def _picture_track(container: Any) -> Any:
+    """Return the first track of moving pictures; a cover image of sound is none.
+
+    Raises:
+        ValueError: the file has none.
+    """
+    for stream in container.streams.video:
+        if not stream.disposition & type(stream.disposition).attached_pic:
+            return stream
+    raise ValueError("it has no picture track")
+
+
+def _square_width(stream: Any, width: int) -> int:
+    """Return the width at which a frame of this width is shown: with square pixels, at the same height."""
+    aspect = stream.sample_aspect_ratio
+    if not aspect or not 1 / _MAX_PIXEL_ASPECT <= aspect <= _MAX_PIXEL_ASPECT:
+        return width
+    return max(1, round(width * aspect))
 
 
 @contextlib.contextmanager

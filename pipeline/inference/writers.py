@@ -5,9 +5,11 @@ from __future__ import annotations
 import codecs
 import contextlib
 import csv
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from blender.contract import UserError, canonical_json, open_atomic
 
@@ -17,17 +19,56 @@ COLUMNS = (
     "left", "top", "width", "height",
 )  # fmt: skip
 """Columns of predictions.csv; boxes are in pixels."""
+Position = tuple[int, int]
+"""Bytes of predictions.json, without its end, and of predictions.csv."""
+START: Position = (0, 0)
 
-WriteResults = Callable[[list[dict[str, Any]]], None]
-"""Writes COCO results, each with the fields that ``COLUMNS`` names."""
+
+@dataclass
+class ResultsWriter:
+    """Writes COCO results, each with the fields that ``COLUMNS`` names, and keeps none in memory."""
+
+    results: BinaryIO
+    table: BinaryIO
+
+    def __post_init__(self) -> None:
+        self._rows = csv.writer(
+            codecs.getwriter("utf-8")(self.table, "backslashreplace"), lineterminator="\n"
+        )
+        if not self.table.tell():
+            self._rows.writerow(COLUMNS)
+
+    @property
+    def position(self) -> Position:
+        """Where the next result will be written."""
+        return self.results.tell(), self.table.tell()
+
+    def write(self, results: list[dict[str, Any]]) -> None:
+        """Append results to both files."""
+        for result in results:
+            separator = b"," if self.results.tell() else b"["
+            self.results.write(separator + canonical_json(result).rstrip(b"\n"))
+            sides = dict(zip(("left", "top", "width", "height"), result["bbox"], strict=True))
+            self._rows.writerow((result | sides).get(column, "") for column in COLUMNS)
+
+    def cut(self, position: Position) -> None:
+        """Remove what was written after ``position``."""
+        for stream, length in zip((self.results, self.table), position, strict=True):
+            stream.seek(length)
+            stream.truncate()
+
+    def finish(self) -> None:
+        """Write the end of predictions.json."""
+        self.results.write(b"]\n" if self.results.tell() else b"[]\n")
 
 
 @contextlib.contextmanager
-def open_results(out: Path) -> Iterator[WriteResults]:
+def open_results(out: Path, start: Position = START) -> Iterator[ResultsWriter]:
     """Open predictions.json and predictions.csv in ``out``.
 
-    Yields:
-        A function that writes results to both files and keeps none in memory.
+    Args:
+        out: the folder.
+        start: keep this much of the files that are there, and append to it.
 
     Raises:
         UserError: one of the two paths is a folder.
@@ -36,18 +77,13 @@ def open_results(out: Path) -> Iterator[WriteResults]:
     for name in (RESULTS, TABLE):
         if (out / name).is_dir():
             raise UserError(f"{out / name}: a folder, but the results need this name; give another --out")
-    with open_atomic(out / RESULTS) as results_file, open_atomic(out / TABLE) as table_file:
-        rows = csv.writer(codecs.getwriter("utf-8")(table_file, "backslashreplace"), lineterminator="\n")
-        rows.writerow(COLUMNS)
-        separator = b"["
-
-        def write(results: list[dict[str, Any]]) -> None:
-            nonlocal separator
-            for result in results:
-                results_file.write(separator + canonical_json(result).rstrip(b"\n"))
-                separator = b","
-                sides = dict(zip(("left", "top", "width", "height"), result["bbox"], strict=True))
-                rows.writerow((result | sides).get(column, "") for column in COLUMNS)
-
-        yield write
-        results_file.write(b"]\n" if separator == b"," else b"[]\n")
+    with open_atomic(out / RESULTS) as results, open_atomic(out / TABLE) as table:
+        for stream, name, length in ((results, RESULTS, start[0]), (table, TABLE, start[1])):
+            if length:
+                with (out / name).open("rb") as earlier:
+                    shutil.copyfileobj(earlier, stream)
+                stream.truncate(length)
+                stream.seek(length)
+        writer = ResultsWriter(results, table)
+        yield writer
+        writer.finish()

@@ -19,7 +19,7 @@ from blender.contract import UserError, canonical_json, write_atomic
 from pipeline.common.stages import prepare_output_dir
 from pipeline.data.coco_io import count_without_mask
 from pipeline.data.validation.check import load_validated_coco
-from pipeline.data.values import has_mask, is_number
+from pipeline.data.values import has_mask
 from pipeline.viz.overlays import readable
 from pipeline.viz.plots import ClassPanels, Histogram, PositionMap, plot_statistics, to_png
 
@@ -43,7 +43,7 @@ class Measure:
 
 def _read_field(key: str) -> Callable[[Annotation, Image], float | None]:
     """Build the function that reads a number from an annotation; None if the annotation lacks it."""
-    return lambda a, image: float(a[key]) if is_number(a.get(key)) else None
+    return lambda a, image: float(a[key]) if key in a else None
 
 
 _TENTHS = tuple(round(n / 10, 1) for n in range(11))
@@ -86,7 +86,8 @@ def write_stats(sets: tuple[Path, ...], out: Path) -> None:
     if not 1 <= len(sets) <= 2:
         raise UserError("give one set, or two to compare: COCO files or split folders")
     paths = [path / "annotations.json" if path.is_dir() else path for path in sets]
-    statistics = [dataset_statistics(load_validated_coco(path)) for path in paths]
+    notes: list[str] = []
+    statistics = [dataset_statistics(load_validated_coco(path, notes)) for path in paths]
     names = [path.parent.name if path.name == "annotations.json" else path.stem for path in paths]
     names = names if len(set(names)) == len(names) else [f"{name} {n}" for n, name in enumerate(names, 1)]
     prepare_output_dir(out)
@@ -100,6 +101,8 @@ def write_stats(sets: tuple[Path, ...], out: Path) -> None:
                 f"stats: {table['name']}: note: {table['without_mask']} objects have a box and no mask: "
                 "they are left out of the mask areas"
             )
+    for note in notes:
+        click.echo(f"note: {note}")
     click.echo(f"stats: {out / 'stats.png'}, {out / 'stats.json'}")
 
 
@@ -177,6 +180,7 @@ def class_panels(statistics: list[dict[str, Any]]) -> list[ClassPanels]:
 
 
 def _count_text(table: dict[str, Any]) -> str:
-    """Format the number of objects of each class."""
+    """Format the number of objects of each class, and that of the ignore regions."""
     parts = [f"{entry['objects']} {readable(name)}" for name, entry in table["classes"].items()]
-    return ", ".join(parts) or "no class"
+    ignored = sum(entry["ignored"] for entry in table["classes"].values())
+    return ", ".join(parts or ["no class"]) + (f", {ignored} ignored" if ignored else "")

@@ -18,7 +18,7 @@ from pipeline.common.durations import format_duration
 from pipeline.common.stages import is_up_to_date, write_stamp
 from pipeline.common.versions import package_version
 from pipeline.config import Profile
-from pipeline.data.coco_io import read_coco
+from pipeline.data.validation.check import load_validated_coco
 from pipeline.evaluation.evaluate import EVALUATOR_VERSION
 from pipeline.evaluation.masks import with_rle
 from pipeline.evaluation.matching import evaluate_detections
@@ -60,7 +60,7 @@ def write_report(profile: Profile, run_dir: Path) -> None:
     """
     inputs = _inputs(profile, run_dir)
     metrics = _read_json(run_dir / "evaluation" / "metrics.json")
-    test = read_coco(run_dir / "test" / "annotations.json")
+    test = load_validated_coco(run_dir / "test" / "annotations.json")
     _check_evaluation(metrics, inputs["files"], run_dir, test)
     stamp, outputs = run_dir / ".report.stamp.json", [run_dir / name for name in OUTPUTS]
     current = is_up_to_date(stamp, inputs, outputs)
@@ -152,7 +152,7 @@ def _check_evaluation(
 
 def _split_facts(split_dir: Path) -> dict[str, Any]:
     """Collect the counts and the origin of one split."""
-    manifest, dataset = read_manifest(split_dir), read_coco(split_dir / "annotations.json")
+    manifest, dataset = read_manifest(split_dir), load_validated_coco(split_dir / "annotations.json")
     statistics = dataset_statistics(dataset)
     sizes = sorted({(i["width"], i["height"]) for i in dataset["images"]})
     return {

@@ -62,7 +62,11 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         check_class_mapping(sets, self.classes)
         combined = combine_sets(sets)
         self.coco, self.folders = combined.dataset, combined.folders
-        self.notes = describe_extra_sets(combined, sets, self.classes) + self._check_masks(combined, sets)
+        self.notes = (
+            combined.notes
+            + describe_extra_sets(combined, sets, self.classes)
+            + self._check_masks(combined, sets)
+        )
         self.labels = self._labels_of_categories()
         self.records: list[dict[str, Any]] = self.coco["images"]
         self.annotations: dict[int, list[dict[str, Any]]] = {r["id"]: [] for r in self.records}

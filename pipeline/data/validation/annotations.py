@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.data.optional_fields import keypoints_error
 from pipeline.data.rle import clip_box, measure_mask
 from pipeline.data.validation.rules import (
     ANNOTATION,
@@ -271,11 +272,14 @@ def _bbox_beyond(a: Entry, context: Context) -> str | None:
 def _count_keypoints(annotation: Entry, context: Context) -> Entry:
     """Count the visible keypoints again; remove keypoints that are malformed."""
     points = annotation["keypoints"]
-    if isinstance(points, list) and all(is_number(p) for p in points):
-        counted = annotation | {"num_keypoints": sum(v > 0 for v in points[2::3])}
-        if _keypoints(counted, context) is None:
-            return counted
+    if keypoints_error(points, _joint_names(annotation, context)) is None:
+        return annotation | {"num_keypoints": sum(v > 0 for v in points[2::3])}
     return {k: value for k, value in annotation.items() if k not in ("keypoints", "num_keypoints")}
+
+
+def _joint_names(annotation: Entry, context: Context) -> Any:
+    category = annotation.get("category_id")
+    return context.categories.get(category, {}).get("keypoints") if is_int(category) else None
 
 
 @rule(
@@ -289,12 +293,8 @@ def _keypoints(a: Entry, context: Context) -> str | None:
     points = a.get("keypoints")
     if points is None:
         return None
-    if not isinstance(points, list) or len(points) % 3 or not all(is_number(p) for p in points):
-        return "keypoints is not a flat list of x, y, v"
-    category = context.categories.get(a["category_id"], {}) if is_int(a.get("category_id")) else {}
-    names = category.get("keypoints")
-    if isinstance(names, list) and len(points) != 3 * len(names):
-        return f"{len(points) // 3} keypoints, but its category names {len(names)}"
+    if error := keypoints_error(points, _joint_names(a, context)):
+        return error
     visible = sum(v > 0 for v in points[2::3])
-    wrong = a.get("num_keypoints", visible) != visible
+    wrong = a.get("num_keypoints") not in (None, visible)
     return f"num_keypoints is {short_repr(a['num_keypoints'])}, but {visible} have v > 0" if wrong else None

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.data.optional_fields import bones, skeleton_error
 from pipeline.data.validation.rules import (
     CATEGORY,
     WARNING,
@@ -102,3 +103,18 @@ def _category_name_duplicate(c: Entry, context: Context) -> str | None:
     if not isinstance(c.get("name"), str) or context.category_names[c["name"]] < 2:
         return None
     return f"category {short_repr(c.get('id'))} shares the name {short_repr(c['name'])}"
+
+
+def _without_loose_edges(category: Entry, context: Context) -> Entry:
+    return category | {"skeleton": bones(category)}
+
+
+@rule(
+    "skeleton",
+    CATEGORY,
+    severity=WARNING,
+    advice="write pairs of keypoints, numbered from 1",
+    fix=_without_loose_edges,
+)
+def _skeleton(c: Entry, context: Context) -> str | None:
+    return skeleton_error(c)

@@ -11,6 +11,7 @@ import click
 
 from blender.contract import UserError, canonical_json, write_atomic
 from pipeline.data.coco_io import read_coco
+from pipeline.data.optional_fields import leave_out_malformed
 from pipeline.data.validation import masks  # noqa: F401  registers the rules for masks
 from pipeline.data.validation.annotations import annotation_faults, fix_annotations, number_annotations
 from pipeline.data.validation.categories import fix_categories
@@ -53,23 +54,34 @@ REPAIR_STEPS: tuple[DatasetFix, ...] = (
 """Images and categories come before the annotations, which refer to them."""
 
 
-def load_validated_coco(path: Path) -> dict[str, Any]:
-    """Read a COCO instances file and check it with all rules.
+def load_validated_coco(path: Path, notes: list[str] | None = None) -> dict[str, Any]:
+    """Read a COCO instances file, check it with all rules, and leave out malformed optional fields.
+
+    Args:
+        path: the file.
+        notes: if given, gets a line for the user if boxes do not fit their masks.
 
     Raises:
         UserError: the file is missing, is not a COCO file, has no images, or breaks a rule of severity
             "error"; the message names the first fault.
     """
     dataset = read_coco(path)
-    errors = [fault for fault in find_faults(dataset) if fault.severity == ERROR]
+    faults = list(find_faults(dataset))
+    errors = [fault for fault in faults if fault.severity == ERROR]
     if errors:
         raise UserError(
             f"{path}: {len(errors)} errors, the first: {errors[0].rule}: {errors[0].message}; "
-            f"see all with 'transpalette validate {path}'"
+            f"see all with 'transpalette validate {path}', and repair them with --fix"
         )
     if not dataset["images"]:
         raise UserError(f"{path}: has no images")
-    return dataset
+    wrong_boxes = sum(fault.rule == "bbox-mask" for fault in faults)
+    if notes is not None and wrong_boxes:
+        notes.append(
+            f"{path}: {wrong_boxes} of {len(dataset['annotations'])} boxes do not fit their masks; "
+            f"see 'transpalette validate {path}'"
+        )
+    return leave_out_malformed(dataset)
 
 
 def find_faults(dataset: Any, images: Path | None = None) -> Iterator[Fault]:

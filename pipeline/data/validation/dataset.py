@@ -7,13 +7,12 @@ The checks of LISTS and DATASET rules take the parsed file and the ``Context``.
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blender.contract import canonical_json
 from pipeline.data.coco_io import count_without_mask
 from pipeline.data.validation.rules import (
     DATASET,
@@ -27,7 +26,7 @@ from pipeline.data.validation.rules import (
     Violation,
     rule,
 )
-from pipeline.data.values import is_int, short_repr
+from pipeline.data.values import is_int, short_repr, without_non_finite
 
 KEYS = ("images", "annotations", "categories")
 """The lists of a COCO instances file."""
@@ -65,20 +64,10 @@ def parse_json(data: bytes) -> ParsedJson:
 
 def replace_non_finite(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
     """Replace the remaining NaN and infinity, which JSON lacks, by null."""
-    try:
-        canonical_json(dataset)
-    except ValueError:
+    fixed: Entry = without_non_finite(dataset)
+    if fixed is not dataset:
         changes.append(Change("json-nan", "a value that no other rule checks"))
-        return _without_non_finite(dataset)
-    return dataset
-
-
-def _without_non_finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_non_finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_non_finite(item) for item in value]
-    return None if isinstance(value, float) and value - value != 0 else value
+    return fixed
 
 
 @rule(
@@ -206,6 +195,17 @@ def _annotation_copy(dataset: Entry, context: Context | None) -> Iterator[Violat
         first.setdefault(key, a.get("id"))
 
 
+def _crowd_shares(dataset: Entry, context: Context) -> Iterator[tuple[int, int, str]]:
+    """Yield for each category the number of its ignore regions, of its annotations, and its name."""
+    total: Counter[int] = Counter()
+    ignored: Counter[int] = Counter()
+    for a in _with_int_ids(dataset["annotations"]):
+        total[a["category_id"]] += 1
+        ignored[a["category_id"]] += a.get("iscrowd") == 1
+    for category_id, count in total.items():
+        yield ignored[category_id], count, short_repr(context.categories.get(category_id, {}).get("name"))
+
+
 @rule(
     "all-crowd",
     DATASET,
@@ -214,14 +214,26 @@ def _annotation_copy(dataset: Entry, context: Context | None) -> Iterator[Violat
     dataset_fix=clear_iscrowd,
 )
 def _all_crowd(dataset: Entry, context: Context) -> Iterator[Violation]:
-    crowds: defaultdict[int, set[bool]] = defaultdict(set)
-    for a in _with_int_ids(dataset["annotations"]):
-        crowds[a["category_id"]].add(a.get("iscrowd") == 1)
-    for category_id, values in crowds.items():
-        if values == {True}:
-            name = short_repr(context.categories.get(category_id, {}).get("name"))
+    for ignored, count, name in _crowd_shares(dataset, context):
+        if ignored == count:
             yield Violation(
                 f"every annotation of category {name} has iscrowd 1, so no object of it is evaluated"
+            )
+
+
+@rule(
+    "mostly-crowd",
+    DATASET,
+    severity=WARNING,
+    advice="write iscrowd 0 for objects: some tools (CVAT's brush) write 1 for every RLE mask",
+    not_fixable="only the owner of the file knows which annotations are regions to ignore",
+)
+def _mostly_crowd(dataset: Entry, context: Context) -> Iterator[Violation]:
+    for ignored, count, name in _crowd_shares(dataset, context):
+        if ignored > 1 and count / 2 <= ignored < count:
+            yield Violation(
+                f"{ignored} of {count} annotations of category {name} have iscrowd 1: "
+                "they are ignored in training and evaluation"
             )
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from blender.contract import UserError
 from pipeline.data.coco_io import group_by_image
-from pipeline.data.images import IMAGE_SUFFIXES
 from pipeline.data.values import read_box, short_repr, to_int
 from pipeline.evaluation.results.overlap import count_hit_objects
+from pipeline.inference.sources import IMAGE_SUFFIXES
 
 Ids = list[int | None]
 """The id of each result's image in the dataset; None: leave the result out."""

@@ -89,6 +89,17 @@ def test_dropped_objects_are_described(folders: tuple[Path, Path]) -> None:
     )
 
 
+def test_ignored_objects_are_counted(folders: tuple[Path, Path]) -> None:
+    path = folders[1] / "annotations.json"
+    table = json.loads(path.read_bytes())
+    for a in table["annotations"]:
+        a["iscrowd"] = 1
+    path.write_text(json.dumps(table))
+    sets = [as_set(folders[0]), as_set(folders[1], person="pedestrian", truck="pallet_truck")]
+    (line,) = describe_extra_sets(combine_sets(sets), sets, CLASSES)
+    assert "3 images with no object of any class; 3 ignored (iscrowd 1); " in line
+
+
 def test_dataset_has_samples_of_all_sets_with_the_profiles_labels(folders: tuple[Path, Path]) -> None:
     data = CocoDataset(
         folders[0] / "annotations.json",

@@ -44,7 +44,8 @@ def test_coco_polygons_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
     assert "polygons lose 0 of " in run.output
     path = tmp_path / "out" / "annotations.json"
     before, after = read_coco(split / "annotations.json"), COCO(str(path))
-    assert list(find_faults(read_coco(path), tmp_path / "out" / "images")) == []
+    faults = list(find_faults(read_coco(path), tmp_path / "out" / "images"))
+    assert {fault.rule for fault in faults} == {"mostly-crowd"}  # as in the split itself
     kinds = set()
     for a in before["annotations"]:
         other = after.anns[a["id"]]

@@ -248,3 +248,39 @@ def test_table_of_perfect_detections_has_ap_one(split: Path) -> None:
     assert len({len(line) for line in lines}) == 1 and len(lines) == 6
     plain = format_table(summarize(evaluate_detections(dataset, []), 0.5))
     assert "[" not in plain and "0.000" in plain
+
+
+def test_predictions_are_on_disk_before_they_are_evaluated(
+    model: Path, split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("pipeline.evaluation.evaluate.evaluate_detections", fail)
+    run = evaluate(model, split, "--out", str(tmp_path / "e"))
+    assert run.exit_code and json.loads((tmp_path / "e" / "predictions.json").read_bytes())
+    assert not (tmp_path / "e" / "metrics.json").exists()
+    monkeypatch.undo()
+    assert evaluate(model, split, "--out", str(tmp_path / "e")).exit_code == 0
+
+
+def test_boxes_that_do_not_fit_their_masks_are_noted(
+    split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    annotations = read_coco(split / "annotations.json")["annotations"]
+    (tmp_path / "results.json").write_text(json.dumps(perfect_results(read_coco(split / "annotations.json"))))
+    for a in annotations[1:]:
+        x, y, w, h = a["bbox"]
+        a["bbox"] = [x, y, x + w, y + h]
+    rewrite(split, annotations=annotations)
+    count = len(annotations)
+    note = f"{count - 1} of {count} boxes do not fit their masks; see 'transpalette validate "
+    monkeypatch.setattr("pipeline.reporting.dataset_stats.plot_statistics", lambda *_: None)  # takes long
+    monkeypatch.setattr("pipeline.reporting.dataset_stats.to_png", lambda _: b"")
+    path = str(split / "annotations.json")
+    for command in (
+        ["evaluate", "--annotations", path, "--predictions", str(tmp_path / "results.json")],
+        ["stats", path, "--out", str(tmp_path / "stats")],
+    ):
+        run = CliRunner().invoke(main, command)
+        assert run.exit_code == 0 and run.output.count(note) == 1, run.output

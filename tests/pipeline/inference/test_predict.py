@@ -17,7 +17,7 @@ from blender.contract import UserError
 from pipeline.cli import main
 from pipeline.data.images import read_rgb
 from pipeline.data.rle import encode_mask
-from pipeline.inference.sources import find_sources
+from pipeline.inference.sources import find_images, find_sources
 from pipeline.viz.overlays import IGNORED, Overlay, class_colour, draw_overlays
 from tests.conftest import ROOT
 from tests.helpers.synthetic import write_tiny_model
@@ -172,10 +172,10 @@ def test_overlays_change_only_the_mask_and_its_label() -> None:
 def test_patterns_match_images_in_folders(model: Path, tmp_path: Path) -> None:
     for name in ("a.png", "deep/b.png", "deep/c.jpg", "deep/notes.txt"):
         write_image(tmp_path / "in" / name) if name[-3:] != "txt" else (tmp_path / "in" / name).write_text("")
-    assert [p.name for p in find_sources((tmp_path / "in" / "**" / "*",))] == ["a.png", "b.png", "c.jpg"]
-    assert [p.name for p in find_sources((tmp_path / "in" / "dee?" / "[bc].*",))] == ["b.png", "c.jpg"]
+    assert [p.name for p in find_images((tmp_path / "in" / "**" / "*",))] == ["a.png", "b.png", "c.jpg"]
+    assert [p.name for p in find_images((tmp_path / "in" / "dee?" / "[bc].*",))] == ["b.png", "c.jpg"]
     odd = write_image(tmp_path / "a[1].png")
-    assert find_sources((odd,)) == [odd], "an existing file is not a pattern"
+    assert find_images((odd,)) == [odd], "an existing file is not a pattern"
     run = predict(model, tmp_path / "in" / "*.tif", out=tmp_path / "out")
     assert run.exit_code == 2 and "no image or video matches this pattern" in run.output
 

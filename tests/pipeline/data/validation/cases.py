@@ -94,6 +94,7 @@ def first_copy(dataset: dict[str, Any], number: int) -> dict[str, Any]:
     return dataset["annotations"][0] | {"id": number, "bbox": [10, 5, 30 + number / 1e4, 20]}
 
 
+JOINTS = {"keypoints": ["head", "feet"]}
 COMPRESSED = encode_mask(ring())["counts"]
 FILLED = np.ones((20, 30), np.uint8)
 SHORT_RUNS = runs(ring())[:-1]
@@ -210,6 +211,10 @@ BROKEN: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
     ),
     "crowd with polygons": ("crowd-polygon", change("annotations", 2, "iscrowd", to=1)),
     "a class of ignore regions": ("all-crowd", change("annotations", 2, "iscrowd", to=1)),
+    "half of a class ignored": (
+        "mostly-crowd",
+        lambda d: d | {"annotations": [*d["annotations"], d["annotations"][3] | {"id": 99, "image_id": 3}]},
+    ),
     "annotation twice": (
         "annotation-copy",
         lambda d: d | {"annotations": [*d["annotations"], d["annotations"][0] | {"id": 99}]},
@@ -218,6 +223,19 @@ BROKEN: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
         "over-100-objects",
         lambda d: d | {"annotations": d["annotations"] + [first_copy(d, n) for n in range(100, 220)]},
     ),
+    "skeleton a word": ("skeleton", change("categories", 0, "skeleton", to="human")),
+    "skeleton without keypoints": ("skeleton", change("categories", 0, "skeleton", to=[[1, 2]])),
+    "skeleton of other joints": (
+        "skeleton",
+        lambda d: change("categories", 0, to=d["categories"][0] | JOINTS | {"skeleton": [[1, 2], [2, 9]]})(d),
+    ),
+    "skeleton from 0": (
+        "skeleton",
+        lambda d: change("categories", 0, to=d["categories"][0] | JOINTS | {"skeleton": [[0, 1]]})(d),
+    ),
+    "keypoints a number": ("keypoints", first("keypoints", 0)),
+    "keypoints with confidences": ("keypoints", first("keypoints", [12, 8, 0.9])),
+    "keypoints far away": ("keypoints", first("keypoints", [1e300, 8, 2])),
     "keypoints of two numbers": ("keypoints", first("keypoints", [1, 2])),
     "num_keypoints wrong": (
         "keypoints",

@@ -41,8 +41,8 @@ NOT_FIXABLE = {
     "category-id-duplicate",
 }  # fmt: skip
 """Errors that only the owner of the file can correct."""
-ACCEPTED = {"no-annotations", "over-100-objects", "no-mask"}
-"""Warnings with nothing to correct in the file."""
+ACCEPTED = {"no-annotations", "over-100-objects", "mostly-crowd", "no-mask"}
+"""Warnings that have no fix: there is nothing to correct, or only the owner of the file can do it."""
 
 
 def fix(path: Path, out: Path, *options: object) -> Result:
@@ -93,7 +93,7 @@ def test_broken_file_is_repaired_or_reported(name: str, tmp_path: Path) -> None:
     assert f"fixed: {rule}: " in run.output or (
         name == "a class of ignore regions" and "fixed: crowd" in run.output
     )
-    assert list(find_faults(json.loads(out.read_bytes()))) == []
+    assert {fault.rule for fault in find_faults(json.loads(out.read_bytes()))} <= ACCEPTED
     assert scores_against_itself(out) == pytest.approx([1.0, 1.0])
 
 

@@ -1,0 +1,102 @@
+"""The state of an interrupted ``predict``, with which the same command goes on where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from blender.contract import canonical_json, sha256_bytes, sha256_file, write_atomic
+from pipeline.inference.sources import Source
+from pipeline.inference.writers import RESULTS, START, TABLE, Position
+
+STATE = "predictions.resume.json"
+_EXAMPLES = 3
+"""Number of images that a note names."""
+
+
+@dataclass
+class Progress:
+    """What a run has done so far, as values of JSON."""
+
+    sources: int = 0
+    """Number of images and videos that are done, in the order of the command; unreadable ones included."""
+    next_image_id: int = 1
+    images: int = 0
+    """Number of predicted images and frames."""
+    unreadable: int = 0
+    """Number of images and videos that could not be read to their end."""
+    objects: dict[str, int] = field(default_factory=dict)
+    """Detections by class name."""
+    errors: list[str] = field(default_factory=list)
+    """A message for each image, video or drawing that failed."""
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    """What was done that a user may not expect -> examples ("a.gif (1 of 3 frames)")."""
+    note_counts: dict[str, int] = field(default_factory=dict)
+    """The same notes -> number of images and videos."""
+    position: Position = START
+    """Where the results of the done sources end."""
+
+    def note(self, text: str, file_name: str, detail: str) -> None:
+        """Add an image or video to a note."""
+        self.note_counts[text] = self.note_counts.get(text, 0) + 1
+        examples = self.notes.setdefault(text, [])
+        if len(examples) < _EXAMPLES:
+            examples.append(f"{file_name} ({detail})")
+
+    def describe_notes(self) -> list[str]:
+        """Return a line for each note."""
+        lines = []
+        for text, examples in self.notes.items():
+            more = self.note_counts[text] - len(examples)
+            lines.append(f"{text}: {', '.join(examples)}" + (f" and {more} more" if more else ""))
+        return lines
+
+
+def hash_inputs(
+    model: Path, threshold: float, frames: int | None, sources: Iterable[Source], names: Iterable[str]
+) -> str:
+    """Return a hash of everything that determines the results; sources count by path, size and date."""
+    files = []
+    for source, name in zip(sources, names, strict=True):
+        try:
+            status = source.path.stat()
+            state = [status.st_size, status.st_mtime_ns]
+        except OSError:
+            state = []
+        files.append([str(source.path.absolute()), source.file_name, name, *state])
+    return sha256_bytes(canonical_json([sha256_file(model), threshold, frames, files]))
+
+
+def save_progress(out: Path, inputs: str, progress: Progress) -> None:
+    """Write the state of an interrupted run next to its results."""
+    hashes = [sha256_file(out / name) for name in (RESULTS, TABLE)]
+    state = {"inputs": inputs, "results": hashes, "progress": dataclasses.asdict(progress)}
+    write_atomic(out / STATE, canonical_json(state))
+
+
+def load_progress(out: Path, inputs: str) -> Progress | None:
+    """Return what an interrupted run with the same inputs has done.
+
+    Returns:
+        The progress; None if there is none, the inputs differ, or the results were changed since.
+    """
+    try:
+        state: dict[str, Any] = json.loads((out / STATE).read_bytes())
+        if state["inputs"] != inputs:
+            return None
+        if state["results"] != [sha256_file(out / name) for name in (RESULTS, TABLE)]:
+            return None
+        progress = Progress(**state["progress"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    progress.position = (progress.position[0], progress.position[1])
+    return progress
+
+
+def remove_progress(out: Path) -> None:
+    """Delete the state of an earlier interrupted run."""
+    (out / STATE).unlink(missing_ok=True)
