@@ -35,7 +35,7 @@ from pipeline.evaluation.results.no_match import explain_no_match
 from pipeline.evaluation.summary import summarize
 from pipeline.evaluation.terminal import format_evaluation
 
-EVALUATOR_VERSION = 6
+EVALUATOR_VERSION = 7
 """Increased whenever the same model and images give other figures or another layout of metrics.json."""
 
 

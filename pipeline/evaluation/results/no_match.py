@@ -1,4 +1,4 @@
-"""Explain why no detection matches an object: wrong ids of images or categories, or boxes of another form."""
+"""Explain why few or no detections match an object: wrong ids, or boxes of another form."""
 
 from __future__ import annotations
 
@@ -10,29 +10,41 @@ from pipeline.data.coco_io import group_by_image
 from pipeline.evaluation.matching import EvaluationResult
 from pipeline.evaluation.results.overlap import count_hit_objects
 
-_ENOUGH = 0.5
-"""Share of the objects that boxes must lie on under an assumption for it to be the explanation."""
+_FEW, _ENOUGH = 0.25, 0.5
+"""Share of the objects with a detection of their class below which an explanation is looked for, and share of
+the objects that must have a box under an assumption for it to be the explanation."""
 
 Entry = dict[str, Any]
 
 
 def explain_no_match(evaluation: EvaluationResult, path: object) -> list[str]:
-    """Return a note if no detection matches an object; [] if one does, or if there is nothing to match.
+    """Look for the reason why few or no detections match an object.
 
     Args:
         evaluation: the evaluation of a results file.
         path: the file, for messages.
 
+    Returns:
+        A note, or [] if enough detections match or there is nothing to match.
+
     Raises:
-        UserError: the detections would match if their ids or boxes meant something else; so the file's ids
-            are wrong, and an AP of 0 would mislead.
+        UserError: no detection matches, but most would if the ids or boxes meant something else; so they are
+            wrong, and an AP of 0 would mislead.
     """
     objects = [a for a in evaluation.ground_truth["annotations"] if not a.get("iscrowd")]
-    if not objects or not evaluation.detections or _any_match(evaluation):
+    hits = count_hit_objects(group_by_image(evaluation.detections), objects, same_category=True)
+    if not objects or not evaluation.detections or hits >= _FEW * len(objects):
         return []
+    any_match = _any_match(evaluation)
     for reason, boxes in _assumptions(evaluation):
-        if count_hit_objects(group_by_image(boxes), objects) >= _ENOUGH * len(objects):
-            raise UserError(f"{path}: no result matches an object: {reason}")
+        would_hit = count_hit_objects(group_by_image(boxes), objects)
+        if would_hit >= _ENOUGH * len(objects):
+            if not any_match:
+                raise UserError(f"{path}: no result matches an object: {reason}")
+            count = f"{hits} of {len(objects)} objects have a result, but {would_hit} would have one"
+            return [f"{count} under an assumption: {reason}"]
+    if any_match:
+        return []
     return ["no result overlaps an object of its class with an IoU of at least 0.5: every AP is 0"]
 
 
