@@ -22,12 +22,13 @@ from blender.contract import UserError, canonical_json, remove_fragments, sha256
 from pipeline.common.stages import is_up_to_date, prepare_output_dir, write_stamp
 from pipeline.data.coco_io import count_without_mask, group_by_image
 from pipeline.data.images import find_image
-from pipeline.data.polygons import count_changed_pixels, mask_to_polygons, mask_to_single_polygon
+from pipeline.data.polygons import mask_to_polygons, mask_to_single_polygon
+from pipeline.data.rasterise import FILLS, count_changed_pixels
 from pipeline.data.rle import as_rle
 from pipeline.data.validation.check import load_validated_coco
 from pipeline.data.values import has_mask
 
-FORMATS_VERSION = 1
+FORMATS_VERSION = 2
 """Increase it whenever the same split is converted to other bytes."""
 
 OutputFile = tuple[str, bytes | Path]
@@ -115,16 +116,17 @@ def coco_polygons(source: CocoSet) -> Iterator[OutputFile]:
     """
     yield from _images(source, "images/")
     sizes = {i["id"]: (i["width"], i["height"]) for i in source.dataset["images"]}
-    annotations, lost, pixels = [], 0, 0
+    annotations, changed, pixels = [], Counter[str](), 0
     for a in source.dataset["annotations"]:
         if a["iscrowd"] or not has_mask(a) or isinstance(a["segmentation"], list):
             annotations.append(a)
             continue
         mask = mask_utils.decode(as_rle(a["segmentation"], *sizes[a["image_id"]]))
         polygons = mask_to_polygons(mask)
-        lost, pixels = lost + count_changed_pixels(mask, polygons), pixels + int(mask.sum())
+        changed.update(count_changed_pixels(mask, polygons))
+        pixels += int(mask.sum())
         annotations.append(a | {"segmentation": polygons})
-    click.echo(f"convert: polygons lose {lost} of {pixels} pixels; holes are reached through slits")
+    _print_changed(changed, pixels)
     # Depth and normals are not copied, so their paths are left out.
     images = [{key: value for key, value in i.items() if key != "arrays"} for i in source.dataset["images"]]
     yield "annotations.json", canonical_json(source.dataset | {"images": images, "annotations": annotations})
@@ -136,8 +138,8 @@ def yolo_seg(source: CocoSet) -> Iterator[OutputFile]:
 
     A line contains the class, from 0, and the object's outline: x y x y ... as shares of the image's size.
 
-    The format has one outline per object, so pieces and holes are joined by slits. It has no ignore regions;
-    they become background.
+    The format has one outline per object, so pieces are joined by slits. It has no ignore regions; they
+    become background.
 
     Raises:
         UserError: an object has no mask, or two images would have the same label file.
@@ -153,7 +155,8 @@ def yolo_seg(source: CocoSet) -> Iterator[OutputFile]:
         raise UserError(f"{source.images}: two images would share labels/{clash}; rename one of them")
     yield from _images(source, "images/")
     numbers = {c["id"]: number for number, c in enumerate(source.dataset["categories"])}
-    annotations, lost, ignored = group_by_image(source.dataset["annotations"]), 0, 0
+    annotations, ignored = group_by_image(source.dataset["annotations"]), 0
+    changed, pixels = Counter[str](), 0
     for image in source.dataset["images"]:
         scale = np.array([image["width"], image["height"]])
         lines = []
@@ -163,13 +166,14 @@ def yolo_seg(source: CocoSet) -> Iterator[OutputFile]:
                 continue
             mask = mask_utils.decode(as_rle(a["segmentation"], image["width"], image["height"]))
             outline = np.array(mask_to_single_polygon(mask)).reshape(-1, 2) / scale
-            text = " ".join(f"{value:.6f}" for value in outline.ravel())
-            lost += count_changed_pixels(
-                mask, [(np.array(text.split(), float).reshape(-1, 2) * scale).ravel().tolist()]
-            )
+            text = " ".join(f"{value:.8f}" for value in outline.ravel())
+            written = np.array(text.split(), float).reshape(-1, 2) * scale
+            changed.update(count_changed_pixels(mask, [written.ravel().tolist()]))
+            pixels += int(mask.sum())
             lines.append(f"{numbers[a['category_id']]} {text}\n")
         yield f"labels/{PurePosixPath(image['file_name']).with_suffix('.txt')}", "".join(lines).encode()
-    click.echo(f"convert: outlines lose {lost} pixels; {ignored} ignore regions become background")
+    _print_changed(changed, pixels)
+    click.echo(f"convert: {ignored} ignore regions become background")
     lines = [f"  {numbers[c['id']]}: {json.dumps(c['name'])}\n" for c in source.dataset["categories"]]
     # YOLO requires both keys. A user with two splits sets one of them to the folder of the other split.
     yield "data.yaml", f"train: images\nval: images\nnames:\n{''.join(lines)}".encode()
@@ -212,6 +216,13 @@ def _images(source: CocoSet, folder: str) -> Iterator[OutputFile]:
     """Yield the image files, to be copied to ``folder``."""
     for image in source.dataset["images"]:
         yield f"{folder}{image['file_name']}", find_image(source.images, image["file_name"])
+
+
+def _print_changed(changed: Counter[str], pixels: int) -> None:
+    """Print how many pixels of the masks change when other programs fill the polygons."""
+    click.echo(
+        f"convert: of {pixels} pixels change {', '.join(f'{changed[name]} in {name}' for name in FILLS)}"
+    )
 
 
 def _rle_text(segmentation: Any, width: int, height: int) -> str:

@@ -1,8 +1,10 @@
 """Convert masks to polygons along pixel edges without loss, and clip polygons to their image.
 
-The outline runs along the edges of pixels. So COCO's rasteriser, which fills by the even-odd rule, gives the
-same mask again. A hole is connected to its outline by a slit: a line to the hole and the same line back,
-which covers no pixel.
+The outline runs along the edges of pixels, moved into the mask by ``INSET``. So every way to fill polygons
+gives the same mask again: COCO's rasteriser, which rounds to fifths of a pixel; the pixels whose centre is
+inside; and OpenCV, which cuts off the fraction and includes the border. A hole is connected to its outline by
+a cut through the mask that is two insets wide. So a piece with holes is a simple polygon: it does not touch
+itself, and the even-odd rule, the non-zero rule and the area formula agree.
 """
 
 from __future__ import annotations
@@ -11,12 +13,29 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pycocotools import mask as mask_utils
 
 from pipeline.data.values import is_number
 
-Ring = npt.NDArray[np.int64]
-"""Corners (N, 2) of a closed polygon as x, y in pixels; the first corner is not repeated."""
+INSET = 0.001
+"""Distance from the edges of pixels to the outline, in pixels.
+
+Small, so that an area formula does not notice it; large enough for 32-bit numbers up to 8,192 pixels.
+"""
+
+Ring = npt.NDArray[np.float64]
+"""Points (N, 2) of a closed polygon as x, y in pixels; the first point is not repeated."""
+
+# The four sides of a pixel, clockwise on the screen: top, right, bottom, left.
+_BOTTOM = 2
+_AHEAD = np.array([(0, 1), (1, 0), (0, -1), (-1, 0)])
+"""The direction (rows, columns) in which each side is walked, so that the pixel is on the right."""
+_OUT = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])
+"""The direction (rows, columns) out of the pixel across each side."""
+_END = np.array([(0, 1), (1, 1), (1, 0), (0, 0)])
+"""The corner (rows, columns) of the pixel at which each side ends."""
+
+_Edges = npt.NDArray[np.bool_]
+"""(4, H + 2, W + 2): whether a side of a pixel is part of the outline; one pixel of margin."""
 
 
 def mask_to_polygons(mask: npt.NDArray[Any]) -> list[list[float]]:
@@ -24,54 +43,36 @@ def mask_to_polygons(mask: npt.NDArray[Any]) -> list[list[float]]:
 
     Pixels that touch only at a corner belong to different pieces.
     """
-    outlines, holes = trace_rings(np.asarray(mask) != 0)
-    pieces: list[list[Ring]] = [[ring] for ring in outlines]
-    for hole in holes:
-        pieces[_outline_around(outlines, hole)].append(hole)
-    return [_flatten(_join(piece)) for piece in pieces]
+    return [_flatten(ring) for ring in trace_rings(mask)]
 
 
 def mask_to_single_polygon(mask: npt.NDArray[Any]) -> list[float]:
-    """Convert a mask (H, W) to one polygon, its pieces and holes joined by slits; [] for an empty mask."""
-    outlines, holes = trace_rings(np.asarray(mask) != 0)
-    return _flatten(_join([*outlines, *holes])) if outlines else []
+    """Convert a mask (H, W) to one polygon; [] for an empty mask.
 
-
-def count_changed_pixels(mask: npt.NDArray[Any], polygons: list[list[float]]) -> int:
-    """Count the pixels that differ between a mask and its polygons as drawn by pycocotools."""
-    inside = np.asarray(mask) != 0
-    if not polygons:
-        return int(inside.sum())
-    drawn = mask_utils.decode(mask_utils.merge(mask_utils.frPyObjects(polygons, *inside.shape)))
-    return int((inside != drawn.astype(bool)).sum())
-
-
-def trace_rings(inside: npt.NDArray[np.bool_]) -> tuple[list[Ring], list[Ring]]:
-    """Trace the outlines and the holes of a mask (H, W), all clockwise on the screen.
-
-    At every corner one horizontal and one vertical edge meet. So along a line between pixels, the corners
-    form pairs: the two ends of each edge on that line. Where two pixels touch diagonally, two corners share
-    a point.
+    The pieces are joined by slits: a line to the next piece and the same line back, which covers no area.
+    OpenCV draws the line, so it is the shortest possible.
     """
-    corners, flipped = _corners(inside)
-    across = _partners(np.lexsort((np.arange(len(corners)), corners[:, 0], corners[:, 1])))
-    down = _partners(np.lexsort((flipped, corners[:, 1], corners[:, 0])))
-    outlines: list[Ring] = []
-    holes: list[Ring] = []
-    visited = np.zeros(len(corners), bool)
-    for start in range(len(corners)):
-        if visited[start]:
-            continue
-        path, at = [], start
-        while not visited[at]:
-            visited[at] = visited[across[at]] = True
-            path += [at, int(across[at])]
-            at = int(down[across[at]])
-        # The first corner is the ring's topmost, leftmost corner, so the pixel below right of it lies within
-        # the ring. It belongs to the mask if the ring is an outline, and does not if the ring is a hole.
-        x, y = corners[start]
-        (outlines if inside[y, x] else holes).append(corners[path])
-    return outlines, holes
+    rings = trace_rings(mask)
+    return _flatten(_join(rings)) if rings else []
+
+
+def trace_rings(mask: npt.NDArray[Any]) -> list[Ring]:
+    """Trace the outline of each 4-connected piece of a mask (H, W), clockwise on the screen.
+
+    Holes are part of the outline. A ring has a point at each corner of a pixel that it passes.
+    """
+    y, x = np.nonzero(mask)
+    if not len(y):
+        return []
+    left, top = x.min(), y.min()
+    inside = np.pad(np.asarray(mask)[top : y.max() + 1, left : x.max() + 1] != 0, 1)
+    around = np.stack([np.roll(inside, (-dy, -dx), axis=(0, 1)) for dy, dx in _OUT])
+    edges = inside & ~around
+    for ring, turns in _follow(edges):
+        if turns.sum() < 0:  # four more turns to the left than to the right
+            _cut_to_hole(inside, edges, ring)
+    origin = np.array([left - 1, top - 1])  # without the margin
+    return [_ring_points(ring, turns) + origin for ring, turns in _follow(edges)]
 
 
 def clip_polygon(polygon: list[float], width: int, height: int) -> list[float]:
@@ -116,67 +117,100 @@ def flatten_points(polygon: Any) -> list[float] | None:
     return values if same_length and all(is_number(value) for value in values) else None
 
 
-def _corners(inside: npt.NDArray[np.bool_]) -> tuple[Ring, npt.NDArray[np.int64]]:
-    """Find all corners of a mask.
+def _follow(edges: _Edges) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Follow the edges clockwise around the mask, holes counter-clockwise.
 
     Returns:
-        The corners (N, 2) in reading order, and a sort key (N,) for corners at the same point, for the
-        pairing along vertical lines.
+        For each ring its edges (N, 3) as side, row, column, and the turn (N,) at the end of each: 1 to the
+        right, 0 straight on, -1 to the left. Rings are in the reading order of their first pixel.
     """
-    padded = np.pad(inside, 1).astype(np.int8)
-    # The four pixels around each point of the grid between pixels.
-    a, b, c, d = padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
-    diagonal = (a == d) & (b == c) & (a != b)
-    number = np.where(diagonal, 2, (a + b + c + d) % 2)
-    y, x = np.nonzero(number)
-    repeats = number[y, x]
-    corners = np.repeat(np.stack([x, y], axis=1), repeats, axis=0).astype(np.int64)
-    order = np.arange(len(corners))
-    # Two corners share a point where pixels touch diagonally. If these are the pixels above left and below
-    # right, the first corner ends both the edge from the left and the edge from above. If they are the other
-    # two, it ends the edge from the left and starts the edge downwards.
-    crossed = np.repeat(diagonal[y, x] & (b[y, x] == 1), repeats)
-    return corners, np.where(crossed, -order, order)
+    side, y, x = sides = np.argwhere(edges).T
+    ahead = np.stack([y, x]) + _AHEAD[side].T
+    beyond = ahead + _OUT[side].T
+    # A turn to the right stays at the pixel; straight on leads to the next pixel; a turn to the left leads to
+    # the pixel across the corner. The first of these that is an edge is the next one.
+    right, straight = edges[(side + 1) % 4, y, x], edges[side, ahead[0], ahead[1]]
+    turns = np.where(right, 1, np.where(straight, 0, -1))
+    pixel = np.where(right, (y, x), np.where(straight, ahead, beyond))
+    numbers = np.empty(edges.shape, np.int64)
+    numbers[*sides] = np.arange(len(side))
+    following = numbers[(side + turns) % 4, *pixel].tolist()
+    rings, visited = [], bytearray(len(following))
+    for start in range(len(following)):
+        ring, at = [], start
+        while not visited[at]:
+            visited[at] = 1
+            ring.append(at)
+            at = following[at]
+        if ring:
+            rings.append((sides.T[ring], turns[ring]))
+    return rings
 
 
-def _partners(order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the other end of each corner's edge, if ``order`` lists both ends of each edge in turn."""
-    partners = np.empty_like(order)
-    partners[order[0::2]], partners[order[1::2]] = order[1::2], order[0::2]
-    return partners
+def _cut_to_hole(inside: npt.NDArray[np.bool_], edges: _Edges, hole: npt.NDArray[np.int64]) -> None:
+    """Cut the mask from the topmost, leftmost corner of a hole upwards to the next background.
+
+    The cut becomes two edges per row, so that the hole's ring joins that of the next hole or of the outline.
+    It starts above the hole's first pixel, so it cannot end at the same hole.
+    """
+    _, y, x = min(edge for edge in hole.tolist() if edge[0] == _BOTTOM)
+    while inside[y, x] and inside[y, x - 1]:
+        edges[3, y, x] = edges[1, y, x - 1] = True
+        y -= 1
 
 
-def _outline_around(outlines: list[Ring], hole: Ring) -> int:
-    """Return the index of the smallest outline that contains the pixel above a hole's first corner."""
-    x, y = hole[0] + (0.5, -0.5)
-    sizes = [_area(ring) if _contains(ring, x, y) else np.inf for ring in outlines]
-    return int(np.argmin(sizes))
+def _ring_points(ring: npt.NDArray[np.int64], turns: npt.NDArray[np.int64]) -> Ring:
+    """Return the points at which the edges of a ring end, moved into the mask.
 
-
-def _contains(ring: Ring, x: float, y: float) -> bool:
-    """Return whether a point lies in a ring: the even-odd rule along a line to the left of the point."""
-    (x0, y0), (x1, y1) = ring.T, np.roll(ring, -1, axis=0).T
-    crossing = (x0 == x1) & (x0 < x) & ((y0 > y) != (y1 > y))
-    return bool(crossing.sum() % 2)
-
-
-def _area(ring: Ring) -> float:
-    """Compute the area by the shoelace formula."""
-    (x0, y0), (x1, y1) = ring.T, np.roll(ring, -1, axis=0).T
-    return abs(float((x0 * y1 - x1 * y0).sum())) / 2
+    A corner is moved away from both of its edges. The ring begins where its first edge starts.
+    """
+    side = ring[:, 0]
+    corner = ring[:, 1:] + _END[side]
+    inwards = -_OUT[side] - np.where(turns[:, None] != 0, _OUT[(side + turns) % 4], 0)
+    return np.roll((corner + INSET * inwards)[:, ::-1], 1, axis=0)
 
 
 def _join(rings: list[Ring]) -> Ring:
-    """Join rings by slits: at each step from the nearest corner to the next ring, around it, and back."""
-    joined = rings[0]
-    for ring in rings[1:]:
-        gaps = np.abs(joined[:, None] - ring[None]).sum(axis=2)
-        at, to = np.unravel_index(int(gaps.argmin()), gaps.shape)
-        turned = np.roll(ring, -int(to), axis=0)
-        detour = np.concatenate([turned, turned[:1], joined[at : at + 1]])
-        joined = np.insert(joined, int(at) + 1, detour, axis=0)
+    """Join rings by slits: at each step from the ring that is nearest to those joined so far."""
+    joined, rest = rings[0], np.concatenate(rings)
+    owner = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
+    place = np.concatenate([np.arange(len(ring)) for ring in rings])  # of each point in its ring
+    nearest = np.zeros(len(rest), np.int64)  # the index in ``joined`` of the point nearest to each point
+    gap = np.full(len(rest), np.inf)
+    added, positions = joined, np.arange(len(joined))
+    done = 0
+    for _ in rings[1:]:
+        left = owner != done
+        owner, place, rest, nearest, gap = owner[left], place[left], rest[left], nearest[left], gap[left]
+        _update_gaps(rest, nearest, gap, added, positions)
+        best = int(gap.argmin())
+        done, at = owner[best], int(nearest[best])
+        added = np.roll(rings[done], -place[best], axis=0)
+        detour = np.concatenate([added, added[:1], joined[at : at + 1]])
+        joined = np.insert(joined, at + 1, detour, axis=0)
+        nearest[nearest > at] += len(detour)
+        positions = at + 1 + np.arange(len(added))
     return joined
 
 
+def _update_gaps(
+    points: Ring, nearest: npt.NDArray[np.int64], gap: npt.NDArray[np.float64],
+    added: Ring, positions: npt.NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Update the nearest joined point of each point, and the gap in pixels that a slit would cross."""
+    rows = max(1, 2_000_000 // len(added))  # a limit on memory
+    for start in range(0, len(points), rows):
+        part = slice(start, start + rows)
+        gaps = np.abs(points[part, None] - added[None]).max(axis=2)
+        closest = gaps.argmin(axis=1)
+        gaps = gaps[np.arange(len(closest)), closest]
+        better = gaps < gap[part]
+        nearest[part][better], gap[part][better] = positions[closest[better]], gaps[better]
+
+
 def _flatten(ring: Ring) -> list[float]:
-    return [float(value) for value in ring.ravel()]
+    """Return x1, y1, x2, y2, ... without the points at which the outline runs straight on."""
+    before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
+    cross = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
+    straight = (cross == 0) & ((before * after).sum(axis=1) > 0)
+    return ring[~straight].round(6).ravel().tolist()

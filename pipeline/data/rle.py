@@ -70,6 +70,39 @@ def as_rle(segmentation: Any, width: int, height: int) -> dict[str, Any]:
     return dict(segmentation)
 
 
+def sample_mask(
+    segmentation: Any, size: tuple[int, int], sampled_size: tuple[int, int]
+) -> npt.NDArray[np.uint8]:
+    """Resize the mask of a valid segmentation by nearest neighbours, without decoding it at its full size.
+
+    The memory that it takes depends on ``sampled_size`` and on the number of runs only.
+
+    Args:
+        segmentation: polygons, or RLE with or without compression.
+        size: (width, height) of the image in pixels.
+        sampled_size: (width, height) of the result.
+
+    Returns:
+        The mask (height, width) uint8, 0 or 1; each pixel is that of the image at its centre.
+    """
+    rle = as_rle(segmentation, *size)
+    if sampled_size == size:
+        return np.asarray(mask_utils.decode(rle))
+    x, y, w, h = (int(value) for value in mask_utils.toBbox(rle))
+    columns, rows = (
+        ((np.arange(sampled) + 0.5) * full / sampled).astype(np.int64)
+        for sampled, full in zip(sampled_size, size, strict=True)
+    )
+    first_column, last_column = np.searchsorted(columns, (x, x + w))
+    first_row, last_row = np.searchsorted(rows, (y, y + h))
+    mask = np.zeros(sampled_size[::-1], np.uint8)
+    ends = np.cumsum(decode_counts(rle["counts"]))
+    # COCO's runs go down the columns; every second run is inside, from the second on.
+    pixels = columns[first_column:last_column] * size[1] + rows[first_row:last_row, None]
+    mask[first_row:last_row, first_column:last_column] = np.searchsorted(ends, pixels, side="right") % 2
+    return mask
+
+
 def measure_mask(segmentation: Any, width: int, height: int) -> MeasuredMask:
     """Measure a valid segmentation: polygons or RLE of an image of ``width`` x ``height`` pixels."""
     rle = as_rle(segmentation, width, height)

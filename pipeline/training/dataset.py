@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from pipeline.config import ExtraSet, UserError
 from pipeline.data.coco_io import count_without_mask
 from pipeline.data.combine import CombinedSets, check_class_mapping, combine_sets, describe_extra_sets
 from pipeline.data.images import check_image, find_image, read_rgb
-from pipeline.data.rle import as_rle, box_rle
+from pipeline.data.rle import clip_box, measure_mask, sample_mask
 from pipeline.data.values import has_mask
 from pipeline.models.samples import (
     KEYPOINT_NUMBERS,
@@ -26,6 +25,7 @@ from pipeline.models.samples import (
     check_sample,
     keypoints_from_annotations,
 )
+from pipeline.training.augment.resolution import Resolution
 
 Transform = Callable[[Sample, int, Callable[[np.random.Generator], Sample]], Sample]
 """Transforms a sample. Its arguments are the sample, its index in the dataset, and a function that draws
@@ -58,6 +58,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
             UserError: a file is missing, not a valid COCO file, or lacks one of the classes.
         """
         self.path, self.classes, self.transform = annotations, tuple(classes), transform
+        self.resolution: Resolution | None = None
         sets = [ExtraSet(str(annotations), str(images)), *extra]
         check_class_mapping(sets, self.classes)
         combined = combine_sets(sets)
@@ -129,6 +130,12 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         other.transform = transform
         return other
 
+    def limited(self, resolution: Resolution) -> CocoDataset:
+        """Return the same dataset with larger images shrunk to ``resolution`` when they are read."""
+        other = copy.copy(self)
+        other.resolution = resolution
+        return other
+
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.records)
@@ -157,31 +164,46 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         return sample
 
     def read(self, index: int) -> Sample:
-        """Read one sample, without the transform."""
+        """Read one sample, without the transform.
+
+        A large image is shrunk while it is read, and its masks are sampled at that size, one by one. An
+        object that vanishes becomes an ignore region.
+        """
         record = self.records[index]
-        height, width = record["height"], record["width"]
-        image = read_rgb(find_image(self.folders[record["id"]], record["file_name"]), (width, height))
-        annotations = self.annotations[record["id"]]
-        objects = [a for a in annotations if _is_trained(a)]
-        ignored = [a for a in annotations if not _is_trained(a)]
-        masks = self._decode_masks(objects, height, width)
+        size = record["width"], record["height"]
+        image = self.read_image(index)
+        height, width = image.shape[1:]
+        scale = torch.tensor([width / size[0], height / size[1]] * 2)
+        objects = [a for a in self.annotations[record["id"]] if _is_trained(a)]
+        ignored = [a for a in self.annotations[record["id"]] if not _is_trained(a)]
+        masks = torch.zeros(len(objects), height, width, dtype=torch.uint8)
+        for mask, annotation in zip(masks, objects, strict=True):
+            mask[:] = torch.from_numpy(sample_mask(annotation["segmentation"], size, (width, height)))
+        visible = masks.flatten(1).any(1).bool()  # any() of uint8 is uint8
+        if not visible.all():
+            ignored += [a for a, is_visible in zip(objects, visible, strict=True) if not is_visible]
+            objects = [a for a, is_visible in zip(objects, visible, strict=True) if is_visible]
+            masks = masks[visible]
         target = {
             "boxes": boxes_from_masks(masks),
             "labels": torch.tensor([self.labels[a["category_id"]] for a in objects], dtype=torch.int64),
             "masks": masks,
-            "ignore": boxes_from_masks(self._decode_masks(ignored, height, width)),
+            "ignore": _tight_boxes(ignored, size) * scale,
             "image_id": torch.tensor(record["id"]),
         }
         if self.has_keypoints:
-            target["keypoints"] = keypoints_from_annotations(objects)
-        return torch.from_numpy(image).permute(2, 0, 1).float() / 255, target
+            points = keypoints_from_annotations(objects)
+            target["keypoints"] = torch.cat([points[..., :2] * scale[:2], points[..., 2:]], 2)
+        return image, target
 
-    def _decode_masks(self, annotations: list[dict[str, Any]], height: int, width: int) -> Tensor:
-        """Return the masks (N, H, W) uint8 of N annotations."""
-        masks = np.zeros((len(annotations), height, width), np.uint8)
-        for mask, annotation in zip(masks, annotations, strict=True):
-            mask[:] = decode_mask(annotation, height, width)
-        return torch.from_numpy(masks)
+    def read_image(self, index: int) -> Tensor:
+        """Read the image (3, H, W) of one sample, in 0..1, without the transform."""
+        record = self.records[index]
+        size = record["width"], record["height"]
+        shrunk = self.resolution.limit(size) if self.resolution else size
+        path = find_image(self.folders[record["id"]], record["file_name"])
+        image = read_rgb(path, size, shrink_to=None if shrunk == size else shrunk)
+        return torch.from_numpy(image).permute(2, 0, 1).float().div_(255)
 
 
 def _is_trained(annotation: dict[str, Any]) -> bool:
@@ -192,11 +214,20 @@ def _is_trained(annotation: dict[str, Any]) -> bool:
     return not annotation.get("iscrowd") and has_mask(annotation)
 
 
-def decode_mask(annotation: dict[str, Any], height: int, width: int) -> np.ndarray:
-    """Decode the polygons or RLE of an annotation, or fill its box if it has no mask: (H, W) uint8."""
-    if has_mask(annotation):
-        return np.asarray(coco_mask.decode(as_rle(annotation["segmentation"], width, height)))
-    return np.asarray(coco_mask.decode(box_rle(annotation["bbox"], width, height)))
+def _tight_boxes(annotations: list[dict[str, Any]], size: tuple[int, int]) -> Tensor:
+    """Return the boxes (N, 4) xyxy of the masks of N annotations, or their own boxes if they have no mask.
+
+    Args:
+        annotations: the annotations.
+        size: of the image: (width, height).
+    """
+    boxes = torch.tensor(
+        [
+            measure_mask(a["segmentation"], *size).bbox if has_mask(a) else clip_box(a["bbox"], *size)
+            for a in annotations
+        ]
+    ).reshape(-1, 4)
+    return torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
 
 
 def collate_fn(samples: list[Sample]) -> tuple[list[Tensor], list[Target]]:

@@ -28,7 +28,8 @@ def predict_dataset(
         COCO results for all images on rank 0, [] on other ranks.
     """
     device, processes = next(model.parameters()).device, world_size()
-    samples = ((dataset.records[i]["id"], dataset[i][0]) for i in shard(range(len(dataset))))
+    # Only the images are read: the masks of all objects of a large photograph fill the memory.
+    samples = ((dataset.records[i]["id"], dataset.read_image(i)) for i in shard(range(len(dataset))))
     with autocast(precision, device):
         results = predict_coco(
             model,

@@ -16,6 +16,7 @@ import torch
 
 from pipeline.config import Profile
 from pipeline.models.checkpoint import Checkpoint, ResumeState, save_checkpoint
+from pipeline.training.augment.resolution import usable_resolution
 from pipeline.training.data_loader import TrainLoader
 from pipeline.training.dataset import CocoDataset
 from pipeline.training.device import choose_device, memory_guard
@@ -81,6 +82,8 @@ def run_epochs(
     ranks use only the fields of ``checkpoint`` that do not change during a run.
     """
     config, is_leader = profile.train, rank() == 0
+    resolution = usable_resolution(state.model, config)
+    train_set = train_set.limited(resolution)
     resume = _with_cached_views(checkpoint, state, profile, train_set, device)
     feature_cache = FeatureCache(resume.cached_views or 0)
     data_loader = TrainLoader(train_set, config, profile.seed, feature_cache, device)
@@ -136,8 +139,9 @@ def run_epochs(
             if is_best := resume.epochs_without_improvement == 0:
                 save_checkpoint(out / "model.safetensors", dataclasses.replace(checkpoint, resume=None))
             write_metrics(out / "metrics.jsonl", checkpoint, losses, is_best)
+            shown = val_set.limited(resolution)
             write_epoch_images(
-                out / "training", checkpoint, profile, feature_cache, train_set, val_set, results
+                out / "training", checkpoint, profile, feature_cache, train_set, shown, results
             )
             write_tensorboard(out / "training", checkpoint, losses)
             # Written last: a run that is killed before this repeats the epoch.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -41,7 +42,9 @@ def convert(split: Path, to: str, out: Path) -> Result:
 def test_coco_polygons_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
     run = convert(split, "coco-polygons", tmp_path / "out")
     assert run.exit_code == 0, run.output
-    assert "polygons lose 0 of " in run.output
+    assert (
+        "pixels change 0 in pycocotools, 0 in OpenCV (Ultralytics, supervision), 0 in a canvas" in run.output
+    )
     path = tmp_path / "out" / "annotations.json"
     before, after = read_coco(split / "annotations.json"), COCO(str(path))
     faults = list(find_faults(read_coco(path), tmp_path / "out" / "images"))
@@ -59,7 +62,12 @@ def test_yolo_outlines_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
     assert run.exit_code == 0, run.output
     table = read_coco(split / "annotations.json")
     ignored = sum(a["iscrowd"] for a in table["annotations"])
-    assert ignored and f"lose 0 pixels; {ignored} ignore regions become background" in run.output
+    assert ignored and f"{ignored} ignore regions become background" in run.output
+    # Only OpenCV draws the lines between the two bars of a pallet truck.
+    counts = re.search(
+        r"change 0 in pycocotools, (\d+) in OpenCV .*, 0 in a canvas .*, 0 in shapely", run.output
+    )
+    assert counts and 0 < int(counts[1]) < 100
     assert 'names:\n  0: "pedestrian"\n  1: "pallet_truck"' in (tmp_path / "out" / "data.yaml").read_text()
     objects = 0
     for image in table["images"]:
