@@ -1,7 +1,10 @@
 # Targets set up the virtual environment first if it is missing or outdated. `make help` lists them.
 PROFILE ?= default
-SETTINGS := $(if $(wildcard $(PROFILE)),$(PROFILE),assets/profiles/$(PROFILE).toml)
-RUN ?= build/$(basename $(notdir $(SETTINGS)))
+# $(call quote,TEXT): TEXT as one word of the shell, since paths may contain spaces.
+quote = '$(subst ','\'',$(1))'
+ifeq ($(origin RUN),undefined)
+RUN := build/$(shell basename $(call quote,$(PROFILE)) .toml)
+endif
 WORKERS ?= 0
 VENV ?= .venv
 # Address of a Dask scheduler whose workers bake, render, convert and predict; empty: use this machine.
@@ -15,14 +18,23 @@ BASELINE ?= coco
 
 PY := $(VENV)/bin/python
 TOOL := $(PY) -m pipeline
+# READY is empty if the environment is up to date: .ready has the checksum of these two files. Times do not count: a checkout
+# changes them, and they can be in the future.
 READY := $(VENV)/.ready
+CHECKSUM := checksum $(shell cat pyproject.toml constraints.txt | cksum)
+ifeq ($(shell cat $(READY) /dev/null 2>/dev/null),$(CHECKSUM))
+READY :=
+endif
 SPLITS := train val test
+PROFILE_OPTION := --profile $(call quote,$(PROFILE))
+RUN_DIR := $(call quote,$(RUN))
 SCHEDULER_OPTION := $(addprefix --scheduler ,$(SCHEDULER))
 # Warnings are errors: broken links, unknown paths, commands without a description.
 DOCS := $(PY) -m sphinx -n -W --keep-going -q --fresh-env
 
 .DEFAULT_GOAL := help
-.PHONY: help all setup check people render coco train evaluate report preview test test-slow lint docs format doctor golden check-golden bench study clean
+# The Makefile is phony, too: make would warn if its time is in the future.
+.PHONY: Makefile $(READY) help all setup check people render coco train evaluate report preview test test-slow lint docs format doctor golden check-golden bench study clean
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -33,7 +45,7 @@ all: report ## Run all stages: render, train, evaluate, report
 
 setup: $(READY) ## Create the virtual environment with all packages
 
-$(READY): pyproject.toml constraints.txt
+$(READY):
 	@python=""; for p in "$$PYTHON" python3.11 python3.13 python3 python; do \
 	  if [ -n "$$p" ] && "$$p" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 13)))' 2>/dev/null; \
 	  then python=$$p; break; fi; done; \
@@ -44,34 +56,34 @@ $(READY): pyproject.toml constraints.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@$(TOOL) doctor
 	@echo "setup: preparing anny's model; this takes a minute once per machine"
-	@$(PY) -c 'from pipeline.people.bodies import load_body_model; load_body_model()'
-	@touch $@
+	@$(PY) -m pipeline.people
+	@echo '$(CHECKSUM)' > $@
 
 check: $(READY)
-	@$(TOOL) check --profile $(SETTINGS)
+	@$(TOOL) check $(PROFILE_OPTION) $(addprefix --split ,$(SPLITS)) --run $(RUN_DIR)
 
 people: check ## Bake posed body meshes with anny
-	@$(TOOL) people --profile $(SETTINGS) --out $(RUN)/people $(SCHEDULER_OPTION)
+	@$(TOOL) people $(PROFILE_OPTION) --out $(RUN_DIR)/people $(SCHEDULER_OPTION)
 
 render: people ## Render the train, val and test splits
-	@for split in $(SPLITS); do $(TOOL) render --profile $(SETTINGS) --split $$split \
-	  --people $(RUN)/people --out $(RUN)/$$split --workers $(WORKERS) --update $(SCHEDULER_OPTION) || exit $$?; done
+	@for split in $(SPLITS); do $(TOOL) render $(PROFILE_OPTION) --split $$split \
+	  --people $(RUN_DIR)/people --out $(RUN_DIR)/$$split --workers $(WORKERS) --update $(SCHEDULER_OPTION) || exit $$?; done
 
 coco: render ## Write COCO annotations for each split
-	@for split in $(SPLITS); do $(TOOL) coco --profile $(SETTINGS) $(RUN)/$$split $(SCHEDULER_OPTION) || exit $$?; done
+	@for split in $(SPLITS); do $(TOOL) coco $(PROFILE_OPTION) $(RUN_DIR)/$$split $(SCHEDULER_OPTION) || exit $$?; done
 
 train: coco ## Fine-tune Mask R-CNN on the training split
-	@$(TOOL) train --profile $(SETTINGS) --train $(RUN)/train --val $(RUN)/val --out $(RUN)
+	@$(TOOL) train $(PROFILE_OPTION) --train $(RUN_DIR)/train --val $(RUN_DIR)/val --out $(RUN_DIR)
 
 evaluate: train ## Compute COCO AP on the test split
-	@$(TOOL) evaluate $(RUN)/model.safetensors --annotations $(RUN)/test/annotations.json --images $(RUN)/test/images \
-	  --profile $(SETTINGS) --out $(RUN)/evaluation $(addprefix --baseline ,$(BASELINE)) $(SCHEDULER_OPTION)
+	@$(TOOL) evaluate $(RUN_DIR)/model.safetensors --annotations $(RUN_DIR)/test/annotations.json --images $(RUN_DIR)/test/images \
+	  $(PROFILE_OPTION) --out $(RUN_DIR)/evaluation $(addprefix --baseline ,$(BASELINE)) $(SCHEDULER_OPTION)
 
 report: evaluate ## Write an HTML page about the run
-	@$(TOOL) report --profile $(SETTINGS) $(RUN)
+	@$(TOOL) report $(PROFILE_OPTION) $(RUN_DIR)
 
 preview: coco ## Write a contact sheet of the training split with its masks
-	@$(TOOL) preview $(RUN)/train --out $(RUN)/preview.png
+	@$(TOOL) preview $(RUN_DIR)/train --out $(RUN_DIR)/preview.png
 
 check-golden: $(READY) ## Render the golden frames and compare them with tests/golden/
 	@rm -rf build/golden/golden # existing frames may be from older code with the same fingerprint
@@ -84,11 +96,11 @@ golden: $(READY) ## Replace the golden frames, after raising RENDER_VERSION
 	@$(PY) -m tests.golden.compare --people build/golden/people --out build/golden/golden --renew
 
 bench: people ## Measure speed and memory beside references, in build/bench/; BENCH="--only render" for a part
-	@$(PY) -m pipeline.bench --profile $(SETTINGS) --people $(RUN)/people --out build/bench $(BENCH)
+	@$(PY) -m pipeline.bench $(PROFILE_OPTION) --people $(RUN_DIR)/people --out build/bench $(BENCH)
 
 study: $(READY) ## Compare variants of a profile: STUDY=ablation|freezing|effort, PHOTOS="--annotations FILE --images DIR"
-	@$(PY) -m pipeline.bench.study $(if $(wildcard $(STUDY)),$(STUDY),assets/studies/$(STUDY).toml) \
-	  --out build/studies/$(basename $(notdir $(STUDY))) $(PHOTOS)
+	@study=$(call quote,$(STUDY)); [ -f "$$study" ] || study="assets/studies/$$study.toml"; \
+	  $(PY) -m pipeline.bench.study "$$study" --out "build/studies/$$(basename "$$study" .toml)" $(PHOTOS)
 
 test: $(READY) ## Run the tests that take minutes
 	@$(PY) -m pytest -m "not slow" --numprocesses $(TEST_JOBS) --dist loadfile

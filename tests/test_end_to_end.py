@@ -133,7 +133,7 @@ def test_missing_python_is_reported_with_the_supported_versions(tmp_path: Path) 
     """The PATH contains the tools that make needs, but no Python."""
     tools = tmp_path / "bin"
     tools.mkdir()
-    for tool in ("sh", "bash", "awk", "touch", "echo"):
+    for tool in ("sh", "bash", "awk", "cat", "cksum", "basename", "echo"):
         where = shutil.which(tool)
         if where:
             (tools / tool).symlink_to(where)

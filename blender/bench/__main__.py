@@ -18,7 +18,7 @@ from blender.assets import load_assets
 from blender.bench.stages import measure_stages
 from blender.bench.sweeps import VARIANTS, Row, measure_processes
 from blender.config.profile import load_config
-from blender.contract import UserError, exit_on_user_error, write_atomic
+from blender.contract import UserError, exit_on_user_error, find_profile, write_atomic
 from blender.rendering.frame import RenderContext, RenderJob, blender_version
 from blender.workers.cpu import SINGLE_THREADED_BLAS, core_count
 from blender.workers.pool import MAX_PROCESSES
@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m blender.bench", description="Measure the time of each rendering stage."
     )
-    parser.add_argument("--profile", type=Path, required=True, help="TOML file of the profile")
+    parser.add_argument("--profile", type=find_profile, required=True, help="TOML file of the profile")
     parser.add_argument(
         "--people", type=Path, required=True, help="folder with the posed body meshes (transpalette people)"
     )

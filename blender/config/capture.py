@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from blender.contract.limits import Ge, Gt, Le, OneOf, Ordered, Share, ShareRange, Weights
-from blender.geometry.lens import LENSES
+from blender.geometry.lens import LENSES, covers, widest_fov
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,47 @@ class CameraConfig:
         for key, tables in (("lenses", self.lenses), ("mounts", self.mounts)):
             if not any(table.weight > 0 for table in tables.values()):
                 raise ValueError(f"{key}: at least one weight must be above 0")
+
+
+def fit_lenses(
+    lenses: Mapping[str, LensConfig], named: Collection[str], width: int, height: int
+) -> tuple[dict[str, LensConfig], list[str], str]:
+    """Fit the lenses to the image's shape, whose corners must be less than 90 degrees off the axis.
+
+    The range of a lens that the profile does not name is cut. If no part of the range fits, the lens is left
+    out.
+
+    Args:
+        lenses: [scene.camera.lenses], or the defaults.
+        named: names of the lenses whose ``fov`` is in the profile itself.
+        width: width of the images in pixels.
+        height: height of the images in pixels.
+
+    Returns:
+        The lenses that fit; a problem for each lens that does not and is named; and a note about
+        the others, or "".
+    """
+    fitted, problems, changes, size = dict(lenses), [], [], f"{width} x {height} pixels"
+    for name, lens in lenses.items():
+        low, high = lens.fov
+        if not lens.weight or covers(name, math.radians(high), width, height):
+            continue
+        limit = widest_fov(name, width, height)
+        if name in named:
+            problems.append(
+                f"[scene.camera.lenses.{name}]: fov [{low:g}, {high:g}] would put the corners of {size} "
+                f"90 degrees off the axis or more; use at most {limit}, or leave the lens out"
+            )
+        elif low <= limit:
+            fitted[name] = replace(lens, fov=(low, float(limit)))
+            changes.append(f"{name} up to {limit} degrees instead of {high:g}")
+        else:
+            del fitted[name]
+            changes.append(f"{name} left out, which fits up to {limit} degrees and begins at {low:g}")
+    if not any(lens.weight for lens in fitted.values()):
+        problems.append(f"[scene.camera.lenses]: no lens fits {size}; name one, such as perspective")
+    note = f"[scene.camera.lenses] fitted to {size}: {'; '.join(changes)}" if changes else ""
+    return fitted, problems, note
 
 
 ENVIRONMENTS = ("none", "city", "courtyard", "forest", "interior", "night", "studio", "sunrise", "sunset")

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from blender.config.capture import CameraConfig, LightConfig, SensorConfig
+from blender.config.capture import CameraConfig, LensConfig, LightConfig, SensorConfig, fit_lenses
 from blender.config.layouts import (
     LAYOUTS,
     AisleConfig,
@@ -22,9 +21,9 @@ from blender.config.layouts import (
     StoresConfig,
     WallConfig,
 )
-from blender.contract import ProfileHeader, UserError, canonical_json, from_table, load_profile, sha256_bytes
+from blender.contract import ProfileHeader, UserError, canonical_json, read_tables, read_toml, sha256_bytes
 from blender.contract.limits import Ge, Gt, Le, MinLen, Ordered, Share, Weights
-from blender.geometry.lens import covers
+from blender.contract.table_reader import try_from_table
 from blender.kinds import find_kind
 
 RENDER_VERSION = 10
@@ -152,6 +151,8 @@ class Config:
     """The ``Ranges`` of "hall", "rack", "pallet" and "carried", and of each table of [scene.objects]."""
     folder: Path = Path()
     """Folder of the profile. Paths of model files are relative to this folder."""
+    notes: tuple[str, ...] = ()
+    """What was changed to fit the profile's other values: lines for the user."""
 
     def files(self) -> list[str]:
         """Return the paths of all model files in the profile, relative to its folder."""
@@ -181,18 +182,21 @@ def load_config(path: Path, split: str | None = None) -> Config:
     """Read and check the renderer's tables of a profile for one split (the first if None).
 
     Raises:
-        UserError: the file, a table, a key or a value is wrong, or there is no such split.
+        UserError: a line for each unknown key, each wrong value, and each check of several tables that fails.
     """
-    table = load_profile(path)
+    table, problems = read_tables(path)
+    file = str(path)
     used = {key: value for key, value in table.items() if key in RendererProfile.__dataclass_fields__}
-    profile = from_table(RendererProfile, used, str(path))
-    split = split if split is not None else next(iter(profile.splits))
-    if split not in profile.splits:
-        raise UserError(f"{path}: no split '{split}'; known: {', '.join(profile.splits)}")
-    ranges, problems = _read_ranges(profile.scene, str(path))
-    problems += [f"{path}: {line}" for line in (*_lens_problems(profile), *_category_problems(profile))]
-    if problems:
-        raise UserError("\n".join(problems))
+    profile = try_from_table(RendererProfile, used, file, "", problems)
+    ranges = _read_ranges(used, file, problems)
+    lenses, notes = _fit_lenses(used, path, problems)
+    problems += [f"{path}: {line}" for line in _category_problems(used)]
+    splits = _subtable(used, "splits")
+    split = split if split is not None else next(iter(splits), "")
+    if splits and split not in splits:
+        problems.append(f"{path}: no split '{split}'; known: {', '.join(splits)}")
+    if problems or profile is None:
+        raise UserError("\n".join(dict.fromkeys(problems)))
     return Config(
         profile=profile.name,
         seed=profile.seed,
@@ -200,47 +204,71 @@ def load_config(path: Path, split: str | None = None) -> Config:
         frames=profile.splits[split],
         classes=profile.classes,
         render=profile.render,
-        scene=profile.scene,
+        scene=replace(profile.scene, camera=replace(profile.scene.camera, lenses=lenses)),
         ranges=ranges,
         folder=path.parent,
+        notes=notes,
     )
 
 
-def _lens_problems(profile: RendererProfile) -> Iterator[str]:
-    """Report each lens whose widest field of view does not fit the image's shape."""
-    width, height = profile.render.width, profile.render.height
-    for name, lens in profile.scene.camera.lenses.items():
-        if not covers(name, math.radians(lens.fov[1]), width, height):
-            yield (
-                f"[scene.camera.lenses.{name}]: fov {lens.fov[1]:g} would put the corners of "
-                f"{width} x {height} pixels 90 degrees off the axis or more; lower it"
-            )
+def _subtable(table: Any, *keys: str) -> dict[str, Any]:
+    """Return a table inside another; an empty one if there is none, or if the value is no table.
+
+    The checks of several tables use it, since they also run on a profile with other problems.
+    """
+    for key in keys:
+        table = table.get(key) if isinstance(table, dict) else None
+    return table if isinstance(table, dict) else {}
 
 
-def _category_problems(profile: RendererProfile) -> Iterator[str]:
+def _fit_lenses(
+    used: dict[str, Any], path: Path, problems: list[str]
+) -> tuple[dict[str, LensConfig], tuple[str, ...]]:
+    """Fit the lenses to the image's shape; see ``blender.config.capture.fit_lenses``.
+
+    Returns:
+        The lenses that fit, none if one of the tables is wrong; and the notes for the user.
+    """
+    size, camera = _subtable(used, "render"), _subtable(used, "scene", "camera")
+    size = {key: value for key, value in size.items() if key in ("width", "height")}
+    render = try_from_table(RenderConfig, size, "", "", [])
+    lenses = {key: value for key, value in camera.items() if key == "lenses"}
+    config = try_from_table(CameraConfig, lenses, "", "", [])
+    if render is None or config is None:
+        return {}, ()
+    own = _subtable(read_toml(path), "scene", "camera", "lenses")
+    named = {name for name, lens in own.items() if isinstance(lens, dict) and "fov" in lens}
+    fitted, lines, note = fit_lenses(config.lenses, named, render.width, render.height)
+    problems += [f"{path}: {line}" for line in lines]
+    return fitted, (f"{path}: {note}",) if note else ()
+
+
+def _category_problems(used: dict[str, Any]) -> Iterator[str]:
     """Report each category that is no class, and each class without objects."""
-    made = {table.category for table in profile.scene.objects.values()} - {""}
-    for category in sorted(made - set(profile.classes)):
+    objects, classes = _subtable(used, "scene", "objects"), used.get("classes")
+    if not isinstance(classes, list):
+        return
+    made = {table.get("category", "") for table in objects.values() if isinstance(table, dict)} - {""}
+    for category in sorted(name for name in made if isinstance(name, str) and name not in classes):
         yield f"category '{category}' of [scene.objects] is missing from classes"
-    for category in profile.classes:
-        if category not in made:
+    for category in classes:
+        if isinstance(category, str) and category not in made:
             yield f"no table of [scene.objects] has the category of class '{category}'"
 
 
-def _read_ranges(scene: SceneConfig, file: str) -> tuple[dict[str, Any], list[str]]:
-    """Read the ``Ranges`` of every kind of object in the scene; also return the problems of their tables."""
-    tables = [(name, name, f"scene.{name}", getattr(scene, name)) for name in RANGES]
-    for name, table in scene.objects.items():
-        tables.append((name, table.builder, f"scene.objects.{name}.ranges", table.ranges))
-    ranges, problems = {}, []
+def _read_ranges(used: dict[str, Any], file: str, problems: list[str]) -> dict[str, Any]:
+    """Read the ``Ranges`` of every kind of object in the scene; add the problems of their tables."""
+    tables = [(name, name, f"scene.{name}", _subtable(used, "scene", name)) for name in RANGES]
+    for name, table in _subtable(used, "scene", "objects").items():
+        builder = _subtable({"": table}, "").get("builder")
+        if isinstance(builder, str) and builder:
+            tables.append((name, builder, f"scene.objects.{name}.ranges", _subtable(table, "ranges")))
+    ranges = {}
     for key, builder, place, table in tables:
         try:
             cls = find_kind(builder).Ranges
         except UserError as error:
             problems.append(f"{file}: [{place.removesuffix('.ranges')}]: {error}")
             continue
-        try:
-            ranges[key] = from_table(cls, table, file, place)
-        except UserError as error:
-            problems.append(str(error))
-    return ranges, problems
+        ranges[key] = try_from_table(cls, table, file, place, problems)
+    return ranges

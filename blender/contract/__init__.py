@@ -30,9 +30,12 @@ from blender.contract.files import (
 )
 from blender.contract.profiles import (
     ProfileHeader,
+    find_profile,
     load_profile,
     merge_tables,
     move_model_files,
+    read_tables,
+    read_toml,
 )
 from blender.contract.records import (
     ARRAYS,
@@ -55,10 +58,12 @@ from blender.contract.split import (
     split_folder,
 )
 from blender.contract.table_reader import from_table
+from blender.contract.temporary import PREFIX, explain_temporary_errors, temporary_root
 
 __all__ = [
     "ARRAYS",
     "KEYPOINTS",
+    "PREFIX",
     "SCHEMA_VERSION",
     "Box3d",
     "FrameRecord",
@@ -71,6 +76,8 @@ __all__ = [
     "canonical_json",
     "commit_frame",
     "exit_on_user_error",
+    "explain_temporary_errors",
+    "find_profile",
     "frame_is_complete",
     "frame_paths",
     "from_table",
@@ -80,10 +87,13 @@ __all__ = [
     "open_atomic",
     "read_manifest",
     "read_record",
+    "read_tables",
+    "read_toml",
     "remove_fragments",
     "remove_frame",
     "sha256_bytes",
     "sha256_file",
     "split_folder",
+    "temporary_root",
     "write_atomic",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import tomllib
 from collections.abc import Mapping
@@ -38,13 +39,36 @@ PROFILE_KEYS = (*HEADER_KEYS, "people", "render", "scene", "coco", "model", "tra
 """Top-level keys: ``blender.config`` reads [render] and [scene], ``pipeline.config`` the other tables."""
 
 
+SHIPPED_PROFILES = Path(__file__).resolve().parents[2] / "assets" / "profiles"
+"""Folder of the profiles that come with Transpalette."""
+
+
+def find_profile(name: str | Path, folder: Path = Path()) -> Path:
+    """Return the file of a profile that a user names by path or by name.
+
+    A file at the path comes first. Otherwise a name without a folder, "smoke" or "smoke.toml", is that of a
+    profile that comes with Transpalette.
+
+    Args:
+        name: a path, or the name of a shipped profile.
+        folder: folder that the path is relative to.
+
+    Returns:
+        The path of the file; ``folder / name`` if there is no such file.
+    """
+    path = folder / name
+    shipped = SHIPPED_PROFILES / (path.name if path.suffix == ".toml" else f"{path.name}.toml")
+    is_name = Path(name).name == str(name)
+    return shipped if is_name and not path.is_file() and shipped.is_file() else path
+
+
 def load_profile(path: Path) -> dict[str, Any]:
     """Read a profile and the profiles that it extends.
 
-    ``extends = "default.toml"`` names another profile, relative to the file. Tables are merged key by key;
-    any other value, a list too, replaces that of the other profile. ``remove = ["scene.objects.cages"]``
-    names tables and keys of the other profile to leave out. In the result, model files are relative to
-    ``path``.
+    ``extends = "default.toml"`` names another profile: a path relative to the file, or a name. Tables are
+    merged key by key; any other value, a list too, replaces that of the other profile.
+    ``remove = ["scene.objects.cages"]`` names tables and keys of the other profile to leave out. In the
+    result, model files are relative to ``path``.
 
     Returns:
         The tables as they are written, without ``extends`` and ``remove``; values are not checked yet.
@@ -53,15 +77,68 @@ def load_profile(path: Path) -> dict[str, Any]:
         UserError: a file is missing or not TOML, profiles extend each other in a circle, or a top-level key
             is unknown or missing.
     """
-    profile = _load_extended(path, ())
-    for key in profile:
-        if key not in PROFILE_KEYS:
-            known = ", ".join(PROFILE_KEYS)
-            raise UserError(f"{path}: unknown key '{key}'; known: {known}{closest(key, PROFILE_KEYS)}")
-    for key in HEADER_KEYS:
-        if key not in profile:
-            raise UserError(f"{path}: key '{key}' is missing")
+    profile, problems = read_tables(path)
+    problems += [f"{path}: key '{key}' is missing" for key in HEADER_KEYS if key not in profile]
+    if problems:
+        raise UserError("\n".join(problems))
     return profile
+
+
+def read_tables(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Read a profile as ``load_profile`` does, and go on after an unknown key, to find all problems.
+
+    Returns:
+        The tables without the unknown keys, and a line for each unknown key.
+
+    Raises:
+        UserError: a file is missing or not TOML, or profiles extend each other in a circle.
+    """
+    profile, known = _load_extended(path, ()), ", ".join(PROFILE_KEYS)
+    unknown = [key for key in profile if key not in PROFILE_KEYS]
+    problems = [f"{path}: unknown key '{key}'; known: {known}{closest(key, PROFILE_KEYS)}" for key in unknown]
+    return {key: value for key, value in profile.items() if key in PROFILE_KEYS}, problems
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file: UTF-8, with or without a byte order mark, as Windows editors write it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UserError: the file cannot be read, is in another encoding, or is not TOML.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    encoding = _name_encoding(data)
+    if encoding != "UTF-8":
+        raise UserError(f"{path}: the text is {encoding}; save it as UTF-8")
+    try:
+        return tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n"))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+
+
+def _name_encoding(data: bytes) -> str:
+    """Return "UTF-8", or the name of another encoding with the place that shows it."""
+    marks = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32"}
+    marks |= {
+        codecs.BOM_UTF16_LE: "UTF-16",
+        codecs.BOM_UTF16_BE: "UTF-16",
+    }  # after UTF-32, which begins alike
+    for mark, name in marks.items():
+        if data.startswith(mark):
+            return name
+    if b"\0" in data:
+        return "UTF-16 or UTF-32" if data.count(0) > len(data) // 4 else "not text (it has zero bytes)"
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return f"not UTF-8 (byte 0x{data[error.start]:02x} in line {line}), perhaps Windows-1252"
+    return "UTF-8"
 
 
 def merge_tables(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,15 +180,12 @@ def _load_extended(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
             f"{children[0]}: profiles extend each other in a circle: {circle}; remove one 'extends'"
         )
     try:
-        profile = tomllib.loads(path.read_text(encoding="utf-8"))
+        profile = read_toml(path)
     except FileNotFoundError:
         if children:
             raise UserError(f"{children[-1]}: extends {path}, which does not exist") from None
-        raise UserError(f"{path}: no such profile; see assets/profiles/") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
+        names = ", ".join(sorted(file.stem for file in SHIPPED_PROFILES.glob("*.toml")))
+        raise UserError(f"{path}: no such profile; give the path of a file, or one of {names}") from None
     base, removed = profile.pop("extends", None), profile.pop("remove", [])
     if base is None:
         if removed:
@@ -119,7 +193,7 @@ def _load_extended(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
         return profile
     if not isinstance(base, str):
         raise UserError(f"{path}: extends must be the path of a profile, not {base!r}")
-    base_path = path.parent / base
+    base_path = find_profile(base, path.parent)
     inherited = _load_extended(base_path, (*children, path))
     if not isinstance(removed, list) or not all(isinstance(name, str) for name in removed):
         raise UserError(

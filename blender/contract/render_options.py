@@ -6,9 +6,12 @@ The renderer must run in Blender's Python, which has no click; the pipeline must
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from blender.contract.profiles import find_profile
 
 DEVICES = ("auto", "cpu", "cuda", "optix", "hip", "oneapi", "metal")
 
@@ -21,7 +24,7 @@ class RenderOption:
     """Name with dashes: ``--save-blend``."""
     help: str
     """Help text: a phrase without a capital letter and without a full stop."""
-    type: type = str
+    type: Callable[[str], Any] = str
     default: Any = None
     required: bool = False
     choices: tuple[str, ...] = ()
@@ -36,7 +39,9 @@ class RenderOption:
 
 
 RENDER_OPTIONS = (
-    RenderOption("--profile", "TOML file of the profile", Path, required=True, metavar="FILE"),
+    RenderOption(
+        "--profile", "TOML file or name of the profile", find_profile, required=True, metavar="FILE"
+    ),
     RenderOption("--split", "name of a split in the profile's [splits] table", required=True, metavar="NAME"),
     RenderOption(
         "--people",

@@ -46,10 +46,15 @@ def from_table(cls: type[T], table: Any, file: str, name: str = "") -> T:
         UserError: one line for each unknown or missing key and each wrong value.
     """
     problems: list[str] = []
-    result = _read_table(cls, table, _Place(file, name), problems)
-    if problems:
+    result = try_from_table(cls, table, file, name, problems)
+    if result is None:
         raise UserError("\n".join(problems))
-    return typing.cast(T, result)
+    return result
+
+
+def try_from_table(cls: type[T], table: Any, file: str, name: str, problems: list[str]) -> T | None:
+    """Build the dataclass as ``from_table`` does; on errors add lines to ``problems`` and return None."""
+    return typing.cast("T | None", _read_table(cls, table, _Place(file, name), problems))
 
 
 def closest(key: str, known: Iterable[str]) -> str:

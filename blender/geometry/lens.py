@@ -112,6 +112,11 @@ def covers(lens: str, fov: float, width: int, height: int) -> bool:
     return bool(corner < LENSES[lens].radius(np.asarray(np.pi / 2)))
 
 
+def widest_fov(lens: str, width: int, height: int) -> int:
+    """Return the widest horizontal field of view, in whole degrees up to 150, that ``covers`` allows."""
+    return next((fov for fov in range(150, 0, -1) if covers(lens, np.radians(fov), width, height)), 0)
+
+
 @lru_cache(maxsize=1)  # called many times for the one camera of a frame
 def camera_axes(camera: CameraSpec) -> Floats:
     """Return the camera's right, up and backward directions in the world: columns of (3, 3), read-only."""

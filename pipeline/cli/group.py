@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from blender.contract import exit_on_user_error
+from blender.contract import exit_on_user_error, find_profile
 from blender.contract.scheduler import check_address
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _find_profile(_ctx: click.Context, _option: click.Parameter, name: Path | None) -> Path | None:
+    """Replace the name of a shipped profile by its path."""
+    return None if name is None else find_profile(name)
 
 
 def _checked_address(_ctx: click.Context, _option: click.Parameter, address: str | None) -> str | None:
@@ -30,7 +38,15 @@ SCHEDULER = click.option(
     callback=_checked_address,
     help="Run on the workers of this Dask scheduler.",
 )
-PROFILE = click.option("--profile", type=FILE, required=True, help="The TOML file that describes the run.")
+
+
+def profile_option(help_text: str, required: bool) -> Callable[[F], F]:
+    """Return the option ``--profile``, whose value is the path of a file."""
+    kind = click.Path(path_type=Path)
+    return click.option("--profile", type=kind, callback=_find_profile, required=required, help=help_text)
+
+
+PROFILE = profile_option("The run's TOML file, or the name of a shipped profile.", required=True)
 
 
 class Group(click.Group):

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from blender.contract import UserError
-from pipeline.cli.group import EXTRA, FILE, FOLDER, MAP, PROFILE, SCHEDULER
+from pipeline.cli.group import EXTRA, FILE, FOLDER, MAP, PROFILE, SCHEDULER, profile_option
 
 
 @click.command()
@@ -27,8 +27,17 @@ from pipeline.cli.group import EXTRA, FILE, FOLDER, MAP, PROFILE, SCHEDULER
 )
 @EXTRA
 @MAP
+@click.option(
+    "--allow-empty-classes", is_flag=True, help="Train even if a class has no object in the training images."
+)
 def train(
-    profile: Path, train_dir: Path, val_dir: Path, out: Path, extra: tuple[str, ...], mapping: tuple[str, ...]
+    profile: Path,
+    train_dir: Path,
+    val_dir: Path,
+    out: Path,
+    extra: tuple[str, ...],
+    mapping: tuple[str, ...],
+    allow_empty_classes: bool,
 ) -> None:
     """Fine-tune Mask R-CNN on a rendered split.
 
@@ -38,7 +47,8 @@ def train(
     from pipeline.data.combine import add_extra_sets
     from pipeline.training.command import train as run
 
-    run(add_extra_sets(read_profile(profile), extra, mapping), train_dir, val_dir, out)
+    settings = add_extra_sets(read_profile(profile), extra, mapping)
+    run(settings, train_dir, val_dir, out, allow_empty_classes)
 
 
 @click.command()
@@ -47,7 +57,7 @@ def train(
 @click.option("--images", type=FOLDER, help="Folder of its images.")
 @click.option("--predictions", type=FILE, help="COCO results to evaluate instead of a MODEL.")
 @click.option("--out", type=FOLDER, help="Folder for metrics.json and, with a MODEL, predictions.json.")
-@click.option("--profile", type=FILE, help="The run's TOML file, for its [evaluate] table.")
+@profile_option("The run's TOML file, for its [evaluate] table.", required=False)
 @click.option(
     "--bootstrap",
     type=click.IntRange(min=0),

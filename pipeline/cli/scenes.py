@@ -18,13 +18,27 @@ from pipeline.cli.group import FOLDER, PROFILE, SCHEDULER
 
 @click.command()
 @PROFILE
-def check(profile: Path) -> None:
-    """Check all tables of a profile."""
-    from pipeline.config import read_profile
+@click.option("--split", "splits", multiple=True, help="A split that the profile must have; repeatable.")
+@click.option("--run", type=FOLDER, help="The run's folder; an error if it has another profile's results.")
+def check(profile: Path, splits: tuple[str, ...], run: Path | None) -> None:
+    """Check all tables of a profile.
 
-    read_profile(profile)
-    checked = subprocess.run([sys.executable, "-m", "blender.config", profile], check=False)
-    sys.exit(checked.returncode)
+    Reports all mistakes at once.
+    """
+    from pipeline.common.stages import claim_run_dir
+    from pipeline.config import check_profile
+
+    problems = check_profile(profile, splits)
+    command = [sys.executable, "-m", "blender.config", str(profile)]
+    renderer = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    # Both halves read the keys at the top, so a mistake there has two lines that are the same.
+    lines = dict.fromkeys([*(f"error: {line}" for line in problems), *renderer.stderr.splitlines()])
+    for line in lines:
+        click.echo(line, err=True)
+    if problems or renderer.returncode:
+        sys.exit(2 if problems else renderer.returncode)
+    if run is not None:
+        claim_run_dir(run, profile)
 
 
 @click.command()

@@ -8,12 +8,16 @@ depend on it must run again.
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file, write_atomic
+
+OWNER = ".profile-path"
+"""File of a run's folder: the path of the run's profile, relative to the folder."""
 
 
 def is_up_to_date(stamp: Path, inputs: dict[str, Any], outputs: Iterable[Path]) -> bool:
@@ -44,6 +48,35 @@ def write_stamp(stamp: Path, inputs: dict[str, Any], outputs: Iterable[Path]) ->
 
 def _hash_inputs(inputs: dict[str, Any]) -> str:
     return sha256_bytes(canonical_json(inputs))
+
+
+def claim_run_dir(run: Path, profile: Path) -> None:
+    """Note in the folder of a run which profile it is of, and refuse the folder of another profile's run.
+
+    Profiles of one name in two folders have one default folder for their results. A profile that was moved
+    keeps its run: the note then names a file that does not exist.
+
+    Args:
+        run: folder of the run; it may be missing.
+        profile: the profile.
+
+    Raises:
+        UserError: the folder has results of another profile.
+    """
+    note, path = run / OWNER, os.path.relpath(profile.resolve(), run.resolve())
+    try:
+        owner = Path(note.read_text(encoding="utf-8").strip())
+    except (FileNotFoundError, NotADirectoryError):
+        owner = None
+    if owner == Path(path):
+        return
+    if owner is not None and (run / owner).is_file() and any(file.name != OWNER for file in run.iterdir()):
+        raise UserError(
+            f"{run}: has the results of {os.path.relpath(run / owner)}; give {profile} another folder "
+            f"(RUN={run}-2), or delete that one"
+        )
+    prepare_output_dir(run)
+    write_atomic(note, f"{path}\n".encode())
 
 
 def prepare_output_dir(out: Path) -> None:

@@ -4,7 +4,7 @@ A field's annotation gives its limits, its docstring the meaning; ``read_profile
 """
 
 from blender.contract import UserError
-from pipeline.config.profile import Profile, read_people, read_profile
+from pipeline.config.profile import Profile, check_profile, read_people, read_profile
 from pipeline.config.tables import CocoConfig, EvaluateConfig, ModelConfig, PeopleConfig
 from pipeline.config.train import DETECTOR_STARTS, PARTS, ExtraSet, TrainConfig
 
@@ -19,6 +19,7 @@ __all__ = [
     "Profile",
     "TrainConfig",
     "UserError",
+    "check_profile",
     "read_people",
     "read_profile",
 ]

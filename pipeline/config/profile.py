@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
-from blender.contract import ProfileHeader, from_table, load_profile
+from blender.contract import ProfileHeader, UserError, read_tables
+from blender.contract.table_reader import try_from_table
 from pipeline.config.tables import CocoConfig, EvaluateConfig, ModelConfig, PeopleConfig
 from pipeline.config.train import TrainConfig
 
@@ -50,6 +52,26 @@ def read_profile(path: Path) -> Profile:
     return Profile(**{key.name: getattr(complete, key.name) for key in fields(Profile)})
 
 
+def check_profile(path: Path, splits: Sequence[str] = ()) -> list[str]:
+    """Return a line for each problem of the tables that the pipeline reads.
+
+    Args:
+        path: the profile.
+        splits: splits that the run needs.
+    """
+    problems: list[str] = []
+    try:
+        table, _ = read_tables(path)
+        named = table.get("splits")
+        if isinstance(named, dict):
+            known = ", ".join(named)
+            problems = [f"{path}: no split '{n}'; known: {known}" for n in splits if n not in named]
+        read_profile(path)
+    except UserError as error:
+        problems += str(error).splitlines()
+    return problems
+
+
 def read_people(path: Path) -> PeopleProfile:
     """Read [people] and the top-level keys of a profile.
 
@@ -60,7 +82,10 @@ def read_people(path: Path) -> PeopleProfile:
 
 
 def _read(cls: type[P], path: Path) -> P:
+    table, problems = read_tables(path)
     known = {key.name for key in fields(cls)}
-    return from_table(
-        cls, {key: value for key, value in load_profile(path).items() if key in known}, str(path)
-    )
+    used = {key: value for key, value in table.items() if key in known}
+    profile = try_from_table(cls, used, str(path), "", problems)
+    if profile is None or problems:
+        raise UserError("\n".join(problems))
+    return profile

@@ -29,7 +29,7 @@ def _poses() -> dict[str, float]:
 class PeopleConfig:
     """[people]: the posed body meshes of adults, made with anny."""
 
-    count: Annotated[int, Ge(1)] = 24
+    count: Annotated[int, Ge(1), Le(100_000)] = 24
     """Number of body meshes. Each keeps its pose; its clothes are drawn for each frame."""
     age: Annotated[tuple[float, float], Ge(18), Le(90), Ordered()] = (18.0, 66.0)
     """Range of the age in years; anny's population statistics give height, weight and build for an age."""

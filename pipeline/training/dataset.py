@@ -114,6 +114,29 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
                 )
         return {names[name]: label for label, name in enumerate(self.classes, start=1)}
 
+    def classes_without_objects(self) -> list[str]:
+        """Return the classes of which no image has an object; ignore regions do not count."""
+        found = {
+            self.labels[a["category_id"]]
+            for annotations in self.annotations.values()
+            for a in annotations
+            if not a.get("iscrowd")
+        }
+        return [name for label, name in enumerate(self.classes, start=1) if label not in found]
+
+    def check_classes(self) -> None:
+        """Check that there is an object of each class, without which training cannot learn it.
+
+        Raises:
+            UserError: a class has no object; the message names all such classes.
+        """
+        if names := self.classes_without_objects():
+            quoted = ", ".join(f"'{name}'" for name in names)
+            raise UserError(
+                f"{self.path}: class {quoted}: 0 objects in {len(self)} images, so training cannot learn it; "
+                "render or label some, remove it from classes, or add --allow-empty-classes"
+            )
+
     def check_images(self) -> None:
         """Check the header of every image file, so that a fault is reported before training starts.
 

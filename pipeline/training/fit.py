@@ -37,7 +37,14 @@ from pipeline.training.sharded_optimizer import ShardedOptimizer
 from pipeline.training.train_state import TrainState, find_resumable, initial_checkpoint, restore
 
 
-def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, inputs_hash: str) -> None:
+def fit(
+    profile: Profile,
+    train_dir: Path,
+    val_dir: Path,
+    out: Path,
+    inputs_hash: str,
+    allow_empty_classes: bool = False,
+) -> None:
     """Train from the profile's start weights, or resume from ``out``/last.safetensors.
 
     Args:
@@ -45,6 +52,7 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, inputs_hash
         val_dir: folder of the validation split.
         out: folder for model.safetensors, last.safetensors, metrics.jsonl and training/.
         inputs_hash: SHA-256 of all inputs of training; only a run with the same hash is resumed.
+        allow_empty_classes: train even if a class has no object in the training images.
 
     Raises:
         UserError: data or weights are missing or wrong, the loss is not finite, or memory is exhausted.
@@ -54,6 +62,11 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, inputs_hash
         train_dir / "annotations.json", train_dir / "images", profile.classes, extra=profile.train.extra
     )
     val_set = CocoDataset(val_dir / "annotations.json", val_dir / "images", profile.classes)
+    if not allow_empty_classes:
+        train_set.check_classes()
+    if rank() == 0:
+        for name in val_set.classes_without_objects():
+            click.echo(f"warning: class '{name}': 0 objects in {len(val_set)} validation images", err=True)
     train_set.check_images()
     val_set.check_images()
     checkpoint = find_resumable(out, inputs_hash) or initial_checkpoint(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from blender.contract import UserError, from_table, merge_tables
+from blender.contract import UserError, from_table, merge_tables, read_toml
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,9 @@ def read_study(path: Path) -> Study:
         UserError: the file does not exist, is not TOML, or has a wrong key.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = read_toml(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such study; the folder assets/studies/ has examples") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
     study = from_table(Study, table, str(path))
     if not study.variants:
         raise UserError(f"{path}: the study has no [variants]; add at least one")

@@ -12,7 +12,7 @@ import click
 from blender.contract import UserError, canonical_json, write_atomic
 from pipeline.data.coco_io import read_coco
 from pipeline.data.optional_fields import leave_out_malformed
-from pipeline.data.validation import masks  # noqa: F401  registers the rules for masks
+from pipeline.data.validation import keypoints, masks  # noqa: F401  registers their rules
 from pipeline.data.validation.annotations import annotation_faults, fix_annotations, number_annotations
 from pipeline.data.validation.categories import fix_categories
 from pipeline.data.validation.dataset import (
@@ -24,6 +24,7 @@ from pipeline.data.validation.dataset import (
     remove_non_objects,
     replace_non_finite,
 )
+from pipeline.data.validation.image_ids import number_images
 from pipeline.data.validation.images import fix_images, image_faults
 from pipeline.data.validation.rules import (
     CATEGORY,
@@ -44,6 +45,7 @@ from pipeline.data.validation.rules import (
 REPAIR_STEPS: tuple[DatasetFix, ...] = (
     remove_non_objects,
     fix_categories,
+    number_images,
     fix_images,
     number_annotations,
     fix_annotations,

@@ -19,7 +19,7 @@ MISTAKES = [
     ("seed = 0", "seed = -1", "p.toml: seed must be an integer from 0 to below "),
     ("seed = 0", "seed = ", "p.toml: not valid TOML"),
     ("seed = 0\n", "", "p.toml: key 'seed' is missing"),
-    ('classes = ["pedestrian", ', 'classes = ["pallet_truck", ', "classes must differ from each other"),
+    ('classes = ["', 'classes = ["pallet_truck", "', "classes must differ from each other"),
     ('classes = ["pedestrian", ', 'classes = ["ghost", "pedestrian", ', "has the category of class 'ghost'"),
     ('classes = ["pedestrian", ', "classes = [", "'pedestrian' of [scene.objects] is missing from classes"),
     ("train = 4", "train = 0", "p.toml: [splits]: train must be an integer of at least 1, not 0"),

@@ -168,3 +168,58 @@ def test_custom_mount_is_recorded_and_raises_the_roof(tmp_path: Path, assets: As
     spec = frame_scene(load_config(path), assets, 0)
     assert (spec.camera.mount, spec.camera.position[2]) == ("crane", 9.0)
     assert spec.objects[0].params["height"] >= 9.0 + camera.HEADROOM
+
+
+def write_size(folder: Path, width: int, height: int, lenses: str = "") -> Path:
+    """Write the tiny profile with another image size and a table of lenses."""
+    path = folder / "p.toml"
+    text = TINY.replace("width = 96", f"width = {width}").replace("height = 72", f"height = {height}")
+    path.write_text(f"{text}{lenses}")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("size", "note"),
+    [
+        ((400, 300), ""),
+        ((256, 256), "equisolid up to 119 degrees instead of 120"),
+        (
+            (480, 640),
+            "equisolid up to 100 degrees instead of 120; equidistant up to 107 degrees instead of 120",
+        ),
+        (
+            (1080, 1920),
+            "wide up to 104 degrees instead of 110; equisolid left out, which fits up to 81 degrees",
+        ),
+    ],
+)
+def test_default_lenses_are_fitted_to_the_shape_and_named(
+    size: tuple[int, int], note: str, tmp_path: Path
+) -> None:
+    config = load_config(write_size(tmp_path, *size))
+    assert len(config.notes) == bool(note) and all(note in line for line in config.notes)
+    for name, fitted in config.scene.camera.lenses.items():
+        assert lens.covers(name, np.radians(fitted.fov[1]), *size)
+    (tmp_path / "child.toml").write_text('extends = "p.toml"\nseed = 1\n')  # inherited, not named itself
+    assert len(load_config(tmp_path / "child.toml").notes) == bool(note)
+
+
+def test_named_lenses_that_do_not_fit_are_all_reported_with_their_limits(tmp_path: Path) -> None:
+    table = "\n[scene.camera.lenses]\n" + "".join(
+        f"{name} = {{ weight = {weight}, fov = [90, 115] }}\n"
+        for name, weight in (("perspective", 1), ("wide", 1), ("equisolid", 1), ("equidistant", 0))
+    )
+    with pytest.raises(UserError) as caught:
+        load_config(write_size(tmp_path, 1080, 1920, table))
+    wide, equisolid = str(caught.value).splitlines()  # a lens with weight 0 is never drawn
+    assert "lenses.wide]: fov [90, 115]" in wide and "use at most 104, " in wide
+    assert "lenses.equisolid]: fov [90, 115]" in equisolid and "use at most 81, " in equisolid
+
+
+def test_a_shape_that_no_inherited_lens_fits_is_an_error(tmp_path: Path) -> None:
+    path = write_size(
+        tmp_path, 96, 72, "\n[scene.camera.lenses]\nequisolid = { weight = 1, fov = [90, 110] }\n"
+    )
+    (tmp_path / "child.toml").write_text(f'extends = "{path.name}"\n[render]\nwidth = 90\nheight = 160\n')
+    with pytest.raises(UserError, match="no lens fits 90 x 160 pixels"):
+        load_config(tmp_path / "child.toml")

@@ -17,7 +17,7 @@ from blender.contract.files import _host
 from tests.blender.test_render import tree_hash
 from tests.conftest import ROOT, render, run
 
-FAULT_LINE = "    spec = frame_scene(config, assets, frame)\n"
+FAULT_LINE = "    spec = frame_scene(config, assets, frame, placements)\n"
 """Line of ``render_frame`` after which ``copy_with_fault`` inserts its code."""
 
 

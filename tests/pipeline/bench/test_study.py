@@ -67,7 +67,7 @@ def test_model_files_stay_valid_in_the_folder_of_a_variant(tmp_path: Path) -> No
         ("", "key 'title' is missing"),
         (SMALL.replace("title", "titel"), "titel"),
         ('title = "a"\nprofile = "b"\n[variants]\n', "no [variants]"),
-        ("title =", "cannot be read"),
+        ("title =", "not valid TOML"),
     ],
 )
 def test_wrong_study_file_is_reported(text: str, message: str, tmp_path: Path) -> None:

@@ -101,3 +101,15 @@ def test_shell_completion_offers_commands_and_options() -> None:
 
     assert sorted(complete("transpalette pre")) == ["predict", "preview"]
     assert "--save-blend" in complete("transpalette render --s")
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_train_passes_allow_empty_classes_on(
+    allowed: bool, tiny_profile: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr("pipeline.training.command.train", lambda *arguments: calls.append(arguments))
+    words = ["train", "--profile", tiny_profile, "--train", tmp_path, "--val", tmp_path, "--out", tmp_path]
+    done = CliRunner().invoke(main, [*map(str, words), *(["--allow-empty-classes"] if allowed else [])])
+    assert done.exit_code == 0, done.output
+    assert calls[0][-1] is allowed
