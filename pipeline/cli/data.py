@@ -14,6 +14,8 @@ from pipeline.cli.group import FILE, FOLDER, PROFILE, SCHEDULER
 
 FORMATS = ("coco-polygons", "yolo-seg", "imagefolder")
 """Names of the formats that ``pipeline.data.formats`` registers; a test compares them."""
+LAYOUTS = ("split", "coco", "flat")
+"""Names of their layouts; the same test compares them."""
 
 
 @click.command()
@@ -46,17 +48,26 @@ def validate(file: Path, images: Path | None, fix: Path | None) -> None:
 
 
 @click.command()
-@click.argument("split_dir", type=FOLDER)
+@click.argument("splits", type=FOLDER, nargs=-1, required=True, metavar="SPLIT_DIR...")
 @click.option("--to", type=click.Choice(FORMATS), required=True, help="The format.")
 @click.option("--out", type=FOLDER, required=True, help="A new folder for the result.")
-def convert(split_dir: Path, to: str, out: Path) -> None:
-    """Write a split in the format of another tool.
+@click.option(
+    "--layout",
+    type=click.Choice(LAYOUTS),
+    default="split",
+    show_default=True,
+    help="split: a folder for each split; coco: COCO's own folders (coco-polygons only); "
+    "flat: all splits in one table (imagefolder only).",
+)
+@click.option("--drop-ignored", is_flag=True, help="Leave out ignore regions (iscrowd 1).")
+def convert(splits: tuple[Path, ...], to: str, out: Path, layout: str, drop_ignored: bool) -> None:
+    """Write splits in the format of another tool.
 
-    SPLIT_DIR contains images/ and annotations.json.
+    SPLIT_DIR contains images/ and annotations.json. Give several, or the folder of a run for all its splits.
     """
-    from pipeline.data.formats import convert_to_format
+    from pipeline.data.conversion import convert_to_format
 
-    convert_to_format(split_dir, to, out)
+    convert_to_format(splits, to, out, layout, drop_ignored)
 
 
 @click.command()

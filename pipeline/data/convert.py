@@ -31,7 +31,7 @@ from pipeline.config import CocoConfig
 from pipeline.data.frames import RENDER_AGAIN, read_frame
 from pipeline.data.rle import compress_runs, encode_mask
 
-CONVERTER_VERSION = 2
+CONVERTER_VERSION = 3
 """Increase it whenever the same split is converted to other bytes, so that splits are converted again."""
 
 SUPERCATEGORIES = {"pedestrian": "person", "pallet_truck": "vehicle", "forklift": "vehicle"}
@@ -181,10 +181,11 @@ def _annotation(instance: Instance, rle: dict[str, Any], area: int, config: Coco
         "truncated": instance.truncated,
         "distance": instance.distance,
         "parameters": instance.parameters,
+        # pycocotools' evaluation of keypoints needs it of every object.
+        "num_keypoints": sum(v > 0 for _, _, v in instance.keypoints),
     }
     if instance.keypoints:
         annotation["keypoints"] = [value for keypoint in instance.keypoints for value in keypoint]
-        annotation["num_keypoints"] = sum(v > 0 for _, _, v in instance.keypoints)
     if instance.box3d is not None:
         annotation["box3d"] = dataclasses.asdict(instance.box3d)
     return annotation

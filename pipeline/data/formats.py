@@ -1,13 +1,13 @@
-"""Convert a COCO split to the formats of other tools (command ``convert``).
+"""Formats of other tools (command ``convert``): each as the files of the result.
 
 A writer is a function with the decorator ``data_format``. It yields the files of the result as names and
-bytes; ``convert_to_format`` writes them.
+bytes; ``pipeline.data.conversion`` writes them.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,14 +18,12 @@ import click
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from blender.contract import UserError, canonical_json, remove_fragments, sha256_file, write_atomic
-from pipeline.common.stages import is_up_to_date, prepare_output_dir, write_stamp
+from blender.contract import UserError, canonical_json
 from pipeline.data.coco_io import count_without_mask, group_by_image
 from pipeline.data.images import find_image
 from pipeline.data.polygons import mask_to_polygons, mask_to_single_polygon
 from pipeline.data.rasterise import FILLS, count_changed_pixels
 from pipeline.data.rle import as_rle
-from pipeline.data.validation.check import load_validated_coco
 from pipeline.data.values import has_mask
 
 FORMATS_VERSION = 2
@@ -41,99 +39,69 @@ class CocoSet:
 
     dataset: dict[str, Any]
     images: Path
+    name: str = "train"
+    """Name of the split."""
+    folder: str = ""
+    """Where the split's files are in the result: "train/" beside other splits, "" alone."""
 
 
-FormatWriter = Callable[[CocoSet], Iterator[OutputFile]]
-FORMATS: dict[str, FormatWriter] = {}
+FormatWriter = Callable[[list[CocoSet], str], Iterator[OutputFile]]
+"""Arguments: the splits, and the layout."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A registered writer and the layouts that it knows, the default first."""
+
+    write: FormatWriter
+    layouts: tuple[str, ...]
+
+
+FORMATS: dict[str, Format] = {}
 """The registered writers by the name of their format."""
 
 
-def data_format(name: str) -> Callable[[FormatWriter], FormatWriter]:
-    """Register the decorated function as the writer of the format ``name``."""
+def data_format(name: str, *layouts: str) -> Callable[[FormatWriter], FormatWriter]:
+    """Register the decorated function as the writer of the format ``name``, with its layouts."""
 
     def register(function: FormatWriter) -> FormatWriter:
-        FORMATS[name] = function
+        FORMATS[name] = Format(function, layouts)
         return function
 
     return register
 
 
-def convert_to_format(split_dir: Path, name: str, out: Path) -> None:
-    """Write the split (annotations.json and images/) to ``out`` in the format ``name``.
-
-    Each file is written atomically, and files that exist already are not written again. So an interrupted
-    conversion continues when the command is repeated. A stamp file marks the conversion as complete.
-
-    Raises:
-        UserError: the format is unknown, the split is invalid, or ``out`` contains other files.
-    """
-    if name not in FORMATS:
-        raise UserError(f"--to {name}: no such format; choose one of {', '.join(FORMATS)}")
-    annotations = split_dir / "annotations.json"
-    source = CocoSet(load_validated_coco(annotations), split_dir / "images")
-    files = FORMATS[name](source)
-    first = next(files)  # a writer refuses a split before its first file, and then nothing is left behind
-    prepare_output_dir(out)
-    inputs = {"to": name, "version": FORMATS_VERSION, "annotations": sha256_file(annotations)}
-    _mark_out_dir(out, inputs)
-    remove_fragments(out)
-    stamp, paths = out / ".convert.stamp.json", []
-    for file, content in itertools.chain([first], files):
-        path = out / file
-        data = content.read_bytes() if isinstance(content, Path) else content
-        if not (path.is_file() and path.read_bytes() == data):
-            write_atomic(path, data)
-        paths.append(path)
-    if is_up_to_date(stamp, inputs, []):
-        click.echo(f"convert: up to date ({out})")
-        return
-    write_stamp(stamp, inputs, [])
-    click.echo(f"convert: {len(source.dataset['images'])} images, {len(paths)} files as {name} -> {out}")
-
-
-def _mark_out_dir(out: Path, inputs: dict[str, Any]) -> None:
-    """Mark an empty folder as the output of this conversion.
-
-    Raises:
-        UserError: the folder contains other files.
-    """
-    marker = out / ".convert.json"
-    if marker.is_file() and marker.read_bytes() == canonical_json(inputs):
-        return
-    if any(out.iterdir()):
-        raise UserError(f"{out}: contains other files; remove them, or give another --out")
-    write_atomic(marker, canonical_json(inputs))
-
-
-# ------------------------------------------------------------------------------ formats
-
-
-@data_format("coco-polygons")
-def coco_polygons(source: CocoSet) -> Iterator[OutputFile]:
+@data_format("coco-polygons", "split", "coco")
+def coco_polygons(splits: list[CocoSet], layout: str) -> Iterator[OutputFile]:
     """Export COCO with polygons instead of RLE; ignore regions stay RLE, as in COCO's own files.
 
-    An object without a mask stays a box.
+    An object without a mask stays a box. The layout "coco" is that of COCO's own files:
+    annotations/instances_train.json and images/train/.
     """
-    yield from _images(source, "images/")
-    sizes = {i["id"]: (i["width"], i["height"]) for i in source.dataset["images"]}
-    annotations, changed, pixels = [], Counter[str](), 0
-    for a in source.dataset["annotations"]:
-        if a["iscrowd"] or not has_mask(a) or isinstance(a["segmentation"], list):
-            annotations.append(a)
-            continue
-        mask = mask_utils.decode(as_rle(a["segmentation"], *sizes[a["image_id"]]))
-        polygons = mask_to_polygons(mask)
-        changed.update(count_changed_pixels(mask, polygons))
-        pixels += int(mask.sum())
-        annotations.append(a | {"segmentation": polygons})
+    changed, pixels = Counter[str](), 0
+    for split in splits:
+        as_coco = layout == "coco"
+        yield from _images(split, f"images/{split.name}/" if as_coco else f"{split.folder}images/")
+        sizes = {i["id"]: (i["width"], i["height"]) for i in split.dataset["images"]}
+        annotations = []
+        for a in split.dataset["annotations"]:
+            if a["iscrowd"] or not has_mask(a) or isinstance(a["segmentation"], list):
+                annotations.append(a)
+                continue
+            mask = mask_utils.decode(as_rle(a["segmentation"], *sizes[a["image_id"]]))
+            polygons = mask_to_polygons(mask)
+            changed.update(count_changed_pixels(mask, polygons))
+            pixels += int(mask.sum())
+            annotations.append(a | {"segmentation": polygons})
+        # Depth and normals are not copied, so their paths are left out.
+        images = [{k: value for k, value in i.items() if k != "arrays"} for i in split.dataset["images"]]
+        name = f"annotations/instances_{split.name}.json" if as_coco else f"{split.folder}annotations.json"
+        yield name, canonical_json(split.dataset | {"images": images, "annotations": annotations})
     _print_changed(changed, pixels)
-    # Depth and normals are not copied, so their paths are left out.
-    images = [{key: value for key, value in i.items() if key != "arrays"} for i in source.dataset["images"]]
-    yield "annotations.json", canonical_json(source.dataset | {"images": images, "annotations": annotations})
 
 
-@data_format("yolo-seg")
-def yolo_seg(source: CocoSet) -> Iterator[OutputFile]:
+@data_format("yolo-seg", "split")
+def yolo_seg(splits: list[CocoSet], layout: str) -> Iterator[OutputFile]:
     """Export YOLO segmentation: a text file per image, with a line per object.
 
     A line contains the class, from 0, and the object's outline: x y x y ... as shares of the image's size.
@@ -144,72 +112,143 @@ def yolo_seg(source: CocoSet) -> Iterator[OutputFile]:
     Raises:
         UserError: an object has no mask, or two images would have the same label file.
     """
-    without_mask, objects = count_without_mask(source.dataset["annotations"])
-    if without_mask:
-        raise UserError(
-            f"{source.images.parent}: {without_mask} of {objects} objects have no mask, and yolo-seg "
-            "needs one for each; choose --to coco-polygons or imagefolder"
-        )
-    names = Counter(str(PurePosixPath(i["file_name"]).with_suffix(".txt")) for i in source.dataset["images"])
-    if clash := next((name for name, count in names.items() if count > 1), None):
-        raise UserError(f"{source.images}: two images would share labels/{clash}; rename one of them")
-    yield from _images(source, "images/")
-    numbers = {c["id"]: number for number, c in enumerate(source.dataset["categories"])}
-    annotations, ignored = group_by_image(source.dataset["annotations"]), 0
-    changed, pixels = Counter[str](), 0
-    for image in source.dataset["images"]:
-        scale = np.array([image["width"], image["height"]])
-        lines = []
-        for a in annotations[image["id"]]:
-            if a["iscrowd"]:
-                ignored += 1
-                continue
-            mask = mask_utils.decode(as_rle(a["segmentation"], image["width"], image["height"]))
-            outline = np.array(mask_to_single_polygon(mask)).reshape(-1, 2) / scale
-            text = " ".join(f"{value:.8f}" for value in outline.ravel())
-            written = np.array(text.split(), float).reshape(-1, 2) * scale
-            changed.update(count_changed_pixels(mask, [written.ravel().tolist()]))
-            pixels += int(mask.sum())
-            lines.append(f"{numbers[a['category_id']]} {text}\n")
-        yield f"labels/{PurePosixPath(image['file_name']).with_suffix('.txt')}", "".join(lines).encode()
+    categories = _shared_categories(splits)
+    numbers = {c["id"]: number for number, c in enumerate(categories)}
+    changed, pixels, ignored = Counter[str](), 0, 0
+    for split in splits:
+        _check_masks(split)
+        _check_label_names(split)
+    for split in splits:
+        yield from _images(split, f"images/{split.folder}")
+        annotations = group_by_image(split.dataset["annotations"])
+        for image in split.dataset["images"]:
+            scale = np.array([image["width"], image["height"]])
+            lines = []
+            for a in annotations[image["id"]]:
+                if a["iscrowd"]:
+                    ignored += 1
+                    continue
+                mask = mask_utils.decode(as_rle(a["segmentation"], image["width"], image["height"]))
+                outline = np.array(mask_to_single_polygon(mask)).reshape(-1, 2) / scale
+                text = " ".join(f"{value:.8f}" for value in outline.ravel())
+                written = np.array(text.split(), float).reshape(-1, 2) * scale
+                changed.update(count_changed_pixels(mask, [written.ravel().tolist()]))
+                pixels += int(mask.sum())
+                lines.append(f"{numbers[a['category_id']]} {text}\n")
+            yield f"labels/{split.folder}{_label_name(image)}", "".join(lines).encode()
     _print_changed(changed, pixels)
     click.echo(f"convert: {ignored} ignore regions become background")
-    lines = [f"  {numbers[c['id']]}: {json.dumps(c['name'])}\n" for c in source.dataset["categories"]]
-    # YOLO requires both keys. A user with two splits sets one of them to the folder of the other split.
-    yield "data.yaml", f"train: images\nval: images\nnames:\n{''.join(lines)}".encode()
+    yield "data.yaml", _data_yaml(splits, categories)
 
 
-@data_format("imagefolder")
-def imagefolder(source: CocoSet) -> Iterator[OutputFile]:
+def _data_yaml(splits: list[CocoSet], categories: list[dict[str, Any]]) -> bytes:
+    """Write Ultralytics' description: the folder of each split, and the classes."""
+    folders = {split.name: f"images/{split.folder}".removesuffix("/") for split in splits}
+    first = next(iter(folders.values()))
+    # YOLO requires both keys. A split that is missing, or a split alone, is that of both.
+    entries = {"train": first, "val": first} | (folders if splits[0].folder else {})
+    lines = [f"{_yaml_text(name)}: {_yaml_text(folder)}\n" for name, folder in entries.items()]
+    names = [f"  {number}: {json.dumps(c['name'])}\n" for number, c in enumerate(categories)]
+    return f"{''.join(lines)}names:\n{''.join(names)}".encode()
+
+
+def _yaml_text(text: str) -> str:
+    return text if re.fullmatch(r"[\w/-]+", text) else json.dumps(text)
+
+
+@data_format("imagefolder", "split", "flat")
+def imagefolder(splits: list[CocoSet], layout: str) -> Iterator[OutputFile]:
     """Export Hugging Face's imagefolder: the images, and metadata.jsonl with a line per image.
 
     ``objects`` of a line contains lists of the same length: ``id``, ``category`` (from 0, in the order of
     categories.json), ``bbox`` (x, y, width, height in pixels), ``area``, ``iscrowd`` (1: ignore region) and
     ``segmentation`` (compressed RLE as JSON text; null without a mask).
+
+    The layout "flat" has one metadata.jsonl for all splits, with the column ``split``. ``datasets`` takes the
+    types of the lists from the values of each metadata.jsonl. So it does not load a split without any object
+    beside other splits.
     """
-    yield from _images(source, "")
-    numbers = {c["id"]: number for number, c in enumerate(source.dataset["categories"])}
-    annotations, ignored = group_by_image(source.dataset["annotations"]), 0
-    lines = []
-    for image in source.dataset["images"]:
-        size = image["width"], image["height"]
-        image_annotations = annotations[image["id"]]
-        ignored += sum(a["iscrowd"] for a in image_annotations)
-        objects = {
-            "id": [a["id"] for a in image_annotations],
-            "category": [numbers[a["category_id"]] for a in image_annotations],
-            "bbox": [[float(value) for value in a["bbox"]] for a in image_annotations],
-            "area": [float(a["area"]) for a in image_annotations],
-            "iscrowd": [a["iscrowd"] for a in image_annotations],
-            "segmentation": [
-                _rle_text(a["segmentation"], *size) if has_mask(a) else None for a in image_annotations
-            ],
-        }
-        row = {key: image[key] for key in ("file_name", "width", "height")} | {"image_id": image["id"]}
-        lines.append(canonical_json(row | {"objects": objects}))
+    numbers = {c["id"]: number for number, c in enumerate(_shared_categories(splits))}
+    ignored, lines = 0, []
+    for index, split in enumerate(splits):
+        # Without the splits' names: ``datasets`` would take folders of such names for its own splits.
+        folder = f"{index}/" if layout == "flat" else ""
+        yield from _images(split, folder or split.folder)
+        annotations = group_by_image(split.dataset["annotations"])
+        for image in split.dataset["images"]:
+            image_annotations = annotations[image["id"]]
+            ignored += sum(a["iscrowd"] for a in image_annotations)
+            row = {key: image[key] for key in ("width", "height")} | {"image_id": image["id"]}
+            row |= {
+                "file_name": folder + image["file_name"],
+                "objects": _objects(image, image_annotations, numbers),
+            }
+            lines.append(canonical_json(row | ({"split": split.name} if layout == "flat" else {})))
+        if layout == "split":
+            yield f"{split.folder}metadata.jsonl", b"".join(lines)
+            lines = []
     click.echo(f"convert: {ignored} ignore regions included, with iscrowd 1")
-    yield "categories.json", canonical_json([c["name"] for c in source.dataset["categories"]])
-    yield "metadata.jsonl", b"".join(lines)
+    empty = [split.name for split in splits if not split.dataset["annotations"]]
+    if layout == "split" and 0 < len(empty) < len(splits):
+        click.echo(
+            f"convert: note: {', '.join(empty)} has no objects, so `datasets` does not load it beside the "
+            "other splits; use --layout flat"
+        )
+    yield "categories.json", canonical_json([c["name"] for c in _shared_categories(splits)])
+    if layout == "flat":
+        yield "metadata.jsonl", b"".join(lines)
+
+
+def _objects(
+    image: dict[str, Any], annotations: list[dict[str, Any]], numbers: dict[int, int]
+) -> dict[str, list[Any]]:
+    """Return the objects of an image as lists, for imagefolder."""
+    return {
+        "id": [a["id"] for a in annotations],
+        "category": [numbers[a["category_id"]] for a in annotations],
+        "bbox": [[float(value) for value in a["bbox"]] for a in annotations],
+        "area": [float(a["area"]) for a in annotations],
+        "iscrowd": [a["iscrowd"] for a in annotations],
+        "segmentation": [
+            _rle_text(a["segmentation"], image["width"], image["height"]) if has_mask(a) else None
+            for a in annotations
+        ],
+    }
+
+
+def _shared_categories(splits: list[CocoSet]) -> list[dict[str, Any]]:
+    """Return the categories of all splits.
+
+    Raises:
+        UserError: they differ.
+    """
+    first, *others = splits
+    names = {c["id"]: c["name"] for c in first.dataset["categories"]}
+    for split in others:
+        if {c["id"]: c["name"] for c in split.dataset["categories"]} != names:
+            raise UserError(f"{first.name} and {split.name} have different categories; convert each alone")
+    return list(first.dataset["categories"])
+
+
+def _check_masks(split: CocoSet) -> None:
+    """Raise UserError if an object has no mask."""
+    without_mask, objects = count_without_mask(split.dataset["annotations"])
+    if without_mask:
+        raise UserError(
+            f"{split.images.parent}: {without_mask} of {objects} objects have no mask, and yolo-seg needs one "
+            "for each; choose --to coco-polygons or imagefolder"
+        )
+
+
+def _label_name(image: dict[str, Any]) -> str:
+    return str(PurePosixPath(image["file_name"]).with_suffix(".txt"))
+
+
+def _check_label_names(split: CocoSet) -> None:
+    """Raise UserError if two images would have the same label file."""
+    names = Counter(_label_name(image) for image in split.dataset["images"])
+    if clash := next((name for name, count in names.items() if count > 1), None):
+        raise UserError(f"{split.images}: two images would share labels/{clash}; rename one of them")
 
 
 def _images(source: CocoSet, folder: str) -> Iterator[OutputFile]:

@@ -48,6 +48,7 @@ def dataset_card(manifests: list[Manifest], tables: list[dict[str, Any]]) -> str
         [
             "---",
             f'pretty_name: "Transpalette renders: {first.profile}"',
+            "license: apache-2.0",
             "task_categories: [image-segmentation, object-detection]",
             "tags: [synthetic, instance-segmentation, warehouse, coco]",
             f"size_categories: [{_size_category(total)}]",
@@ -72,6 +73,10 @@ def dataset_card(manifests: list[Manifest], tables: list[dict[str, Any]]) -> str
             "## How it was made",
             "",
             *_origin(manifests),
+            "",
+            "## Licence",
+            "",
+            "Apache-2.0, as the program. Whoever rendered the images may choose another licence.",
             "",
             "## Notes for users",
             "",

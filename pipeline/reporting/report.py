@@ -31,7 +31,7 @@ from pipeline.viz.contact_sheet import contact_sheet
 from pipeline.viz.overlays import PALETTE, SHAPES, readable
 from pipeline.viz.plots import plot_precision_recall, plot_reliability, plot_training, to_svg
 
-REPORT_VERSION = 3
+REPORT_VERSION = 4
 """Increase it whenever the same run gives another report."""
 
 MODEL_FILE = "model.safetensors"

@@ -16,8 +16,8 @@ from blender.contract import UserError, array_path, frame_is_complete, read_reco
 from blender.rendering.passes import read_exr, use_exr
 from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
+from pipeline.data.conversion import convert_to_format
 from pipeline.data.convert import convert_split
-from pipeline.data.formats import convert_to_format
 from pipeline.data.validation.check import find_faults
 from pipeline.viz.contact_sheet import contact_sheet
 from tests.blender.test_render import tree_hash
@@ -186,7 +186,7 @@ def test_coco_file_contains_boxes_and_array_paths(all_passes: tuple[Path, Path],
         assert min(annotation["box3d"]["size"]) > 0.05
         assert annotation["box3d"]["camera_centre"][2] > 0, "visible objects are in front of the camera"
     assert contact_sheet(out, 4, 2).width > 400
-    convert_to_format(out, "coco-polygons", tmp_path / "polygons")
+    convert_to_format([out], "coco-polygons", tmp_path / "polygons")
     assert not any("arrays" in i for i in read_coco(tmp_path / "polygons/annotations.json")["images"])
 
 

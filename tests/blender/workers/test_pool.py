@@ -215,6 +215,7 @@ def test_wrong_option_is_reported_in_one_line(
     assert done.stderr.count("\n") == 1 and message in done.stderr
 
 
+@pytest.mark.slow
 def test_inside_blender_the_workers_run_blender(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from blender.contract.render_options import RENDER_OPTIONS, add_render_options
 from pipeline.cli import SECTIONS, main
-from pipeline.cli.data import FORMATS
+from pipeline.cli.data import FORMATS, LAYOUTS
+from pipeline.common.processes import module_command
 from pipeline.data import formats
 from tests.conftest import TINY, run
 
@@ -40,6 +41,7 @@ def test_every_option_and_argument_has_a_help_text_or_a_metavar() -> None:
 
 def test_convert_offers_the_registered_formats() -> None:
     assert sorted(FORMATS) == sorted(formats.FORMATS)
+    assert set(LAYOUTS) == {layout for form in formats.FORMATS.values() for layout in form.layouts}
 
 
 def rendered_arguments(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[str]:
@@ -50,8 +52,9 @@ def rendered_arguments(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list
     assert result.exit_code == 0, result.output
     ((path, words),) = calls
     assert path == sys.executable
-    assert words[:3] == [sys.executable, "-m", "blender.render"]
-    return words[3:]
+    start = module_command("blender.render")
+    assert words[: len(start)] == start
+    return words[len(start) :]
 
 
 def test_render_passes_every_option_on(monkeypatch: pytest.MonkeyPatch) -> None:

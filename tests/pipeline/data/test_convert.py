@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from pycocotools import mask as mask_utils
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from blender.contract import (
     Manifest,
@@ -116,7 +118,7 @@ def test_fields_of_the_record_are_written(split: Path) -> None:
     person = next(a for a in dataset["annotations"] if a["category_id"] == 1)
     assert len(person["keypoints"]) == 51 and person["num_keypoints"] == 16
     truck = next(a for a in dataset["annotations"] if a["category_id"] == 2)
-    assert "keypoints" not in truck
+    assert "keypoints" not in truck and truck["num_keypoints"] == 0
     assert truck["parameters"] == {"colour": "red"} and truck["distance"] > 0
     assert 0 < truck["visible_fraction"] <= 1 and truck["amodal_area"] >= truck["area"]
     for annotation in dataset["annotations"]:
@@ -125,6 +127,17 @@ def test_fields_of_the_record_are_written(split: Path) -> None:
         assert mask_utils.area(mask_utils.merge([amodal, visible], intersect=True)) == annotation["area"]
     assert len(dataset["categories"][0]["skeleton"]) == 19
     assert not {"date_created", "contributor", "url"} & set(dataset["info"])
+
+
+def test_keypoints_can_be_evaluated_beside_classes_without_joints(split: Path) -> None:
+    dataset = convert(split)
+    people = [a | {"score": 0.9} for a in dataset["annotations"] if a["category_id"] == 1]
+    coco = COCO(str(split / "annotations.json"))
+    evaluation = COCOeval(coco, coco.loadRes([p for p in people if not p["iscrowd"]]), "keypoints")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    assert evaluation.stats[0] == pytest.approx(1)
 
 
 def test_images_without_objects_are_kept_and_hidden_objects_are_left_out(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ from blender.contract import UserError
 from pipeline.cli import main
 from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
+from pipeline.data.conversion import convert_to_format
 from pipeline.data.convert import convert_split
-from pipeline.data.formats import FORMATS, convert_to_format
+from pipeline.data.formats import FORMATS
 from pipeline.data.validation.check import find_faults
 from tests.blender.test_render import tree_hash
 from tests.conftest import ROOT
@@ -35,8 +36,8 @@ def split(tmp_path: Path) -> Path:
     return tmp_path / "test"
 
 
-def convert(split: Path, to: str, out: Path) -> Result:
-    return CliRunner().invoke(main, ["convert", str(split), "--to", to, "--out", str(out)])
+def convert(split: Path, to: str, out: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["convert", str(split), "--to", to, "--out", str(out), *options])
 
 
 def test_coco_polygons_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
@@ -144,7 +145,83 @@ def test_output_folder_with_other_files_is_refused(split: Path, tmp_path: Path) 
     assert convert(split, "yolo-seg", out).exit_code == 2
     assert tree_hash(out) == before
     with pytest.raises(UserError, match="coco-polygons, yolo-seg, imagefolder"):
-        convert_to_format(split, "pascal", tmp_path / "other")
+        convert_to_format([split], "pascal", tmp_path / "other")
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    """A run with three splits, of which "val" has no object, and other folders."""
+    run = tmp_path / "run"
+    for name, frames in {"test": 3, "train": 4, "val": 1}.items():
+        write_split(run / name, frames=frames, objects=0 if name == "val" else 3)
+        convert_split(run / name, CocoConfig(min_pixels=0, min_visible_fraction=0))
+    (run / "people").mkdir()
+    return run
+
+
+def test_a_run_is_converted_in_one_call_to_yolo(run_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run = convert(run_dir, "yolo-seg", out)
+    assert run.exit_code == 0 and "8 images of train, val, test" in run.output, run.output
+    lines = (out / "data.yaml").read_text().splitlines()
+    assert lines[:3] == ["train: images/train", "val: images/val", "test: images/test"]
+    for split, frames in {"train": 4, "val": 1, "test": 3}.items():
+        for folder in ("images", "labels"):
+            assert len(list((out / folder / split).iterdir())) == frames
+    several = CliRunner().invoke(
+        main, ["convert", *(str(run_dir / s) for s in ("train", "test")), "--to", "yolo-seg",
+               "--out", str(tmp_path / "two")],
+    )  # fmt: skip
+    assert several.exit_code == 0
+    lines = (tmp_path / "two" / "data.yaml").read_text().splitlines()
+    assert lines[:3] == ["train: images/train", "val: images/train", "test: images/test"]
+
+
+def test_coco_layout_is_that_of_cocos_own_files(run_dir: Path, split: Path, tmp_path: Path) -> None:
+    for source, names in ((run_dir, ("train", "val", "test")), (split, ("test",))):
+        out = tmp_path / source.name / "coco"
+        assert convert(source, "coco-polygons", out, "--layout", "coco").exit_code == 0
+        for name in names:
+            path = out / "annotations" / f"instances_{name}.json"
+            faults = list(find_faults(read_coco(path), out / "images" / name))
+            assert [fault for fault in faults if fault.severity == "error"] == []
+        assert len(list((out / "annotations").iterdir())) == len(names)
+
+
+def test_flat_layout_has_the_splits_in_one_table(run_dir: Path, tmp_path: Path) -> None:
+    note = "val has no objects, so `datasets` does not load it beside the other splits; use --layout flat"
+    assert note in convert(run_dir, "imagefolder", tmp_path / "folders").output
+    out = tmp_path / "flat"
+    run = convert(run_dir, "imagefolder", out, "--layout", "flat")
+    assert run.exit_code == 0 and note not in run.output
+    rows = [json.loads(line) for line in (out / "metadata.jsonl").read_text().splitlines()]
+    assert [row["split"] for row in rows] == ["train"] * 4 + ["val"] + ["test"] * 3
+    assert all((out / row["file_name"]).is_file() for row in rows)
+    assert len({row["file_name"] for row in rows}) == len(rows)
+
+
+def test_ignore_regions_can_be_left_out(split: Path, tmp_path: Path) -> None:
+    assert convert(split, "coco-polygons", tmp_path / "out", "--drop-ignored").exit_code == 0
+    before = read_coco(split / "annotations.json")["annotations"]
+    after = read_coco(tmp_path / "out" / "annotations.json")["annotations"]
+    assert [a["id"] for a in after] == [a["id"] for a in before if not a["iscrowd"]]
+    assert 0 < len(after) < len(before)
+
+
+def test_unusable_sources_and_layouts_are_refused(run_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (run_dir / "other").mkdir()
+    write_split(run_dir / "other" / "train", frames=1, categories=("crate",))
+    convert_split(run_dir / "other" / "train", CocoConfig())
+    for sources, options, message in (
+        ([run_dir], ["--to", "yolo-seg", "--layout", "coco"], "not for yolo-seg; choose split"),
+        ([run_dir / "people"], ["--to", "yolo-seg"], "no annotations.json here or in its folders"),
+        ([run_dir, run_dir / "other"], ["--to", "yolo-seg"], "have the same name"),
+        ([run_dir / "val", run_dir / "other"], ["--to", "imagefolder"], "have different categories"),
+    ):
+        run = CliRunner().invoke(main, ["convert", *map(str, sources), *options, "--out", str(out)])
+        assert run.exit_code == 2 and message in run.output, run.output
+        assert not [path for path in out.rglob("*") if not path.name.startswith(".")]
 
 
 def test_images_that_would_share_a_label_file_are_refused(split: Path, tmp_path: Path) -> None:

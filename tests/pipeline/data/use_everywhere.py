@@ -53,10 +53,11 @@ def use_everywhere(folder: Path, plots: bool = False) -> None:
     # What needs masks may refuse a set with boxes.
     has_boxes = count_without_mask(dataset["annotations"])[0] > 0
     refusal = contextlib.suppress(UserError) if has_boxes else contextlib.nullcontext()
-    for write in FORMATS.values():
-        with refusal:
-            for _ in write(CocoSet(dataset, images)):
-                pass
+    for form in FORMATS.values():
+        for layout in form.layouts:
+            with refusal:
+                for _ in form.write([CocoSet(dataset, images)], layout):
+                    pass
     write_set(folder / "valid", valid_dataset())
     valid = folder / "valid"
     with refusal:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from huggingface_hub import DatasetCard
 from PIL import Image, ImageColor
 
 from pipeline.cli import main
@@ -122,6 +123,7 @@ def test_the_card_has_the_counts_and_origin_of_its_splits(split: Path, tmp_path:
     assert f"| test | 4 | {table['empty']} | {counts[0]} | {counts[1]} | {ignored} |" in text
     assert "| train | 2 | " in text and "| test | 0 | 4.5.0 | 1 | `" in text
     assert str(tmp_path) not in text
+    assert DatasetCard(text).data.to_dict()["license"] == "apache-2.0"
     run("card", tmp_path / "train", split, "--out", tmp_path / "again.md")
     assert (tmp_path / "again.md").read_text() == text
 

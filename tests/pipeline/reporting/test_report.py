@@ -6,8 +6,10 @@ import html.parser
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from huggingface_hub import ModelCard
 
 from blender.contract import UserError
 from pipeline.evaluation.evaluate import evaluate
@@ -187,6 +189,12 @@ def test_the_model_card_has_the_same_figures(run_dir: Path) -> None:
         assert word in card.replace("| training | ", "| "), word
     assert "pedestrian: **yes**" in card and "pallet truck: **undecided**" in card
     assert FALLBACK not in card and str(run_dir.parent) not in card
+    data: Any = ModelCard(card).data  # as Hugging Face reads it
+    assert data.license == "apache-2.0" and data.model_name == "Transpalette: tiny & small"
+    figures = {result.metric_name: result.metric_value for result in data.eval_results}
+    assert len(figures) == 8
+    expected = metrics["classes"]["pallet_truck"]["segm"]["AP50"]
+    assert figures["mask AP50, pallet truck"] == pytest.approx(expected, abs=1e-4)
 
 
 class ReportChecker(html.parser.HTMLParser):
