@@ -235,8 +235,8 @@ def _check_masks(split: CocoSet) -> None:
     without_mask, objects = count_without_mask(split.dataset["annotations"])
     if without_mask:
         raise UserError(
-            f"{split.images.parent}: {without_mask} of {objects} objects have no mask, and yolo-seg needs one "
-            "for each; choose --to coco-polygons or imagefolder"
+            f"{split.images.parent}: {without_mask} of {objects} objects have no mask, and yolo-seg needs "
+            "one for each; choose --to coco-polygons or imagefolder"
         )
 
 
