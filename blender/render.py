@@ -22,9 +22,11 @@ from blender.config.profile import Config, load_config
 from blender.contract import (
     UserError,
     exit_on_user_error,
+    explain_temporary_errors,
     frame_is_complete,
     remove_fragments,
     split_folder,
+    temporary_root,
 )
 from blender.contract.render_options import add_render_options
 from blender.contract.scheduler import check_address
@@ -191,7 +193,7 @@ def _save_blend(options: argparse.Namespace, config: Config, assets: Assets) -> 
 
     from blender.rendering.builder import build_scene
 
-    with _silence_stdout():
+    with _silence_stdout(), explain_temporary_errors(temporary_root()):
         build_scene(frame_scene(config, assets, options.frame), config, assets)
         bpy.ops.wm.save_as_mainfile(filepath=str(options.save_blend.resolve()), check_existing=False)
     print(f"{options.save_blend}: frame {options.frame} of {config.split}")

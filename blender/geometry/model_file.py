@@ -117,6 +117,7 @@ def _import(path: Path) -> tuple[Any, tuple[ModelPart, ...], tuple[Path, ...], t
     references = referenced_files(path)
     if path.suffix.lower() == ".blend":
         references = _blend_references(path, before)
+        notes += _other_scenes(path)
     if absent := [file.name for file in references if not file.is_file()]:
         notes.append(f"files that it refers to are missing: {list_names(absent)}; copy them beside it")
     for item in imported:
@@ -190,6 +191,13 @@ def _blend(path: Path) -> Any:
 
 READERS: dict[str, Callable[[Path], Any]] = {".glb": _gltf, ".gltf": _gltf, ".obj": _obj, ".blend": _blend}
 """File extension -> function that reads such a file into a scene of its own, and returns the scene."""
+
+
+def _other_scenes(path: Path) -> list[str]:
+    """Return a note if a .blend file has several scenes."""
+    with bpy.data.libraries.load(str(path)) as (source, _):
+        names = list(source.scenes)
+    return [f"only its first scene '{names[0]}' is read, not {list_names(names[1:])}"] if names[1:] else []
 
 
 def _blend_references(path: Path, before: dict[str, set[Any]]) -> list[Path]:

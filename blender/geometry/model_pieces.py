@@ -57,7 +57,8 @@ def render_pieces(scene: Any) -> list[Piece]:
     scene.collection.objects.link(camera)
     scene.camera = camera  # Blender refuses to render without one
     render.resolution_x = render.resolution_y = 16
-    render.use_compositing = render.use_sequencer = render.use_multiview = False
+    render.use_compositing = render.use_sequencer = render.use_multiview = render.use_freestyle = False
+    render.use_persistent_data = False  # it would keep the engine
     bpy.utils.register_class(PieceReader)
     try:
         render.engine = PieceReader.bl_idname

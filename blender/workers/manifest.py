@@ -53,6 +53,8 @@ class ObjectCounts:
             reason = f"check count, distance and size of {names}"
             if all(table.count[1] == 0 for _, table in tables):
                 reason = f"count = [0, 0] in {names}"
+            elif config.scene.negatives == 1:
+                reason = "[scene] negatives = 1: no frame has a labelled object"
             elif self.placed[name]:
                 reason = f"{self.placed[name]} placed, none with a visible pixel; {reason}"
             lines.append(f"class '{name}': 0 objects in {frames}; {reason}")

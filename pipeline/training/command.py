@@ -72,7 +72,9 @@ def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[st
     config = dataclasses.asdict(profile.train)
     for name in ("workers", "processes", "pictures"):  # these change the weights only by rounding
         config.pop(name)
-    config["extra"] = [{"set": hash_coco_set(extra), "map": extra.map} for extra in profile.train.extra]
+    config["extra"] = [
+        {"set": hash_coco_set(extra), "map": extra.map, "exif": extra.exif} for extra in profile.train.extra
+    ]
     weights = Path(profile.model.weights)
     return {
         "trainer": TRAINER_VERSION,

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from blender.contract import UserError, canonical_json, write_atomic
+from pipeline.config import ExifReading
 from pipeline.data.coco_io import read_coco
 from pipeline.data.optional_fields import leave_out_malformed
 from pipeline.data.validation import keypoints, masks  # noqa: F401  registers their rules
@@ -26,6 +27,7 @@ from pipeline.data.validation.dataset import (
 )
 from pipeline.data.validation.image_ids import number_images
 from pipeline.data.validation.images import fix_images, image_faults
+from pipeline.data.validation.orientation import describe_exif
 from pipeline.data.validation.rules import (
     CATEGORY,
     DATASET,
@@ -133,13 +135,16 @@ def repair(dataset: Any, images: Path | None = None) -> tuple[Any, list[Change]]
 # ------------------------------------------------------------------------------ command
 
 
-def validate_file(file: Path, images: Path | None, fix: Path | None = None) -> bool:
+def validate_file(
+    file: Path, images: Path | None, fix: Path | None = None, exif: ExifReading = "stored"
+) -> bool:
     """Print every fault of a COCO file, one per line, and a last line that counts them.
 
     Args:
         file: the COCO file.
         images: folder that ``file_name`` is relative to; None: do not check the image files.
         fix: path of a repaired copy to write; the changes are printed too.
+        exif: how images are read whose EXIF orientation their size does not decide.
 
     Returns:
         True if the file (with ``fix``: its copy) is unusable, that is, has a fault of severity "error".
@@ -154,9 +159,16 @@ def validate_file(file: Path, images: Path | None, fix: Path | None = None) -> b
     except FileNotFoundError:
         raise UserError(f"{file}: no such file") from None
     severities: Counter[str] = Counter()
+    undecided = set()
     for fault in _file_faults(parsed, images):
         click.echo(str(fault))
         severities[fault.severity] += 1
+        if fault.rule == "file-exif-open":
+            undecided.add(fault.image_id)
+    if images is not None and undecided and not severities[ERROR]:
+        entries = [image for image in parsed.value["images"] if image["id"] in undecided]
+        notes = describe_exif(entries, parsed.value["annotations"], lambda i: images / i["file_name"], exif)
+        click.echo("\n".join(f"{file}: {note}" for note in notes))
     lists = [parsed.value.get(key) if isinstance(parsed.value, dict) else None for key in KEYS]
     sizes = [len(entries) if isinstance(entries, list) else 0 for entries in lists]
     click.echo(

@@ -101,6 +101,25 @@ def test_objects_that_are_no_surface_and_missing_files_are_named(tmp_path: Path)
     assert read(path)[1][1] == "files that it refers to are missing: 'skin.png'; copy them beside it"
 
 
+def test_all_view_layers_are_read_once_and_other_scenes_are_named(tmp_path: Path) -> None:
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    add_square("in both", 0)
+    add_square("in the second", 2, add_collection("late"))
+    scene = bpy.context.scene
+    scene.render.use_persistent_data = scene.render.use_freestyle = True
+    scene.view_layers.new("second")
+    scene.view_layers[0].layer_collection.children["late"].exclude = True
+    path = tmp_path / "m.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    assert read(path) == (["in both", "in the second"], ())
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    bpy.data.scenes.new("Backup").collection.objects.link(bpy.data.objects["in both"])
+    path = tmp_path / "n.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    (note,) = read(path)[1]
+    assert note.startswith("only its first scene ") and "'Backup'" in note and "'Scene'" in note
+
+
 def write_gltf(path: Path, **changes: object) -> Path:
     """Write a glTF file with one triangle."""
     data = struct.pack("<9f6x", 0, 0, 0, 1, 0, 0, 0, 1, 0)

@@ -46,3 +46,5 @@ def test_class_without_a_visible_object_is_named_with_the_reason(
     none = replace(default_config, scene=replace(default_config.scene, objects=objects))
     (line,) = count(none, without)
     assert "count = [0, 0] in [scene.objects.pedestrian]" in line
+    negative = replace(default_config, scene=replace(default_config.scene, negatives=1.0))
+    assert "negatives = 1" in count(negative, without)[0]

@@ -203,7 +203,7 @@ _exit(scratch, 7)
     [
         (["--recycle", 0], "at least 1 frame"),
         (["--threads", -1], "--threads"),
-        (["--scheduler", "tcp://x", "--workers", 2], "--workers is for this machine"),
+        (["--scheduler", "tcp://x:8786", "--workers", 2], "--workers is for this machine"),
         (["--out", "nosuch://bucket/x"], "nosuch"),
     ],
 )
