@@ -11,7 +11,7 @@ from typing import Any
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file
 from blender.geometry.model_info import ModelFile
 
-MODEL_READER_VERSION = 1
+MODEL_READER_VERSION = 2
 """Increase it whenever the same model file is read as another mesh, so that its frames are rendered again."""
 
 

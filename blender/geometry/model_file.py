@@ -25,6 +25,7 @@ from blender.geometry.model_info import (
     texture_notes,
     unreadable_extensions,
 )
+from blender.geometry.model_opacity import prepare_cutouts, read_grey_opacity_maps
 from blender.geometry.model_pieces import Piece, left_out, render_pieces, vertices_of
 
 _NAME = "model.blend"
@@ -64,7 +65,7 @@ def read_mesh(path: Path) -> Any:
     material of the renderer.
 
     Raises:
-        UserError: the file is missing, damaged, without a surface, or of an unknown format.
+        UserError: the file is missing, damaged, without a visible surface, or of an unknown format.
     """
     folder = _convert(path).folder
     with bpy.data.libraries.load(str(Path(folder.name, _NAME)), link=False) as (source, target):
@@ -87,6 +88,7 @@ def _convert_version(path: Path, modified: int, size: int) -> _Converted:
     the scene. Files in ``bpy.app.tempdir`` are deleted too, so the .blend file has its own folder.
     """
     mesh, parts, references, notes = _import(path)
+    notes += prepare_cutouts(path, mesh)
     for material in dict.fromkeys(mesh.materials):
         if material is not None:
             material.name = f"{path.name}: {material.name}"
@@ -164,7 +166,10 @@ def _gltf(path: Path) -> Any:
 
 
 def _obj(path: Path) -> Any:
-    return _import_to_new_scene(bpy.ops.wm.obj_import, path)
+    before = set(bpy.data.materials)
+    scene = _import_to_new_scene(bpy.ops.wm.obj_import, path)
+    read_grey_opacity_maps([material for material in bpy.data.materials if material not in before])
+    return scene
 
 
 def _import_to_new_scene(operator: Callable[..., Any], path: Path) -> Any:

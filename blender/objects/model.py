@@ -16,6 +16,8 @@ from blender.geometry.mesh import spin
 from blender.geometry.model_info import ModelFile, ModelPart
 from blender.sampling import uniform
 
+MIN_EXTENT = 0.01
+"""Least length and width of a footprint, metres: a flat sheet needs an area to be kept apart from others."""
 _PLAUSIBLE = (0.2, 4.0)
 """Range of the longest side of an object in a warehouse, metres."""
 _SMALLEST = 0.02
@@ -117,7 +119,7 @@ def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, flo
     low, high = assets.files[params["file"]].low, assets.files[params["file"]].high
     x, y = (high[0] - low[0]) / 2 * params["scale"], (high[1] - low[1]) / 2 * params["scale"]
     corners = spin(np.array([[x, y, 0.0], [-x, y, 0.0]]), params["turn"])
-    half = np.abs(corners).max(0)
+    half = np.abs(corners).max(0).clip(MIN_EXTENT / 2)
     return (-float(half[0]), float(half[0]), -float(half[1]), float(half[1]))
 
 

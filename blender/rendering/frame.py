@@ -138,6 +138,7 @@ def render_frame(
     use_device(device, threads)
     light = passes.render_rgb(scratch)
     ids, distance = passes.render_ids(scratch)
+    alone = passes.render_alone([item.object for item in placed if item.spec.category], scratch)
     height, width = ids.shape
     image = encode_png(expose(light, distance, spec.sensor, frame_rng(config, frame, 1)))
     mask = encode_png(ids)
@@ -162,7 +163,7 @@ def render_frame(
         layout=spec.layout,
         image_sha256=sha256_bytes(image),
         mask_sha256=sha256_bytes(mask),
-        instances=instance_records(placed, ids, spec.camera, assets, boxes3d),
+        instances=instance_records(placed, ids, spec.camera, assets, boxes3d, alone),
         arrays_sha256={name: sha256_bytes(data) for name, data in arrays.items()},
     )
     commit_frame(context.out, record, image, mask, arrays)
