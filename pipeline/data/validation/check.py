@@ -43,6 +43,7 @@ from pipeline.data.validation.rules import (
     broken_rules,
     make_context,
 )
+from pipeline.data.values import has_mask
 
 REPAIR_STEPS: tuple[DatasetFix, ...] = (
     remove_non_objects,
@@ -81,8 +82,9 @@ def load_validated_coco(path: Path, notes: list[str] | None = None) -> dict[str,
         raise UserError(f"{path}: has no images")
     wrong_boxes = sum(fault.rule == "bbox-mask" for fault in faults)
     if notes is not None and wrong_boxes:
+        boxes = sum(has_mask(a) for a in dataset["annotations"])
         notes.append(
-            f"{path}: {wrong_boxes} of {len(dataset['annotations'])} boxes do not fit their masks; "
+            f"{path}: {wrong_boxes} of {boxes} boxes do not fit their masks; "
             f"see 'transpalette validate {path}'"
         )
     return leave_out_malformed(dataset)
