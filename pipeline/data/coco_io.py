@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from blender.contract import UserError
+from pipeline.data.values import has_mask
+
+COCO_NAMES = {"pedestrian": "person"}
+"""Name of a class -> its name in the COCO data set, if the two differ."""
 
 
 def read_coco(path: Path) -> dict[str, Any]:
@@ -37,18 +41,26 @@ def read_coco(path: Path) -> dict[str, Any]:
     return dataset
 
 
-def group_by_image(entries: list[dict[str, Any]], threshold: float = 0.0) -> dict[int, list[dict[str, Any]]]:
+def group_by_image(
+    entries: list[dict[str, Any]], threshold: float | None = None
+) -> dict[int, list[dict[str, Any]]]:
     """Group annotations or COCO results by image.
 
     Args:
         entries: annotations or results.
-        threshold: results with a lower score are left out.
+        threshold: results with a lower score are left out; None: all entries stay, with or without a score.
 
     Returns:
         image_id -> entries; a defaultdict, so that an image without entries has [].
     """
     grouped: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
     for entry in entries:
-        if entry.get("score", 1.0) >= threshold:
+        if threshold is None or entry["score"] >= threshold:
             grouped[entry["image_id"]].append(entry)
     return grouped
+
+
+def count_without_mask(annotations: list[dict[str, Any]]) -> tuple[int, int]:
+    """Count the objects that have a box and no mask, and all objects. Ignore regions are not counted."""
+    objects = [a for a in annotations if a.get("iscrowd") != 1]
+    return sum(not has_mask(a) for a in objects), len(objects)

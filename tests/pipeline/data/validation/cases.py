@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from functools import partial
@@ -95,6 +96,7 @@ def first_copy(dataset: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 JOINTS = {"keypoints": ["head", "feet"]}
+DEEP: Any = json.loads("[" * 150 + "]" * 150)
 COMPRESSED = encode_mask(ring())["counts"]
 FILLED = np.ones((20, 30), np.uint8)
 SHORT_RUNS = runs(ring())[:-1]
@@ -103,6 +105,7 @@ BROKEN: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
     "a list of results": ("not-an-object", lambda d: d["annotations"]),
     "a string": ("not-an-object", lambda d: "COCO"),
     "null": ("not-an-object", lambda d: None),
+    "nested deeply": ("nested", lambda d: d | {"info": DEEP}),
     "no images": ("list-missing", drop("images")),
     "no annotations": ("list-missing", drop("annotations")),
     "categories an object": ("list-missing", change("categories", to={"1": "pedestrian"})),
@@ -120,6 +123,7 @@ BROKEN: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
     "category id twice": ("category-id-duplicate", change("categories", 1, "id", to=1)),
     "category without name": ("category-name", drop("categories", 0, "name")),
     "category name empty": ("category-name", change("categories", 0, "name", to=" ")),
+    "category name not Unicode": ("category-name", change("categories", 0, "name", to="a\ud800")),
     "category name a number": ("category-name", change("categories", 0, "name", to=5)),
     "category name twice": ("category-name-duplicate", change("categories", 1, "name", to="pedestrian")),
     "image id missing": ("image-id", drop("images", 0, "id")),
@@ -175,16 +179,18 @@ BROKEN: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
     "bbox reaches beyond": ("bbox-beyond", first("bbox", [10, 5, 55, 20])),
     "bbox as corners": ("bbox-mask", first("bbox", [10, 5, 40, 25])),
     "bbox shifted": ("bbox-mask", first("bbox", [15, 5, 30, 20])),
-    "segmentation missing": ("segmentation-missing", drop("annotations", 0, "segmentation")),
-    "segmentation null": ("segmentation-type", first("segmentation", None)),
+    "segmentation missing": ("no-mask", drop("annotations", 0, "segmentation")),
+    "segmentation null": ("no-mask", first("segmentation", None)),
+    "segmentation 5": ("segmentation-type", first("segmentation", 5)),
     "segmentation a string": ("segmentation-type", first("segmentation", COMPRESSED)),
-    "segmentation empty": ("segmentation-empty", first("segmentation", [])),
+    "segmentation empty": ("no-mask", first("segmentation", [])),
     "polygon flat": ("polygon-values", first("segmentation", [1, 2, 3, 4, 5, 6])),
     "polygon of points": ("polygon-values", polygon([1, 2], [30, 4], [5, 30])),
     "polygon NaN": ("polygon-values", polygon(2, 2, math.nan, 2, 12, 8)),
     "polygon of null": ("polygon-values", polygon(2, 2, None, 2, 12, 8)),
     "polygon of two points": ("polygon-short", polygon(2, 2, 12, 8)),
-    "polygon of nothing": ("polygon-short", polygon()),
+    "polygon of nothing": ("no-mask", polygon()),
+    "a polygon and nothing": ("polygon-short", change("annotations", 2, "segmentation", 1, to=[])),
     "polygon odd": ("polygon-odd", polygon(2, 2, 12, 2, 12, 8, 2)),
     "polygon reaches beyond": ("polygon-beyond", polygon(2, 2, 80, 2, 12, 8)),
     "polygon far outside": ("polygon-outside", polygon(2, 2, 1e12, 2, 12, 1e300)),

@@ -37,11 +37,11 @@ from tests.pipeline.data.validation.cases import (
 from tests.pipeline.data.validation.test_validate import PLACES, json_values
 
 NOT_FIXABLE = {
-    "not-an-object", "list-missing", "no-images", "no-categories", "image-id-duplicate",
+    "not-an-object", "nested", "list-missing", "no-images", "no-categories", "image-id-duplicate",
     "category-id-duplicate",
 }  # fmt: skip
 """Errors that only the owner of the file can correct."""
-ACCEPTED = {"no-annotations", "over-100-objects", "mostly-crowd"}
+ACCEPTED = {"no-annotations", "over-100-objects", "mostly-crowd", "no-mask"}
 """Warnings that have no fix: there is nothing to correct, or only the owner of the file can do it."""
 
 
