@@ -5,6 +5,7 @@ The formats are in ``pipeline.data.formats``.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import click
 
 from blender.contract import UserError, canonical_json, remove_fragments, sha256_file, write_atomic
 from pipeline.common.stages import is_up_to_date, prepare_output_dir, write_stamp
-from pipeline.data.formats import FORMATS, FORMATS_VERSION, CocoSet
+from pipeline.data.formats import FORMATS, FORMATS_VERSION, CocoSet, ExportOptions
 from pipeline.data.validation.check import load_validated_coco
 
 _FIRST = ("train", "val", "test")
@@ -21,7 +22,11 @@ _FIRST = ("train", "val", "test")
 
 
 def convert_to_format(
-    folders: Sequence[Path], name: str, out: Path, layout: str = "split", drop_ignored: bool = False
+    folders: Sequence[Path],
+    name: str,
+    out: Path,
+    options: ExportOptions = ExportOptions(),  # noqa: B008 - frozen
+    drop_ignored: bool = False,
 ) -> None:
     """Write splits (annotations.json and images/) to ``out`` in the format ``name``.
 
@@ -32,7 +37,7 @@ def convert_to_format(
         folders: splits, or one run with the folders of its splits.
         name: of the format.
         out: the folder for the result.
-        layout: how the result is divided into folders; one of the format's own.
+        options: the layout and the kind of outline.
         drop_ignored: leave out ignore regions (``iscrowd`` 1), for tools that cannot read them.
 
     Raises:
@@ -42,8 +47,8 @@ def convert_to_format(
     if name not in FORMATS:
         raise UserError(f"--to {name}: no such format; choose one of {', '.join(FORMATS)}")
     form = FORMATS[name]
-    if layout not in form.layouts:
-        raise UserError(f"--layout {layout}: not for {name}; choose {' or '.join(form.layouts)}")
+    if options.layout not in form.layouts:
+        raise UserError(f"--layout {options.layout}: not for {name}; choose {' or '.join(form.layouts)}")
     splits = find_splits(folders)
     alone = len(splits) == 1 and [*splits.values()] == [*folders]
     sources = []
@@ -55,13 +60,13 @@ def convert_to_format(
     prepare_output_dir(out)
     annotations = {split: sha256_file(folder / "annotations.json") for split, folder in splits.items()}
     inputs = {
-        "to": name, "layout": layout, "drop_ignored": drop_ignored, "version": FORMATS_VERSION,
-        "annotations": annotations,
+        "to": name, "options": dataclasses.asdict(options), "drop_ignored": drop_ignored,
+        "version": FORMATS_VERSION, "annotations": annotations,
     }  # fmt: skip
     _mark_out_dir(out, inputs)
     remove_fragments(out)
     stamp, paths = out / ".convert.stamp.json", []
-    for file, content in form.write(sources, layout):
+    for file, content in form.write(sources, options):
         path = out / file
         data = content.read_bytes() if isinstance(content, Path) else content
         if not (path.is_file() and path.read_bytes() == data):

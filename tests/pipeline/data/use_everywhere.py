@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.config import ExtraSet
-from pipeline.data.formats import FORMATS, CocoSet
+from pipeline.data.formats import FORMATS, CocoSet, ExportOptions
 from pipeline.data.validation.check import load_validated_coco
 from pipeline.evaluation.evaluate import evaluate_results
 from pipeline.reporting.dataset_stats import class_panels, dataset_statistics
@@ -49,7 +49,7 @@ def use_everywhere(folder: Path, plots: bool = False) -> None:
     contact_sheet(folder, count=2, columns=2, width=48, show=PARTS)
     for form in FORMATS.values():
         for layout in form.layouts:
-            for _ in form.write([CocoSet(dataset, images)], layout):
+            for _ in form.write([CocoSet(dataset, images)], ExportOptions(layout)):
                 pass
     write_set(folder / "valid", valid_dataset())
     valid = folder / "valid"
