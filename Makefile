@@ -9,7 +9,7 @@ WORKERS ?= 0
 VENV ?= .venv
 # Address of a Dask scheduler whose workers bake, render, convert and predict; empty: use this machine.
 SCHEDULER ?=
-# Name of a file in assets/studies, or a path.
+# Name of a study in assets/studies, or a path.
 STUDY ?= ablation
 # Number of processes that run the tests.
 TEST_JOBS ?= 2
@@ -99,7 +99,7 @@ bench: people ## Measure speed and memory beside references, in build/bench/; BE
 	@$(PY) -m pipeline.bench $(PROFILE_OPTION) --people $(RUN_DIR)/people --out build/bench $(BENCH)
 
 study: $(READY) ## Compare variants of a profile: STUDY=ablation|freezing|effort, PHOTOS="--annotations FILE --images DIR"
-	@study=$(call quote,$(STUDY)); [ -f "$$study" ] || study="assets/studies/$$study.toml"; \
+	@study=$(call quote,$(STUDY)); \
 	  $(PY) -m pipeline.bench.study "$$study" --out "build/studies/$$(basename "$$study" .toml)" $(PHOTOS)
 
 test: $(READY) ## Run the tests that take minutes

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from blender.contract import UserError, canonical_json, sha256_bytes, sha256_file
+from blender.geometry.model_info import ModelFile
 
-
-@dataclass(frozen=True)
-class ModelFile:
-    """A user's model file and the bounding box of its model, (3,) each in the file's units."""
-
-    path: Path
-    low: tuple[float, ...]
-    high: tuple[float, ...]
+MODEL_READER_VERSION = 2
+"""Increase it whenever the same model file is read as another mesh, so that its frames are rendered again."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +44,7 @@ def load_assets(people_dir: Path, folder: Path = Path(), names: Iterable[str] = 
     if not paths:
         return Assets(people_dir, people, digest)
     files = {name: _measure_model(path) for name, path in paths.items()}
-    hashes = {name: _hash_model(path) for name, path in paths.items()}
+    hashes = [MODEL_READER_VERSION, {name: _hash_model(file) for name, file in files.items()}]
     return Assets(people_dir, people, sha256_bytes(canonical_json([digest, hashes])), files)
 
 
@@ -60,42 +53,12 @@ def _measure_model(path: Path) -> ModelFile:
         from blender.geometry.model_file import measure  # imports bpy, which takes seconds
     except ImportError as error:
         raise UserError(f"{path}: Blender's Python module is needed to read it: {error}") from None
-    low, high = measure(path)
-    return ModelFile(path, tuple(low.tolist()), tuple(high.tolist()))
+    return measure(path)
 
 
-def _hash_model(path: Path) -> list[str]:
+def _hash_model(file: ModelFile) -> list[str]:
     """Hash a model file and the files that it refers to."""
-    return [sha256_file(path), *(sha256_file(other) for other in referenced_files(path) if other.is_file())]
-
-
-def referenced_files(path: Path) -> list[Path]:
-    """Return the materials, textures and buffers that an .obj or a .gltf file refers to.
-
-    Empty for other formats: a .glb contains all its data, and the references of a .blend are not followed.
-    """
-    if path.suffix.lower() == ".gltf":
-        with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
-            table = json.loads(path.read_bytes())
-            entries = [entry for section in ("buffers", "images") for entry in table.get(section, [])]
-            uris = [entry.get("uri", "") for entry in entries]
-            return [path.parent / unquote(uri) for uri in uris if uri and not uri.startswith("data:")]
-    if path.suffix.lower() != ".obj":
-        return []
-    libraries = [path.parent / name for name in _last_words(path, ("mtllib",))]
-    textures = [
-        name for library in libraries for name in _last_words(library, ("map_", "bump", "disp", "norm"))
-    ]
-    return [*libraries, *(path.parent / name for name in textures)]
-
-
-def _last_words(path: Path, keys: tuple[str, ...]) -> list[str]:
-    """Return the last word of each line that starts with one of ``keys``; empty if the file is unreadable."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    return [line.split()[-1] for line in lines if line.strip().lower().startswith(keys)]
+    return [sha256_file(path) for path in (file.path, *file.references) if path.is_file()]
 
 
 def _read_people(people_dir: Path) -> tuple[tuple[dict[str, Any], ...], str]:

@@ -132,6 +132,10 @@ class ObjectKind(Protocol):
         """Return the object as one bpy mesh with its own materials; None: use ``build`` instead."""
         return None
 
+    def warnings(self, ranges: Any, assets: Assets, hall: Any) -> list[str]:
+        """Return what the user should know before a render, one line each. ``hall``: its ``Ranges``."""
+        return []
+
     def height(self, params: Params, assets: Assets) -> float:
         """Return a height that the object does not exceed. The default measures its meshes."""
         return float(bounds(self.build(params, assets))[1][2])
@@ -158,7 +162,17 @@ class ObjectKind(Protocol):
 
 REQUIRED = ("Ranges", "sample", "footprint")
 """Names that the module of every kind must define, besides ``build`` or ``mesh``."""
-OPTIONAL = ("build", "files", "mesh", "height", "keypoints", "attach", "parking", "rack_insertion")
+OPTIONAL = (
+    "build",
+    "files",
+    "warnings",
+    "mesh",
+    "height",
+    "keypoints",
+    "attach",
+    "parking",
+    "rack_insertion",
+)
 FOLDER = Path(__file__).with_name("objects")
 
 

@@ -22,13 +22,16 @@ from blender.config.profile import Config, load_config
 from blender.contract import (
     UserError,
     exit_on_user_error,
+    explain_temporary_errors,
     frame_is_complete,
     remove_fragments,
     split_folder,
+    temporary_root,
 )
 from blender.contract.render_options import add_render_options
 from blender.contract.scheduler import check_address
 from blender.rendering.frame import RenderJob, blender_version, frame_scene
+from blender.scene.checks import Placements, add_placements, placement_warnings, scene_warnings
 from blender.workers.dask_backend import open_dask_backend
 from blender.workers.dispatch import Backend, FrameResult, dispatch, failure_summary
 from blender.workers.manifest import check_folder, write_manifest
@@ -79,6 +82,7 @@ def run(options: argparse.Namespace) -> dict[int, str]:
     config = load_config(options.profile, options.split)
     with _silence_stdout():
         assets = load_assets(options.people, config.folder, config.files())
+    _warn(scene_warnings(config, assets))
     if options.save_blend:
         _save_blend(options, config, assets)
         return {}
@@ -90,7 +94,7 @@ def run(options: argparse.Namespace) -> dict[int, str]:
     check_folder(out, config, fingerprint, options.update)
     remove_fragments(out)
     todo = [frame for frame in selected if not frame_is_complete(out, frame, fingerprint)]
-    devices: set[str] = set()
+    devices, placements = set[str](), Placements()
     failed: dict[int, str] = {}
     if todo:
         for note in () if options.quiet else config.notes:
@@ -107,12 +111,18 @@ def run(options: argparse.Namespace) -> dict[int, str]:
         out.mkdir(parents=True, exist_ok=True)
         done = len(selected) - len(todo)
         progress = Progress(f"render {config.split}", len(selected), done, options.quiet)
-        failed = _render(options, job, todo, progress, devices)
+        failed = _render(options, job, todo, progress, devices, placements)
         remove_fragments(out)  # a process that died may have left an incomplete file
     elif not options.quiet:
         print(f"render {config.split}: up to date", flush=True)
-    write_manifest(out, config, fingerprint, devices)
+    counts = write_manifest(out, config, fingerprint, devices)
+    _warn(placement_warnings(placements, len(todo) - len(failed)) + counts.warnings(config))
     return failed
+
+
+def _warn(lines: list[str]) -> None:
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr, flush=True)
 
 
 def _select_frames(options: argparse.Namespace, config: Config) -> list[int]:
@@ -142,14 +152,23 @@ def _select_frames(options: argparse.Namespace, config: Config) -> list[int]:
 
 
 def _render(
-    options: argparse.Namespace, job: RenderJob, todo: list[int], progress: Progress, devices: set[str]
+    options: argparse.Namespace,
+    job: RenderJob,
+    todo: list[int],
+    progress: Progress,
+    devices: set[str],
+    placements: Placements,
 ) -> dict[int, str]:
-    """Render the frames ``todo`` and add their devices to ``devices``; return the reason of each failure."""
+    """Render the frames ``todo``; return the reason of each failure.
+
+    The devices of the frames and the counts of their objects are added to ``devices`` and ``placements``.
+    """
 
     def on_done(frame: int, result: FrameResult) -> None:
         if result.device not in devices:
             devices.add(result.device)
             progress.message(f"on {result.device}")
+        add_placements(placements, result.placements)
         progress.advance()
 
     with _open_backend(options, job, len(todo)) as backend:
@@ -174,7 +193,7 @@ def _save_blend(options: argparse.Namespace, config: Config, assets: Assets) -> 
 
     from blender.rendering.builder import build_scene
 
-    with _silence_stdout():
+    with _silence_stdout(), explain_temporary_errors(temporary_root()):
         build_scene(frame_scene(config, assets, options.frame), config, assets)
         bpy.ops.wm.save_as_mainfile(filepath=str(options.save_blend.resolve()), check_existing=False)
     print(f"{options.save_blend}: frame {options.frame} of {config.split}")

@@ -193,6 +193,7 @@ def test_full_disk_during_a_render_keeps_complete_frames(
         done = run_with_limit("blender.render", limit, *arguments, "--workers", 1)
         assert done.returncode == 2, done.stderr
         assert "error: /" in done.stderr and "Traceback" not in done.stderr
+        assert "set TMPDIR" in done.stderr, "the disk is full for Blender's temporary files first"
         assert not list(out.rglob("*.tmp"))
         assert [frame_is_complete(out, frame, fingerprint) for frame in range(4)] == [True, True, True, False]
     done = run_with_limit("blender.render", UNLIMITED, *arguments)

@@ -58,10 +58,12 @@ from blender.contract.split import (
     split_folder,
 )
 from blender.contract.table_reader import from_table
+from blender.contract.temporary import PREFIX, explain_temporary_errors, temporary_root
 
 __all__ = [
     "ARRAYS",
     "KEYPOINTS",
+    "PREFIX",
     "SCHEMA_VERSION",
     "Box3d",
     "FrameRecord",
@@ -74,6 +76,7 @@ __all__ = [
     "canonical_json",
     "commit_frame",
     "exit_on_user_error",
+    "explain_temporary_errors",
     "find_profile",
     "frame_is_complete",
     "frame_paths",
@@ -91,5 +94,6 @@ __all__ = [
     "sha256_bytes",
     "sha256_file",
     "split_folder",
+    "temporary_root",
     "write_atomic",
 ]

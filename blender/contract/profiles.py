@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from blender.contract.errors import UserError
 from blender.contract.limits import Ge, Lt, MinLen
+from blender.contract.shipped import find_shipped, shipped_names
 from blender.contract.table_reader import closest
 
 
@@ -39,27 +40,9 @@ PROFILE_KEYS = (*HEADER_KEYS, "people", "render", "scene", "coco", "model", "tra
 """Top-level keys: ``blender.config`` reads [render] and [scene], ``pipeline.config`` the other tables."""
 
 
-SHIPPED_PROFILES = Path(__file__).resolve().parents[2] / "assets" / "profiles"
-"""Folder of the profiles that come with Transpalette."""
-
-
 def find_profile(name: str | Path, folder: Path = Path()) -> Path:
-    """Return the file of a profile that a user names by path or by name.
-
-    A file at the path comes first. Otherwise a name without a folder, "smoke" or "smoke.toml", is that of a
-    profile that comes with Transpalette.
-
-    Args:
-        name: a path, or the name of a shipped profile.
-        folder: folder that the path is relative to.
-
-    Returns:
-        The path of the file; ``folder / name`` if there is no such file.
-    """
-    path = folder / name
-    shipped = SHIPPED_PROFILES / (path.name if path.suffix == ".toml" else f"{path.name}.toml")
-    is_name = Path(name).name == str(name)
-    return shipped if is_name and not path.is_file() and shipped.is_file() else path
+    """Return the file of a profile that a user names by path or by name, as ``find_shipped`` does."""
+    return find_shipped("profiles", name, folder)
 
 
 def load_profile(path: Path) -> dict[str, Any]:
@@ -184,8 +167,9 @@ def _load_extended(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     except FileNotFoundError:
         if children:
             raise UserError(f"{children[-1]}: extends {path}, which does not exist") from None
-        names = ", ".join(sorted(file.stem for file in SHIPPED_PROFILES.glob("*.toml")))
-        raise UserError(f"{path}: no such profile; give the path of a file, or one of {names}") from None
+        raise UserError(
+            f"{path}: no such profile; give the path of a file, or one of {shipped_names('profiles')}"
+        ) from None
     base, removed = profile.pop("extends", None), profile.pop("remove", [])
     if base is None:
         if removed:

@@ -17,6 +17,7 @@ from blender.contract import canonical_json
 from blender.geometry.lens import LENSES, NEAR, SENSOR, camera_axes, focal_length
 from blender.geometry.mesh import Floats, Part
 from blender.kinds import find_kind
+from blender.rendering.emission import is_cut_out
 from blender.rendering.materials import SHADERS, shader
 from blender.rendering.passes import use_exr
 from blender.spec import CameraSpec, LampSpec, ObjectSpec, SceneSpec
@@ -26,6 +27,9 @@ PANORAMAS = Path(bpy.utils.system_resource("DATAFILES", path="studiolights/world
 
 AMBIENT_DISTANCE = 2.0
 """Metres. After the last bounce, a ray that hits nothing within this distance returns the ambient light."""
+
+TRANSPARENT_LAYERS = 256
+"""Number of surfaces that a ray may pass in a scene with transparent textures; behind more, it is black."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ def build_scene(spec: SceneSpec, config: Config, assets: Assets) -> list[SceneOb
     _set_world(scene, spec.ambient, spec.environment)
     _add_camera(scene, spec.camera)
     _configure_cycles(scene, config)
+    if any(is_cut_out(item.object) for item in placed):
+        scene.cycles.transparent_max_bounces = TRANSPARENT_LAYERS
     return placed
 
 

@@ -24,6 +24,7 @@ from blender.contract import (
 from blender.geometry.lens import intrinsics
 from blender.imaging.png import encode_png
 from blender.imaging.sensor import expose
+from blender.scene.checks import Placements
 from blender.scene.sample_scene import sample_scene
 from blender.spec import SceneSpec
 
@@ -99,12 +100,16 @@ def frame_rng(config: Config, frame: int, stream: int) -> np.random.Generator:
     return np.random.default_rng([config.seed, zlib.crc32(config.split.encode()), frame, stream])
 
 
-def frame_scene(config: Config, assets: Assets, frame: int) -> SceneSpec:
-    """Sample the scene of a frame."""
-    return sample_scene(config, frame_rng(config, frame, 0), assets)
+def frame_scene(
+    config: Config, assets: Assets, frame: int, placements: Placements | None = None
+) -> SceneSpec:
+    """Sample the scene of a frame; see ``sample_scene``."""
+    return sample_scene(config, frame_rng(config, frame, 0), assets, placements)
 
 
-def render_frame(context: RenderContext, frame: int, device: Device, threads: int, scratch: Path) -> None:
+def render_frame(
+    context: RenderContext, frame: int, device: Device, threads: int, scratch: Path
+) -> Placements:
     """Render one frame and write its files: image, mask, optional arrays, and the record last.
 
     Args:
@@ -113,6 +118,9 @@ def render_frame(context: RenderContext, frame: int, device: Device, threads: in
         device: the device to render on.
         threads: CPU threads; 0: all cores.
         scratch: folder for Blender's temporary images; no other process may use it.
+
+    Returns:
+        The number of objects that the scene should have, and that were placed.
 
     Raises:
         OSError: a file cannot be written, for example on a full disk.
@@ -124,11 +132,13 @@ def render_frame(context: RenderContext, frame: int, device: Device, threads: in
     from blender.rendering.instance_records import instance_records
 
     config, assets = context.config, context.assets
-    spec = frame_scene(config, assets, frame)
+    placements: Placements = {}
+    spec = frame_scene(config, assets, frame, placements)
     placed = build_scene(spec, config, assets)
     use_device(device, threads)
     light = passes.render_rgb(scratch)
     ids, distance = passes.render_ids(scratch)
+    alone = passes.render_alone([item.object for item in placed if item.spec.category], scratch)
     height, width = ids.shape
     image = encode_png(expose(light, distance, spec.sensor, frame_rng(config, frame, 1)))
     mask = encode_png(ids)
@@ -153,7 +163,8 @@ def render_frame(context: RenderContext, frame: int, device: Device, threads: in
         layout=spec.layout,
         image_sha256=sha256_bytes(image),
         mask_sha256=sha256_bytes(mask),
-        instances=instance_records(placed, ids, spec.camera, assets, boxes3d),
+        instances=instance_records(placed, ids, spec.camera, assets, boxes3d, alone),
         arrays_sha256={name: sha256_bytes(data) for name, data in arrays.items()},
     )
     commit_frame(context.out, record, image, mask, arrays)
+    return placements

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ def instance_records(
     camera: CameraSpec,
     assets: Assets,
     boxes3d: bool = False,
+    alone: Mapping[int, np.ndarray] | None = None,
 ) -> tuple[Instance, ...]:
     """Describe every labelled object of a frame.
 
@@ -36,7 +38,9 @@ def instance_records(
         camera: the camera of the frame.
         assets: the posed body meshes with their keypoints.
         boxes3d: add the pose and the 3D box of each object.
+        alone: masks of the objects that are partly transparent, rendered alone: id -> (H, W) bool.
     """
+    alone = alone or {}
     height, width = ids.shape
     counts = np.bincount(ids.ravel())
     instances = []
@@ -45,11 +49,18 @@ def instance_records(
             continue
         number = int(item.object.pass_index)
         visible = int(counts[number]) if number < len(counts) else 0
-        # Cycles and numpy can round differently at an edge. So the amodal mask includes the visible pixels.
-        amodal = amodal_mask(item.vertices, item.triangles, camera, ids == number)
+        # Two renders, or Cycles and numpy, can round differently at an edge. So the amodal mask includes the
+        # visible pixels.
+        if number in alone:
+            amodal = alone[number] | (ids == number)
+        else:
+            amodal = amodal_mask(item.vertices, item.triangles, camera, ids == number)
         amodal_pixels = int(amodal.sum())
         pixels, depth = project(item.vertices, camera, width, height)
         outside = (depth <= NEAR) | (pixels < 0).any(1) | (pixels > [width, height]).any(1)
+        truncated = bool(amodal_pixels and outside.any())
+        if number in alone:  # what is outside may be transparent
+            truncated = truncated and bool(amodal[[0, -1]].any() or amodal[:, [0, -1]].any())
         distance = np.linalg.norm(item.vertices - np.asarray(camera.position), axis=1).min()
         instances.append(
             Instance(
@@ -60,7 +71,7 @@ def instance_records(
                 visible_pixels=visible,
                 amodal_pixels=amodal_pixels,
                 visible_fraction=round(visible / amodal_pixels, 4) if amodal_pixels else 0.0,
-                truncated=bool(amodal_pixels and outside.any()),
+                truncated=truncated,
                 keypoints=_keypoints(item, (pixels, depth), ids, camera, assets),
                 box3d=_box3d(item, camera) if boxes3d else None,
                 amodal=encode_run_lengths(amodal) if amodal_pixels else None,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import bpy
 import numpy as np
 
 from blender.geometry.lens import camera_axes
+from blender.rendering.emission import alone, emission_override, emit_ids, emit_normals, is_cut_out
 from blender.spec import CameraSpec
 
 
@@ -26,9 +26,26 @@ def render_ids(scratch: Path) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Instance ids, (H, W) uint16, and distances from the camera in metres, (H, W) float32.
     """
-    with _emission_override(_id_material()):
+    with emission_override(emit_ids):
         pixels = render_linear(scratch / "ids.exr")
     return np.rint(pixels[..., 0]).astype(np.uint16), pixels[..., 1]
+
+
+def render_alone(objects: Iterable[Any], scratch: Path) -> dict[int, np.ndarray]:
+    """Render the objects that are partly transparent, each as if it stood alone in the scene.
+
+    Args:
+        objects: bpy objects with an instance id.
+        scratch: folder for Blender's temporary images.
+
+    Returns:
+        Instance id -> the object's pixels, (H, W) bool. Objects that are opaque everywhere are left out.
+    """
+    masks = {}
+    for item in filter(is_cut_out, objects):
+        with alone(item):
+            masks[int(item.pass_index)] = render_ids(scratch)[0] == item.pass_index
+    return masks
 
 
 def render_arrays(
@@ -59,7 +76,7 @@ def render_normals(scratch: Path, camera: CameraSpec) -> np.ndarray:
     Returns:
         (H, W, 3) float64; 0 where a ray hits nothing.
     """
-    with _emission_override(_normal_material()):
+    with emission_override(emit_normals):
         pixels = render_linear(scratch / "normals.exr").astype(float)
     hit = pixels.any(-1, keepdims=True)
     normals = np.where(hit, 2 * pixels - 1, 0.0) @ (camera_axes(camera) * [1, -1, -1])
@@ -126,83 +143,3 @@ def read_exr(data: bytes, width: int, height: int) -> np.ndarray:
         raise ValueError("not an uncompressed OpenEXR file of this size")
     blue_green_red = lines[:, 8:].copy().view("<f4").reshape(height, 3, width)
     return blue_green_red[:, ::-1].transpose(0, 2, 1)
-
-
-@contextmanager
-def _emission_override(material: Any) -> Iterator[None]:
-    """Give every surface an emissive material, without other light; one sample per pixel, at its centre."""
-    scene, layer = bpy.context.scene, bpy.context.view_layer
-    cycles = scene.cycles
-    settings = {
-        (cycles, "samples"): 1,
-        (cycles, "use_adaptive_sampling"): False,
-        (cycles, "use_denoising"): False,
-        (cycles, "pixel_filter_type"): "BOX",
-        (cycles, "filter_width"): 0.01,
-        (cycles, "max_bounces"): 0,
-        (cycles, "sample_clamp_direct"): 0.0,
-        (scene.render, "dither_intensity"): 0.0,
-        (scene.render, "use_motion_blur"): False,
-        (layer, "material_override"): material,
-    }
-    before = {key: getattr(*key) for key in settings}
-    lamps = [o for o in scene.objects if o.type == "LIGHT"]
-    background = scene.world.node_tree.nodes["Background"].inputs["Strength"]
-    ambient = background.default_value
-    for (owner, name), value in settings.items():
-        setattr(owner, name, value)
-    for lamp in lamps:
-        lamp.visible_camera = False
-    background.default_value = 0.0
-    try:
-        yield
-    finally:
-        for (owner, name), value in before.items():
-            setattr(owner, name, value)
-        for lamp in lamps:
-            lamp.visible_camera = True
-        background.default_value = ambient
-
-
-def _id_material() -> Any:
-    """Return a material that emits the object's pass_index (red) and the distance from the camera (green)."""
-    material, tree, colour = _emission_material("ids")
-    if tree is not None:
-        info, view = tree.nodes.new("ShaderNodeObjectInfo"), tree.nodes.new("ShaderNodeCameraData")
-        combine = tree.nodes.new("ShaderNodeCombineXYZ")  # not Combine Color, which may clamp values
-        tree.links.new(info.outputs["Object Index"], combine.inputs["X"])
-        tree.links.new(view.outputs["View Distance"], combine.inputs["Y"])
-        tree.links.new(combine.outputs[0], colour)
-    return material
-
-
-def _normal_material() -> Any:
-    """Return a material that emits the face normal in world coordinates, mapped from -1..1 to 0..1."""
-    material, tree, colour = _emission_material("normals")
-    if tree is not None:
-        geometry, scale = tree.nodes.new("ShaderNodeNewGeometry"), tree.nodes.new("ShaderNodeVectorMath")
-        scale.operation = "MULTIPLY_ADD"
-        scale.inputs[1].default_value = scale.inputs[2].default_value = (0.5, 0.5, 0.5)
-        tree.links.new(geometry.outputs["True Normal"], scale.inputs[0])
-        tree.links.new(scale.outputs[0], colour)
-    return material
-
-
-def _emission_material(name: str) -> tuple[Any, Any, Any]:
-    """Create a material with an emission shader.
-
-    Returns:
-        The material, its node tree and the colour socket; the last two are None if the material existed.
-    """
-    material = bpy.data.materials.get(name)
-    if material is not None:
-        return material, None, None
-    material = bpy.data.materials.new(name)
-    material.use_nodes = True
-    tree = material.node_tree
-    tree.nodes.clear()
-    glow, out = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeOutputMaterial")
-    tree.links.new(glow.outputs[0], out.inputs["Surface"])
-    # Cycles must not sample these surfaces as lights.
-    material.cycles.emission_sampling = "NONE"
-    return material, tree, glow.inputs["Color"]

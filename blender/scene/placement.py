@@ -55,10 +55,10 @@ class Placement:
         return float(x0), float(x1), float(y0), float(y1)
 
 
-def place_object(sampler: SceneSampler, plan: Plan, key: str, allow_labelled: bool = True) -> None:
+def place_object(sampler: SceneSampler, plan: Plan, key: str, allow_labelled: bool = True) -> bool:
     """Draw an object of a profile's table and add it to the plan with its attached objects.
 
-    The object is left out if no attempt gives a free place.
+    The object is left out if no attempt gives a free place; return whether it was placed.
 
     Args:
         sampler: draws the object and its place.
@@ -84,7 +84,8 @@ def place_object(sampler: SceneSampler, plan: Plan, key: str, allow_labelled: bo
             continue
         for item, floor in zip(placed, corners, strict=True):
             plan.add(item, floor)
-        return
+        return True
+    return False
 
 
 def _draw_placement(sampler: SceneSampler, plan: Plan, key: str, group: ObjectGroup) -> Placement:

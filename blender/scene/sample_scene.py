@@ -15,6 +15,7 @@ from blender.assets import Assets
 from blender.config.profile import Config
 from blender.imaging.sensor import sample_sensor
 from blender.objects import hall
+from blender.scene.checks import Placements, add_placements
 from blender.scene.layouts import LAYOUTS
 from blender.scene.lighting import sample_lamps
 from blender.scene.placement import place_object
@@ -23,13 +24,16 @@ from blender.scene.stores import add_stores
 from blender.spec import SceneSpec
 
 
-def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> SceneSpec:
+def sample_scene(
+    config: Config, rng: np.random.Generator, assets: Assets, placements: Placements | None = None
+) -> SceneSpec:
     """Draw the scene of one frame.
 
     Args:
         config: one split of a profile.
         rng: the frame's generator. Equal generators give equal scenes.
         assets: the files that objects are built from.
+        placements: the number of objects wanted and placed is added for each table of [scene.objects].
     """
     sampler, scene = SceneSampler(config, rng, assets), config.scene
     name = sampler.pick(scene.layouts)
@@ -37,8 +41,10 @@ def sample_scene(config: Config, rng: np.random.Generator, assets: Assets) -> Sc
     negative = sampler.chance(scene.negatives)
     for key, table in scene.objects.items():
         if not (negative and table.category):
-            for _ in range(sampler.integer(table.count)):
-                place_object(sampler, plan, key, allow_labelled=not negative)
+            wanted = sampler.integer(table.count)
+            placed = sum(place_object(sampler, plan, key, not negative) for _ in range(wanted))
+            if placements is not None:
+                add_placements(placements, {key: (wanted, placed)})
     lamps, temperature, ambient, environment = sample_lamps(
         scene.light, plan.room, plan.hall.params["height"], rng
     )

@@ -6,10 +6,11 @@ import concurrent.futures
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from blender.contract import UserError
 from blender.contract.scheduler import POLL_INTERVAL
+from blender.scene.checks import Placements
 
 MAX_ATTEMPTS = 2
 """Maximum number of attempts for each frame."""
@@ -23,6 +24,8 @@ class FrameResult:
 
     device: str
     """Description of the device that rendered the frame (``Device.note``)."""
+    placements: Placements = field(default_factory=dict)
+    """The number of objects that the frame should have, and that were placed."""
 
 
 @dataclass(frozen=True)

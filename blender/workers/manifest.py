@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from blender.config.profile import RENDER_VERSION, Config
 from blender.contract import (
     SCHEMA_VERSION,
+    FrameRecord,
     Manifest,
     UserError,
     frame_paths,
@@ -19,6 +22,43 @@ from blender.contract import (
     write_atomic,
 )
 from blender.rendering.frame import blender_version
+
+
+@dataclass
+class ObjectCounts:
+    """The labelled objects of some frames, counted by class."""
+
+    frames: int = 0
+    placed: Counter[str] = field(default_factory=Counter)
+    """Objects in the scenes."""
+    visible: Counter[str] = field(default_factory=Counter)
+    """Objects with at least one pixel in the mask."""
+
+    def add(self, record: FrameRecord) -> None:
+        """Count the objects of a frame."""
+        self.frames += 1
+        self.placed.update(instance.category for instance in record.instances)
+        self.visible.update(i.category for i in record.instances if i.visible_pixels)
+
+    def warnings(self, config: Config) -> list[str]:
+        """Describe each class without a visible object, one line each."""
+        if not self.frames:
+            return []
+        lines, frames = [], f"{self.frames} {'frame' if self.frames == 1 else 'frames'}"
+        for name in config.classes:
+            if self.visible[name]:
+                continue
+            tables = [(key, t) for key, t in config.scene.objects.items() if t.category == name]
+            names = ", ".join(f"[scene.objects.{key}]" for key, _ in tables)
+            reason = f"check count, distance and size of {names}"
+            if all(table.count[1] == 0 for _, table in tables):
+                reason = f"count = [0, 0] in {names}"
+            elif config.scene.negatives == 1:
+                reason = "[scene] negatives = 1: no frame has a labelled object"
+            elif self.placed[name]:
+                reason = f"{self.placed[name]} placed, none with a visible pixel; {reason}"
+            lines.append(f"class '{name}': 0 objects in {frames}; {reason}")
+        return lines
 
 
 def check_folder(out: Path, config: Config, fingerprint: str, update: bool) -> None:
@@ -53,7 +93,7 @@ def _remove_surplus_frames(out: Path, config: Config) -> None:
             remove_frame(out, int(path.stem))
 
 
-def write_manifest(out: Path, config: Config, fingerprint: str, devices: Iterable[str]) -> None:
+def write_manifest(out: Path, config: Config, fingerprint: str, devices: Iterable[str]) -> ObjectCounts:
     """Write the manifest of the frames that exist now; the file is rewritten only if its content changes.
 
     Args:
@@ -61,13 +101,18 @@ def write_manifest(out: Path, config: Config, fingerprint: str, devices: Iterabl
         config: the profile and the split.
         fingerprint: fingerprint of the split's frames.
         devices: devices that rendered frames in this run; they are added to those of the existing manifest.
+
+    Returns:
+        The labelled objects of these frames.
     """
-    frames = {}
+    frames, counts = {}, ObjectCounts()
     for frame in range(config.frames):
         path = frame_paths(out, frame)[2]
         with contextlib.suppress(UserError):
-            if read_record(path).fingerprint == fingerprint:
+            record = read_record(path)
+            if record.fingerprint == fingerprint:
                 frames[path.stem] = sha256_file(path)
+                counts.add(record)
     existing = None
     with contextlib.suppress(UserError):
         existing = read_manifest(out)
@@ -88,3 +133,4 @@ def write_manifest(out: Path, config: Config, fingerprint: str, devices: Iterabl
     )
     if manifest != existing:
         write_atomic(out / "manifest.json", manifest.to_bytes())
+    return counts

@@ -25,7 +25,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from blender.contract import UserError
+from blender.contract import PREFIX, UserError, explain_temporary_errors, temporary_root
 from blender.rendering.frame import RenderJob
 from blender.workers.cpu import SINGLE_THREADED_BLAS, core_count
 from blender.workers.dispatch import Backend, FrameResult
@@ -56,7 +56,9 @@ class WorkerProcess:
             UserError, OSError, FrameError: the process reports an error, or died.
         """
         self.number = number
-        self._scratch = Path(tempfile.mkdtemp(prefix="transpalette-"))
+        root = temporary_root()
+        with explain_temporary_errors(root):
+            self._scratch = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
         parent_end, child_end = socket.socketpair()
         with child_end:
             handle = child_end.fileno()
@@ -170,7 +172,8 @@ class WorkerPool:
             self._discard(worker)
         else:
             self._release(worker)
-        return FrameResult(device=reply["device"])
+        placements = {key: (wanted, placed) for key, (wanted, placed) in reply["placements"].items()}
+        return FrameResult(reply["device"], placements)
 
     def gpu_count(self) -> int:
         """Return the number of GPUs for the job's device on this machine, as the first process reports it."""

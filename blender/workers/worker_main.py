@@ -24,7 +24,7 @@ from typing import Any, TextIO
 if __package__ in (None, ""):  # run as a file: the repository is not on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from blender.contract import UserError
+from blender.contract import UserError, explain_temporary_errors
 from blender.rendering.frame import RenderContext, RenderJob, load_context, render_frame
 from blender.workers.cpu import pinned_to_one_core
 from blender.workers.memory import resident_megabytes
@@ -84,8 +84,9 @@ def _handle_requests(stream: TextIO, requests: Requests, scratch: Path) -> None:
     """
     first = requests.get(timeout=IDLE_TIMEOUT)
     try:
-        context = load_context(RenderJob(**first["job"]))
-        device = _choose_device(context.job.device, first["worker"], scratch)
+        with explain_temporary_errors(scratch):
+            context = load_context(RenderJob(**first["job"]))
+            device = _choose_device(context.job.device, first["worker"], scratch)
     except Exception as error:
         _send(stream, _error_reply(error))
         return
@@ -114,10 +115,11 @@ def _choose_device(requested: str, worker: int, scratch: Path) -> Any:
 
 def _render(context: RenderContext, request: dict[str, Any], device: Any, scratch: Path) -> dict[str, Any]:
     try:
-        render_frame(context, request["frame"], device, request["threads"], scratch)
+        with explain_temporary_errors(scratch):
+            placements = render_frame(context, request["frame"], device, request["threads"], scratch)
     except Exception as error:
         return _error_reply(error)
-    return {"device": device.note}
+    return {"device": device.note, "placements": placements}
 
 
 def _error_reply(error: Exception) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.group import FILE, FOLDER, PROFILE, SCHEDULER
+from pipeline.cli.group import EXIF, FILE, FOLDER, PROFILE, SCHEDULER
+from pipeline.config import ExifReading
 
 FORMATS = ("coco-polygons", "yolo-seg", "imagefolder")
 """Names of the formats that ``pipeline.data.formats`` registers; a test compares them."""
@@ -39,14 +40,15 @@ def coco(profile: Path, split_dir: Path, scheduler: str | None) -> None:
 @click.argument("file", type=FILE)
 @click.option("--images", type=FOLDER, help="Check the image files in this folder too.")
 @click.option("--fix", type=FILE, metavar="OUT", help="Write a repaired copy, and list the changes.")
-def validate(file: Path, images: Path | None, fix: Path | None) -> None:
+@EXIF
+def validate(file: Path, images: Path | None, fix: Path | None, exif: ExifReading) -> None:
     """Check and repair a COCO instances file.
 
     Lists every fault with its place and its fix.
     """
     from pipeline.data.validation.check import validate_file
 
-    sys.exit(2 if validate_file(file, images, fix) else 0)
+    sys.exit(2 if validate_file(file, images, fix, exif) else 0)
 
 
 @click.command()
@@ -70,8 +72,15 @@ def validate(file: Path, images: Path | None, fix: Path | None) -> None:
     "corners (supervision, SAHI).",
 )
 @click.option("--drop-ignored", is_flag=True, help="Leave out ignore regions (iscrowd 1).")
+@EXIF
 def convert(
-    splits: tuple[Path, ...], to: str, out: Path, layout: str, outline: str, drop_ignored: bool
+    splits: tuple[Path, ...],
+    to: str,
+    out: Path,
+    layout: str,
+    outline: str,
+    drop_ignored: bool,
+    exif: ExifReading,
 ) -> None:
     """Write splits in the format of another tool.
 
@@ -80,7 +89,7 @@ def convert(
     from pipeline.data.conversion import convert_to_format
     from pipeline.data.formats import ExportOptions
 
-    convert_to_format(splits, to, out, ExportOptions(layout, outline), drop_ignored)
+    convert_to_format(splits, to, out, ExportOptions(layout, outline), drop_ignored, exif)
 
 
 @click.command()
@@ -96,7 +105,10 @@ def convert(
     metavar="PARTS",
     help="Any of masks, boxes, keypoints, names, ids, visible (visible fraction); '' for images only.",
 )
-def preview(split_dir: Path, out: Path, count: int, columns: int, width: int, show: str) -> None:
+@EXIF
+def preview(
+    split_dir: Path, out: Path, count: int, columns: int, width: int, show: str, exif: ExifReading
+) -> None:
     """Draw a contact sheet of a split with its masks.
 
     SPLIT_DIR contains images/ and annotations.json.
@@ -104,7 +116,7 @@ def preview(split_dir: Path, out: Path, count: int, columns: int, width: int, sh
     from pipeline.viz.contact_sheet import write_contact_sheet
 
     parts = [part for part in show.split(",") if part]
-    write_contact_sheet(split_dir, out, count, columns, width, parts)
+    write_contact_sheet(split_dir, out, count, columns, width, parts, exif)
 
 
 @click.command()

@@ -32,6 +32,13 @@ EXTRA = click.option("--extra", multiple=True, metavar="FILE:IMAGES", help="Anot
 MAP = click.option(
     "--map", "mapping", multiple=True, metavar="CATEGORY=CLASS", help="The class of a category; repeatable."
 )
+EXIF = click.option(
+    "--exif",
+    type=click.Choice(["stored", "upright"]),
+    default="stored",
+    show_default=True,
+    help="What annotations refer to where an EXIF orientation leaves both possible.",
+)
 SCHEDULER = click.option(
     "--scheduler",
     metavar="ADDRESS",

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from blender.contract import UserError
-from pipeline.cli.group import EXTRA, FILE, FOLDER, MAP, PROFILE, SCHEDULER, profile_option
+from pipeline.cli.group import EXIF, EXTRA, FILE, FOLDER, MAP, PROFILE, SCHEDULER, profile_option
+from pipeline.config import ExifReading
 
 
 @click.command()
@@ -27,8 +28,23 @@ from pipeline.cli.group import EXTRA, FILE, FOLDER, MAP, PROFILE, SCHEDULER, pro
 )
 @EXTRA
 @MAP
+@click.option(
+    "--exif",
+    type=click.Choice(["stored", "upright"]),
+    help="What annotations refer to where an EXIF orientation leaves both possible.  [default: profile's]",
+)
+@click.option(
+    "--allow-empty-classes", is_flag=True, help="Train even if a class has no object in the training images."
+)
 def train(
-    profile: Path, train_dir: Path, val_dir: Path, out: Path, extra: tuple[str, ...], mapping: tuple[str, ...]
+    profile: Path,
+    train_dir: Path,
+    val_dir: Path,
+    out: Path,
+    extra: tuple[str, ...],
+    mapping: tuple[str, ...],
+    exif: ExifReading | None,
+    allow_empty_classes: bool,
 ) -> None:
     """Fine-tune Mask R-CNN on a rendered split.
 
@@ -38,7 +54,8 @@ def train(
     from pipeline.data.combine import add_extra_sets
     from pipeline.training.command import train as run
 
-    run(add_extra_sets(read_profile(profile), extra, mapping), train_dir, val_dir, out)
+    settings = add_extra_sets(read_profile(profile), extra, mapping, exif)
+    run(settings, train_dir, val_dir, out, allow_empty_classes)
 
 
 @click.command()
@@ -55,6 +72,7 @@ def train(
 )
 @EXTRA
 @MAP
+@EXIF
 @click.option(
     "--baseline",
     type=click.Choice(["coco", "start"]),
@@ -71,6 +89,7 @@ def evaluate(
     bootstrap: int | None,
     extra: tuple[str, ...],
     mapping: tuple[str, ...],
+    exif: ExifReading,
     baseline: str | None,
     scheduler: str | None,
 ) -> None:
@@ -85,7 +104,7 @@ def evaluate(
 
     if bootstrap is None:
         bootstrap = (read_profile(profile).evaluate if profile else EvaluateConfig()).bootstrap
-    sets = parse_coco_sets(annotations, images or Path(), extra, mapping)
+    sets = parse_coco_sets(annotations, images or Path(), extra, mapping, exif)
     if predictions is not None:
         if model is not None or baseline is not None:
             raise UserError("--predictions replaces a model: leave MODEL and --baseline out")

@@ -14,6 +14,7 @@ import click
 
 from blender.contract.render_options import RENDER_OPTIONS, RenderOption
 from pipeline.cli.group import FOLDER, PROFILE, SCHEDULER
+from pipeline.common.processes import module_command
 
 
 @click.command()
@@ -29,7 +30,7 @@ def check(profile: Path, splits: tuple[str, ...], run: Path | None) -> None:
     from pipeline.config import check_profile
 
     problems = check_profile(profile, splits)
-    command = [sys.executable, "-m", "blender.config", str(profile)]
+    command = module_command("blender.config", profile)
     renderer = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     # Both halves read the keys at the top, so a mistake there has two lines that are the same.
     lines = dict.fromkeys([*(f"error: {line}" for line in problems), *renderer.stderr.splitlines()])
@@ -78,7 +79,7 @@ def render(ctx: click.Context, /, **options: object) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     # The renderer replaces this process, so signals and the exit status need no forwarding.
-    os.execv(sys.executable, [sys.executable, "-m", "blender.render", *arguments])
+    os.execv(sys.executable, module_command("blender.render", *arguments))
 
 
 def _click_option(option: RenderOption) -> click.Option:

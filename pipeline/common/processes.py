@@ -1,4 +1,4 @@
-"""Helpers for worker processes: end with the parent, use a single torch thread, count the cores.
+"""Helpers for other processes: run a module, end with the parent, use a single torch thread, count the cores.
 
 Worker processes import this module first, so it imports nothing that takes time.
 """
@@ -11,9 +11,29 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 """prctl(2) on Linux: set the signal that this process gets when its parent ends."""
+
+_RUN_MODULE = (
+    "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
+
+
+def module_command(name: str, *arguments: object) -> list[str]:
+    """Return the command line that runs a module of this program in another process.
+
+    With ``python -m`` a file in the working directory, such as a user's own pipeline.py, would hide the
+    program's packages.
+
+    Args:
+        name: name of the module or package, such as "blender.render".
+        arguments: its arguments.
+    """
+    root = Path(__file__).resolve().parents[2]
+    return [sys.executable, "-P", "-c", _RUN_MODULE, str(root), name, *map(str, arguments)]
 
 
 def exit_with_parent(parent: int) -> None:

@@ -6,13 +6,14 @@ A field's annotation gives its limits, its docstring the meaning; ``read_profile
 from blender.contract import UserError
 from pipeline.config.profile import Profile, check_profile, read_people, read_profile
 from pipeline.config.tables import CocoConfig, EvaluateConfig, ModelConfig, PeopleConfig
-from pipeline.config.train import DETECTOR_STARTS, PARTS, ExtraSet, TrainConfig
+from pipeline.config.train import DETECTOR_STARTS, PARTS, ExifReading, ExtraSet, TrainConfig
 
 __all__ = [
     "DETECTOR_STARTS",
     "PARTS",
     "CocoConfig",
     "EvaluateConfig",
+    "ExifReading",
     "ExtraSet",
     "ModelConfig",
     "PeopleConfig",

@@ -16,6 +16,10 @@ DETECTOR_STARTS = ("coco", "checkpoint")
 """Kinds of start weights that include a detector's heads."""
 
 
+ExifReading = Literal["stored", "upright"]
+"""Which pixels annotations refer to: those stored in the file, or those turned by its EXIF orientation."""
+
+
 @dataclass(frozen=True)
 class ExtraSet:
     """[[train.extra]]: labelled photographs, or any COCO set, to train on beside the training split."""
@@ -27,6 +31,8 @@ class ExtraSet:
     map: dict[str, str] = field(default_factory=dict)
     """Name of a category in the file -> class of the profile; a category with a class's name needs no
     entry."""
+    exif: ExifReading = "stored"
+    """What the annotations refer to in images with an EXIF orientation that their size does not decide."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,9 @@ class TrainConfig:
     pictures: Annotated[int, Ge(0)] = 4
     """Number of training images and of validation images drawn in the folder training/ after each epoch; 0:
     none."""
+    exif: ExifReading = "stored"
+    """What the annotations of the training and validation split refer to in images with an EXIF orientation
+    that their size does not decide."""
     extra: tuple[ExtraSet, ...] = ()
     """Labelled sets to train on beside the training split."""
 

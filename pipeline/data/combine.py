@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from blender.contract import UserError, sha256_file
-from pipeline.config import ExtraSet, Profile
+from pipeline.config import ExifReading, ExtraSet, Profile
 from pipeline.data.coco_io import read_coco
 from pipeline.data.images import find_image
 from pipeline.data.validation.check import load_validated_coco
+from pipeline.data.validation.orientation import describe_exif
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,22 @@ class CombinedSets:
     """Image id -> the folder that the image's file_name is relative to."""
     set_numbers: dict[int, int]
     """Image id -> the number of the image's set, from 0."""
+    upright: set[int]
+    """Ids of the images whose annotations refer to the upright image where the size does not decide."""
     notes: list[str]
     """What the user should know about the files, one line each."""
+
+    def path_of(self, image: dict[str, Any]) -> Path:
+        """Return the path of an image's file, or raise a ``UserError``."""
+        return find_image(self.folders[image["id"]], image["file_name"])
+
+    def check_images(self) -> list[str]:
+        """Check the header of every image file; return notes on EXIF orientations that no size decides.
+
+        Raises:
+            UserError: a file is missing, unreadable or not of the annotated size; the message names it.
+        """
+        return describe_exif(self.dataset["images"], self.dataset["annotations"], self.path_of, self.upright)
 
     def count_objects(self, number: int, iscrowd: int = 0) -> Counter[str]:
         """Count the objects of set ``number`` by category name; with ``iscrowd`` 1, the ignore regions."""
@@ -52,7 +67,7 @@ def combine_sets(sets: Sequence[ExtraSet]) -> CombinedSets:
     combined: dict[str, Any] = {"categories": [], "images": [], "annotations": []}
     category_ids, image_ids, annotation_ids = _UniqueIds(), _UniqueIds(), _UniqueIds()
     id_by_name: dict[str, int] = {}
-    result = CombinedSets(combined, {}, {}, [])
+    result = CombinedSets(combined, {}, {}, set(), [])
     for number, coco_set in enumerate(sets):
         dataset = load_validated_coco(Path(coco_set.annotations), result.notes)
         _check_map_sources(coco_set, dataset)
@@ -74,6 +89,8 @@ def combine_sets(sets: Sequence[ExtraSet]) -> CombinedSets:
             combined["images"].append(i | {"id": image_id} | origin)
             result.folders[image_id] = Path(coco_set.images)
             result.set_numbers[image_id] = number
+            if coco_set.exif == "upright":
+                result.upright.add(image_id)
         for a in dataset["annotations"]:
             ids = {
                 "id": annotation_ids.assign(a["id"]),
@@ -176,35 +193,50 @@ def hash_coco_set(coco_set: ExtraSet) -> str:
 # ------------------------------------------------------------------------------ command-line options
 
 
-def add_extra_sets(profile: Profile, extra: Sequence[str], mapping: Sequence[str]) -> Profile:
+def add_extra_sets(
+    profile: Profile, extra: Sequence[str], mapping: Sequence[str], exif: ExifReading | None = None
+) -> Profile:
     """Return the profile with the sets of ``--extra`` and ``--map`` added to its extra sets.
+
+    Args:
+        profile: the profile.
+        extra, mapping: the options.
+        exif: the option ``--exif``, for both splits and the added sets; None: the profile's choice.
 
     Raises:
         UserError: an option is malformed, or no file has a category of ``--map``.
     """
-    sets = _apply_map([_parse_extra(text) for text in extra], mapping)
-    config = dataclasses.replace(profile.train, extra=(*profile.train.extra, *sets))
+    exif = exif or profile.train.exif
+    sets = _apply_map([_parse_extra(text) for text in extra], mapping, exif)
+    config = dataclasses.replace(profile.train, extra=(*profile.train.extra, *sets), exif=exif)
     return dataclasses.replace(profile, train=config)
 
 
 def parse_coco_sets(
-    annotations: Path, images: Path, extra: Sequence[str], mapping: Sequence[str]
+    annotations: Path,
+    images: Path,
+    extra: Sequence[str],
+    mapping: Sequence[str],
+    exif: ExifReading = "stored",
 ) -> tuple[ExtraSet, ...]:
     """Return the first set and those of ``--extra``, each with the entries of ``--map`` for its categories.
 
     Raises:
         UserError: an option is malformed, or no file has a category of ``--map``.
     """
-    return _apply_map([(str(annotations), str(images)), *(_parse_extra(text) for text in extra)], mapping)
+    files = [(str(annotations), str(images)), *(_parse_extra(text) for text in extra)]
+    return _apply_map(files, mapping, exif)
 
 
-def _apply_map(files: list[tuple[str, str]], mapping: Sequence[str]) -> tuple[ExtraSet, ...]:
+def _apply_map(
+    files: list[tuple[str, str]], mapping: Sequence[str], exif: ExifReading
+) -> tuple[ExtraSet, ...]:
     """Make sets of (annotation file, image folder), each with the entries of ``--map`` for its categories."""
     class_of = dict(_parse_map(text) for text in mapping)
     sets = []
     for file, images in files:
         names = _category_names(Path(file)) if class_of else set()
-        sets.append(ExtraSet(file, images, {k: v for k, v in class_of.items() if k in names}))
+        sets.append(ExtraSet(file, images, {k: v for k, v in class_of.items() if k in names}, exif))
     for source, target in class_of.items():
         if not any(source in coco_set.map for coco_set in sets):
             raise UserError(f"--map {source}={target}: no file given with it has a category '{source}'")

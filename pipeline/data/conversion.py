@@ -14,8 +14,10 @@ import click
 
 from blender.contract import UserError, canonical_json, remove_fragments, sha256_file, write_atomic
 from pipeline.common.stages import is_up_to_date, prepare_output_dir, write_stamp
+from pipeline.config import ExifReading
 from pipeline.data.formats import FORMATS, FORMATS_VERSION, CocoSet, ExportOptions
 from pipeline.data.validation.check import load_validated_coco
+from pipeline.data.validation.orientation import describe_exif
 
 _FIRST = ("train", "val", "test")
 """The order of splits; others follow by name."""
@@ -27,8 +29,12 @@ def convert_to_format(
     out: Path,
     options: ExportOptions = ExportOptions(),  # noqa: B008 - frozen
     drop_ignored: bool = False,
+    exif: ExifReading = "stored",
 ) -> None:
     """Write splits (annotations.json and images/) to ``out`` in the format ``name``.
+
+    Programs differ in whether they apply an EXIF orientation. So an image that has one is written with the
+    pixels that its annotations refer to, and without the orientation.
 
     Each file is written atomically, and files that exist already are not written again. So an interrupted
     conversion continues when the command is repeated. A stamp file marks the conversion as complete.
@@ -39,6 +45,8 @@ def convert_to_format(
         out: the folder for the result.
         options: the layout and the kind of outline.
         drop_ignored: leave out ignore regions (``iscrowd`` 1), for tools that cannot read them.
+        exif: what the annotations refer to in images with an EXIF orientation that their size does not
+            decide.
 
     Raises:
         UserError: the format or the layout is unknown, a split is missing or invalid, or ``out`` contains
@@ -56,12 +64,15 @@ def convert_to_format(
         dataset = load_validated_coco(folder / "annotations.json")
         if drop_ignored:
             dataset |= {"annotations": [a for a in dataset["annotations"] if not a["iscrowd"]]}
-        sources.append(CocoSet(dataset, folder / "images", split, "" if alone else f"{split}/"))
+        source = CocoSet(dataset, folder / "images", split, "" if alone else f"{split}/", exif)
+        for note in describe_exif(dataset["images"], dataset["annotations"], source.path_of, exif):
+            click.echo(f"convert: {split}: {note}")
+        sources.append(source)
     prepare_output_dir(out)
     annotations = {split: sha256_file(folder / "annotations.json") for split, folder in splits.items()}
     inputs = {
         "to": name, "options": dataclasses.asdict(options), "drop_ignored": drop_ignored,
-        "version": FORMATS_VERSION, "annotations": annotations,
+        "version": FORMATS_VERSION, "annotations": annotations, "exif": exif,
     }  # fmt: skip
     _mark_out_dir(out, inputs)
     remove_fragments(out)

@@ -94,7 +94,24 @@ def convert_split(split_dir: Path, config: CocoConfig, scheduler: str | None = N
     click.echo(
         f"coco: {len(images)} images, {len(annotations) - ignored} objects, {ignored} ignore regions -> {out}"
     )
+    for line in _missing_classes(dataset):
+        click.echo(f"warning: {line}", err=True)
     return out
+
+
+def _missing_classes(dataset: dict[str, Any]) -> list[str]:
+    """Describe each class without an object, one line each; ignore regions do not count."""
+    lines = []
+    for category in dataset["categories"] if dataset["images"] else []:
+        crowds = [a["iscrowd"] for a in dataset["annotations"] if a["category_id"] == category["id"]]
+        if all(crowds):
+            reason = "render some (count, distance and size in [scene.objects])"
+            if crowds:
+                reason = f"{len(crowds)} ignore regions are below the limits of [coco]"
+            lines.append(
+                f"class '{category['name']}': 0 objects in {len(dataset['images'])} frames; {reason}"
+            )
+    return lines
 
 
 def _convert_frames(

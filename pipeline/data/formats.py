@@ -19,7 +19,9 @@ import numpy as np
 from pycocotools import mask as mask_utils
 
 from blender.contract import UserError, canonical_json
+from pipeline.config import ExifReading
 from pipeline.data.coco_io import group_by_image
+from pipeline.data.exif import encode_as_annotated
 from pipeline.data.images import find_image
 from pipeline.data.polygons import mask_to_polygons, mask_to_single_polygon, through_pixels
 from pipeline.data.rasterise import FILLS, count_changed_pixels
@@ -42,6 +44,12 @@ class CocoSet:
     """Name of the split."""
     folder: str = ""
     """Where the split's files are in the result: "train/" beside other splits, "" alone."""
+    exif: ExifReading = "stored"
+    """What the annotations refer to in images with an EXIF orientation that their size does not decide."""
+
+    def path_of(self, image: dict[str, Any]) -> Path:
+        """Return the path of an image's file, or raise a ``UserError``."""
+        return find_image(self.images, image["file_name"])
 
 
 @dataclass(frozen=True)
@@ -253,9 +261,15 @@ def _check_label_names(split: CocoSet) -> None:
 
 
 def _images(source: CocoSet, folder: str) -> Iterator[OutputFile]:
-    """Yield the image files, to be copied to ``folder``."""
+    """Yield the image files, to be copied to ``folder``; those with an EXIF orientation as annotated."""
+    count = 0
     for image in source.dataset["images"]:
-        yield f"{folder}{image['file_name']}", find_image(source.images, image["file_name"])
+        path, size = source.path_of(image), (image["width"], image["height"])
+        encoded = encode_as_annotated(path, size, source.exif == "upright")
+        count += encoded is not None
+        yield f"{folder}{image['file_name']}", encoded or path
+    if count:
+        click.echo(f"convert: {count} images with an EXIF orientation are written as annotated, without it")
 
 
 def _print_changed(changed: Counter[str], pixels: int) -> None:

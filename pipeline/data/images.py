@@ -133,8 +133,7 @@ def read_image(
         UserError: the file is missing, corrupt, truncated, of another size, or has over ``MAX_PIXELS``.
     """
     try:
-        with warnings.catch_warnings(), Image.open(path) as opened:
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as opened:
             is_deep = has_16_bits(opened)
             orientation = read_orientation(opened)
             turn = orientation.reads_upright(size, upright)
@@ -183,8 +182,7 @@ def check_image(path: Path, size: tuple[int, int]) -> bool:
         UserError: the file is unreadable, or has another size, both as stored and after its EXIF orientation.
     """
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
             orientation = read_orientation(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: not a readable image: {error}") from None
@@ -202,7 +200,7 @@ def identify_image(path: Path, formats: tuple[str, ...] | None = None) -> bool:
         formats: Pillow's names of the formats to look for; None: all.
     """
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=formats):
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats):
             return True
     except Exception:  # decoders raise errors of many types on damaged files
         return False

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection, Iterator
+from itertools import count
 from typing import Any, TypeGuard
 
 
 def is_int(value: Any) -> TypeGuard[int]:
     """Return True for an integer; False for True and False."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_id(value: Any) -> TypeGuard[int]:
+    """Return True for an integer of 64 bits with a sign, which every tool can store."""
+    return is_int(value) and -(2**63) <= value < 2**63
+
+
+def free_ids(used: Collection[int]) -> Iterator[int]:
+    """Yield integers from 1 upwards that are not in ``used``: those above all of it if there is room."""
+    above = max(used, default=0) + 1
+    yield from (
+        number for number in count(max(above, 1) if is_id(above + 2**32) else 1) if number not in used
+    )
 
 
 def is_number(value: Any) -> TypeGuard[float]:
@@ -49,7 +64,7 @@ def to_int(value: Any) -> int | None:
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) else None
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,40}", value) else None
 
 
 def has_valid_size(image: dict[str, Any]) -> bool:

@@ -1,7 +1,8 @@
 """The command ``evaluate``: evaluate a model, or COCO results, on any COCO dataset.
 
-Coordinates of an annotation file refer to the pixels as stored. An EXIF rotation is applied only if the file
-states the size of the rotated image. Classes and categories are matched by name, not by id.
+Coordinates of an annotation file refer to the pixels as stored, unless only the upright image (turned by its
+EXIF orientation) has the annotated size, or no size decides and the user chose "upright". Classes and
+categories are matched by name, not by id.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from pipeline.data.combine import (
     describe_extra_sets,
     select_categories,
 )
-from pipeline.data.images import check_image, find_image
 from pipeline.evaluation.bootstrap import run_bootstrap
 from pipeline.evaluation.comparison import compare
 from pipeline.evaluation.diagnosis import best_threshold
@@ -93,8 +93,7 @@ def evaluate(
         metrics: dict[str, Any] = json.loads((out / "metrics.json").read_bytes())
         click.echo(f"{format_evaluation(metrics)}\nevaluate: up to date ({out})")
         return metrics
-    for image in data.dataset["images"]:
-        check_image(data.paths[image["id"]], (image["width"], image["height"]))
+    data.combined.notes.extend(data.combined.check_images())
     metrics = _evaluate_model(model_path, data, inputs, scheduler, out)
     metrics |= {
         "evaluator_version": EVALUATOR_VERSION,
@@ -166,7 +165,8 @@ def _evaluate_model(
     source = ModelSource(model_path.absolute(), inputs["model"])
     network = source if scheduler else partial(predict_array, model)
     labels = label_ids(checkpoint.classes, shared)
-    detections, latency = run_model(network, images, data.paths, labels, scheduler)
+    upright = data.combined.upright
+    detections, latency = run_model(network, images, data.paths, labels, scheduler, upright=upright)
     if out is not None:  # before the evaluation: the predictions may have taken hours
         if len(data.sets) > 1:
             write_atomic(out / "annotations.json", canonical_json(data.dataset))
@@ -181,7 +181,7 @@ def _evaluate_model(
         network = (
             replace(source, baseline=baseline.kind) if scheduler else partial(predict_array, baseline.model)
         )
-        others, _ = run_model(network, images, data.paths, labels, scheduler, "baseline")
+        others, _ = run_model(network, images, data.paths, labels, scheduler, "baseline", upright)
         other = run_bootstrap(evaluate_detections(dataset, others), inputs["bootstrap"])
         comparison = compare(bootstrap, other) | {
             "kind": baseline.kind,
@@ -215,9 +215,7 @@ def _combine(sets: tuple[ExtraSet, ...]) -> CombinedSets:
 def _read_sets(sets: tuple[ExtraSet, ...]) -> EvaluationSet:
     """Read the COCO files and find their image files."""
     combined = _combine(sets)
-    paths = {
-        i["id"]: find_image(combined.folders[i["id"]], i["file_name"]) for i in combined.dataset["images"]
-    }
+    paths = {image["id"]: combined.path_of(image) for image in combined.dataset["images"]}
     return EvaluationSet(sets, combined, paths)
 
 
@@ -230,7 +228,9 @@ def _inputs(model_path: Path, data: EvaluationSet, bootstrap: int, baseline: str
         "evaluator": EVALUATOR_VERSION,
         "model": sha256_file(model_path),
         "annotations": sha256_file(Path(data.sets[0].annotations)),
-        "sets": [{"annotations": sha256_file(Path(s.annotations)), "map": s.map} for s in data.sets],
+        "sets": [
+            {"annotations": sha256_file(Path(s.annotations)), "map": s.map, "exif": s.exif} for s in data.sets
+        ],
         "images": sha256_bytes(image_hashes),
         "bootstrap": bootstrap,
         "baseline": baseline,

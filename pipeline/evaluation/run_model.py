@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,7 @@ def run_model(
     label_ids: dict[int, int],
     scheduler: str | None = None,
     title: str = "evaluate",
+    upright: Collection[int] = (),
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Predict all images and measure the latency.
 
@@ -102,6 +103,7 @@ def run_model(
         label_ids: the model's label (from 1) to category id; other labels are left out.
         scheduler: address of a Dask scheduler whose workers predict, or None.
         title: label of the progress bar.
+        upright: ids of the images that are read upright where their size does not decide (see ``read_rgb``).
 
     Returns:
         COCO results, and ``{"median", "p95", "threads"}``: the latency per image in seconds in the process
@@ -112,7 +114,9 @@ def run_model(
     """
     detections: list[dict[str, Any]] = []
     seconds, threads = [], 0
-    tasks = [(i["id"], paths[i["id"]].absolute(), (i["width"], i["height"])) for i in images]
+    tasks = [
+        (i["id"], paths[i["id"]].absolute(), (i["width"], i["height"]), i["id"] in upright) for i in images
+    ]
     predict = functools.partial(_predict_image, model, label_ids)
     with click.progressbar(length=len(images), label=title, show_pos=True, file=sys.stderr) as bar:
         for result in map_tasks(predict, tasks, scheduler):
@@ -130,12 +134,12 @@ def run_model(
 
 
 def _predict_image(
-    model: Predict | ModelSource, label_ids: dict[int, int], task: tuple[int, Path, tuple[int, int]]
+    model: Predict | ModelSource, label_ids: dict[int, int], task: tuple[int, Path, tuple[int, int], bool]
 ) -> ImageResult:
-    """Predict one image: its id, file and size (width, height)."""
+    """Predict one image: its id, file, size (width, height), and whether it is read upright."""
     predict = _load(model) if isinstance(model, ModelSource) else model
-    image_id, path, size = task
-    pixels = read_rgb(path, size)
+    image_id, path, size, upright = task
+    pixels = read_rgb(path, size, upright)
     start = time.perf_counter()
     prediction = predict(pixels)
     seconds = time.perf_counter() - start

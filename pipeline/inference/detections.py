@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as mask_utils
 
-from pipeline.data.rle import encode_mask
+from pipeline.data.rle import resize_rle
 
 BOX_DECIMALS, SCORE_DECIMALS = 3, 6
 """Decimals of a box (in pixels) and of a score in written files."""
@@ -56,24 +56,9 @@ class Detections:
         if (height, width) == self.image_size:
             return self
         scale = np.array([width / self.image_size[1], height / self.image_size[0]] * 2, np.float32)
-        rles = [resize_mask(rle, (height, width)) for rle in self.rles]
+        stored = (self.image_size[1], self.image_size[0])
+        rles = [resize_rle(rle, stored, size) for rle in self.rles]
         return Detections(self.boxes * scale, self.labels, self.scores, rles, (height, width))
-
-
-def resize_mask(rle: dict[str, Any], image_size: tuple[int, int]) -> dict[str, Any]:
-    """Resize a mask (compressed RLE) to another size (height, width), with the nearest pixels."""
-    mask = mask_utils.decode(rle)
-    rows, columns = (
-        ((np.arange(new) + 0.5) * (old / new)).astype(np.intp)
-        for new, old in zip(image_size, mask.shape, strict=True)
-    )
-    # Column by column, as pycocotools stores masks, because copies of a large image's mask take memory.
-    resized = np.zeros(image_size, np.uint8, order="F")
-    filled = mask.any(axis=0)
-    for column, source in enumerate(columns):
-        if filled[source]:
-            resized[:, column] = mask[rows, source]
-    return encode_mask(resized)
 
 
 def to_coco_results(

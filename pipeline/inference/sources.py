@@ -132,7 +132,7 @@ def _matches(pattern: Path, left_out: Counter[str]) -> list[tuple[Path, bool]]:
 
 def _expand(pattern: Path) -> set[Path]:
     """Return what a pattern matches; brackets also match themselves, as in the folder "photos [2024]"."""
-    choices = [{part, glob.escape(part)} if "[" in part else {part} for part in pattern.parts]
+    choices = [{part, part.replace("[", "[[]")} for part in pattern.parts]
     patterns = [str(Path(*parts)) for parts in itertools.product(*choices)]
     return {Path(name) for pattern in patterns for name in glob.glob(pattern, recursive=True)}  # noqa: PTH207
 

@@ -24,12 +24,16 @@ TRAINER_VERSION = 1
 again."""
 
 
-def train(profile: Profile, train_dir: Path, val_dir: Path, out: Path) -> None:
+def train(
+    profile: Profile, train_dir: Path, val_dir: Path, out: Path, allow_empty_classes: bool = False
+) -> None:
     """Fine-tune Mask R-CNN on ``train_dir``, and select the best epoch by its mask AP on ``val_dir``.
 
     Writes to ``out``: model.safetensors (the best epoch), last.safetensors (the last epoch, to resume from),
     metrics.jsonl (a line per epoch), training/ (images of each epoch, and TensorBoard's files if it is
     installed). Does nothing if they are up to date; resumes an interrupted run of the same inputs.
+
+    With ``allow_empty_classes``, a class may have no object in the training images.
 
     Raises:
         UserError: annotations, images or weights are missing or wrong, the loss is not finite, or memory is
@@ -45,7 +49,7 @@ def train(profile: Profile, train_dir: Path, val_dir: Path, out: Path) -> None:
     remove_fragments(out)
     config, inputs_hash = profile.train, sha256_bytes(canonical_json(inputs))
     processes = process_count(config.processes, config.batch_size * config.accumulate)
-    if launch(processes, _fit, profile, train_dir, val_dir, out, inputs_hash):
+    if launch(processes, _fit, profile, train_dir, val_dir, out, inputs_hash, allow_empty_classes):
         write_stamp(stamp, inputs, outputs)
 
 
@@ -68,7 +72,9 @@ def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[st
     config = dataclasses.asdict(profile.train)
     for name in ("workers", "processes", "pictures"):  # these change the weights only by rounding
         config.pop(name)
-    config["extra"] = [{"set": hash_coco_set(extra), "map": extra.map} for extra in profile.train.extra]
+    config["extra"] = [
+        {"set": hash_coco_set(extra), "map": extra.map, "exif": extra.exif} for extra in profile.train.extra
+    ]
     weights = Path(profile.model.weights)
     return {
         "trainer": TRAINER_VERSION,

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.config import ExtraSet, UserError
+from pipeline.config import ExifReading, ExtraSet, UserError
 from pipeline.data.combine import check_class_mapping, combine_sets, describe_extra_sets
-from pipeline.data.images import check_image, find_image, read_rgb
+from pipeline.data.images import read_rgb
 from pipeline.data.rle import measure_mask, sample_mask
 from pipeline.models.samples import (
     KEYPOINT_NUMBERS,
@@ -41,6 +41,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         classes: Sequence[str],
         transform: Transform | None = None,
         extra: Sequence[ExtraSet] = (),
+        exif: ExifReading = "stored",
     ) -> None:
         """Read the annotations; images are read when they are accessed.
 
@@ -51,16 +52,17 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
                 categories are background.
             transform: applied to each sample.
             extra: more COCO sets, whose images follow those of the first set.
+            exif: what the annotations of the first set refer to (``ExtraSet.exif``).
 
         Raises:
             UserError: a file is missing, not a valid COCO file, or lacks one of the classes.
         """
         self.path, self.classes, self.transform = annotations, tuple(classes), transform
         self.resolution: Resolution | None = None
-        sets = [ExtraSet(str(annotations), str(images)), *extra]
+        sets = [ExtraSet(str(annotations), str(images), exif=exif), *extra]
         check_class_mapping(sets, self.classes)
         combined = combine_sets(sets)
-        self.coco, self.folders = combined.dataset, combined.folders
+        self.coco, self.combined = combined.dataset, combined
         self.notes = combined.notes + describe_extra_sets(combined, sets, self.classes)
         self.labels = self._labels_of_categories()
         self.records: list[dict[str, Any]] = self.coco["images"]
@@ -82,15 +84,36 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
                 )
         return {names[name]: label for label, name in enumerate(self.classes, start=1)}
 
+    def classes_without_objects(self) -> list[str]:
+        """Return the classes of which no image has an object; ignore regions do not count."""
+        found = {
+            self.labels[a["category_id"]]
+            for annotations in self.annotations.values()
+            for a in annotations
+            if not a.get("iscrowd")
+        }
+        return [name for label, name in enumerate(self.classes, start=1) if label not in found]
+
+    def check_classes(self) -> None:
+        """Check that there is an object of each class, without which training cannot learn it.
+
+        Raises:
+            UserError: a class has no object; the message names all such classes.
+        """
+        if names := self.classes_without_objects():
+            quoted = ", ".join(f"'{name}'" for name in names)
+            raise UserError(
+                f"{self.path}: class {quoted}: 0 objects in {len(self)} images, so training cannot learn it; "
+                "render or label some, remove it from classes, or add --allow-empty-classes"
+            )
+
     def check_images(self) -> None:
         """Check the header of every image file, so that a fault is reported before training starts.
 
         Raises:
             UserError: an image is missing, unreadable or not of the annotated size; the message names it.
         """
-        for record in self.records:
-            path = find_image(self.folders[record["id"]], record["file_name"])
-            check_image(path, (record["width"], record["height"]))
+        self.notes += self.combined.check_images()
 
     def transformed(self, transform: Transform) -> CocoDataset:
         """Return the same dataset with another transform."""
@@ -169,8 +192,8 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         record = self.records[index]
         size = record["width"], record["height"]
         shrunk = self.resolution.limit(size) if self.resolution else size
-        path = find_image(self.folders[record["id"]], record["file_name"])
-        image = read_rgb(path, size, shrink_to=None if shrunk == size else shrunk)
+        path, upright = self.combined.path_of(record), record["id"] in self.combined.upright
+        image = read_rgb(path, size, upright, None if shrunk == size else shrunk)
         return torch.from_numpy(image).permute(2, 0, 1).float().div_(255)
 
 

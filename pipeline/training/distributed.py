@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -63,6 +63,11 @@ def broadcast(value: T) -> T:
     values = [value]
     dist.broadcast_object_list(values)
     return values[0]
+
+
+def from_leader(compute: Callable[[], T]) -> T:
+    """Call a function on rank 0 alone, and return its result on all ranks; the result is pickled."""
+    return broadcast(compute() if rank() == 0 else cast(T, None))
 
 
 def shared_rows(rows: int, columns: int) -> Tensor | None:

@@ -20,7 +20,7 @@ from pipeline.training.augment.resolution import usable_resolution
 from pipeline.training.data_loader import TrainLoader
 from pipeline.training.dataset import CocoDataset
 from pipeline.training.device import choose_device, memory_guard
-from pipeline.training.distributed import broadcast, rank
+from pipeline.training.distributed import broadcast, from_leader, rank
 from pipeline.training.epoch_images import write_epoch_images
 from pipeline.training.epoch_validation import compute_validation_metrics, predict_dataset
 from pipeline.training.feature_cache import FeatureCache, choose_cached_views
@@ -37,7 +37,14 @@ from pipeline.training.sharded_optimizer import ShardedOptimizer
 from pipeline.training.train_state import TrainState, find_resumable, initial_checkpoint, restore
 
 
-def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, inputs_hash: str) -> None:
+def fit(
+    profile: Profile,
+    train_dir: Path,
+    val_dir: Path,
+    out: Path,
+    inputs_hash: str,
+    allow_empty_classes: bool = False,
+) -> None:
     """Train from the profile's start weights, or resume from ``out``/last.safetensors.
 
     Args:
@@ -45,17 +52,13 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, inputs_hash
         val_dir: folder of the validation split.
         out: folder for model.safetensors, last.safetensors, metrics.jsonl and training/.
         inputs_hash: SHA-256 of all inputs of training; only a run with the same hash is resumed.
+        allow_empty_classes: train even if a class has no object in the training images.
 
     Raises:
         UserError: data or weights are missing or wrong, the loss is not finite, or memory is exhausted.
     """
     device = choose_device()
-    train_set = CocoDataset(
-        train_dir / "annotations.json", train_dir / "images", profile.classes, extra=profile.train.extra
-    )
-    val_set = CocoDataset(val_dir / "annotations.json", val_dir / "images", profile.classes)
-    train_set.check_images()
-    val_set.check_images()
+    train_set, val_set = from_leader(lambda: _read_splits(profile, train_dir, val_dir, allow_empty_classes))
     checkpoint = find_resumable(out, inputs_hash) or initial_checkpoint(
         profile, len(train_set), inputs_hash, device
     )
@@ -65,6 +68,24 @@ def fit(profile: Profile, train_dir: Path, val_dir: Path, out: Path, inputs_hash
         run_epochs(
             dataclasses.replace(profile, train=config), state, checkpoint, train_set, val_set, out, device
         )
+
+
+def _read_splits(
+    profile: Profile, train_dir: Path, val_dir: Path, allow_empty_classes: bool
+) -> tuple[CocoDataset, CocoDataset]:
+    """Read and check the training set, with its extra sets, and the validation set."""
+    exif, extra = profile.train.exif, profile.train.extra
+    train_set, val_set = (
+        CocoDataset(folder / "annotations.json", folder / "images", profile.classes, extra=sets, exif=exif)
+        for folder, sets in ((train_dir, extra), (val_dir, ()))
+    )
+    if not allow_empty_classes:
+        train_set.check_classes()
+    for name in val_set.classes_without_objects():
+        click.echo(f"warning: class '{name}': 0 objects in {len(val_set)} validation images", err=True)
+    train_set.check_images()
+    val_set.check_images()
+    return train_set, val_set
 
 
 def run_epochs(

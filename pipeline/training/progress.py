@@ -41,7 +41,7 @@ def print_run(
         f"train: {len(train_set)} training images, {len(val_set)} validation images, {checkpoint.epochs} "
         f"epochs, {_millions(model)} trainable parameters; {device.type} ({processor}), {resume.precision}"
     )
-    for note in train_set.notes:
+    for note in (*train_set.notes, *(f"validation split: {note}" for note in val_set.notes)):
         click.echo(f"train: {note}")
     if checkpoint.epoch:
         click.echo(f"train: resuming after epoch {checkpoint.epoch}")

@@ -10,12 +10,15 @@ from typing import Any
 
 import click
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from blender.contract import UserError, write_atomic
+from pipeline.config import ExifReading
 from pipeline.data.coco_io import group_by_image
 from pipeline.data.images import find_image, read_rgb
 from pipeline.data.validation.check import load_validated_coco
+from pipeline.data.validation.orientation import describe_exif
 from pipeline.viz.overlays import IGNORED, class_colour, draw_overlays, ground_truth_overlays, readable
 
 BACKGROUND = (20, 22, 26)
@@ -29,14 +32,20 @@ _LEGEND_HEIGHT = 30
 
 
 def write_contact_sheet(
-    split_dir: Path, out: Path, count: int, columns: int, width: int = 420, show: Sequence[str] = DEFAULT
+    split_dir: Path,
+    out: Path,
+    count: int,
+    columns: int,
+    width: int = 420,
+    show: Sequence[str] = DEFAULT,
+    exif: ExifReading = "stored",
 ) -> None:
     """Write a contact sheet as a PNG file.
 
     Args:
         split_dir: folder with annotations.json and images/.
         out: the file.
-        count, columns, width, show: as for ``contact_sheet``.
+        count, columns, width, show, exif: as for ``contact_sheet``.
 
     Raises:
         UserError: ``count``, ``columns`` or ``width`` is too small, or the split cannot be drawn.
@@ -46,13 +55,18 @@ def write_contact_sheet(
     if out.suffix.lower() != ".png":
         raise UserError(f"{out}: the sheet is a PNG file; give a name that ends in .png")
     stream = io.BytesIO()
-    contact_sheet(split_dir, count, columns, width, show).save(stream, format="PNG")
+    contact_sheet(split_dir, count, columns, width, show, exif).save(stream, format="PNG")
     write_atomic(out, stream.getvalue())
     click.echo(f"preview: {out}")
 
 
 def contact_sheet(
-    split_dir: Path, count: int, columns: int, width: int = 420, show: Sequence[str] = DEFAULT
+    split_dir: Path,
+    count: int,
+    columns: int,
+    width: int = 420,
+    show: Sequence[str] = DEFAULT,
+    exif: ExifReading = "stored",
 ) -> Image.Image:
     """Draw frames that are evenly spread over a split, each with a caption.
 
@@ -62,6 +76,8 @@ def contact_sheet(
         columns: frames in a row.
         width: width of a frame on the sheet, in pixels.
         show: any of ``PARTS``; none: only the images.
+        exif: what the annotations refer to in images with an EXIF orientation that their size does not
+            decide.
 
     Raises:
         UserError: the split has no annotations or no images, or a part is unknown.
@@ -78,10 +94,13 @@ def contact_sheet(
     annotations = group_by_image(dataset["annotations"])
     count = min(count, len(dataset["images"]))
     chosen = [dataset["images"][i] for i in np.linspace(0, len(dataset["images"]) - 1, count).astype(int)]
-    cells = [
-        _draw_cell(split_dir, image, annotations[image["id"]], dataset["categories"], width, show)
-        for image in chosen
-    ]
+    paths = {image["id"]: find_image(split_dir / "images", image["file_name"]) for image in chosen}
+    for note in describe_exif(chosen, dataset["annotations"], lambda i: paths[i["id"]], exif):
+        click.echo(f"preview: {note}")
+    cells = []
+    for image in chosen:
+        pixels = read_rgb(paths[image["id"]], (image["width"], image["height"]), exif == "upright")
+        cells.append(_draw_cell(pixels, image, annotations[image["id"]], dataset["categories"], width, show))
     sheet = grid(cells, min(columns, count))
     return sheet if "names" in show else _with_legend(sheet, dataset["categories"])
 
@@ -99,16 +118,14 @@ def grid(cells: list[Image.Image], columns: int) -> Image.Image:
 
 
 def _draw_cell(
-    split_dir: Path,
+    pixels: npt.NDArray[np.uint8],
     image: dict[str, Any],
     annotations: list[dict[str, Any]],
     categories: list[dict[str, Any]],
     width: int,
     show: Sequence[str],
 ) -> Image.Image:
-    """Draw one frame with its caption."""
-    path = find_image(split_dir / "images", image["file_name"])
-    pixels = read_rgb(path, (image["width"], image["height"]))
+    """Draw one frame, read as (H, W, 3), with its caption."""
     size = (width, max(1, round(width * image["height"] / image["width"])))
     resized = Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
     overlays = ground_truth_overlays(image, annotations, categories, show)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from blender.assets import load_assets, referenced_files
+from blender.assets import load_assets
 from blender.contract import UserError
+from blender.geometry.model_info import referenced_files
 
 
 def test_referenced_files_are_materials_textures_and_buffers(tmp_path: Path) -> None:

@@ -211,6 +211,7 @@ def test_body_meshes_are_created_once(tiny_profile: Path, tiny_people: Path) -> 
     assert "up to date" in done.stdout
 
 
+@pytest.mark.slow
 def test_quiet_prints_nothing_and_renders_the_same_bytes(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:

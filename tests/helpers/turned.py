@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -35,3 +36,16 @@ def save_turned(path: Path, upright: npt.NDArray[np.uint8], orientation: int) ->
     # Each format ignores the options of the others.
     Image.fromarray(stored).save(path, exif=exif, quality=95, subsampling=0, lossless=True)
     return stored
+
+
+def turn_split(folder: Path, orientation: int, suffix: str = ".png") -> None:
+    """Store the images of a split turned, with EXIF data, and leave the annotations as they are seen."""
+    path = folder / "annotations.json"
+    table = json.loads(path.read_bytes())
+    for image in table["images"]:
+        old = folder / "images" / image["file_name"]
+        pixels = np.asarray(Image.open(old).convert("RGB"))
+        old.unlink()
+        save_turned(old.with_suffix(suffix), pixels, orientation)
+        image["file_name"] = old.with_suffix(suffix).name
+    path.write_text(json.dumps(table))

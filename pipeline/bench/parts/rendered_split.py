@@ -9,6 +9,7 @@ from pathlib import Path
 
 from blender.contract import UserError
 from pipeline.bench.options import BenchOptions
+from pipeline.common.processes import module_command
 from pipeline.config import read_profile
 from pipeline.data.convert import convert_split
 
@@ -54,11 +55,11 @@ def render_split(options: BenchOptions, name: str, count: int) -> RenderedSplit:
         )
     # One folder per number of images, because the annotations of a split list every image in it.
     folder = options.out / profile.name / f"{name}-{count}"
-    command = [
-        sys.executable, "-m", "blender.render", "--profile", options.profile, "--split", name,
+    command = module_command(
+        "blender.render", "--profile", options.profile, "--split", name,
         "--people", options.people, "--out", folder, "--frames", f":{count}", "--update",
-    ]  # fmt: skip
-    process = subprocess.run([str(part) for part in command], stdout=sys.stderr, check=False)
+    )  # fmt: skip
+    process = subprocess.run(command, stdout=sys.stderr, check=False)
     if process.returncode:
         raise UserError(f"{folder}: the images could not be rendered, see above")
     convert_split(folder, profile.coco)

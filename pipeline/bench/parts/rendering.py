@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from blender.contract import UserError
 from pipeline.bench.options import BenchOptions
+from pipeline.common.processes import module_command
 
 
 def measure(options: BenchOptions) -> dict[str, Any]:
@@ -21,12 +21,12 @@ def measure(options: BenchOptions) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory(prefix="transpalette-bench-") as folder:
         out = Path(folder) / "render.json"
-        command = [
-            sys.executable, "-m", "blender.bench", "--profile", options.profile, "--people", options.people,
+        command = module_command(
+            "blender.bench", "--profile", options.profile, "--people", options.people,
             "--out", out, "--frames", options.frames, "--sweep-frames", max(1, options.frames // 4),
             "--until", options.until,
-        ]  # fmt: skip
-        process = subprocess.run([str(part) for part in command], check=False)
+        )  # fmt: skip
+        process = subprocess.run(command, check=False)
         if process.returncode:
             raise UserError(f"{options.profile}: rendering could not be measured, see above")
         return dict(json.loads(out.read_bytes()))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from blender.contract import UserError, exit_on_user_error
+from blender.contract.shipped import find_shipped
 from pipeline.bench.study.runner import LabelledSet, run
 from pipeline.cli.group import FILE, FOLDER
 
@@ -26,7 +27,7 @@ def main(study: Path, out: Path, annotations: Path | None, images: Path | None) 
         if (annotations is None) != (images is None):
             raise UserError("--annotations and --images must be given together")
         photographs = [LabelledSet("photographs", annotations, images)] if annotations and images else []
-        run(study, out, photographs)
+        run(find_shipped("studies", study), out, photographs)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from blender.contract import UserError, from_table, merge_tables, read_toml
+from blender.contract.shipped import shipped_names
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ def read_study(path: Path) -> Study:
     try:
         table = read_toml(path)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such study; the folder assets/studies/ has examples") from None
+        raise UserError(
+            f"{path}: no such study; give the path of a file, or one of {shipped_names('studies')}"
+        ) from None
     study = from_table(Study, table, str(path))
     if not study.variants:
         raise UserError(f"{path}: the study has no [variants]; add at least one")

@@ -27,6 +27,7 @@ from blender.contract import (
 )
 from pipeline.bench.study.profiles import absolute_model_files, read_study, to_toml
 from pipeline.bench.study.report import IOU_TYPES, page
+from pipeline.common.processes import module_command
 
 SCENE_TABLES = ("seed", "classes", "splits", "people", "render", "scene")
 """The tables of a profile that decide on the images of a split."""
@@ -62,7 +63,7 @@ def run(study_file: Path, out: Path, photographs: list[LabelledSet]) -> None:
     }
     for number, profile in enumerate([base, *profiles.values()]):  # check all profiles before the work starts
         path = _write_profile(out / "profiles" / f"{number:03}.toml", profile)
-        _call("-m", "pipeline", "check", "--profile", path)
+        _call("pipeline", "check", "--profile", path)
     costs = {}
     if study.timed_frames:  # one after the other, so that the times can be compared
         for name in study.variants:
@@ -88,7 +89,7 @@ def measure_rendering(profile: dict[str, Any], frames: int, out: Path) -> dict[s
     if not result.is_file():
         people = _bake_people(profile, path, out)
         options = ["--people", people, "--out", result, "--frames", frames, "--sweeps", ""]
-        _call("-m", "blender.bench", "--profile", path, *options)
+        _call("blender.bench", "--profile", path, *options)
     figures = json.loads(result.read_bytes())
     return {"seconds": figures["seconds"]["total"], "ratio": figures["ratio"]}
 
@@ -103,12 +104,12 @@ def measure_variant(profile: dict[str, Any], sets: list[LabelledSet], out: Path)
     run_folder = out / "models" / _digest(profile)
     path = _write_profile(run_folder / "profile.toml", profile)
     options = ["--train", splits["train"], "--val", splits["val"], "--out", run_folder]
-    _call("-m", "pipeline", "train", "--profile", path, *options)
+    _call("pipeline", "train", "--profile", path, *options)
     row: dict[str, Any] = {}
     for labelled in sets:
         result = run_folder / labelled.name
         options = ["--annotations", labelled.annotations, "--images", labelled.images, "--out", result]
-        _call("-m", "pipeline", "evaluate", run_folder / "model.safetensors", *options, "--bootstrap", 0)
+        _call("pipeline", "evaluate", run_folder / "model.safetensors", *options, "--bootstrap", 0)
         metrics = json.loads((result / "metrics.json").read_bytes())
         row["seconds"] = metrics["training"]["seconds"]
         row[labelled.name] = {
@@ -127,10 +128,10 @@ def _render_splits(profile: dict[str, Any], names: tuple[str, ...], out: Path) -
     for name in names:
         split = folder / name
         _call(
-            "-m", "blender.render", "--profile", path, "--split", name, "--people", people, "--out", split,
+            "blender.render", "--profile", path, "--split", name, "--people", people, "--out", split,
             "--update",
         )  # fmt: skip
-        _call("-m", "pipeline", "coco", "--profile", path, split)
+        _call("pipeline", "coco", "--profile", path, split)
     return {name: folder / name for name in names}
 
 
@@ -138,7 +139,7 @@ def _bake_people(profile: dict[str, Any], path: Path, out: Path) -> Path:
     """Create the posed body meshes of a profile, whose file is ``path``; returns their folder."""
     people = out / "people" / _digest(profile.get("people", {}))
     if not (people / "manifest.json").is_file():
-        _call("-m", "pipeline", "people", "--profile", path, "--out", people)
+        _call("pipeline", "people", "--profile", path, "--out", people)
     return people
 
 
@@ -152,13 +153,12 @@ def _write_profile(path: Path, profile: dict[str, Any]) -> Path:
     return path
 
 
-def _call(*arguments: object) -> None:
-    """Run a Python command; its output goes to standard error.
+def _call(module: str, *arguments: object) -> None:
+    """Run a module of this program in another process; its output goes to standard error.
 
     Raises:
         UserError: the command failed.
     """
-    process = subprocess.run([sys.executable, *map(str, arguments)], stdout=sys.stderr, check=False)
+    process = subprocess.run(module_command(module, *arguments), stdout=sys.stderr, check=False)
     if process.returncode:
-        command = " ".join(map(str, arguments[1:3]))
-        raise UserError(f"{command} ended with status {process.returncode}, see above")
+        raise UserError(f"{module} {arguments[0]} ended with status {process.returncode}, see above")

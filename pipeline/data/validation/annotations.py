@@ -1,4 +1,4 @@
-"""Rules for the fields of an annotation: ids, iscrowd, area, bbox and keypoints.
+"""Rules for the fields of an annotation: ids, iscrowd, area and bbox.
 
 A check takes an annotation and the ``Context``. Sources: issues of cocoapi (#153, #374, #450, #507) and of
 torchvision (#1530, #2240), detectron2's ``datasets/coco.py``, and the behaviour of pycocotools 2.0.11.
@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.optional_fields import keypoints_error
 from pipeline.data.rle import measure_mask
 from pipeline.data.validation.rules import (
     ANNOTATION,
@@ -29,7 +28,16 @@ from pipeline.data.validation.rules import (
     remove,
     rule,
 )
-from pipeline.data.values import has_valid_size, is_int, is_number, read_box, short_repr, to_int
+from pipeline.data.values import (
+    free_ids,
+    has_valid_size,
+    is_id,
+    is_int,
+    is_number,
+    read_box,
+    short_repr,
+    to_int,
+)
 
 
 def annotation_faults(annotation: Entry, context: Context) -> Iterator[Fault]:
@@ -59,20 +67,20 @@ def fix_annotations(dataset: Entry, folder: Path | None, changes: list[Change]) 
 def number_annotations(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
     """Give a new id to each annotation without a valid, unique id; no other entry refers to these ids."""
     annotations = dataset["annotations"]
-    free = max([0, *(a["id"] for a in annotations if is_int(a.get("id")))]) + 1
+    free = free_ids({a["id"] for a in annotations if is_id(a.get("id"))})
     used: set[int] = set()
     numbered = []
     for a in annotations:
         number = a.get("id")
-        if is_int(number) and number != 0 and number not in used:
+        if is_id(number) and number != 0 and number not in used:
             used.add(number)
             numbered.append(a)
             continue
         name = "annotation-id-zero" if is_int(number) and number == 0 else "annotation-id"
         name = "annotation-id-duplicate" if is_int(number) and number in used else name
-        changes.append(Change(name, f"annotation {short_repr(number)}, now {free}"))
-        numbered.append(a | {"id": free})
-        free += 1
+        new = next(free)
+        changes.append(Change(name, f"annotation {short_repr(number)}, now {new}"))
+        numbered.append(a | {"id": new})
     return dataset | {"annotations": numbered}
 
 
@@ -130,7 +138,7 @@ def _iscrowd_0_or_1(annotation: Entry, context: Context) -> Entry:
 def _annotation_id(a: Entry, context: Context) -> str | None:
     if "id" not in a:
         return "it has no id"
-    return None if is_int(a["id"]) else f"id is {short_repr(a['id'])}, not an integer"
+    return None if is_id(a["id"]) else f"id is {short_repr(a['id'])}, not an integer of 64 bits"
 
 
 @rule(
@@ -260,38 +268,7 @@ def _bbox_beyond(a: Entry, context: Context) -> str | None:
     return f"bbox {short_repr(a['bbox'])} reaches beyond {format_image(image)}" if beyond else None
 
 
-# ------------------------------------------------------------------------------ keypoints, segmentation
-
-
-def _count_keypoints(annotation: Entry, context: Context) -> Entry:
-    """Count the visible keypoints again; remove keypoints that are malformed."""
-    points = annotation["keypoints"]
-    if keypoints_error(points, _joint_names(annotation, context)) is None:
-        return annotation | {"num_keypoints": sum(v > 0 for v in points[2::3])}
-    return {k: value for k, value in annotation.items() if k not in ("keypoints", "num_keypoints")}
-
-
-def _joint_names(annotation: Entry, context: Context) -> Any:
-    category = annotation.get("category_id")
-    return context.categories.get(category, {}).get("keypoints") if is_int(category) else None
-
-
-@rule(
-    "keypoints",
-    ANNOTATION,
-    severity=WARNING,
-    advice="write three numbers per keypoint, in the category's order",
-    fix=_count_keypoints,
-)
-def _keypoints(a: Entry, context: Context) -> str | None:
-    points = a.get("keypoints")
-    if points is None:
-        return None
-    if error := keypoints_error(points, _joint_names(a, context)):
-        return error
-    visible = sum(v > 0 for v in points[2::3])
-    wrong = a.get("num_keypoints") not in (None, visible)
-    return f"num_keypoints is {short_repr(a['num_keypoints'])}, but {visible} have v > 0" if wrong else None
+# ------------------------------------------------------------------------------ segmentation
 
 
 @rule("segmentation-missing", ANNOTATION, advice="add the mask, or remove the annotation", fix=remove)

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.optional_fields import bones, skeleton_error
 from pipeline.data.validation.rules import (
     CATEGORY,
     WARNING,
@@ -16,11 +15,13 @@ from pipeline.data.validation.rules import (
     Entry,
     broken_rules,
     fix_entry,
+    int_ids,
+    is_reference,
     make_context,
     move_references,
     rule,
 )
-from pipeline.data.values import is_int, short_repr, to_int
+from pipeline.data.values import free_ids, is_id, is_int, short_repr, to_int
 
 
 def fix_categories(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
@@ -29,23 +30,30 @@ def fix_categories(dataset: Entry, folder: Path | None, changes: list[Change]) -
     find_faults = partial(broken_rules, CATEGORY, context=context)
     moved: dict[Any, int] = {}
     by_name: dict[Any, Entry] = {}
+    used = {*context.categories, *int_ids(dataset["annotations"], "category_id")}
     for category in dataset["categories"]:
         fixed = fix_entry(category, "category", find_faults, context, changes)
         if fixed is None:
             continue
         if fixed["id"] == context.free_category_id:
-            context = replace(context, free_category_id=context.free_category_id + 1)
+            used.add(fixed["id"])
+            context = replace(context, free_category_id=next(free_ids(used)))
         first = by_name.setdefault(fixed["name"], fixed)
         if first is not fixed:
             changes.append(Change("category-name-duplicate", f"category {short_repr(category.get('id'))}"))
-        if isinstance(category.get("id"), (int, str)) and category["id"] != first["id"]:
+        if isinstance(category.get("id"), (int, float, str)) and category["id"] != first["id"]:
             moved[category["id"]] = first["id"]
     annotations = move_references(dataset["annotations"], "category_id", moved)
     return dataset | {"categories": list(by_name.values()), "annotations": annotations}
 
 
 def _to_integer_id(category: Entry, context: Context) -> Entry:
-    return category | {"id": to_int(category.get("id")) or context.free_category_id}
+    """Convert "7" and 7.0 to 7 if no other category has that id; give a new id to any other."""
+    old, number = category.get("id"), to_int(category.get("id"))
+    if is_reference(old) and context.category_ids[old] > 1:
+        return category
+    taken = number in context.categories or not is_id(number) or number < 1
+    return category | {"id": context.free_category_id if taken else number}
 
 
 def _free_id(category: Entry, context: Context) -> Entry:
@@ -58,7 +66,7 @@ def _name_from_id(category: Entry, context: Context) -> Entry:
 
 @rule("category-id", CATEGORY, advice="give it an integer of at least 1", fix=_to_integer_id)
 def _category_id(c: Entry, context: Context) -> str | None:
-    if is_int(c.get("id")) and c["id"] >= 0:
+    if is_id(c.get("id")) and c["id"] >= 0:
         return None
     return f"category {short_repr(c.get('name'))} has the id {short_repr(c.get('id'))}"
 
@@ -82,8 +90,8 @@ def _category_id_zero(c: Entry, context: Context) -> str | None:
     not_fixable="only the owner of the file can decide which category an annotation belongs to",
 )
 def _category_id_duplicate(c: Entry, context: Context) -> str | None:
-    duplicate = is_int(c.get("id")) and context.category_ids[c["id"]] > 1
-    return f"category {short_repr(c.get('name'))} shares the id {c['id']}" if duplicate else None
+    duplicate = is_reference(c.get("id")) and context.category_ids[c["id"]] > 1
+    return f"category {short_repr(c.get('name'))} shares the id {short_repr(c['id'])}" if duplicate else None
 
 
 @rule("category-name", CATEGORY, advice="give it a name", fix=_name_from_id)
@@ -103,18 +111,3 @@ def _category_name_duplicate(c: Entry, context: Context) -> str | None:
     if not isinstance(c.get("name"), str) or context.category_names[c["name"]] < 2:
         return None
     return f"category {short_repr(c.get('id'))} shares the name {short_repr(c['name'])}"
-
-
-def _without_loose_edges(category: Entry, context: Context) -> Entry:
-    return category | {"skeleton": bones(category)}
-
-
-@rule(
-    "skeleton",
-    CATEGORY,
-    severity=WARNING,
-    advice="write pairs of keypoints, numbered from 1",
-    fix=_without_loose_edges,
-)
-def _skeleton(c: Entry, context: Context) -> str | None:
-    return skeleton_error(c)

@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from blender.contract import UserError, canonical_json, write_atomic
+from pipeline.config import ExifReading
 from pipeline.data.coco_io import read_coco
 from pipeline.data.optional_fields import leave_out_malformed
-from pipeline.data.validation import masks  # noqa: F401  registers the rules for masks
+from pipeline.data.validation import keypoints, masks  # noqa: F401  registers their rules
 from pipeline.data.validation.annotations import annotation_faults, fix_annotations, number_annotations
 from pipeline.data.validation.categories import fix_categories
 from pipeline.data.validation.dataset import (
@@ -24,7 +25,9 @@ from pipeline.data.validation.dataset import (
     remove_non_objects,
     replace_non_finite,
 )
+from pipeline.data.validation.image_ids import number_images
 from pipeline.data.validation.images import fix_images, image_faults
+from pipeline.data.validation.orientation import describe_exif
 from pipeline.data.validation.rules import (
     CATEGORY,
     DATASET,
@@ -44,6 +47,7 @@ from pipeline.data.validation.rules import (
 REPAIR_STEPS: tuple[DatasetFix, ...] = (
     remove_non_objects,
     fix_categories,
+    number_images,
     fix_images,
     number_annotations,
     fix_annotations,
@@ -131,13 +135,16 @@ def repair(dataset: Any, images: Path | None = None) -> tuple[Any, list[Change]]
 # ------------------------------------------------------------------------------ command
 
 
-def validate_file(file: Path, images: Path | None, fix: Path | None = None) -> bool:
+def validate_file(
+    file: Path, images: Path | None, fix: Path | None = None, exif: ExifReading = "stored"
+) -> bool:
     """Print every fault of a COCO file, one per line, and a last line that counts them.
 
     Args:
         file: the COCO file.
         images: folder that ``file_name`` is relative to; None: do not check the image files.
         fix: path of a repaired copy to write; the changes are printed too.
+        exif: how images are read whose EXIF orientation their size does not decide.
 
     Returns:
         True if the file (with ``fix``: its copy) is unusable, that is, has a fault of severity "error".
@@ -152,9 +159,16 @@ def validate_file(file: Path, images: Path | None, fix: Path | None = None) -> b
     except FileNotFoundError:
         raise UserError(f"{file}: no such file") from None
     severities: Counter[str] = Counter()
+    undecided = set()
     for fault in _file_faults(parsed, images):
         click.echo(str(fault))
         severities[fault.severity] += 1
+        if fault.rule == "file-exif-open":
+            undecided.add(fault.image_id)
+    if images is not None and undecided and not severities[ERROR]:
+        entries = [image for image in parsed.value["images"] if image["id"] in undecided]
+        notes = describe_exif(entries, parsed.value["annotations"], lambda i: images / i["file_name"], exif)
+        click.echo("\n".join(f"{file}: {note}" for note in notes))
     lists = [parsed.value.get(key) if isinstance(parsed.value, dict) else None for key in KEYS]
     sizes = [len(entries) if isinstance(entries, list) else 0 for entries in lists]
     click.echo(

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
 from pipeline.data.exif import Orientation, read_orientation
 from pipeline.data.images import format_size, is_file, is_inside, unsafe_path_reason
+from pipeline.data.validation.file_search import NO_MATCH, Match
 from pipeline.data.validation.rules import (
     IMAGE,
     IMAGE_FILE,
@@ -30,7 +31,7 @@ from pipeline.data.validation.rules import (
     remove,
     rule,
 )
-from pipeline.data.values import has_valid_size, is_int, short_repr, to_int
+from pipeline.data.values import has_valid_size, short_repr, to_int
 
 SIZE, PIXELS = 1, 2
 """Fix stages: the size is read from the file once ``file_name`` is fixed, then the file is checked."""
@@ -42,9 +43,11 @@ _NO_ORIENTATION = Orientation(1, (0, 0), (0, 0))
 def image_faults(image: Entry, context: Context) -> Iterator[Fault]:
     """Yield every fault of an image, and of its file if the context has a folder."""
     yield from broken_rules(IMAGE, image, context, image_id=image.get("id"))
-    name = image.get("file_name")
-    if context.folder is not None and isinstance(name, str) and name and not unsafe_path_reason(name):
-        file = inspect_image_file(context.folder, name)
+    name, files = image.get("file_name"), context.files
+    if files is not None and isinstance(name, str) and name and not unsafe_path_reason(name):
+        file = inspect_image_file(files.folder, name)
+        if file.missing:
+            file = replace(file, match=files.match(name))
         yield from broken_rules(IMAGE_FILE, image, file, image_id=image.get("id"))
 
 
@@ -62,7 +65,7 @@ def fix_images(dataset: Entry, folder: Path | None, changes: list[Change]) -> En
         if first is fixed:
             images.append(fixed)
             continue
-        same_size = all(first[key] == fixed[key] for key in ("width", "height"))
+        same_size = all(first.get(key) == fixed.get(key) for key in ("width", "height"))
         place = f"image {short_repr(image['id'])}"
         changes.append(Change("file-name-duplicate", place, removed=not same_size))
         if same_size and fixed["id"] != first["id"]:
@@ -74,58 +77,38 @@ def fix_images(dataset: Entry, folder: Path | None, changes: list[Change]) -> En
 # ------------------------------------------------------------------------------ entries
 
 
-def _to_integer_id(image: Entry, context: Context) -> Entry | None:
-    number = to_int(image.get("id"))
-    return None if number is None else image | {"id": number}
-
-
 def _to_integer_size(image: Entry, context: Context) -> Entry | None:
     """Convert width and height to integers, or read them from the file."""
     size = {key: to_int(image.get(key)) for key in ("width", "height")}
     if has_valid_size(size):
         return image | size
-    name = image.get("file_name")
-    if context.folder is None or not isinstance(name, str) or unsafe_path_reason(name):
+    name, files = image.get("file_name"), context.files
+    if files is None or not isinstance(name, str):
         return None
+    if unsafe_path_reason(name) or not is_file(files.folder / name):
+        return image if files.match(name).files else None  # a fault of the name, which stays
     try:
-        with Image.open(context.folder / name) as opened:
+        with Image.open(files.folder / name) as opened:
             width, height = read_orientation(opened).stored_size
         return image | {"width": width, "height": height}
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
 
 
-def _safe_path(image: Entry, context: Context) -> Entry | None:
-    """Shorten the path from the left to the longest safe path of a file in the folder.
+def _find_file(image: Entry, context: Context) -> Entry | None:
+    """Replace ``file_name`` by the file that fits it; leave it if several do, remove the image if none does.
 
     Without a folder, use the complete path if it is relative, else only its last part.
     """
+    if context.files is not None:
+        match = context.files.match(image["file_name"])
+        if match.file is not None:
+            return image | {"file_name": match.file}
+        return image if match.files else None
     parts = PurePosixPath(image["file_name"].replace("\\", "/")).parts
     tails = [str(PurePosixPath(*parts[start:])) for start in range(len(parts))]
     safe = [tail for tail in tails if not unsafe_path_reason(tail)]
-    if context.folder is None:
-        name = safe[0 if safe == tails else -1] if safe else None
-    else:
-        name = next((tail for tail in safe if (context.folder / tail).is_file()), None)
-    return image | {"file_name": name} if name else None
-
-
-@rule("image-id", IMAGE, advice="give it an integer", fix=_to_integer_id)
-def _image_id(i: Entry, context: Context) -> str | None:
-    if is_int(i.get("id")):
-        return None
-    return f"image {short_repr(i.get('file_name'))} has the id {short_repr(i.get('id'))}"
-
-
-@rule(
-    "image-id-duplicate",
-    IMAGE,
-    advice="give every image an id of its own",
-    not_fixable="only the owner of the file can decide which image an annotation belongs to",
-)
-def _image_id_duplicate(i: Entry, context: Context) -> str | None:
-    duplicate = is_int(i.get("id")) and context.image_ids[i["id"]] > 1
-    return f"{context.image_ids[i['id']]} images have the id {i['id']}" if duplicate else None
+    return image | {"file_name": safe[0 if safe == tails else -1]} if safe else None
 
 
 @rule(
@@ -148,7 +131,7 @@ def _file_name(i: Entry, context: Context) -> str | None:
     return f"file_name is {short_repr(i.get('file_name'))}"
 
 
-@rule("file-name-path", IMAGE, advice="write a path below the image folder, with '/'", fix=_safe_path)
+@rule("file-name-path", IMAGE, advice="write a path below the image folder, with '/'", fix=_find_file)
 def _file_name_path(i: Entry, context: Context) -> str | None:
     reason = unsafe_path_reason(i["file_name"]) if isinstance(i.get("file_name"), str) else None
     return f"file_name {short_repr(i['file_name'])}: {reason}" if reason else None
@@ -177,6 +160,8 @@ class ImageFile:
     outside: bool = False
     """A symlink leads out of the folder."""
     missing: bool = False
+    match: Match = NO_MATCH
+    """Files that the name of a missing file fits."""
     error: str = ""
     """Why it cannot be read, or ""."""
     orientation: Orientation = _NO_ORIENTATION
@@ -213,9 +198,10 @@ def _file_outside(i: Entry, file: ImageFile) -> str | None:
     return f"{file.path} is a symlink out of the folder" if file.outside else None
 
 
-@rule("file-missing", IMAGE_FILE, advice="copy it there, or remove the image", fix=remove, fix_stage=PIXELS)
+@rule("file-missing", IMAGE_FILE, advice="correct file_name, or copy the file there", fix=_find_file)
 def _file_missing(i: Entry, file: ImageFile) -> str | None:
-    return f"no file {file.path}" if file.missing else None
+    found = f"; {file.match}" if file.match.files else ""
+    return f"no file {file.path}{found}" if file.missing else None
 
 
 @rule("file-unreadable", IMAGE_FILE, advice="download or export it again", fix=remove, fix_stage=PIXELS)

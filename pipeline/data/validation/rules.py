@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.data.values import is_int, short_repr
+from pipeline.data.validation.file_search import FileSearch
+from pipeline.data.values import free_ids, is_id, is_int, short_repr
 
 Entry = dict[str, Any]
 """An entry of ``images``, ``categories`` or ``annotations``."""
@@ -60,8 +61,8 @@ class Context:
     annotation_ids: Counter[Any]
     file_names: Counter[Any]
     category_names: Counter[Any]
-    folder: Path | None = None
-    """Folder of the image files; None: do not check the files."""
+    files: FileSearch | None = None
+    """The image folder; None: do not check the files."""
     free_category_id: int = 1
     """An id that no category has."""
 
@@ -77,7 +78,8 @@ class Change:
 
 
 EntryFix = Callable[[Entry, Context], Entry | None]
-"""Returns a copy of the entry with the fault fixed; None: the entry must be removed."""
+"""Returns a copy of the entry with the fault fixed; None: the entry must be removed; the entry itself: the
+fault stays, because only the owner of the file can decide."""
 DatasetFix = Callable[[Entry, Path | None, list[Change]], Entry]
 """Returns the fixed COCO file. Takes the file, its image folder and the list of changes, which it extends."""
 
@@ -200,13 +202,22 @@ def make_context(dataset: Entry, folder: Path | None = None) -> Context:
         annotation_ids=_count(annotations, "id"),
         file_names=_count(images, "file_name"),
         category_names=_count(categories, "name"),
-        folder=folder,
-        free_category_id=max([0, *by_id]) + 1,
+        files=None if folder is None else FileSearch(folder, _texts(images, "file_name")),
+        free_category_id=next(free_ids(by_id.keys() | int_ids(annotations, "category_id"))),
     )
 
 
+def int_ids(entries: list[Entry], key: str) -> set[int]:
+    """Return the values of ``key`` that are valid ids."""
+    return {entry[key] for entry in entries if is_id(entry.get(key))}
+
+
+def _texts(entries: list[Entry], key: str) -> list[str]:
+    return [entry[key] for entry in entries if isinstance(entry.get(key), str)]
+
+
 def _count(entries: list[Entry], key: str) -> Counter[Any]:
-    return Counter(entry[key] for entry in entries if isinstance(entry.get(key), (int, str)))
+    return Counter(entry[key] for entry in entries if is_reference(entry.get(key)))
 
 
 def remove(entry: Entry, context: Context) -> None:
@@ -232,11 +243,19 @@ def fix_entry(
     Returns:
         The fixed entry; None if it must be removed, for example because a fix had no effect.
     """
-    place, applied = f"{kind} {short_repr(entry.get('id'))}", set()
+    place, applied, left = f"{kind} {short_repr(entry.get('id'))}", set(), set()
+
+    def broken() -> list[Rule]:
+        rules = [RULES[fault.rule] for fault in find_faults(entry)]
+        return [each for each in rules if each.fix and each.name not in left]
+
     # The faults come in the order of registration, and min() takes the first of the lowest stage.
-    while broken := [RULES[fault.rule] for fault in find_faults(entry) if RULES[fault.rule].fix]:
-        first = min(broken, key=lambda each: each.fix_stage)
+    while rules := broken():
+        first = min(rules, key=lambda each: each.fix_stage)
         fixed = first.fix(entry, context) if first.fix is not None and first.name not in applied else None
+        if fixed is entry:
+            left.add(first.name)
+            continue
         changes.append(Change(first.name, place, removed=fixed is None))
         if fixed is None:
             return None
@@ -253,8 +272,10 @@ def move_references(annotations: list[Entry], key: str, moved: dict[Any, int]) -
         moved: old id -> new id.
     """
     return [
-        a | {key: moved[a[key]]}
-        if isinstance(a.get(key), (int, str)) and not isinstance(a[key], bool) and a[key] in moved
-        else a
-        for a in annotations
+        a | {key: moved[a[key]]} if is_reference(a.get(key)) and a[key] in moved else a for a in annotations
     ]
+
+
+def is_reference(value: Any) -> bool:
+    """Return whether the value can be the id that an annotation names: a number or a word."""
+    return isinstance(value, (int, float, str)) and not isinstance(value, bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -61,14 +62,14 @@ import sys, json, bpy
 from pathlib import Path
 from blender.geometry import model_file
 path = Path(sys.argv[1])
-low, high = model_file.measure(path)
+box = model_file.measure(path)
 model_file.READERS.clear()  # a second import would fail
 for frame in range(2):
     bpy.ops.wm.read_factory_settings(use_empty=True)
     mesh = model_file.read_mesh(path)
     inputs = [(m.name, m.node_tree.nodes["Principled BSDF"].inputs["Base Color"]) for m in mesh.materials]
     colours = [f"{name} {' '.join(map(str, colour.default_value[:3]))}" for name, colour in inputs]
-print("@", json.dumps([low.tolist(), high.tolist(), len(mesh.polygons), colours, len(bpy.data.objects)]))
+print("@", json.dumps([box.low, box.high, len(mesh.polygons), colours, len(bpy.data.objects)]))
 """
 """Read a model in two frames and print its bounds, faces, materials, and the number of objects left."""
 ROBOT = """
@@ -108,7 +109,17 @@ def test_model_is_labelled_and_part_of_the_fingerprint(tiny_people: Path, tmp_pa
     assert "up to date" in render(profile, tiny_people, out).stdout
     (tmp_path / "robot.obj").write_text(BOX.replace("v 2 3 0", "v 2 4 0"))
     assert render(profile, tiny_people, out).returncode == 2, "the file's bytes are part of the fingerprint"
-    assert render(profile, tiny_people, out, "--update", "--workers", 1).returncode == 0
+    # In millimetres instead of metres; a robot never finds a place, and the frames are made all the same.
+    vertices, faces = BOX.split("f", 1)
+    (tmp_path / "robot.obj").write_text(re.sub(r"[123]", r"\g<0>000", vertices) + "f" + faces)
+    done = render(profile, tiny_people, out, "--update", "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert [line[9:].partition(";")[0] for line in warnings][1:] == [
+        "[scene.objects.robot]: no place was found for 4 of 4 objects in 2 frames",
+        "class 'robot': 0 objects in 2 frames",
+    ]
+    assert "robot.obj is" in warnings[0] and "halls are 9 to 12 m" in warnings[0]
 
 
 def test_model_stands_on_the_floor_within_its_footprint(tiny_people: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blender.assets import Assets, load_assets
+from blender.assets import Assets
 from blender.config.profile import Config, load_config
 from blender.geometry.lens import LENSES, intrinsics
 from blender.geometry.mesh import bounds
@@ -22,6 +22,7 @@ from blender.rendering.builder import build_scene
 from blender.rendering.device import Device, use_device
 from blender.rendering.frame import frame_scene
 from blender.spec import CameraSpec, ObjectSpec
+from tests.helpers.assets import model_assets
 from tests.helpers.ground_truth import amodal_masks, person, render_ground_truth, render_ids, truck
 from tests.helpers.painter import CAMERA, EYE, FOCAL, HEIGHT, WIDTH
 from tests.helpers.ray_check import directions
@@ -32,11 +33,10 @@ PAIR = SQUARE + "o other\nusemtl red\nv 2 0 0\nv 3 0 0\nv 3 1 0\nv 2 1 0\nf 5 6 
 """Two of them, one metre apart, with different materials, as parts of one object."""
 
 
-def model_assets(name: str, text: str, folder: Path) -> Assets:
-    """Return assets with a model file and without people."""
-    (folder / "manifest.json").write_text('{"people": []}')
+def write_model(name: str, text: str, folder: Path) -> Assets:
+    """Write a model file; return assets with it."""
     (folder / name).write_text(text)
-    return load_assets(folder, folder, [name])
+    return model_assets(folder, [name])
 
 
 def plate(name: str, scale: float, position: tuple[float, float, float]) -> ObjectSpec:
@@ -71,7 +71,7 @@ def test_ids_are_exact_for_any_number_of_objects(
     count: int, lens: str, config: Config, tmp_path: Path
 ) -> None:
     """All plates share one mesh. The mask is read from the encoded PNG."""
-    assets = model_assets("square.obj", SQUARE, tmp_path)
+    assets = write_model("square.obj", SQUARE, tmp_path)
     spots = [(4 * (k % 60) + 1.5, 4 * (k // 60) + 3) for k in range(count)]  # centre of the lower edge
     objects = [
         plate("square.obj", 3 * PIXEL, (FAR, (WIDTH / 2 - x) * PIXEL, EYE + (HEIGHT / 2 - y) * PIXEL))
@@ -95,7 +95,7 @@ def test_ids_are_exact_for_any_number_of_objects(
 
 def test_separate_parts_of_an_object_have_one_id(config: Config, tmp_path: Path) -> None:
     """Three objects share a mesh with two separate parts."""
-    assets = model_assets("pair.obj", PAIR, tmp_path)
+    assets = write_model("pair.obj", PAIR, tmp_path)
     objects = [plate("pair.obj", 10 * PIXEL, (FAR, 0.0, EYE + h * PIXEL)) for h in (-30, 0, 30)]
     ids, amodal, instances = render_ground_truth(objects, config, assets, tmp_path)
     for number, row in ((1, 120), (2, 90), (3, 60)):

@@ -44,7 +44,7 @@ def test_mounts_and_lenses_are_drawn_by_weight() -> None:
 @pytest.mark.parametrize("mount", ["vehicle", "hand", "overhead"])
 def test_camera_is_in_free_air_below_the_roof(mount: str, default_config: Config, assets: Assets) -> None:
     low, high = default_config.scene.camera.mounts[mount].height
-    for spec in scenes(default_config, assets, mount, 15):
+    for spec in scenes(default_config, assets, mount, 8):
         x, y, z = spec.camera.position
         hall = spec.objects[0].params
         assert low <= z <= min(high, hall["height"] - 1.0)
@@ -86,7 +86,7 @@ def test_is_inside_detects_a_point_in_a_board(default_config: Config, assets: As
 def test_overhead_camera_shows_the_floor_ahead(default_config: Config, assets: Assets) -> None:
     width, height = default_config.render.width, default_config.render.height
     shares = []
-    for spec in scenes(default_config, assets, "overhead", 25):
+    for spec in scenes(default_config, assets, "overhead", 15):
         x, y, _ = spec.camera.position
         ahead = np.linspace(3.0, min(12.0, spec.objects[0].params["length"] - x), 40)
         yaw = spec.camera.yaw

@@ -179,6 +179,7 @@ def test_memory_of_the_submitting_process_does_not_grow(two_workers: Any) -> Non
     assert late - early <= 10
 
 
+@pytest.mark.slow
 def test_timeouts_of_a_closing_client_are_not_logged() -> None:
     """On a busy machine, the last requests of a client time out. asyncio must not log this."""
     abandon_future = (

@@ -17,7 +17,7 @@ from blender.contract.files import _host
 from tests.blender.test_render import tree_hash
 from tests.conftest import ROOT, render, run
 
-FAULT_LINE = "    spec = frame_scene(config, assets, frame)\n"
+FAULT_LINE = "    spec = frame_scene(config, assets, frame, placements)\n"
 """Line of ``render_frame`` after which ``copy_with_fault`` inserts its code."""
 
 
@@ -203,7 +203,7 @@ _exit(scratch, 7)
     [
         (["--recycle", 0], "at least 1 frame"),
         (["--threads", -1], "--threads"),
-        (["--scheduler", "tcp://x", "--workers", 2], "--workers is for this machine"),
+        (["--scheduler", "tcp://x:8786", "--workers", 2], "--workers is for this machine"),
         (["--out", "nosuch://bucket/x"], "nosuch"),
     ],
 )
@@ -215,6 +215,7 @@ def test_wrong_option_is_reported_in_one_line(
     assert done.stderr.count("\n") == 1 and message in done.stderr
 
 
+@pytest.mark.slow
 def test_inside_blender_the_workers_run_blender(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:

@@ -100,6 +100,7 @@ def test_wrong_option_is_reported_in_one_line(
     assert not (tmp_path / "out" / "bench.json").exists()
 
 
+@pytest.mark.slow
 def test_rendering_benchmark_splits_a_frame_into_stages(
     tiny_profile: Path, tiny_people: Path, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from blender.contract.render_options import RENDER_OPTIONS, add_render_options
 from pipeline.cli import SECTIONS, main
 from pipeline.cli.data import FORMATS, LAYOUTS
+from pipeline.common.processes import module_command
 from pipeline.data import formats
 from tests.conftest import TINY, run
 
@@ -51,8 +52,9 @@ def rendered_arguments(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list
     assert result.exit_code == 0, result.output
     ((path, words),) = calls
     assert path == sys.executable
-    assert words[:3] == [sys.executable, "-m", "blender.render"]
-    return words[3:]
+    start = module_command("blender.render")
+    assert words[: len(start)] == start
+    return words[len(start) :]
 
 
 def test_render_passes_every_option_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,3 +104,15 @@ def test_shell_completion_offers_commands_and_options() -> None:
 
     assert sorted(complete("transpalette pre")) == ["predict", "preview"]
     assert "--save-blend" in complete("transpalette render --s")
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_train_passes_allow_empty_classes_on(
+    allowed: bool, tiny_profile: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr("pipeline.training.command.train", lambda *arguments: calls.append(arguments))
+    words = ["train", "--profile", tiny_profile, "--train", tmp_path, "--val", tmp_path, "--out", tmp_path]
+    done = CliRunner().invoke(main, [*map(str, words), *(["--allow-empty-classes"] if allowed else [])])
+    assert done.exit_code == 0, done.output
+    assert calls[0][-1] is allowed

@@ -14,7 +14,15 @@ from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from blender.contract import Manifest, UserError, frame_paths, read_record, sha256_bytes, write_atomic
+from blender.contract import (
+    Manifest,
+    UserError,
+    frame_paths,
+    read_manifest,
+    read_record,
+    sha256_bytes,
+    write_atomic,
+)
 from pipeline.cli import main
 from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
@@ -56,6 +64,28 @@ def test_perfect_predictions_score_an_ap_of_one(split: Path) -> None:
     for table in [*scores["classes"].values(), scores["overall"]]:
         for iou_type in ("bbox", "segm"):
             assert [table[iou_type][m] for m in ("AP", "AP50", "AP75", "AR")] == [1.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [(CocoConfig(), "render some"), (CocoConfig(min_pixels=10**6), "ignore regions are below the limits of")],
+)
+def test_class_without_an_object_is_a_warning_with_counts(
+    config: CocoConfig, reason: str, split: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if config.min_pixels == 40:
+        manifest = read_manifest(split)
+        for frame in range(4):
+            instances = tuple(
+                dataclasses.replace(i, category=CATEGORIES[0])
+                for i in read_record(frame_paths(split, frame)[2]).instances
+            )
+            rewrite_record(split, manifest, frame, instances=instances)
+            manifest = read_manifest(split)
+    convert(split, config)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
+    assert lines[-1].startswith(f"warning: class '{CATEGORIES[1]}': 0 objects in 4 frames; ")
+    assert reason in lines[-1]
 
 
 def test_ids_start_at_one_and_the_file_is_valid(split: Path) -> None:

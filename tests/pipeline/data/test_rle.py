@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as T  # noqa: N812 (the field's own name)
 
-from pipeline.data.rle import as_rle, encode_mask, sample_mask
+from pipeline.data.rle import as_rle, encode_mask, resize_rle, sample_mask
 
 SIDE = st.integers(1, 60)
 
@@ -27,6 +27,15 @@ def test_a_sampled_mask_is_the_resized_mask(size: tuple[int, int], divisor: floa
     mask = (np.random.default_rng([*size]).random(size[::-1]) < share).astype(np.uint8)
     smaller = (max(1, round(size[0] / divisor)), max(1, round(size[1] / divisor)))
     assert np.array_equal(sample_mask(encode_mask(mask), size, smaller), resized(mask, smaller))
+
+
+@given(old=st.tuples(SIDE, SIDE), new=st.tuples(SIDE, SIDE), share=st.sampled_from([0, 0.1, 0.5, 0.9, 1]))
+def test_resized_runs_are_those_of_the_sampled_mask(
+    old: tuple[int, int], new: tuple[int, int], share: float
+) -> None:
+    mask = (np.random.default_rng([*old]).random(old[::-1]) < share).astype(np.uint8)
+    rle = encode_mask(mask)
+    assert resize_rle(rle, old, new) == encode_mask(sample_mask(rle, old, new))
 
 
 POLYGON = [[3.5, 2, 40, 7.25, 55, 50, 20, 30], [60, 60, 79, 60, 70, 69]]

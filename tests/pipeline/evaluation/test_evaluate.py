@@ -24,6 +24,7 @@ from pipeline.evaluation.summary import summarize
 from pipeline.evaluation.terminal import format_table
 from tests.conftest import TINY
 from tests.helpers.synthetic import perfect_results, write_split, write_tiny_model
+from tests.helpers.turned import turn_split
 from tests.pipeline.evaluation.cases import metrics_of
 
 
@@ -237,6 +238,26 @@ def test_exif_rotation_is_applied_only_if_the_annotated_size_is_rotated(tmp_path
     assert turned.shape == (60, 40, 3) and turned[:30, 20:].all() and not turned[:, :20].any()
     with pytest.raises(UserError, match="60x40, but the annotations say 50x50"):
         read_rgb(path, (50, 50))
+
+
+def test_upright_annotations_of_turned_images_give_the_same_figures(
+    model: Path, split: Path, tmp_path: Path
+) -> None:
+    figures = {}
+    for name, options in (("plain", ()), ("turned", ("--exif", "upright")), ("stored", ())):
+        if name == "turned":
+            turn_split(split, 3)
+        run = evaluate(model, split, "--out", str(tmp_path / name), *options)
+        assert run.exit_code == 0, run.output
+        figures[name] = json.loads((tmp_path / name / "metrics.json").read_bytes())
+        assert ("EXIF orientation" in run.output) == (name != "plain")
+    assert figures["turned"]["overall"] == figures["plain"]["overall"]
+    assert figures["turned"]["predictions"] == figures["plain"]["predictions"]
+    assert "read as upright" in str(figures["turned"]["notes"])
+    assert "read as stored" in str(figures["stored"]["notes"])
+    assert (tmp_path / "turned" / "predictions.json").read_bytes() != (
+        tmp_path / "stored" / "predictions.json"
+    ).read_bytes()
 
 
 def test_table_of_perfect_detections_has_ap_one(split: Path) -> None:

@@ -10,37 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
 
 from blender.contract import UserError
-from pipeline.cli import main
 from pipeline.data.images import read_rgb
 from pipeline.data.rle import encode_mask
 from pipeline.inference.sources import find_images, find_sources
 from pipeline.viz.overlays import IGNORED, Overlay, class_colour, draw_overlays
 from tests.conftest import ROOT
-from tests.helpers.synthetic import write_tiny_model
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    write_tiny_model(path)
-    return path
-
-
-def predict(model: Path, *images: Path, out: Path, threshold: float | None = 0.0) -> Result:
-    options = [] if threshold is None else ["--threshold", str(threshold)]
-    return CliRunner().invoke(main, ["predict", str(model), *map(str, images), "--out", str(out), *options])
-
-
-def write_image(path: Path, mode: str = "RGB", size: tuple[int, int] = (80, 60), **options: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)).convert(
-        mode
-    ).save(path, **options)
-    return path
+from tests.pipeline.inference.commands import predict, write_image
 
 
 def test_predict_writes_drawings_and_results(model: Path, tmp_path: Path) -> None:
@@ -208,7 +186,6 @@ def test_results_are_written_completely_or_not_at_all(
 MEMORY = """
 import sys
 from pipeline.bench.measurement import own_peak_megabytes
-from pipeline.cli import main
 main(sys.argv[1:], standalone_mode=False)
 print("PEAK", round(own_peak_megabytes()))
 """

@@ -7,26 +7,19 @@ import itertools
 import json
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
 
 from blender.contract import UserError
-from pipeline.cli import main
 from pipeline.inference import video
+from pipeline.inference.sources import find_sources
 from pipeline.inference.video import open_video, read_camera, read_header, read_video
-from tests.helpers.synthetic import write_tiny_model
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    write_tiny_model(path)
-    return path
+from tests.pipeline.inference.commands import encode_video, predict, read_results
 
 
 def write_video(path: Path, frames: int = 5, size: tuple[int, int] = (81, 60)) -> Path:
@@ -37,10 +30,6 @@ def write_video(path: Path, frames: int = 5, size: tuple[int, int] = (81, 60)) -
             pixels[:, : size[0] // 2] = 20 * number
             append(Image.fromarray(pixels), number * 0.1 + (number > 2) * 0.25)
     return path
-
-
-def predict(model: Path, *words: object) -> Result:
-    return CliRunner().invoke(main, ["predict", str(model), *map(str, words)])
 
 
 def test_written_videos_are_read_again(tmp_path: Path) -> None:
@@ -69,11 +58,93 @@ def test_videos_are_rotated_by_their_metadata(tmp_path: Path) -> None:
     assert frame.pixels[:, :20].min() > 200 and frame.pixels[:, 40:].max() < 60
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt", "container"),
+    [
+        ("a.mjpeg", "mjpeg", "yuvj420p", "mjpeg"),
+        ("a.ts", "mpeg2video", "yuv420p", "mpegts"),
+        ("a.3gp", "mpeg4", "yuv420p", "3gp"),
+        ("a.flv", "flv", "yuv420p", "flv"),
+        ("no-ending", "mpeg4", "yuv420p", "mp4"),
+        ("a.dat", "mpeg2video", "yuv420p", "mpeg"),
+        ("photo.jpg", "libx264", "yuv420p", "mp4"),
+    ],
+)
+def test_video_is_recognised_whatever_its_ending(
+    tmp_path: Path, name: str, codec: str, pix_fmt: str, container: str
+) -> None:
+    path = encode_video(tmp_path / name, codec, pix_fmt, format=container)
+    (source,) = find_sources((path,)).sources
+    assert source.is_video
+    assert len(list(read_video(path))) == 5
+
+
+def test_texts_and_damaged_images_are_no_videos(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("a text that FFmpeg would draw\n" * 9)
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99))
+    (tmp_path / "empty.mp5").write_bytes(b"")
+    for name in ("notes.txt", "a.png", "empty.mp5"):
+        (source,) = find_sources((tmp_path / name,)).sources
+        assert not source.is_video, name
+
+
+@pytest.mark.parametrize(
+    ("aspect", "rotation", "size"),
+    [
+        (Fraction(2), 0, (60, 160)),
+        (Fraction(8, 9), 0, (60, 71)),
+        (Fraction(16, 11), 90, (116, 60)),
+        (Fraction(1, 100), 0, (60, 80)),
+    ],
+)
+def test_frames_are_stretched_to_square_pixels(
+    tmp_path: Path, aspect: Fraction, rotation: int, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(path, "w") as container:
+        track = container.add_stream("libx264", rate=10)
+        track.width, track.height, track.pix_fmt = 80, 60, "yuv420p"
+        track.codec_context.sample_aspect_ratio = aspect
+        if rotation:
+            track.set_display_rotation(rotation)
+        pixels = np.zeros((60, 80, 3), np.uint8)
+        pixels[:, :40] = 255
+        container.mux(track.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(track.encode(None))
+    (frame,) = read_video(path)
+    assert frame.pixels.shape[:2] == size
+    assert frame.pixels.mean() == pytest.approx(127.5, abs=4), "half of the picture stays white"
+
+
+def test_predict_names_stretched_videos_and_draws_them_as_shown(quick_model: Path, tmp_path: Path) -> None:
+    path = encode_video(
+        tmp_path / "dvd.mp4", "libx264", "yuv420p", frames=2, sample_aspect_ratio=Fraction(3, 2)
+    )
+    run = predict(quick_model, path, out=tmp_path / "out")
+    assert run.exit_code == 0, run.output
+    assert "note: pixels of videos are made square: dvd.mp4 (80x60 to 120x60)" in run.output
+    assert {r["segmentation"]["size"] == [60, 120] for r in read_results(tmp_path / "out")} == {True}
+    assert [frame.pixels.shape for frame in read_video(tmp_path / "out" / "dvd.mp4")] == [(60, 120, 3)] * 2
+
+
+def test_file_with_sound_alone_is_named(quick_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "sound.mp4"
+    with av.open(path, "w") as container:
+        track = container.add_stream("aac", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    run = predict(quick_model, path, out=tmp_path / "out")
+    assert run.exit_code == 1
+    assert "sound.mp4: not a readable video: it has no picture track" in run.output
+
+
 def test_predict_takes_videos_and_images_together(model: Path, tmp_path: Path) -> None:
     write_video(tmp_path / "in" / "a.mp4")
     Image.new("RGB", (80, 60), (90, 120, 60)).save(tmp_path / "in" / "b.png")
     out = tmp_path / "out"
-    run = predict(model, tmp_path / "in" / "*", "--out", out, "--threshold", 0, "--frames", 3)
+    run = predict(model, tmp_path / "in" / "*", "--frames", 3, out=out)
     assert run.exit_code == 0, run.output
     assert "in 4 of 4 images" in run.output
     assert sorted(p.name for p in out.iterdir()) == ["a.mp4", "b.png", "predictions.csv", "predictions.json"]
@@ -106,7 +177,7 @@ def test_damaged_video_gives_results_up_to_the_damage(model: Path, tmp_path: Pat
     data[starts[3] : starts[4] - 60] = bytes(starts[4] - 60 - starts[3])
     broken = tmp_path / "broken.mkv"
     broken.write_bytes(data)
-    run = predict(model, broken, "--out", tmp_path / "out", "--threshold", 0)
+    run = predict(model, broken, out=tmp_path / "out")
     assert run.exit_code == 1
     assert (
         "broken.mkv: not a readable video from frame 3 on" in run.output and "in 3 of 4 images" in run.output
@@ -121,14 +192,14 @@ def test_unreadable_videos_and_missing_cameras_are_named(
 ) -> None:
     data = write_video(tmp_path / "a.mp4").read_bytes()
     (tmp_path / "half.mp4").write_bytes(data[: len(data) // 2])
-    run = predict(model, tmp_path / "half.mp4", "--out", tmp_path / "out")
+    run = predict(model, tmp_path / "half.mp4", out=tmp_path / "out")
     assert run.exit_code == 1 and "half.mp4: not a readable video: " in run.output
     assert not (tmp_path / "out" / "half.mp4").exists()
-    run = predict(model, "--camera", 63, "--out", tmp_path / "none")
+    run = predict(model, "--camera", 63, out=tmp_path / "none")
     assert run.exit_code == 2 and "error: camera 63: cannot be read (" in run.output
     assert list((tmp_path / "none").iterdir()) == []
     monkeypatch.setitem(sys.modules, "av", None)
-    run = predict(model, tmp_path / "a.mp4", "--out", tmp_path / "out")
+    run = predict(model, tmp_path / "a.mp4", out=tmp_path / "out")
     assert run.exit_code == 2 and "pip install 'transpalette[video]'" in run.output
     with pytest.raises(UserError, match=r"pip install 'transpalette\[video\]'"):
         next(read_camera(0))
@@ -139,7 +210,7 @@ def test_camera_frames_are_predicted_in_real_time(
 ) -> None:
     """FFmpeg's test image, in real time, takes the place of a camera."""
     monkeypatch.setitem(video._CAMERAS, sys.platform, ("testsrc=rate=20:size=96x64,realtime", "lavfi"))
-    done = predict(model, "--camera", 0, "--frames", 4, "--threshold", 0, "--out", tmp_path / "out")
+    done = predict(model, "--camera", 0, "--frames", 4, out=tmp_path / "out")
     assert done.exit_code == 0, done.output
     frames = list(read_video(tmp_path / "out" / "camera-0.mp4"))
     assert [frame.pixels.shape for frame in frames] == [(64, 96, 3)] * 4

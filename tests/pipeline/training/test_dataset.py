@@ -10,7 +10,7 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-from pipeline.config import UserError
+from pipeline.config import ExtraSet, UserError
 from pipeline.models.samples import Sample, boxes_from_masks, check_sample
 from pipeline.training.dataset import CocoDataset
 from tests.helpers.shapes import CLASSES, SIZE, rle, write_split, write_table
@@ -36,6 +36,27 @@ def test_labels_follow_the_profiles_classes(split: tuple[Path, dict[str, Any]]) 
     assert target["boxes"][0].tolist() == [x, y, x + w, y + h]
     truth = coco_mask.decode(table["annotations"][0]["segmentation"])
     assert np.array_equal(target["masks"][0].numpy(), truth)
+
+
+def test_class_without_an_object_is_an_error_that_names_it(split: tuple[Path, dict[str, Any]]) -> None:
+    folder, table = split
+    open_split(folder).check_classes()
+    for annotation in table["annotations"]:
+        annotation["iscrowd"] = int(annotation["category_id"] == 3)  # ignore regions are no objects
+    table["categories"].append({"id": 9, "name": "crate"})
+    write_table(folder, table)
+    with pytest.raises(
+        UserError, match=r"class 'pallet_truck': 0 objects in 3 images.*--allow-empty-classes"
+    ):
+        open_split(folder).check_classes()
+    data = open_split(folder, (*CLASSES, "crate"))
+    with pytest.raises(UserError, match="class 'pallet_truck', 'crate': 0 objects"):
+        data.check_classes()
+    extra = write_split(folder.parent / "extra", 2, empty=1)
+    assert extra["annotations"]
+    sets = [ExtraSet(str(folder.parent / "extra/annotations.json"), str(folder.parent / "extra/images"))]
+    path = folder / "annotations.json"
+    CocoDataset(path, folder / "images", CLASSES, extra=sets).check_classes()
 
 
 def test_an_image_without_objects_is_a_sample(split: tuple[Path, dict[str, Any]]) -> None:

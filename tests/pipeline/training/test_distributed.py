@@ -8,7 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.training import distributed
 from tests.conftest import run
+
+
+def test_what_the_leader_computes_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def receive(values: list[object]) -> None:
+        values[0] = "the leader's"
+
+    def compute() -> str:
+        computed.append(distributed.rank())
+        return "computed here"
+
+    computed: list[int] = []
+    assert distributed.from_leader(compute) == "computed here" and computed == [0]
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr("torch.distributed.broadcast_object_list", receive)
+    assert distributed.from_leader(compute) == "the leader's" and computed == [0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memfd_create")

@@ -52,8 +52,13 @@ def test_every_model_family_is_covered() -> None:
     assert {name if name in MODELS else "timm/" for name in NAMES} == set(MODELS)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("parts", [("heads",), ("heads", "fpn"), ("heads", "fpn", "stage4", "stage3")])
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        *((name, ("heads", "fpn", "stage4", "stage3")) for name in NAMES),
+        *((name, parts) for name in (COCO, EMBEDDED) for parts in (("heads",), ("heads", "fpn"))),
+    ],
+)
 def test_only_trainable_parts_change(name: str, parts: tuple[str, ...], batch: tuple[list, list]) -> None:
     torch.manual_seed(0)
     model = build_model(name, 3, SMALL_IMAGES, **FEW_REGIONS)

@@ -109,9 +109,17 @@ def test_a_loss_that_is_not_finite_names_the_images(splits: tuple[Path, Path], t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_training_without_objects_has_no_ap(tmp_path: Path) -> None:
+def test_training_without_objects_is_refused_unless_it_is_allowed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_split(tmp_path / "train", 2, empty=2)
-    train(with_train(epochs=1), tmp_path / "train", tmp_path / "train", tmp_path / "out")
+    arguments = (with_train(epochs=1), tmp_path / "train", tmp_path / "train", tmp_path / "out")
+    with pytest.raises(UserError, match=r"class 'pedestrian', 'pallet_truck': 0 objects in 2 images"):
+        train(*arguments)
+    assert not list((tmp_path / "out").glob("*"))
+    train(*arguments, allow_empty_classes=True)
+    captured = capsys.readouterr().err
+    assert "warning: class 'pedestrian': 0 objects in 2 validation images" in captured
     checkpoint = load_checkpoint(tmp_path / "out" / "model.safetensors")
     assert checkpoint.metrics["overall"]["segm"]["AP"] is None
 

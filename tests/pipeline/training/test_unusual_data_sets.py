@@ -79,6 +79,7 @@ def test_unusual_data_sets_train_and_evaluate(case: str, tmp_path: Path) -> None
         tmp_path / "train",
         tmp_path / "val",
         tmp_path / "out",
+        allow_empty_classes=case == "no training objects",
     )
     losses = json.loads((tmp_path / "out" / "metrics.jsonl").read_text())["losses"]
     assert all(np.isfinite(v) for v in losses.values())
