@@ -17,7 +17,9 @@ from typing import NamedTuple
 
 import click
 
+from blender.contract import UserError
 from pipeline.common.processes import core_count
+from pipeline.people.bodies import cache_dir
 
 DEBIAN_PACKAGES = {
     "libX11": "libx11-6",
@@ -51,7 +53,7 @@ def report(out: Path) -> bool:
         out: folder for the results, to check the free disk space; it may be missing.
     """
     passed = True
-    for check in (*_python(), _blender(), *_libraries(), *_hardware(out), *_weights()):
+    for check in (*_python(), _blender(), *_libraries(), *_hardware(out), *_weights(), _body_model()):
         mark = {True: "ok", False: "MISSING", None: "-"}[check.passed]
         click.echo(f"{mark:8}{check.name:18}{check.value}")
         passed = passed and check.passed is not False
@@ -131,6 +133,14 @@ def _gpu() -> str:
     if not torch.cuda.is_available():
         return "none that torch can use; training and rendering run on the CPU"
     return ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+
+
+def _body_model() -> Check:
+    name = "anny's body model"
+    try:
+        return Check(name, f"kept in {cache_dir()}", None)
+    except UserError as error:
+        return Check(name, str(error), False)
 
 
 def _weights() -> Iterator[Check]:

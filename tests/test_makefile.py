@@ -83,7 +83,7 @@ def test_a_study_may_be_a_path_with_spaces(make: FakeMake) -> None:
     make("setup")
     (make.folder / "my study.toml").touch()
     assert "[my study.toml][--out][build/studies/my study]" in make("study", "STUDY=my study.toml")[0]
-    assert "[assets/studies/ablation.toml][--out][build/studies/ablation]" in make("study")[0]
+    assert "[ablation][--out][build/studies/ablation]" in make("study")[0]
 
 
 def test_the_environment_is_set_up_again_when_a_version_changes_not_when_a_time_does(make: FakeMake) -> None:

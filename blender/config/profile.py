@@ -159,6 +159,14 @@ class Config:
         tables = self.scene.objects.items()
         return [name for key, t in tables for name in find_kind(t.builder).files(self.ranges[key])]
 
+    def kinds(self) -> dict[str, tuple[str, ...]]:
+        """Return the kinds of object of each class, without classes that have the name of their only kind."""
+        kinds: dict[str, set[str]] = {name: set() for name in self.classes}
+        for table in self.scene.objects.values():
+            if table.category:
+                kinds[table.category].add(table.builder)
+        return {name: tuple(sorted(made)) for name, made in kinds.items() if made != {name}}
+
     def fingerprint(self, blender_version: str, assets_digest: str) -> str:
         """Return the hash of everything that determines the files of this split's frames."""
         render = asdict(self.render)

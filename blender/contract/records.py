@@ -188,6 +188,9 @@ class Manifest:
     """Frame name ("000042") to the SHA-256 of its record."""
     total: int = 0
     """Number of frames of the complete split, also if this is a shard; 0: unknown."""
+    kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Kinds of object that a class has, by its name. A class with the name of its only kind is left out;
+    without other classes the manifest has no such key."""
     notes: dict[str, Any] = field(default_factory=dict)
     """Information that no hash includes: ``devices``, the devices that rendered the frames."""
 
@@ -197,7 +200,10 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Encode the manifest as canonical JSON."""
-        return canonical_json(dataclasses.asdict(self))
+        table = dataclasses.asdict(self)
+        if not self.kinds:
+            del table["kinds"]
+        return canonical_json(table)
 
 
 def read_record(path: Path) -> FrameRecord:

@@ -129,6 +129,7 @@ def write_manifest(out: Path, config: Config, fingerprint: str, devices: Iterabl
         fingerprint=fingerprint,
         frames=frames,
         total=config.frames,
+        kinds=config.kinds(),
         notes={"devices": sorted(noted | set(devices))},
     )
     if manifest != existing:

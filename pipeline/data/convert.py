@@ -34,8 +34,10 @@ from pipeline.data.rle import compress_runs, encode_mask
 CONVERTER_VERSION = 3
 """Increase it whenever the same split is converted to other bytes, so that splits are converted again."""
 
-SUPERCATEGORIES = {"pedestrian": "person", "pallet_truck": "vehicle", "forklift": "vehicle"}
-"""COCO's supercategory of each class; any other class is an "object"."""
+PERSON = "person"
+"""The supercategory whose objects have keypoints."""
+SUPERCATEGORIES = {"pedestrian": PERSON, "pallet_truck": "vehicle", "forklift": "vehicle"}
+"""COCO's supercategory of each kind of object; any other kind is an "object"."""
 
 SKELETON = [
     [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7], [6, 8], [7, 9],
@@ -84,7 +86,10 @@ def convert_split(split_dir: Path, config: CocoConfig, scheduler: str | None = N
     dataset = {
         "info": _info(manifest),
         "licenses": [],
-        "categories": _categories(manifest.categories),
+        "categories": [
+            _category(number, name, manifest.kinds.get(name, (name,)))
+            for number, name in enumerate(manifest.categories, start=1)
+        ],
         "images": images,
         "annotations": annotations,
     }
@@ -191,15 +196,16 @@ def _annotation(instance: Instance, rle: dict[str, Any], area: int, config: Coco
     return annotation
 
 
-def _categories(names: tuple[str, ...]) -> list[dict[str, Any]]:
-    categories: list[dict[str, Any]] = [
-        {"id": number, "name": name, "supercategory": SUPERCATEGORIES.get(name, "object")}
-        for number, name in enumerate(names, start=1)
-    ]
-    for category in categories:
-        if category["supercategory"] == "person":
-            category |= {"keypoints": list(KEYPOINTS), "skeleton": SKELETON}
-    return categories
+def _category(number: int, name: str, kinds: tuple[str, ...]) -> dict[str, Any]:
+    """Build the entry of a class. Its kinds of object decide what it is; the name is the user's choice."""
+    of_kinds = [SUPERCATEGORIES[kind] for kind in (*kinds, name) if kind in SUPERCATEGORIES]
+    is_person = any(SUPERCATEGORIES.get(kind) == PERSON for kind in kinds)
+    category = {
+        "id": number,
+        "name": name,
+        "supercategory": PERSON if is_person else next(iter(of_kinds), "object"),
+    }
+    return category | ({"keypoints": list(KEYPOINTS), "skeleton": SKELETON} if is_person else {})
 
 
 def _info(manifest: Manifest) -> dict[str, Any]:

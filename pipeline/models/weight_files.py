@@ -58,6 +58,7 @@ def load_torchvision(url: str) -> tuple[Path, dict[str, Tensor], str]:
         WeightsError: the file is not in the cache and cannot be downloaded, or the cached file is damaged.
     """
     path = cache_path(url)
+    _require_home(path, "TORCH_HOME")
     data = path.read_bytes() if path.is_file() else _download(url, path)
     prefix, digest = path.stem.rpartition("-")[2], sha256_bytes(data)
     genuine = digest.startswith(prefix)
@@ -80,6 +81,12 @@ def _is_intact_zip(data: bytes) -> bool:
             return archive.testzip() is None
     except (zipfile.BadZipFile, OSError, ValueError):
         return False
+
+
+def _require_home(cache: Path, variable: str) -> None:
+    """Raise WeightsError if a cache lies in a home folder that does not exist: its path begins with "~"."""
+    if cache.parts[:1] == ("~",):
+        raise WeightsError(f"no home folder to keep downloaded weights in; set HOME or {variable}")
 
 
 def _download(url: str, path: Path) -> bytes:
@@ -111,6 +118,7 @@ def load_timm(name: str) -> tuple[dict[str, Tensor], str]:
         timm_body(name)  # raises a more precise error if timm has no such network
         raise WeightsError(f"timm has no weights of '{name}'; set [model] weights = \"none\" or another name")
     source = f"timm {pretrained.architecture}.{pretrained.tag}, ImageNet"
+    _require_home(Path(huggingface_hub.constants.HF_HUB_CACHE), "HF_HOME")
     hub, file = pretrained.hf_hub_id, pretrained.hf_hub_filename or "model.safetensors"
     path = huggingface_hub.try_to_load_from_cache(hub, file) if hub else None
     if isinstance(path, str):

@@ -7,7 +7,9 @@ must not wait for them if the bodies are up to date.
 from __future__ import annotations
 
 import functools
+import os
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 REGIONS = ("head", "hair", "neck", "torso", "hips", "upper_arm", "forearm", "hand", "thigh", "shin", "foot")
 """Names of the body parts; ``regions`` arrays contain indices of them."""
+
+SET_FOLDER = "set HOME or ANNY_CACHE_DIR to a folder that can be written"
 
 _BONES = {
     "head": "head",
@@ -61,17 +65,37 @@ def load_body_model() -> tuple[Anny, np.ndarray]:
         The model, and the body part of each of its triangles (F,) uint8, an index into ``REGIONS``.
 
     Raises:
-        UserError: anny is not installed.
+        UserError: anny is not installed, or there is no folder for the model that it prepares.
     """
+    folder = cache_dir()
+    # anny asks for the home folder on import, also if ANNY_CACHE_DIR makes that unnecessary.
+    os.environ.setdefault("HOME", str(folder))
     try:
         import anny
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # Unlike the default, "lbs" (linear blend skinning) does not compile a kernel at first use.
+            model = anny.Anny(skinning_method="lbs")
     except ImportError:
         raise UserError("the package 'anny' is missing; run `make setup`") from None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        # Unlike the default, "lbs" (linear blend skinning) does not compile a kernel at first use.
-        model = anny.Anny(skinning_method="lbs")
+    except OSError as error:
+        raise UserError(
+            f"{folder}: anny cannot keep its body model there ({error.strerror or error}); {SET_FOLDER}"
+        ) from None
     return model, _regions(model)
+
+
+def cache_dir() -> Path:
+    """Return the folder in which anny keeps its prepared body model; it may be missing.
+
+    Raises:
+        UserError: neither ANNY_CACHE_DIR nor a home folder says where.
+    """
+    try:
+        return Path(os.environ.get("ANNY_CACHE_DIR") or Path.home() / ".cache" / "anny")
+    except RuntimeError:
+        raise UserError(f"no home folder, in which anny keeps its body model; {SET_FOLDER}") from None
 
 
 def sample_phenotype(

@@ -15,6 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from blender.contract import (
+    KEYPOINTS,
     Manifest,
     UserError,
     frame_paths,
@@ -30,6 +31,7 @@ from pipeline.data.convert import convert_split
 from pipeline.data.validation.check import find_faults
 from pipeline.evaluation.matching import evaluate_detections
 from pipeline.evaluation.metrics import compute_metrics
+from tests.conftest import TINY, render
 from tests.helpers.synthetic import CATEGORIES, commit_frame, perfect_results, write_frame, write_split
 
 
@@ -283,6 +285,49 @@ def test_eight_bit_masks_are_refused(tmp_path: Path) -> None:
     rewrite_record(split, manifest, 0, mask_sha256=sha256_bytes(path.read_bytes()))
     with pytest.raises(UserError, match="16-bit"):
         convert_split(split, CocoConfig())
+
+
+PEOPLE = """
+[scene.objects.visitor]
+builder = "pedestrian"
+category = "visitor"
+[scene.objects.lift]
+builder = "forklift"
+category = "pedestrian"
+ranges = { variants = { reach = 1 }, paint = { red = 1 } }
+[scene.objects.both]
+builder = "cage"
+category = "person"
+ranges = { variants = { mesh_box = 1 } }
+[model]
+"""
+"""More tables: a second class of people, and a class with a person's name that is none."""
+
+
+def test_builders_decide_which_classes_are_people(tmp_path: Path, tiny_people: Path) -> None:
+    """The class "person" has people and cages, "visitor" only people, "pedestrian" forklifts."""
+    profile, split = tmp_path / "p.toml", tmp_path / "train"
+    text = TINY.replace('"pedestrian", "pallet_truck"]', '"person", "pallet_truck", "visitor", "pedestrian"]')
+    text = text.replace('category = "pedestrian"', 'category = "person"').replace("[model]", PEOPLE)
+    profile.write_text(text)
+    done = render(profile, tiny_people, split, "--frames", "0:0")  # no frame, only the manifest
+    assert done.returncode == 0, done.stderr
+    assert read_manifest(split).kinds == {
+        "person": ("cage", "pedestrian"),
+        "visitor": ("pedestrian",),
+        "pedestrian": ("forklift",),
+    }
+    categories = {c["name"]: c for c in convert(split)["categories"]}
+    assert {name: category["supercategory"] for name, category in categories.items()} == {
+        "person": "person", "pallet_truck": "vehicle", "visitor": "person", "pedestrian": "vehicle",
+    }  # fmt: skip
+    for name, category in categories.items():
+        assert (category.get("keypoints") == list(KEYPOINTS)) == (name in ("person", "visitor"))
+        assert ("skeleton" in category) == ("keypoints" in category)
+
+
+def test_manifest_of_classes_named_after_their_kind_says_nothing_about_kinds(tiny_split: Path) -> None:
+    assert b"kinds" not in (tiny_split / "manifest.json").read_bytes()
 
 
 def test_coco_and_preview_commands_write_their_files(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pipeline.data.rle import encode_mask
 from pipeline.inference.sources import find_images, find_sources
 from pipeline.viz.overlays import IGNORED, Overlay, class_colour, draw_overlays
 from tests.conftest import ROOT
-from tests.pipeline.inference.commands import predict, write_image
+from tests.pipeline.inference.commands import noise, predict, read_results, write_image
 
 
 def test_predict_writes_drawings_and_results(model: Path, tmp_path: Path) -> None:
@@ -186,6 +186,7 @@ def test_results_are_written_completely_or_not_at_all(
 MEMORY = """
 import sys
 from pipeline.bench.measurement import own_peak_megabytes
+from pipeline.cli import main
 main(sys.argv[1:], standalone_mode=False)
 print("PEAK", round(own_peak_megabytes()))
 """
@@ -217,6 +218,16 @@ def test_memory_does_not_grow_with_the_number_of_images(model: Path, tmp_path: P
     size = (tmp_path / "out" / "predictions.json").stat().st_size / 2**20
     print(few, many, size)
     assert many - few < 10  # MiB
+
+
+@pytest.mark.slow
+def test_a_panorama_of_180_megapixels_fits_into_3_gb(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"  # the worst case: a JPEG can be decoded at a smaller size
+    noise((200, 90)).resize((20_000, 9_000)).save(path, compress_level=1)
+    assert peak("predict", model, path, "--threshold", 0, "--out", tmp_path / "out") < 3000
+    assert Image.open(tmp_path / "out" / path.name).size == (10_000, 4_500)
+    results = read_results(tmp_path / "out")
+    assert results and {tuple(r["segmentation"]["size"]) for r in results} == {(9_000, 20_000)}
 
 
 @pytest.mark.slow

@@ -217,3 +217,13 @@ def test_weights_that_do_not_fit_the_model_are_refused(tmp_path: Path) -> None:
     ]:
         with pytest.raises(UserError, match=message):
             resolve(config)
+
+
+def test_missing_home_folder_is_reported_before_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without HOME, torch and huggingface_hub would write to a folder named "~" in the working directory."""
+    monkeypatch.setattr("torch.hub.get_dir", lambda: "~/.cache/torch/hub")
+    with pytest.raises(weight_files.WeightsError, match=r"no home folder .* set HOME or TORCH_HOME"):
+        weight_files.load_torchvision("https://example.org/weights-12345678.pth")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "~/.cache/huggingface/hub")
+    with pytest.raises(weight_files.WeightsError, match="set HOME or HF_HOME"):
+        weight_files.load_timm("resnet18")
