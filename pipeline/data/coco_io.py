@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from blender.contract import UserError
+from pipeline.data.values import has_mask
+
+COCO_NAMES = {"pedestrian": "person"}
+"""Name of a class -> its name in the COCO data set, if the two differ."""
 
 
 def read_coco(path: Path) -> dict[str, Any]:
@@ -52,3 +56,9 @@ def group_by_image(entries: list[dict[str, Any]], threshold: float = 0.0) -> dic
         if entry.get("score", 1.0) >= threshold:
             grouped[entry["image_id"]].append(entry)
     return grouped
+
+
+def count_without_mask(annotations: list[dict[str, Any]]) -> tuple[int, int]:
+    """Count the objects that have a box and no mask, and all objects. Ignore regions are not counted."""
+    objects = [a for a in annotations if a.get("iscrowd") != 1]
+    return sum(not has_mask(a) for a in objects), len(objects)

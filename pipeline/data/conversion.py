@@ -6,6 +6,7 @@ The formats are in ``pipeline.data.formats``.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,8 @@ def convert_to_format(
         for note in describe_exif(dataset["images"], dataset["annotations"], source.path_of, exif):
             click.echo(f"convert: {split}: {note}")
         sources.append(source)
+    files = form.write(sources, options)
+    first = next(files)  # a writer refuses a split before its first file, and then nothing is left behind
     prepare_output_dir(out)
     annotations = {split: sha256_file(folder / "annotations.json") for split, folder in splits.items()}
     inputs = {
@@ -77,7 +80,7 @@ def convert_to_format(
     _mark_out_dir(out, inputs)
     remove_fragments(out)
     stamp, paths = out / ".convert.stamp.json", []
-    for file, content in form.write(sources, options):
+    for file, content in itertools.chain([first], files):
         path = out / file
         data = content.read_bytes() if isinstance(content, Path) else content
         if not (path.is_file() and path.read_bytes() == data):

@@ -20,12 +20,13 @@ from pycocotools import mask as mask_utils
 
 from blender.contract import UserError, canonical_json
 from pipeline.config import ExifReading
-from pipeline.data.coco_io import group_by_image
+from pipeline.data.coco_io import count_without_mask, group_by_image
 from pipeline.data.exif import encode_as_annotated
 from pipeline.data.images import find_image
 from pipeline.data.polygons import mask_to_polygons, mask_to_single_polygon, through_pixels
 from pipeline.data.rasterise import FILLS, count_changed_pixels
 from pipeline.data.rle import as_rle
+from pipeline.data.values import has_mask
 
 FORMATS_VERSION = 2
 """Increase it whenever the same split is converted to other bytes."""
@@ -59,11 +60,7 @@ class ExportOptions:
     layout: str = "split"
     """How the result is divided into folders; one of the format's own."""
     outline: str = "edges"
-    """Where outlines run.
-
-    "edges": along the edges of pixels. "pixels": through the pixels on the border, for programs that round
-    corners to integers.
-    """
+    """"edges" of pixels, or through the "pixels" on the border, for programs that round corners."""
 
     def trace(self, polygon: list[float]) -> list[float]:
         """Return an outline along the edges of pixels in the form that ``outline`` names."""
@@ -99,7 +96,8 @@ def data_format(name: str, *layouts: str) -> Callable[[FormatWriter], FormatWrit
 def coco_polygons(splits: list[CocoSet], options: ExportOptions) -> Iterator[OutputFile]:
     """Export COCO with polygons instead of RLE; ignore regions stay RLE, as in COCO's own files.
 
-    The layout "coco" is that of COCO's own files: annotations/instances_train.json and images/train/.
+    An object without a mask stays a box. The layout "coco" is that of COCO's own files:
+    annotations/instances_train.json and images/train/.
     """
     changed, pixels = Counter[str](), 0
     for split in splits:
@@ -108,7 +106,7 @@ def coco_polygons(splits: list[CocoSet], options: ExportOptions) -> Iterator[Out
         sizes = {i["id"]: (i["width"], i["height"]) for i in split.dataset["images"]}
         annotations = []
         for a in split.dataset["annotations"]:
-            if a["iscrowd"] or isinstance(a["segmentation"], list):
+            if a["iscrowd"] or not has_mask(a) or isinstance(a["segmentation"], list):
                 annotations.append(a)
                 continue
             mask = mask_utils.decode(as_rle(a["segmentation"], *sizes[a["image_id"]]))
@@ -133,12 +131,13 @@ def yolo_seg(splits: list[CocoSet], options: ExportOptions) -> Iterator[OutputFi
     become background.
 
     Raises:
-        UserError: two images would have the same label file.
+        UserError: an object has no mask, or two images would have the same label file.
     """
     categories = _shared_categories(splits)
     numbers = {c["id"]: number for number, c in enumerate(categories)}
     changed, pixels, ignored = Counter[str](), 0, 0
     for split in splits:
+        _check_masks(split)
         _check_label_names(split)
     for split in splits:
         yield from _images(split, f"images/{split.folder}")
@@ -184,7 +183,7 @@ def imagefolder(splits: list[CocoSet], options: ExportOptions) -> Iterator[Outpu
 
     ``objects`` of a line contains lists of the same length: ``id``, ``category`` (from 0, in the order of
     categories.json), ``bbox`` (x, y, width, height in pixels), ``area``, ``iscrowd`` (1: ignore region) and
-    ``segmentation`` (compressed RLE as JSON text).
+    ``segmentation`` (compressed RLE as JSON text; null without a mask).
 
     The layout "flat" has one metadata.jsonl for all splits, with the column ``split``. ``datasets`` takes the
     types of the lists from the values of each metadata.jsonl. So it does not load a split without any object
@@ -231,7 +230,10 @@ def _objects(
         "bbox": [[float(value) for value in a["bbox"]] for a in annotations],
         "area": [float(a["area"]) for a in annotations],
         "iscrowd": [a["iscrowd"] for a in annotations],
-        "segmentation": [_rle_text(a["segmentation"], image["width"], image["height"]) for a in annotations],
+        "segmentation": [
+            _rle_text(a["segmentation"], image["width"], image["height"]) if has_mask(a) else None
+            for a in annotations
+        ],
     }
 
 
@@ -247,6 +249,16 @@ def _shared_categories(splits: list[CocoSet]) -> list[dict[str, Any]]:
         if {c["id"]: c["name"] for c in split.dataset["categories"]} != names:
             raise UserError(f"{first.name} and {split.name} have different categories; convert each alone")
     return list(first.dataset["categories"])
+
+
+def _check_masks(split: CocoSet) -> None:
+    """Raise UserError if an object has no mask."""
+    without_mask, objects = count_without_mask(split.dataset["annotations"])
+    if without_mask:
+        raise UserError(
+            f"{split.images.parent}: {without_mask} of {objects} objects have no mask, and yolo-seg needs "
+            "one for each; choose --to coco-polygons or imagefolder"
+        )
 
 
 def _label_name(image: dict[str, Any]) -> str:

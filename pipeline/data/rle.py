@@ -6,6 +6,8 @@ unknown origin is decoded here first, and passed to pycocotools only if it is va
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -133,6 +135,27 @@ def measure_mask(segmentation: Any, width: int, height: int) -> MeasuredMask:
     rle = as_rle(segmentation, width, height)
     x, y, w, h = (float(value) for value in mask_utils.toBbox(rle))
     return MeasuredMask(int(mask_utils.area(rle)), (x, y, w, h), isinstance(segmentation, dict))
+
+
+def clip_box(box: Sequence[float] | None, width: int, height: int) -> list[float] | None:
+    """Clip a box (x, y, width, height) to an image; None if there is no box or no part of it is inside."""
+    if box is None:
+        return None
+    x, y = max(box[0], 0.0), max(box[1], 0.0)
+    w, h = min(box[0] + box[2], width) - x, min(box[1] + box[3], height) - y
+    return [x, y, w, h] if w > 0 and h > 0 else None
+
+
+def box_rle(box: Sequence[float], width: int, height: int) -> dict[str, Any]:
+    """Return the pixels that a box (x, y, width, height) touches as compressed RLE."""
+    x, y, w, h = clip_box(box, width, height) or (0.0, 0.0, 0.0, 0.0)
+    left, top, right, bottom = math.floor(x), math.floor(y), math.ceil(x + w), math.ceil(y + h)
+    rows = bottom - top
+    if not rows:
+        return compress_runs(RunLengths((height, width), (width * height,)))
+    ends = (width - right) * height + height - bottom
+    counts = [left * height + top, *[rows, height - rows] * (right - left - 1), rows, ends]
+    return compress_runs(RunLengths((height, width), tuple(counts)))
 
 
 @lru_cache(maxsize=1)  # several validation rules decode the same mask, one after the other

@@ -83,6 +83,17 @@ def read_box(annotation: dict[str, Any]) -> list[float] | None:
     return None
 
 
+def has_mask(entry: dict[str, Any]) -> bool:
+    """Return whether an annotation or COCO result has a mask, valid or not.
+
+    Tools that draw boxes leave ``segmentation`` out, or write null, [], [[]], {} or "".
+    """
+    segmentation = entry.get("segmentation")
+    if isinstance(segmentation, list):
+        return any(polygon != [] for polygon in segmentation)
+    return segmentation not in (None, {}, "")
+
+
 def short_repr(value: Any) -> str:
     """Return ``repr(value)``, cut to 60 characters for messages."""
     text = repr(value)

@@ -14,13 +14,12 @@ from torchvision.models.detection import MaskRCNN, MaskRCNN_ResNet50_FPN_Weights
 
 from blender.contract import UserError, from_table
 from pipeline.config import ModelConfig
+from pipeline.data.coco_io import COCO_NAMES
 from pipeline.models.checkpoint import Checkpoint
 from pipeline.models.pretrained import StartWeights, coco_weights, initial_model, resolve
 from pipeline.models.registry import COCO, build_model
 from pipeline.models.weight_files import WeightsError
 
-COCO_NAMES = {"pedestrian": "person"}
-"""Name of a class -> its name in COCO, if the two differ."""
 TORCHVISION_CONFIG = ModelConfig(min_size=800, max_size=1333)
 """torchvision's own image sizes and limits."""
 

@@ -24,21 +24,25 @@ def compare(model: Bootstrap, baseline: Bootstrap) -> dict[str, Any]:
     draws = {iou_type: model.draws[iou_type] - baseline.draws[iou_type] for iou_type in model.draws}
     gains = percentile_intervals(draws, model.evaluation.class_names)
     model_metrics, comparison = compute_metrics(model.evaluation), compute_metrics(baseline.evaluation)
-    for name, table in comparison["classes"].items():
-        _add_gains(table, model_metrics["classes"][name], gains["classes"][name])
-    _add_gains(comparison["overall"], model_metrics["overall"], gains["overall"])
+    for table, of_model, intervals in zip(
+        [*comparison["classes"].values(), comparison["overall"]],
+        [*model_metrics["classes"].values(), model_metrics["overall"]],
+        [*gains["classes"].values(), gains["overall"]],
+        strict=True,
+    ):
+        _add_gains(table, of_model, intervals)
+        table["verdict"] = verdict(intervals[model.evaluation.iou_type]["AP"])
     return comparison
 
 
 def _add_gains(table: dict[str, Any], model_metrics: dict[str, Any], intervals: dict[str, Any]) -> None:
-    """Add gains and verdict to the baseline's figures of one class."""
+    """Add the gains to the baseline's figures of one class."""
     for iou_type, interval in intervals.items():
         baseline = table[iou_type]
         table[iou_type] = baseline | {
             "gain": {m: _difference(model_metrics[iou_type][m], baseline[m]) for m in METRICS},
             "gain_interval": interval,
         }
-    table["verdict"] = verdict(intervals["segm"]["AP"])
 
 
 def _difference(model: float | None, baseline: float | None) -> float | None:
@@ -46,7 +50,7 @@ def _difference(model: float | None, baseline: float | None) -> float | None:
 
 
 def verdict(interval: list[float] | None) -> str:
-    """Return whether the model is better, by the 95 % interval of the gain in mask AP.
+    """Return whether the model is better, by the 95 % interval of the gain in AP.
 
     Returns:
         "yes" if the interval is above 0, "no" if it is below, "undecided" if it includes 0 or is None.

@@ -1,4 +1,4 @@
-"""Confusion matrix of true and detected classes, at one score threshold and mask IoU 0.5."""
+"""Confusion matrix of true and detected classes, at one score threshold and IoU 0.5."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def confusion_matrix(evaluation: EvaluationResult, threshold: float) -> dict[str
     """Count objects and detections by true class and detected class.
 
     COCO's pairs of the same class do not change. Each remaining detection, the highest score first, is paired
-    with an object of another class if the IoU of their masks is at least 0.5.
+    with an object of another class if their IoU is at least 0.5.
 
     Returns:
         ``names`` (the classes, then "background"), ``threshold`` and ``counts``: a row for each true class,
@@ -50,10 +50,10 @@ def confusion_matrix(evaluation: EvaluationResult, threshold: float) -> dict[str
 def confused_pairs(
     evaluation: EvaluationResult, missed: Bools, false_positive: Bools
 ) -> list[tuple[int, int]]:
-    """Pair false positives with missed objects of another class whose masks overlap: IoU at least 0.5.
+    """Pair false positives with missed objects of another class that they overlap: IoU at least 0.5.
 
     Args:
-        evaluation: with masks.
+        evaluation: the evaluation; its ``iou_type`` says whether the IoU is of masks or of boxes.
         missed: (annotations,) whether the object is to be paired.
         false_positive: (detections,) whether the detection is to be paired. The highest score is paired
         first.
@@ -68,7 +68,7 @@ def confused_pairs(
     pairs = []
     for number in sorted(np.flatnonzero(false_positive).tolist(), key=lambda n: -detections[n]["score"]):
         free = objects[detections[number]["image_id"]]
-        ious = mask_ious([detections[number]], [annotations[n] for n in free])[0]
+        ious = compute_ious([detections[number]], [annotations[n] for n in free], evaluation.iou_type)[0]
         other = [annotations[n]["category_id"] != detections[number]["category_id"] for n in free]
         ious = np.where(other, ious, 0)
         if ious.max(initial=0) >= IOU:
@@ -76,18 +76,20 @@ def confused_pairs(
     return pairs
 
 
-def mask_ious(
-    detections: list[dict[str, Any]], annotations: list[dict[str, Any]], crowd: bool = False
+def compute_ious(
+    detections: list[dict[str, Any]], annotations: list[dict[str, Any]], iou_type: str, crowd: bool = False
 ) -> Floats:
-    """Compute the IoU of masks (detections, annotations).
+    """Compute the IoU of masks ("segm") or boxes ("bbox"): (detections, annotations).
 
     With ``crowd``, compute the share of each detection that lies in each annotation instead.
     """
     if not detections or not annotations:
         return np.zeros((len(detections), len(annotations)))
-    ious: Floats = mask_utils.iou(
-        [d["segmentation"] for d in detections],
-        [a["segmentation"] for a in annotations],
-        [int(crowd)] * len(annotations),
-    )
+    shapes = [
+        [entry["segmentation"] for entry in entries]
+        if iou_type == "segm"
+        else np.array([entry["bbox"] for entry in entries], float)
+        for entries in (detections, annotations)
+    ]
+    ious: Floats = mask_utils.iou(*shapes, [int(crowd)] * len(annotations))
     return ious

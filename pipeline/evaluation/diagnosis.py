@@ -1,6 +1,7 @@
 """Diagnosis of scores: precision-recall curves, the threshold with the best F1, and calibration.
 
-All figures are for masks at IoU 0.5; the precision-recall curves also exist for boxes.
+All figures are at IoU 0.5 of masks, or of boxes where masks are missing (``EvaluationResult.iou_type``); the
+precision-recall curves exist for both.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ def precision_recall(evaluation: EvaluationResult) -> dict[str, Any]:
 
 
 def best_threshold(evaluation: EvaluationResult) -> float:
-    """Return the score threshold with the best F1 of masks over all classes; 0.5 if none is correct."""
-    return float(_best_f1(evaluation.iou_types["segm"].ranked["all"])["score"])
+    """Return the score threshold with the best F1 over all classes; 0.5 if no detection is correct."""
+    return float(_best_f1(evaluation.iou_types[evaluation.iou_type].ranked["all"])["score"])
 
 
 def best_thresholds(evaluation: EvaluationResult) -> dict[str, Any]:
     """Return per class the ``score`` threshold with the best F1, and ``f1``, ``precision`` and ``recall``."""
-    ranked = evaluation.iou_types["segm"].ranked["all"]
+    ranked = evaluation.iou_types[evaluation.iou_type].ranked["all"]
     return {
         name: {key: round(value, 6) for key, value in _best_f1([of_class]).items()}
         for name, of_class in zip(evaluation.class_names, ranked, strict=True)

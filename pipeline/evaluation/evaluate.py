@@ -28,12 +28,14 @@ from pipeline.data.combine import (
 from pipeline.evaluation.bootstrap import run_bootstrap
 from pipeline.evaluation.comparison import compare
 from pipeline.evaluation.diagnosis import best_threshold
-from pipeline.evaluation.load_results import load_results
-from pipeline.evaluation.matching import evaluate_detections, with_rle
+from pipeline.evaluation.masks import describe_missing_masks, with_rle
+from pipeline.evaluation.matching import evaluate_detections
+from pipeline.evaluation.results.load import load_results
+from pipeline.evaluation.results.no_match import explain_no_match
 from pipeline.evaluation.summary import summarize
 from pipeline.evaluation.terminal import format_evaluation
 
-EVALUATOR_VERSION = 6
+EVALUATOR_VERSION = 7
 """Increased whenever the same model and images give other figures or another layout of metrics.json."""
 
 
@@ -104,8 +106,21 @@ def evaluate(
     if out is not None:
         write_atomic(out / "metrics.json", canonical_json(metrics))
         write_stamp(out / ".evaluate.stamp.json", inputs, _outputs(out))
-        click.echo(f"evaluate: {out / 'metrics.json'}, {out / 'predictions.json'}")
+        click.echo(f"evaluate: {out / 'metrics.json'}")
     return metrics
+
+
+def _write_predictions(out: Path, data: EvaluationSet, detections: list[dict[str, Any]]) -> None:
+    """Write the COCO results, which may have taken minutes, before anything is computed from them.
+
+    Metrics of an earlier evaluation are removed, so that the folder never has those of other predictions.
+    """
+    for name in ("metrics.json", ".evaluate.stamp.json"):
+        (out / name).unlink(missing_ok=True)
+    if len(data.sets) > 1:
+        write_atomic(out / "annotations.json", canonical_json(data.dataset))
+    write_atomic(out / "predictions.json", canonical_json(detections))
+    click.echo(f"evaluate: {out / 'predictions.json'}")
 
 
 def evaluate_results(
@@ -116,25 +131,29 @@ def evaluate_results(
     The score threshold is that with the best F1. ``out`` gets metrics.json.
 
     Args:
-        results_path: a JSON list of COCO results under the ids of the first annotation file.
+        results_path: a JSON list of COCO results, for images and categories of the annotation files.
         sets, out, bootstrap: as for ``evaluate``.
 
     Returns:
         The content of metrics.json.
 
     Raises:
-        UserError: a file is missing or invalid.
+        UserError: a file is missing or invalid, or the ids of the results are those of other images or
+            categories.
     """
     combined = _combine(sets)
     dataset = with_rle(combined.dataset)
-    detections = load_results(results_path, dataset)
+    renamed = {source: name for coco_set in sets for source, name in coco_set.map.items()}
+    results = load_results(results_path, dataset, renamed)
+    evaluation = evaluate_detections(dataset, results.detections)
+    notes = combined.notes + results.notes + describe_missing_masks(dataset, results.detections)
+    notes += explain_no_match(evaluation, results_path)
     if out is not None:
         prepare_output_dir(out)
-    evaluation = evaluate_detections(dataset, detections)
     metrics = summarize(evaluation, best_threshold(evaluation), run_bootstrap(evaluation, bootstrap))
     metrics |= {
         "evaluator_version": EVALUATOR_VERSION,
-        "notes": combined.notes,
+        "notes": notes,
         "baseline": None,
         "predictions_sha256": sha256_file(results_path),
     }
@@ -167,10 +186,8 @@ def _evaluate_model(
     labels = label_ids(checkpoint.classes, shared)
     upright = data.combined.upright
     detections, latency = run_model(network, images, data.paths, labels, scheduler, upright=upright)
-    if out is not None:  # before the evaluation: the predictions may have taken hours
-        if len(data.sets) > 1:
-            write_atomic(out / "annotations.json", canonical_json(data.dataset))
-        write_atomic(out / "predictions.json", canonical_json(detections))
+    if out is not None:
+        _write_predictions(out, data, detections)
     dataset = with_rle(select_categories(data.dataset, shared.values()))
     evaluation = evaluate_detections(dataset, detections)
     bootstrap = run_bootstrap(evaluation, inputs["bootstrap"])
@@ -193,7 +210,7 @@ def _evaluate_model(
         "model": checkpoint.model,
         "start": checkpoint.start,
         "training": {"seconds": checkpoint.seconds, "images": checkpoint.images},
-        "notes": notes,
+        "notes": notes + describe_missing_masks(dataset, detections),
         "latency": latency | {"device": next(model.parameters()).device.type},
         "baseline": comparison,
     }

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as mask_utils
 
 from pipeline.data.coco_io import group_by_image
 from pipeline.data.values import is_number
+from pipeline.evaluation.matching import detection_area
 
 FactorValue = float | str
 Factors = dict[str, FactorValue]
@@ -72,9 +72,9 @@ def image_factors(image: dict[str, Any]) -> Factors:
     return factors
 
 
-def detection_factors(detection: dict[str, Any], image: dict[str, Any]) -> Factors:
-    """Return the factors of a correct or false detection: those of its image and of its shape."""
-    area = int(mask_utils.area(detection["segmentation"]))
+def detection_factors(detection: dict[str, Any], image: dict[str, Any], iou_type: str) -> Factors:
+    """Return the factors of a correct or false detection: those of its image and of its mask or box."""
+    area = detection_area(detection, iou_type)
     return image_factors(image) | shape_factors(detection | {"area": area}, image)
 
 

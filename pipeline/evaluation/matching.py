@@ -4,6 +4,9 @@
 intervals, thresholds, calibration, confusion and the breakdown by scene factor are all computed from the
 ``EvaluationResult`` that it returns.
 
+Objects and detections need a box; a mask is optional. Masks are measured if every detection has one, on the
+objects that have one; the box of any other object is an ignore region there.
+
 The matching is COCO's, with three differences:
 
 - annotations are renumbered from 1, because pycocotools reads the id 0 as "not matched";
@@ -12,7 +15,7 @@ The matching is COCO's, with three differences:
   result has both.
 
 Detections are COCO results: dicts with ``image_id``, ``category_id``, ``bbox`` (x, y, w, h in pixels),
-``segmentation`` (compressed RLE) and ``score``.
+``score`` and, unless they are boxes, ``segmentation`` (compressed RLE).
 """
 
 from __future__ import annotations
@@ -29,7 +32,9 @@ from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pipeline.data.rle import as_rle
+from pipeline.data.coco_io import count_without_mask
+from pipeline.data.values import has_mask
+from pipeline.evaluation.masks import boxes_as_ignore_regions
 
 IOU_TYPES = ("bbox", "segm")
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -100,7 +105,7 @@ class ThresholdedMatches:
 
 @dataclass(frozen=True)
 class Matches:
-    """COCO's matches of detections to objects of the same class, at mask IoU 0.5."""
+    """COCO's matches of detections to objects of the same class, at IoU 0.5."""
 
     detection_of: Ints
     """(annotations,) Index of the detection that is matched to the annotation; -1: none."""
@@ -132,8 +137,12 @@ class EvaluationResult:
     class_names: tuple[str, ...]
     """Names of the classes in ascending order of category id. All arrays have this order."""
     iou_types: dict[str, IouTypeResult]
-    """Results by IoU type: "bbox" (unless left out) and "segm"."""
+    """Results by IoU type: "bbox" (unless left out) and "segm" (unless there are boxes alone)."""
+    iou_type: str
+    """IoU type of ``matches`` and of the diagnosis: "segm" if all objects and detections have masks, else
+    "bbox"."""
     matches: Matches
+    """Matches by ``iou_type``."""
 
 
 def evaluate_detections(
@@ -144,24 +153,20 @@ def evaluate_detections(
     Args:
         ground_truth: a COCO dataset.
         detections: COCO results for its images and categories.
-        boxes: evaluate boxes in addition to masks.
+        boxes: evaluate boxes in addition to masks. Without masks, boxes are always evaluated.
     """
-    results = {"bbox": _collect(_run_coco_eval(ground_truth, detections, "bbox"))} if boxes else {}
-    masks = _run_coco_eval(ground_truth, detections, "segm")
-    results["segm"] = _collect(masks)
+    without_mask, objects = count_without_mask(ground_truth["annotations"])
+    has_masks = all(map(has_mask, detections))
+    iou_type = "segm" if has_masks and not without_mask else "bbox"
+    evals = {}
+    if boxes or iou_type == "bbox":
+        evals["bbox"] = _run_coco_eval(ground_truth, detections, "bbox")
+    if has_masks and (without_mask < objects or not objects):
+        evals["segm"] = _run_coco_eval(boxes_as_ignore_regions(ground_truth), detections, "segm")
     names = tuple(c["name"] for c in sorted(ground_truth["categories"], key=lambda c: int(c["id"])))
-    matches = _mask_matches(masks, ground_truth, detections)
-    return EvaluationResult(ground_truth, detections, names, results, matches)
-
-
-def with_rle(ground_truth: dict[str, Any]) -> dict[str, Any]:
-    """Copy the dataset with every segmentation as compressed RLE; polygons are drawn by pycocotools."""
-    sizes = {image["id"]: (image["width"], image["height"]) for image in ground_truth["images"]}
-    annotations = [
-        a | {"segmentation": as_rle(a["segmentation"], *sizes[a["image_id"]])}
-        for a in ground_truth["annotations"]
-    ]
-    return ground_truth | {"annotations": annotations}
+    matches = _matches(evals[iou_type], ground_truth, detections)
+    results = {name: _collect(coco_eval) for name, coco_eval in evals.items()}
+    return EvaluationResult(ground_truth, detections, names, results, iou_type, matches)
 
 
 # ------------------------------------------------------------------------------ COCOeval
@@ -174,7 +179,7 @@ def _run_coco_eval(ground_truth: dict[str, Any], detections: list[dict[str, Any]
         for number, a in enumerate(ground_truth["annotations"], start=1)
     ]
     results = [
-        {**d, "id": number, "iscrowd": 0, "area": _area(d, iou_type)}
+        {**d, "id": number, "iscrowd": 0, "area": detection_area(d, iou_type)}
         for number, d in enumerate(detections, start=1)
     ]
     most_objects = max(Counter(a["image_id"] for a in annotations).values(), default=0)
@@ -197,7 +202,7 @@ def _collect(coco_eval: COCOeval) -> IouTypeResult:
     )
 
 
-def _area(detection: dict[str, Any], iou_type: str) -> float:
+def detection_area(detection: dict[str, Any], iou_type: str) -> float:
     """Compute the area of the detected mask or box in square pixels."""
     if iou_type == "segm":
         return float(mask_utils.area(detection["segmentation"]))
@@ -247,9 +252,7 @@ def _rank(images: list[dict[str, Any] | None]) -> RankedDetections:
     return RankedDetections(scores[order], matched & ~ignored, ~matched & ~ignored, image, rank, objects)
 
 
-def _mask_matches(
-    coco_eval: COCOeval, ground_truth: dict[str, Any], detections: list[dict[str, Any]]
-) -> Matches:
+def _matches(coco_eval: COCOeval, ground_truth: dict[str, Any], detections: list[dict[str, Any]]) -> Matches:
     """Extract the matches at the first IoU threshold, 0.5, for objects of any size."""
     detection_of = np.full(len(ground_truth["annotations"]), -1)
     annotation_of, counted = np.full(len(detections), -1), np.zeros(len(detections), bool)

@@ -113,7 +113,7 @@ def _detection_outcomes(evaluation: EvaluationResult, matches: ThresholdedMatche
         detection = evaluation.detections[number]
         image = images[detection["image_id"]]
         correct = bool(matches.true_positive[number])
-        factors = detection_factors(detection, image)
+        factors = detection_factors(detection, image, evaluation.iou_type)
         outcomes.append(Outcome(names[detection["category_id"]], scene_of(image), correct, factors))
     return outcomes
 

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.confusion import confusion_matrix
 from pipeline.evaluation.diagnosis import best_thresholds, calibration, precision_recall
-from pipeline.evaluation.matching import EvaluationResult
+from pipeline.evaluation.matching import IOU_TYPES, EvaluationResult
 from pipeline.evaluation.metrics import METRICS, compute_metrics
 from pipeline.evaluation.slices import metrics_by_factor
 
@@ -18,8 +18,11 @@ def summarize(
 ) -> dict[str, Any]:
     """Compute AP and AR, their intervals, and the diagnosis.
 
+    ``measured`` names the IoU types that were measured; the figures of the other are None. ``iou_type`` is
+    that of the diagnosis.
+
     Args:
-        evaluation: the evaluation; its ground truth and detections have masks as compressed RLE.
+        evaluation: the evaluation; the masks of its ground truth and detections are compressed RLE.
         threshold: the score threshold of the confusion matrix and of the breakdown by scene factor.
         bootstrap: resamples of ``evaluation``, for the intervals; None: no intervals.
     """
@@ -32,10 +35,14 @@ def summarize(
         _add_intervals(metrics["overall"], intervals["overall"])
     names = {c["id"]: c["name"] for c in ground_truth["categories"]}
     counts = Counter((names[a["category_id"]], a["iscrowd"]) for a in ground_truth["annotations"])
+    for table in [*metrics["classes"].values(), metrics["overall"]]:
+        table |= {iou_type: dict.fromkeys(METRICS) for iou_type in IOU_TYPES if iou_type not in table}
     for name, table in metrics["classes"].items():
         table |= {"objects": counts[name, 0], "ignored": counts[name, 1]}
     return metrics | {
         "class_names": list(evaluation.class_names),
+        "measured": list(evaluation.iou_types),
+        "iou_type": evaluation.iou_type,
         "images": len(ground_truth["images"]),
         "predictions": len(evaluation.detections),
         "bootstrap": bootstrap.resamples if bootstrap else 0,

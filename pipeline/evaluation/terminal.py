@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from pipeline.evaluation.metrics import HEADLINE
+from pipeline.viz.overlays import SHAPES
 
 _VERDICTS = {"yes": "better", "no": "worse", "undecided": "no significant difference"}
 
@@ -32,24 +34,26 @@ def format_comparison(metrics: dict[str, Any]) -> str:
         )
     name = "COCO's general model" if baseline["kind"] == "coco" else "the network before training"
     for class_name, table in baseline["classes"].items():
-        segm = table["segm"]
-        gain = number(segm["gain"]["AP"], segm["gain_interval"]["AP"])
+        figures = table[metrics["iou_type"]]
+        gain = number(figures["gain"]["AP"], figures["gain_interval"]["AP"])
         lines.append(
             f"compared with {name}: {class_name}: {_VERDICTS[table['verdict']]}; "
-            f"its mask AP {number(segm['AP'])}, gain {gain}"
+            f"its {SHAPES[metrics['iou_type']]} AP {number(figures['AP'])}, gain {gain}"
         )
     return "\n".join(lines)
 
 
 def format_table(metrics: dict[str, Any]) -> str:
-    """Format box and mask AP of metrics.json: a line per class, and a line for the mean.
+    """Format the box and mask AP that were measured: a line per class, and a line for the mean.
 
     n/a: the class has no object. Brackets: 95 % interval, if it was computed.
     """
-    rows = [_row(name, metrics["classes"][name]) for name in metrics["class_names"]]
+    measured = metrics["measured"]
+    rows = [_row(name, metrics["classes"][name], measured) for name in metrics["class_names"]]
     objects = sum(table["objects"] for table in metrics["classes"].values())
-    rows.append(_row("overall", metrics["overall"] | {"objects": objects}))
-    header = ["class", "objects", "box AP", "AP50", "AP75", "mask AP", "AP50", "AP75"]
+    rows.append(_row("overall", metrics["overall"] | {"objects": objects}, measured))
+    columns = [[f"{SHAPES[iou_type]} AP", "AP50", "AP75"] for iou_type in measured]
+    header = ["class", "objects", *itertools.chain(*columns)]
     widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
     lines = [_line(header, widths), "-" * (sum(widths) + 2 * len(widths) - 2)]
     lines += [_line(row, widths) for row in rows]
@@ -78,10 +82,10 @@ def number(value: float | None, interval: list[float] | None = None) -> str:
     return f"{value:.3f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
 
 
-def _row(name: str, table: dict[str, Any]) -> list[str]:
+def _row(name: str, table: dict[str, Any], measured: list[str]) -> list[str]:
     """Format the cells of one class."""
     cells = [name, str(table["objects"])]
-    for iou_type in ("bbox", "segm"):
+    for iou_type in measured:
         figures = table[iou_type]
         cells += [number(figures[m], figures.get("AP50_interval") if m == "AP50" else None) for m in HEADLINE]
     return cells

@@ -10,7 +10,8 @@ from blender.contract import UserError
 from pipeline.data.combine import select_categories
 from pipeline.data.images import find_image
 from pipeline.data.validation.check import load_validated_coco
-from pipeline.evaluation.matching import evaluate_detections, with_rle
+from pipeline.evaluation.masks import with_rle
+from pipeline.evaluation.matching import evaluate_detections
 from pipeline.evaluation.metrics import compute_metrics
 from pipeline.evaluation.run_model import label_ids, run_model, shared_classes
 from pipeline.inference.exported import ExportedModel
@@ -84,4 +85,5 @@ def _ap50(exported: ExportedModel, evaluation_set: ComparisonSet) -> dict[str, f
         title=exported.metadata.precision,
     )
     overall = compute_metrics(evaluate_detections(evaluation_set.dataset, results))["overall"]
-    return {"boxes": overall["bbox"]["AP50"], "masks": overall["segm"]["AP50"]}
+    kinds = {"boxes": "bbox", "masks": "segm"}
+    return {kind: overall[name]["AP50"] for kind, name in kinds.items() if name in overall}

@@ -80,7 +80,7 @@ def dataset_card(manifests: list[Manifest], tables: list[dict[str, Any]]) -> str
             "",
             "## Notes for users",
             "",
-            "- Masks are exact: a pixel belongs to the object that is nearest at the pixel's centre.",
+            *_notes_about_masks(tables),
             "- Objects that are too small or too hidden are ignore regions (`iscrowd` 1). They are neither "
             "objects nor background: do not use them as negatives.",
             "- Images without an object are intended: they are negatives.",
@@ -88,6 +88,13 @@ def dataset_card(manifests: list[Manifest], tables: list[dict[str, Any]]) -> str
             "",
         ]
     )
+
+
+def _notes_about_masks(tables: list[dict[str, Any]]) -> list[str]:
+    """Say how exact the masks are, and how many objects have none."""
+    without_mask = sum(table["without_mask"] for table in tables)
+    exact = "- Masks are exact: a pixel belongs to the object that is nearest at the pixel's centre."
+    return [exact, *([f"- {without_mask} objects have a box and no mask."] if without_mask else [])]
 
 
 def _contents(manifests: list[Manifest], tables: list[dict[str, Any]]) -> list[str]:

@@ -17,7 +17,9 @@ import numpy as np
 
 from blender.contract import UserError, canonical_json, write_atomic
 from pipeline.common.stages import prepare_output_dir
+from pipeline.data.coco_io import count_without_mask
 from pipeline.data.validation.check import load_validated_coco
+from pipeline.data.values import has_mask
 from pipeline.viz.overlays import readable
 from pipeline.viz.plots import ClassPanels, Histogram, PositionMap, plot_statistics, to_png
 
@@ -53,7 +55,7 @@ MEASURES: dict[str, Measure] = {
     ),
     "area": Measure(
         "mask area (share of image area)",
-        lambda a, image: a["area"] / (image["width"] * image["height"]),
+        lambda a, image: a["area"] / (image["width"] * image["height"]) if has_mask(a) else None,
         (0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1),
     ),
     "distance": Measure("distance (m)", _read_field("distance"), (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20)),
@@ -94,6 +96,11 @@ def write_stats(sets: tuple[Path, ...], out: Path) -> None:
     write_atomic(out / "stats.json", canonical_json({"sets": tables}))
     for table in tables:
         click.echo(f"stats: {table['name']}: {table['images']} images, {_count_text(table)}")
+        if table["without_mask"]:
+            click.echo(
+                f"stats: {table['name']}: note: {table['without_mask']} objects have a box and no mask: "
+                "they are left out of the mask areas"
+            )
     for note in notes:
         click.echo(f"note: {note}")
     click.echo(f"stats: {out / 'stats.png'}, {out / 'stats.json'}")
@@ -103,9 +110,9 @@ def dataset_statistics(dataset: dict[str, Any]) -> dict[str, Any]:
     """Count the images, objects and ignore regions of a valid COCO file, and each class's histograms.
 
     Returns:
-        ``images``, ``empty`` (images without an object), ``edges`` by measure, and ``classes`` by name
-        with ``objects``, ``ignored``, ``histograms`` and ``medians`` by measure, and ``position``: counts
-        on a grid over the image (rows from the top).
+        ``images``, ``empty`` (images without an object), ``without_mask`` (objects without a mask), ``edges``
+        by measure, and ``classes`` by name with ``objects``, ``ignored``, ``histograms`` and ``medians`` by
+        measure, and ``position``: counts on a grid over the image (rows from the top).
     """
     images = {image["id"]: image for image in dataset["images"]}
     by_category: defaultdict[int, list[Annotation]] = defaultdict(list)
@@ -115,6 +122,7 @@ def dataset_statistics(dataset: dict[str, Any]) -> dict[str, Any]:
     return {
         "images": len(images),
         "empty": len(images) - len(with_objects),
+        "without_mask": count_without_mask(dataset["annotations"])[0],
         "edges": {name: list(measure.edges) for name, measure in MEASURES.items()},
         "classes": {
             c["name"]: _class_statistics(by_category[c["id"]], images) for c in dataset["categories"]

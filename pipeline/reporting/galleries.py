@@ -16,11 +16,18 @@ from pycocotools import mask as mask_utils
 from pipeline.data.coco_io import group_by_image
 from pipeline.data.images import find_image, read_rgb
 from pipeline.data.rle import encode_mask
-from pipeline.evaluation.confusion import IOU, mask_ious
+from pipeline.evaluation.confusion import IOU, compute_ious
 from pipeline.evaluation.factors import UNITS, Factors, detection_factors, object_factors
 from pipeline.evaluation.matching import EvaluationResult
 from pipeline.reporting.mistakes import Mistake
-from pipeline.viz.overlays import Overlay, detection_overlays, draw_overlays, ground_truth_overlays, readable
+from pipeline.viz.overlays import (
+    SHAPES,
+    Overlay,
+    detection_overlays,
+    draw_overlays,
+    ground_truth_overlays,
+    readable,
+)
 
 _JPEG_QUALITY = 82
 _IMAGE_WIDTH, _IMAGE_LABEL = 560, 19
@@ -34,7 +41,7 @@ _MARGIN = 0.6
 
 @dataclass(frozen=True)
 class ImageScore:
-    """The quality of one image at a score threshold and mask IoU 0.5."""
+    """The quality of one image at a score threshold and IoU 0.5."""
 
     quality: float
     """Panoptic quality, 0 to 1."""
@@ -74,7 +81,7 @@ def image_scores(evaluation: EvaluationResult, threshold: float) -> dict[int, Im
     A detection with at least half of its area in an ignore region of any class does not count.
 
     Args:
-        evaluation: with masks.
+        evaluation: the evaluation.
         threshold: the score threshold of detections.
 
     Returns:
@@ -88,13 +95,15 @@ def image_scores(evaluation: EvaluationResult, threshold: float) -> dict[int, Im
     pairs = [(int(d), n) for n, d in enumerate(matches.detection_of) if d >= 0]
     for detection, annotation in sorted(pairs, key=lambda pair: -detections[pair[0]]["score"]):
         entry = annotations[annotation]
-        ious[entry["image_id"]].append(float(mask_ious([detections[detection]], [entry])[0, 0]))
+        ious[entry["image_id"]].append(
+            float(compute_ious([detections[detection]], [entry], evaluation.iou_type)[0, 0])
+        )
     for annotation in np.flatnonzero(matches.missed):
         missed[annotations[annotation]["image_id"]] += 1
     ignore_regions = group_by_image([a for a in annotations if a.get("iscrowd")])
     for detection in np.flatnonzero(matches.false_positive):
         entry = detections[detection]
-        shares = mask_ious([entry], ignore_regions[entry["image_id"]], crowd=True)
+        shares = compute_ious([entry], ignore_regions[entry["image_id"]], evaluation.iou_type, crowd=True)
         false_positives[entry["image_id"]] += int(shares.max(initial=0) < IOU)
     scores = {}
     for image_id, matched in ious.items():
@@ -111,7 +120,7 @@ def best_and_worst(
     """Draw the ``count`` best and the ``count`` worst images; no image is in both lists.
 
     Args:
-        evaluation: with masks.
+        evaluation: the evaluation.
         threshold: the score threshold of detections.
         images: folder of the image files.
     """
@@ -147,7 +156,7 @@ def mistake_crops(
     """Crop each mistake from its image, and draw the ground truth and the detections.
 
     Args:
-        evaluation: with masks.
+        evaluation: the evaluation.
         mistakes: the mistakes.
         threshold: the score threshold of the detections that are drawn.
         images: folder of the image files.
@@ -168,7 +177,7 @@ def mistake_crops(
         if mistake.annotation is not None:
             factors = factors_of[mistake.annotation]
         else:
-            factors = detection_factors(detection or {}, image)
+            factors = detection_factors(detection or {}, image, evaluation.iou_type)
         window = _crop_window([entry["bbox"] for entry in (annotation, detection) if entry], image)
         pixels = read_rgb(find_image(images, image["file_name"]), (image["width"], image["height"]))
         sides = (
@@ -176,7 +185,7 @@ def mistake_crops(
             detection_overlays(detections[mistake.image_id], dataset["categories"]),
         )
         uris = [data_uri(_crop(pixels, overlays, window)) for overlays in sides]
-        text = _describe(mistake, annotation, detection, names)
+        text = _describe(mistake, annotation, detection, names, SHAPES[evaluation.iou_type])
         crops.append(MistakeCrop(image["file_name"], text, _factor_texts(factors), *uris))
     return crops
 
@@ -200,6 +209,7 @@ def _describe(
     annotation: dict[str, Any] | None,
     detection: dict[str, Any] | None,
     names: dict[int, str],
+    shape: str,
 ) -> str:
     """Describe a mistake in a few words."""
     true_class = names[annotation["category_id"]] if annotation else ""
@@ -208,7 +218,7 @@ def _describe(
         "false_positive": f"false positive: {detected}",
         "missed": f"{true_class} missed",
         "confused": f"{true_class} detected as {detected}",
-        "mask": f"{detected}, mask IoU {mistake.iou or 0:.2f}",
+        "mask": f"{detected}, {shape} IoU {mistake.iou or 0:.2f}",
     }[mistake.kind]
 
 
@@ -239,6 +249,7 @@ def _crop(
     part = Image.fromarray(pixels[y0:y1, x0:x1])
     size = (_CROP_WIDTH, max(1, round(_CROP_WIDTH * part.height / part.width)))
     inside = [
-        Overlay(encode_mask(mask_utils.decode(o.rle)[y0:y1, x0:x1]), o.colour, o.label) for o in overlays
+        Overlay(encode_mask(mask_utils.decode(o.rle)[y0:y1, x0:x1]), o.colour, o.label, is_box=o.is_box)
+        for o in overlays
     ]
     return draw_overlays(part.resize(size, Image.Resampling.LANCZOS), inside, label_size=_CROP_LABEL)

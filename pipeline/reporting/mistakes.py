@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from pipeline.evaluation.confusion import IOU, confused_pairs, mask_ious
+from pipeline.evaluation.confusion import IOU, compute_ious, confused_pairs
 from pipeline.evaluation.matching import Bools, EvaluationResult
 
 KINDS = ("false_positive", "missed", "mask", "confused")
@@ -25,7 +25,7 @@ class Mistake:
     annotation: int | None
     detection: int | None
     iou: float | None = None
-    """IoU of the two masks, if there are two."""
+    """IoU of the two masks or boxes, if there are two."""
 
 
 def find_mistakes(evaluation: EvaluationResult, threshold: float, count: int) -> dict[str, list[Mistake]]:
@@ -34,7 +34,7 @@ def find_mistakes(evaluation: EvaluationResult, threshold: float, count: int) ->
     False positives and confusions are sorted by score, missed objects by area, bad masks by IoU.
 
     Args:
-        evaluation: with masks.
+        evaluation: the evaluation.
         threshold: the score threshold of detections.
     """
     matches = evaluation.matches.at_threshold(threshold)
@@ -63,7 +63,7 @@ def find_mistakes(evaluation: EvaluationResult, threshold: float, count: int) ->
 def _mistake(kind: str, evaluation: EvaluationResult, detection: int, annotation: int) -> Mistake:
     """Build a mistake with a detection and an object."""
     entry = evaluation.ground_truth["annotations"][annotation]
-    iou = float(mask_ious([evaluation.detections[detection]], [entry])[0, 0])
+    iou = float(compute_ious([evaluation.detections[detection]], [entry], evaluation.iou_type)[0, 0])
     return Mistake(kind, entry["image_id"], annotation, detection, round(iou, 4))
 
 

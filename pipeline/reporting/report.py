@@ -20,6 +20,7 @@ from pipeline.common.versions import package_version
 from pipeline.config import Profile
 from pipeline.data.validation.check import load_validated_coco
 from pipeline.evaluation.evaluate import EVALUATOR_VERSION
+from pipeline.evaluation.masks import with_rle
 from pipeline.evaluation.matching import evaluate_detections
 from pipeline.evaluation.terminal import number
 from pipeline.models.checkpoint_metadata import read_checkpoint_metadata
@@ -27,7 +28,7 @@ from pipeline.reporting.dataset_stats import dataset_statistics
 from pipeline.reporting.galleries import best_and_worst, data_uri, mistake_crops
 from pipeline.reporting.mistakes import find_mistakes
 from pipeline.viz.contact_sheet import contact_sheet
-from pipeline.viz.overlays import PALETTE, readable
+from pipeline.viz.overlays import PALETTE, SHAPES, readable
 from pipeline.viz.plots import plot_precision_recall, plot_reliability, plot_training, to_svg
 
 REPORT_VERSION = 4
@@ -173,7 +174,7 @@ def _draw_images(
     """Draw the contact sheet, the plots and the galleries, which only report.html contains."""
     images = run_dir / "test" / "images"
     detections = _read_json(run_dir / "evaluation" / "predictions.json")
-    evaluation = evaluate_detections(test, detections, boxes=False)
+    evaluation = evaluate_detections(with_rle(test), detections, boxes=False)
     threshold, count = facts["model"]["score_threshold"], profile.evaluate.gallery
     best, worst = best_and_worst(evaluation, threshold, count, images)
     mistakes = find_mistakes(evaluation, threshold, count)
@@ -220,7 +221,9 @@ def _render(template: str, facts: dict[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"readable": readable, "duration": format_duration, "metric": number}
-    return environment.get_template(template).render(facts, palette=PALETTE, model_file=MODEL_FILE)
+    return environment.get_template(template).render(
+        facts, palette=PALETTE, model_file=MODEL_FILE, shape=SHAPES[facts["metrics"]["iou_type"]]
+    )
 
 
 def _read_json(path: Path) -> Any:

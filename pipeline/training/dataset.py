@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from pipeline.config import ExifReading, ExtraSet, UserError
-from pipeline.data.combine import check_class_mapping, combine_sets, describe_extra_sets
+from pipeline.data.coco_io import count_without_mask
+from pipeline.data.combine import CombinedSets, check_class_mapping, combine_sets, describe_extra_sets
 from pipeline.data.images import read_rgb
-from pipeline.data.rle import measure_mask, sample_mask
+from pipeline.data.rle import clip_box, measure_mask, sample_mask
+from pipeline.data.values import has_mask
 from pipeline.models.samples import (
     KEYPOINT_NUMBERS,
     Sample,
@@ -63,7 +65,11 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         check_class_mapping(sets, self.classes)
         combined = combine_sets(sets)
         self.coco, self.combined = combined.dataset, combined
-        self.notes = combined.notes + describe_extra_sets(combined, sets, self.classes)
+        self.notes = (
+            combined.notes
+            + describe_extra_sets(combined, sets, self.classes)
+            + self._check_masks(combined, sets)
+        )
         self.labels = self._labels_of_categories()
         self.records: list[dict[str, Any]] = self.coco["images"]
         self.annotations: dict[int, list[dict[str, Any]]] = {r["id"]: [] for r in self.records}
@@ -73,6 +79,32 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         self.has_keypoints = any(
             len(a.get("keypoints", ())) == KEYPOINT_NUMBERS for a in self.coco["annotations"]
         )
+
+    def _check_masks(self, combined: CombinedSets, sets: Sequence[ExtraSet]) -> list[str]:
+        """Return a note for each set in which some objects of the classes have no mask.
+
+        Raises:
+            UserError: no object of a set has a mask.
+        """
+        ids = {c["id"] for c in self.coco["categories"] if c["name"] in self.classes}
+        objects_of: list[list[dict[str, Any]]] = [[] for _ in sets]
+        for a in self.coco["annotations"]:
+            if a["category_id"] in ids:
+                objects_of[combined.set_numbers[a["image_id"]]].append(a)
+        notes = []
+        for coco_set, of_set in zip(sets, objects_of, strict=True):
+            without_mask, objects = count_without_mask(of_set)
+            if without_mask and without_mask == objects:
+                raise UserError(
+                    f"{coco_set.annotations}: none of its {objects} objects has a mask, and training needs "
+                    "masks; draw them, or leave the file out ('evaluate' measures boxes)"
+                )
+            if without_mask:
+                notes.append(
+                    f"{coco_set.annotations}: {without_mask} of {objects} objects have no mask: "
+                    "training ignores them"
+                )
+        return notes
 
     def _labels_of_categories(self) -> dict[int, int]:
         """Map category ids of the file to labels."""
@@ -165,8 +197,8 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         image = self.read_image(index)
         height, width = image.shape[1:]
         scale = torch.tensor([width / size[0], height / size[1]] * 2)
-        objects = [a for a in self.annotations[record["id"]] if not a.get("iscrowd")]
-        ignored = [a for a in self.annotations[record["id"]] if a.get("iscrowd")]
+        objects = [a for a in self.annotations[record["id"]] if _is_trained(a)]
+        ignored = [a for a in self.annotations[record["id"]] if not _is_trained(a)]
         masks = torch.zeros(len(objects), height, width, dtype=torch.uint8)
         for mask, annotation in zip(masks, objects, strict=True):
             mask[:] = torch.from_numpy(sample_mask(annotation["segmentation"], size, (width, height)))
@@ -179,7 +211,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
             "boxes": boxes_from_masks(masks),
             "labels": torch.tensor([self.labels[a["category_id"]] for a in objects], dtype=torch.int64),
             "masks": masks,
-            "ignore": _mask_boxes(ignored, size) * scale,
+            "ignore": _tight_boxes(ignored, size) * scale,
             "image_id": torch.tensor(record["id"]),
         }
         if self.has_keypoints:
@@ -197,9 +229,27 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         return torch.from_numpy(image).permute(2, 0, 1).float().div_(255)
 
 
-def _mask_boxes(annotations: list[dict[str, Any]], size: tuple[int, int]) -> Tensor:
-    """Return the tight boxes (N, 4) xyxy of the masks of N annotations; ``size`` is (width, height)."""
-    boxes = torch.tensor([measure_mask(a["segmentation"], *size).bbox for a in annotations]).reshape(-1, 4)
+def _is_trained(annotation: dict[str, Any]) -> bool:
+    """Return whether an annotation is an object to learn from; the others are ignore regions.
+
+    An object without a mask is ignored too: it is not background, and its mask cannot be learned.
+    """
+    return not annotation.get("iscrowd") and has_mask(annotation)
+
+
+def _tight_boxes(annotations: list[dict[str, Any]], size: tuple[int, int]) -> Tensor:
+    """Return the boxes (N, 4) xyxy of the masks of N annotations, or their own boxes if they have no mask.
+
+    Args:
+        annotations: the annotations.
+        size: of the image: (width, height).
+    """
+    boxes = torch.tensor(
+        [
+            measure_mask(a["segmentation"], *size).bbox if has_mask(a) else clip_box(a["bbox"], *size)
+            for a in annotations
+        ]
+    ).reshape(-1, 4)
     return torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
 
 

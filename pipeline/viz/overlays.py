@@ -11,7 +11,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from pycocotools import mask as mask_utils
 
-from pipeline.data.rle import as_rle
+from pipeline.data.rle import as_rle, box_rle
+from pipeline.data.values import has_mask
 
 Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]
@@ -23,6 +24,8 @@ PALETTE: tuple[Colour, ...] = (
 """Colours of the classes. They are bright on concrete and steel; colour-blind readers can distinguish the
 first
 two."""
+SHAPES = {"bbox": "box", "segm": "mask"}
+"""Name of an IoU type for readers."""
 IGNORED: Colour = (150, 155, 160)
 """Colour of ignore regions."""
 _VISIBLE, _HIDDEN, _OUTLINE = (255, 255, 255), (172, 176, 182), (20, 22, 26)
@@ -43,6 +46,8 @@ class Overlay:
     """COCO keypoints (x, y, v) in pixels of the mask. v 0: not drawn; 1 (hidden): ring; 2 (visible): dot."""
     bones: tuple[tuple[int, int], ...] = ()
     """Pairs of joints, counted from 0, that are connected by a line."""
+    is_box: bool = False
+    """Whether the object has no mask, and ``rle`` is its box: only the outline is drawn."""
 
 
 def class_colour(number: int) -> Colour:
@@ -75,9 +80,10 @@ def ground_truth_overlays(
         if a["category_id"] not in known:
             continue
         number, category = known[a["category_id"]]
-        rle = as_rle(a["segmentation"], image["width"], image["height"])
+        size = image["width"], image["height"]
+        rle = as_rle(a["segmentation"], *size) if has_mask(a) else box_rle(a["bbox"], *size)
         if a.get("iscrowd"):
-            overlays.append(Overlay(rle, IGNORED))
+            overlays.append(Overlay(rle, IGNORED, is_box=not has_mask(a)))
             continue
         joints = a.get("keypoints", ()) if "keypoints" in show else ()
         bones = category.get("skeleton", ()) if joints else ()
@@ -88,6 +94,7 @@ def ground_truth_overlays(
                 _annotation_label(a, category["name"], show),
                 tuple(zip(joints[::3], joints[1::3], joints[2::3], strict=True)),
                 tuple((start - 1, end - 1) for start, end in bones),
+                is_box=not has_mask(a),
             )
         )
     return overlays
@@ -116,7 +123,7 @@ def draw_overlays(
     Args:
         image: the image; it is not changed.
         overlays: the objects.
-        boxes: draw the box around each mask.
+        boxes: draw the box around each mask. An object without a mask has a box if masks are coloured, too.
         label_size: height of the labels' letters in pixels; None: in proportion to the image.
         masks: colour the masks. Boxes, keypoints and labels do not depend on it.
     """
@@ -128,7 +135,7 @@ def draw_overlays(
     for index in order:
         mask = _decode_to_size(overlays[index].rle, image.size)
         box_of[index] = _mask_box(mask)
-        if masks:
+        if masks and not overlays[index].is_box:
             _blend_mask(pixels, mask, overlays[index].colour, outline)
     drawn = Image.fromarray(pixels.round().astype(np.uint8))
     canvas = ImageDraw.Draw(drawn)
@@ -136,7 +143,7 @@ def draw_overlays(
     occupied: list[Box] = []
     for index in order:
         box = box_of[index]
-        if box is not None and boxes:
+        if box is not None and (boxes or (masks and overlays[index].is_box)):
             canvas.rectangle(box, outline=overlays[index].colour, width=1)
     for index in order:
         box = box_of[index]

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from pipeline.viz.overlays import readable
+from pipeline.viz.overlays import SHAPES, readable
 
 COLOURS = ("#0079a8", "#a97c00", "#c2277b", "#238636", "#bf5b12", "#6f42c1")
 """Colours of classes, or of datasets, on white; the same hues as ``overlays.PALETTE``, darker."""
@@ -143,14 +143,14 @@ def plot_training(epochs: list[dict[str, Any]], class_names: Sequence[str]) -> F
 
 @rc_context(_STYLE)
 def plot_precision_recall(metrics: dict[str, Any]) -> Figure:
-    """Plot each class's precision by recall, of masks at IoU 0.5.
+    """Plot each class's precision by recall at IoU 0.5, of masks, or of boxes where there are no masks.
 
     Args:
         metrics: the content of metrics.json.
     """
-    figure, axes = _square_axes("recall", "precision (mask IoU 0.5)")
+    figure, axes = _square_axes("recall", f"precision ({SHAPES[metrics['iou_type']]} IoU 0.5)")
     for number, name in enumerate(metrics["class_names"]):
-        curve = metrics["precision_recall"][name]["segm"] or []
+        curve = metrics["precision_recall"][name][metrics["iou_type"]] or []
         recall = np.linspace(0, 1, 101)[: len(curve)]
         axes.plot(recall, curve, color=_colour(number), label=readable(name))
     figure.legend(loc="outside lower center", ncols=2)
@@ -164,7 +164,7 @@ def plot_reliability(metrics: dict[str, Any]) -> Figure:
     Args:
         metrics: the content of metrics.json.
     """
-    figure, axes = _square_axes("score", "precision (mask IoU 0.5)")
+    figure, axes = _square_axes("score", f"precision ({SHAPES[metrics['iou_type']]} IoU 0.5)")
     axes.plot([0, 1], [0, 1], ":", color=_INK, linewidth=1.2, label="perfect calibration")
     bins = metrics["calibration"]["bins"]
     scores, precision = [b["score"] for b in bins], [b["precision"] for b in bins]

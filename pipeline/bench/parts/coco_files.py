@@ -93,7 +93,8 @@ def evaluate(split: Path, bootstrap: int) -> dict[str, Any]:
     """Time ``transpalette evaluate`` on existing predictions: COCO metrics, intervals, factors."""
     from pipeline.data.coco_io import read_coco
     from pipeline.evaluation.bootstrap import run_bootstrap
-    from pipeline.evaluation.matching import evaluate_detections, with_rle
+    from pipeline.evaluation.masks import with_rle
+    from pipeline.evaluation.matching import evaluate_detections
     from pipeline.evaluation.summary import summarize
 
     with stopwatch() as figures:

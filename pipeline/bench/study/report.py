@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from statistics import mean
 from typing import Any
 
@@ -46,6 +46,10 @@ def page(
     return [f"### {study.title}", "", *table(header, lines)]
 
 
-def _mean_and_range(values: list[float]) -> str:
+def _mean_and_range(figures: Iterable[float | None]) -> str:
+    """Format the figures of several seeds; None was not measured, for example masks of boxes."""
+    values = [value for value in figures if value is not None]
+    if not values:
+        return "n/a"
     text = f"{mean(values):.3f}"
     return text if len(values) == 1 else f"{text} ±{(max(values) - min(values)) / 2:.3f}"

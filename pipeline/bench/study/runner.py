@@ -113,7 +113,7 @@ def measure_variant(profile: dict[str, Any], sets: list[LabelledSet], out: Path)
         metrics = json.loads((result / "metrics.json").read_bytes())
         row["seconds"] = metrics["training"]["seconds"]
         row[labelled.name] = {
-            name: {iou_type: scores[iou_type]["AP50"] or 0.0 for iou_type in IOU_TYPES}
+            name: {iou_type: scores[iou_type]["AP50"] for iou_type in IOU_TYPES}
             for name, scores in metrics["classes"].items()
         }
     return row

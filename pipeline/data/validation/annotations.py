@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.rle import measure_mask
+from pipeline.data.rle import clip_box, measure_mask
 from pipeline.data.validation.rules import (
     ANNOTATION,
     ERROR,
@@ -25,11 +25,11 @@ from pipeline.data.validation.rules import (
     broken_rules,
     fix_entry,
     make_context,
-    remove,
     rule,
 )
 from pipeline.data.values import (
     free_ids,
+    has_mask,
     has_valid_size,
     is_id,
     is_int,
@@ -45,7 +45,7 @@ def annotation_faults(annotation: Entry, context: Context) -> Iterator[Fault]:
     place = {"image_id": annotation.get("image_id"), "annotation_id": annotation.get("id")}
     yield from broken_rules(ANNOTATION, annotation, context, **place)
     image = _image_of(annotation, context)
-    if image is None or not has_valid_size(image) or "segmentation" not in annotation:
+    if image is None or not has_valid_size(image) or not has_mask(annotation):
         return
     faults = list(broken_rules(SEGMENTATION, annotation, image, **place))
     yield from faults
@@ -85,13 +85,20 @@ def number_annotations(dataset: Entry, folder: Path | None, changes: list[Change
 
 
 def measure(key: str) -> EntryFix:
-    """Build the fix that replaces ``key`` ("area" or "bbox") by the value of the mask."""
+    """Build the fix that replaces ``key`` ("area" or "bbox") by the value of the mask.
+
+    Without a mask, the box clipped to the image is measured instead.
+    """
 
     def fix(annotation: Entry, context: Context) -> Entry | None:
-        if "segmentation" not in annotation:
+        size = image_size(annotation, context)
+        if has_mask(annotation):
+            mask = measure_mask(annotation["segmentation"], *size)
+            return annotation | {key: mask.area if key == "area" else list(mask.bbox)}
+        box = clip_box(read_box(annotation), *size)
+        if box is None:
             return None
-        mask = measure_mask(annotation["segmentation"], *image_size(annotation, context))
-        return annotation | {key: mask.area if key == "area" else list(mask.bbox)}
+        return annotation | {key: box[2] * box[3] if key == "area" else box}
 
     return fix
 
@@ -266,11 +273,3 @@ def _bbox_beyond(a: Entry, context: Context) -> str | None:
     x, y, w, h = box
     beyond = min(x, y, image["width"] - x - w, image["height"] - y - h) < -1
     return f"bbox {short_repr(a['bbox'])} reaches beyond {format_image(image)}" if beyond else None
-
-
-# ------------------------------------------------------------------------------ segmentation
-
-
-@rule("segmentation-missing", ANNOTATION, advice="add the mask, or remove the annotation", fix=remove)
-def _segmentation_missing(a: Entry, context: Context) -> str | None:
-    return None if "segmentation" in a else "it has no segmentation"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.data.coco_io import count_without_mask
 from pipeline.data.validation.rules import (
     DATASET,
     FILE,
@@ -253,3 +254,18 @@ def _over_100_objects(dataset: Entry, context: Context) -> Iterator[Violation]:
                 f"{count} objects of category {category_id}, but pycocotools evaluates 100 per image",
                 image_id,
             )
+
+
+@rule(
+    "no-mask",
+    DATASET,
+    severity=WARNING,
+    advice="nothing, or draw the masks",
+    not_fixable="a mask is never guessed",
+)
+def _no_mask(dataset: Entry, context: Context) -> Iterator[Violation]:
+    without, objects = count_without_mask([a for a in dataset["annotations"] if isinstance(a, dict)])
+    if without:
+        yield Violation(
+            f"{without} of {objects} objects have no mask: their boxes are measured, but training needs masks"
+        )

@@ -1,8 +1,8 @@
 """Rules for an annotation's mask: is it valid, and do ``bbox`` and ``area`` match it?
 
 The check of a SEGMENTATION rule takes an annotation and its image, that of a MASK rule an annotation and its
-``MeasuredMask``. A mask that cannot be read without doubt is not guessed, because a wrong mask trains a wrong
-model: the fix removes the annotation.
+``MeasuredMask``. Neither is asked about an annotation without a mask. A mask that cannot be read without
+doubt is not guessed, because a wrong mask trains a wrong model: the fix removes the annotation.
 """
 
 from __future__ import annotations
@@ -70,11 +70,6 @@ def _segmentation_type(a: Entry, image: Entry) -> str | None:
     if isinstance(segmentation, (list, dict)):
         return None
     return f"segmentation is {short_repr(segmentation)}, neither polygons nor RLE"
-
-
-@rule("segmentation-empty", SEGMENTATION, advice=_REDRAW, fix=remove)
-def _segmentation_empty(a: Entry, image: Entry) -> str | None:
-    return "segmentation is an empty list" if a["segmentation"] == [] else None
 
 
 @rule(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from blender.contract import UserError
 from pipeline.config import ExtraSet
+from pipeline.data.coco_io import count_without_mask
 from pipeline.data.formats import FORMATS, CocoSet, ExportOptions
 from pipeline.data.validation.check import load_validated_coco
 from pipeline.evaluation.evaluate import evaluate_results
@@ -47,16 +50,21 @@ def use_everywhere(folder: Path, plots: bool = False) -> None:
     if plots:
         to_png(plot_statistics(["set"], panels))
     contact_sheet(folder, count=2, columns=2, width=48, show=PARTS)
+    # What needs masks may refuse a set with boxes.
+    has_boxes = count_without_mask(dataset["annotations"])[0] > 0
+    refusal = contextlib.suppress(UserError) if has_boxes else contextlib.nullcontext()
     for form in FORMATS.values():
         for layout in form.layouts:
-            for _ in form.write([CocoSet(dataset, images)], ExportOptions(layout)):
-                pass
+            with refusal:
+                for _ in form.write([CocoSet(dataset, images)], ExportOptions(layout)):
+                    pass
     write_set(folder / "valid", valid_dataset())
     valid = folder / "valid"
-    samples = CocoDataset(valid / "annotations.json", valid / "images", CLASSES, extra=[coco_set])
-    samples.check_images()
-    for index in range(len(samples)):
-        samples[index]
+    with refusal:
+        samples = CocoDataset(valid / "annotations.json", valid / "images", CLASSES, extra=[coco_set])
+        samples.check_images()
+        for index in range(len(samples)):
+            samples[index]
 
 
 def _perfect_results(folder: Path, dataset: dict[str, Any]) -> Path:

@@ -13,7 +13,8 @@ from pipeline.data.convert import convert_split
 from pipeline.evaluation.bootstrap import run_bootstrap
 from pipeline.evaluation.confusion import confusion_matrix
 from pipeline.evaluation.diagnosis import best_threshold, best_thresholds, calibration, precision_recall
-from pipeline.evaluation.matching import EvaluationResult, evaluate_detections, with_rle
+from pipeline.evaluation.masks import with_rle
+from pipeline.evaluation.matching import EvaluationResult, evaluate_detections
 from pipeline.evaluation.summary import summarize
 from tests.helpers.synthetic import perfect_results, write_split
 from tests.pipeline.evaluation.cases import dataset_of_squares, rectangle, small_dataset, square

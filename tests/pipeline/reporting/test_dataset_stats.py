@@ -16,6 +16,7 @@ from pipeline.cli import main
 from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
 from pipeline.data.convert import convert_split
+from pipeline.data.rle import box_rle
 from pipeline.reporting.dataset_stats import GRID, MEASURES, dataset_statistics
 from pipeline.viz.plots import COLOURS
 from tests.helpers import shapes
@@ -40,7 +41,8 @@ def small_set() -> dict[str, Any]:
         "images": [{"id": 1, "width": 100, "height": 50}, {"id": 2, "width": 100, "height": 50}],
         "categories": [{"id": 5, "name": "a"}, {"id": 6, "name": "b"}],
         "annotations": [
-            {"image_id": 1, "category_id": 5, "iscrowd": int(n == 2), "bbox": box, "area": box[2] * box[3]}
+            {"image_id": 1, "category_id": 5, "iscrowd": int(n == 2), "bbox": box, "area": box[2] * box[3],
+             "segmentation": box_rle(box, 100, 50)}
             for n, box in enumerate(boxes)
         ],
     }  # fmt: skip
@@ -57,6 +59,14 @@ def test_statistics_equal_counts_by_hand() -> None:
     assert a["histograms"]["distance"] == [0] * 11 and a["medians"]["distance"] is None
     position = np.array(a["position"])
     assert position.shape == GRID and position[1, 0] == 1 and position[6, 8] == 1 and position.sum() == 2
+
+
+def test_objects_without_a_mask_have_no_mask_area() -> None:
+    dataset = small_set()
+    dataset["annotations"][0]["segmentation"] = []
+    table = dataset_statistics(dataset)
+    histograms = table["classes"]["a"]["histograms"]
+    assert table["without_mask"] == 1 and sum(histograms["area"]) == 1 and sum(histograms["width"]) == 2
 
 
 def test_statistics_of_a_split_equal_those_of_its_annotations(split: Path, tmp_path: Path) -> None:

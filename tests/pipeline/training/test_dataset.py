@@ -77,6 +77,22 @@ def test_a_crowd_is_an_ignore_region(split: tuple[Path, dict[str, Any]]) -> None
     assert target["ignore"].tolist() == [[x, y, x + w, y + h]]
 
 
+@pytest.mark.parametrize("segmentation", [None, [], [[]], {}, ""])
+def test_an_object_without_a_mask_among_others_is_an_ignore_region(
+    split: tuple[Path, dict[str, Any]], segmentation: Any
+) -> None:
+    folder, table = split
+    table["annotations"][0]["segmentation"] = segmentation
+    write_table(folder, table)
+    data = open_split(folder)
+    _, target = data[0]
+    assert target["labels"].tolist() == [2] and len(target["masks"]) == 1
+    x, y, w, h = table["annotations"][0]["bbox"]
+    assert target["ignore"].tolist() == [[x, y, x + w, y + h]]
+    objects = len(table["annotations"])
+    assert any(f"1 of {objects} objects have no mask: training ignores them" in note for note in data.notes)
+
+
 def test_polygons_and_uncompressed_rle_are_read(split: tuple[Path, dict[str, Any]]) -> None:
     folder, table = split
     mask = np.zeros((SIZE, SIZE), np.uint8)
@@ -130,7 +146,8 @@ def empty_mask(folder: Path, table: dict[str, Any]) -> None:
 
 
 def no_mask(folder: Path, table: dict[str, Any]) -> None:
-    del table["annotations"][0]["segmentation"]
+    for annotation in table["annotations"]:
+        annotation["segmentation"] = []
 
 
 @pytest.mark.parametrize(
@@ -142,7 +159,7 @@ def no_mask(folder: Path, table: dict[str, Any]) -> None:
         (wrong_width, "000000.png: 96x96, but the annotations say 50x96|does not fit|rle-size"),
         (wrong_rle_size, r"annotations\.json: 1 errors, the first: rle-"),
         (empty_mask, r"annotations\.json: \d errors"),
-        (no_mask, r"annotations\.json: 1 errors, the first: segmentation-missing"),
+        (no_mask, r"annotations\.json: none of its \d objects has a mask, and training needs masks"),
     ],
 )
 def test_a_fault_is_named_with_its_file(

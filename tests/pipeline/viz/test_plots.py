@@ -33,6 +33,7 @@ def epoch(number: int, ap50: float | None, best: bool) -> dict[str, Any]:
 
 METRICS: dict[str, Any] = {
     "class_names": list(CLASSES),
+    "iou_type": "segm",
     "precision_recall": {
         "pedestrian": {"segm": [1 - n / 100 for n in range(101)]},
         "pallet_truck": {"segm": None},

@@ -41,7 +41,7 @@ NOT_FIXABLE = {
     "category-id-duplicate",
 }  # fmt: skip
 """Errors that only the owner of the file can correct."""
-ACCEPTED = {"no-annotations", "over-100-objects", "mostly-crowd"}
+ACCEPTED = {"no-annotations", "over-100-objects", "mostly-crowd", "no-mask"}
 """Warnings that have no fix: there is nothing to correct, or only the owner of the file can do it."""
 
 
