@@ -41,19 +41,21 @@ def read_coco(path: Path) -> dict[str, Any]:
     return dataset
 
 
-def group_by_image(entries: list[dict[str, Any]], threshold: float = 0.0) -> dict[int, list[dict[str, Any]]]:
+def group_by_image(
+    entries: list[dict[str, Any]], threshold: float | None = None
+) -> dict[int, list[dict[str, Any]]]:
     """Group annotations or COCO results by image.
 
     Args:
         entries: annotations or results.
-        threshold: results with a lower score are left out.
+        threshold: results with a lower score are left out; None: all entries stay, with or without a score.
 
     Returns:
         image_id -> entries; a defaultdict, so that an image without entries has [].
     """
     grouped: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
     for entry in entries:
-        if entry.get("score", 1.0) >= threshold:
+        if threshold is None or entry["score"] >= threshold:
             grouped[entry["image_id"]].append(entry)
     return grouped
 

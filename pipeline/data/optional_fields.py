@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.data.values import are_numbers, is_int, is_number, short_repr, without_non_finite
+from pipeline.data.values import are_numbers, as_strict_json, is_int, is_number, short_repr
 
 Entry = dict[str, Any]
 """An entry of ``images``, ``categories`` or ``annotations``."""
@@ -24,9 +24,9 @@ LARGEST_COORDINATE = 1e6
 def leave_out_malformed(dataset: dict[str, Any]) -> dict[str, Any]:
     """Copy a validated COCO file without the optional fields that are null or of another form.
 
-    NaN and infinity, which JSON lacks, become null in all other fields. Fields that no code reads stay.
+    Fields that no code reads stay, as strict JSON (``as_strict_json``).
     """
-    dataset = without_non_finite(dataset)
+    dataset = as_strict_json(dataset)
     categories = [_well_formed(c, CATEGORY_FIELDS) for c in dataset["categories"]]
     categories = [c | {"skeleton": bones(c)} if "skeleton" in c else c for c in categories]
     names = {c["id"]: c.get("keypoints") for c in categories}

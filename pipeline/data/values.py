@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import count
 from typing import Any, TypeGuard
 
@@ -49,13 +49,67 @@ def are_numbers(values: list[Any]) -> bool:
 
 def without_non_finite(value: Any) -> Any:
     """Return a JSON value with null in place of NaN and infinity; the same object if it contains none."""
+    return _map_leaves(value, lambda leaf: None if isinstance(leaf, float) and leaf - leaf != 0 else leaf)
+
+
+def as_strict_json(value: Any) -> Any:
+    """Return a value that any JSON reader accepts; the same object if it is one already.
+
+    NaN and infinity become null, halves of surrogate pairs in text U+FFFD.
+    """
+
+    def strict(leaf: Any) -> Any:
+        if isinstance(leaf, str):
+            return leaf if is_text(leaf) else printable(leaf)
+        return None if isinstance(leaf, float) and leaf - leaf != 0 else leaf
+
+    return _map_leaves(value, strict)
+
+
+def _map_leaves(value: Any, function: Callable[[Any], Any]) -> Any:
+    """Apply ``function`` to the keys and the values of nested objects and lists, but not to lists of numbers.
+
+    An object or a list of which nothing changes is returned itself.
+    """
     if isinstance(value, dict):
-        items = {key: without_non_finite(item) for key, item in value.items()}
-        return items if any(item is not value[key] for key, item in items.items()) else value
-    if isinstance(value, list) and not are_numbers(value):
-        entries = [without_non_finite(item) for item in value]
+        items = {function(key): _map_leaves(item, function) for key, item in value.items()}
+        return items if any(items.get(key) is not item for key, item in value.items()) else value
+    if isinstance(value, list):
+        if are_numbers(value):
+            return value
+        entries = [_map_leaves(item, function) for item in value]
         return entries if any(new is not old for new, old in zip(entries, value, strict=True)) else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return function(value)
+
+
+def printable(text: str) -> str:
+    """Return the text with U+FFFD in place of halves of surrogate pairs."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def is_nested_deeper(value: Any, levels: int) -> bool:
+    """Return whether objects and lists are nested in each other deeper than this, without recursion."""
+    containers = [value]
+    for _ in range(levels + 1):
+        containers = [
+            item
+            for outer in containers
+            if isinstance(outer, (dict, list))
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(item, (dict, list))
+        ]
+    return bool(containers)
+
+
+def is_text(value: Any) -> TypeGuard[str]:
+    """Return True for a string that can be printed: one without halves of surrogate pairs."""
+    if not isinstance(value, str) or value.isascii():
+        return isinstance(value, str)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def to_int(value: Any) -> int | None:

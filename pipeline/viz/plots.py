@@ -27,6 +27,7 @@ _INK, _GRID = "#3a4049", "#dedcd6"
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 9,
+    "text.parse_math": False,  # a class may have a dollar sign in its name
     "axes.titlesize": 9,
     "axes.edgecolor": _GRID,
     "axes.labelcolor": _INK,

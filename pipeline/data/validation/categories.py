@@ -21,7 +21,7 @@ from pipeline.data.validation.rules import (
     move_references,
     rule,
 )
-from pipeline.data.values import free_ids, is_id, is_int, short_repr, to_int
+from pipeline.data.values import free_ids, is_id, is_int, is_text, printable, short_repr, to_int
 
 
 def fix_categories(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
@@ -60,7 +60,11 @@ def _free_id(category: Entry, context: Context) -> Entry:
     return category | {"id": context.free_category_id}
 
 
-def _name_from_id(category: Entry, context: Context) -> Entry:
+def _printable_name(category: Entry, context: Context) -> Entry:
+    """Replace what cannot be printed in a name; name a category without one by its id."""
+    name = category.get("name")
+    if isinstance(name, str) and name.strip():
+        return category | {"name": printable(name)}
     return category | {"name": f"category {category.get('id')}"}
 
 
@@ -94,9 +98,9 @@ def _category_id_duplicate(c: Entry, context: Context) -> str | None:
     return f"category {short_repr(c.get('name'))} shares the id {short_repr(c['id'])}" if duplicate else None
 
 
-@rule("category-name", CATEGORY, advice="give it a name", fix=_name_from_id)
+@rule("category-name", CATEGORY, advice="give it a name", fix=_printable_name)
 def _category_name(c: Entry, context: Context) -> str | None:
-    if isinstance(c.get("name"), str) and c["name"].strip():
+    if is_text(c.get("name")) and c["name"].strip():
         return None
     return f"category {short_repr(c.get('id'))} has the name {short_repr(c.get('name'))}"
 

@@ -26,10 +26,11 @@ from pipeline.data.validation.rules import (
     Violation,
     rule,
 )
-from pipeline.data.values import is_int, short_repr, without_non_finite
+from pipeline.data.values import is_int, is_nested_deeper, short_repr, without_non_finite
 
 KEYS = ("images", "annotations", "categories")
 """The lists of a COCO instances file."""
+_MOST_LEVELS = 100
 _ONLY_THE_OWNER = "only the owner of the file has the missing data"
 
 # ------------------------------------------------------------------------------ JSON
@@ -107,6 +108,12 @@ _INSTANCES = "give an instances file: an object with images, annotations and cat
 def _not_an_object(dataset: Any, context: None) -> Iterator[Violation]:
     if not isinstance(dataset, dict):
         yield Violation(f"the top level is {type(dataset).__name__}, not an object")
+
+
+@rule("nested", FILE, advice="export it again", not_fixable="no reader can be sure to go that deep")
+def _nested(dataset: Any, context: None) -> Iterator[Violation]:
+    if is_nested_deeper(dataset, _MOST_LEVELS):
+        yield Violation(f"more than {_MOST_LEVELS} objects and lists are nested in each other")
 
 
 @rule("list-missing", FILE, advice=_INSTANCES, not_fixable=_ONLY_THE_OWNER)

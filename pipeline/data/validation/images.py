@@ -31,7 +31,7 @@ from pipeline.data.validation.rules import (
     remove,
     rule,
 )
-from pipeline.data.values import has_valid_size, short_repr, to_int
+from pipeline.data.values import has_valid_size, is_text, short_repr, to_int
 
 SIZE, PIXELS = 1, 2
 """Fix stages: the size is read from the file once ``file_name`` is fixed, then the file is checked."""
@@ -124,9 +124,19 @@ def _image_size(i: Entry, context: Context) -> str | None:
     return f"width {short_repr(i.get('width'))}, height {short_repr(i.get('height'))}"
 
 
-@rule("file-name", IMAGE, advice="write the file's path, relative to the image folder", fix=remove)
+def _leave_named(image: Entry, context: Context) -> Entry | None:
+    """Remove an image without a name; leave one whose name is not Unicode: its file must be renamed."""
+    return image if isinstance(image.get("file_name"), str) and image["file_name"] else None
+
+
+@rule(
+    "file-name",
+    IMAGE,
+    advice="write the file's path, relative to the image folder, in Unicode",
+    fix=_leave_named,
+)
 def _file_name(i: Entry, context: Context) -> str | None:
-    if isinstance(i.get("file_name"), str) and i["file_name"]:
+    if is_text(i.get("file_name")) and i["file_name"]:
         return None
     return f"file_name is {short_repr(i.get('file_name'))}"
 

@@ -110,6 +110,12 @@ def test_keypoints_of_another_number_than_the_category_names_are_left_out() -> N
     assert third["keypoints"] == [1, 2, 2]
 
 
+def test_text_that_cannot_be_printed_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(described() | {"info": {"a": "b\ud800", "\udc00": ["\U0001f600", 1]}}))
+    assert load_validated_coco(path)["info"] == {"a": "b\ufffd", "\ufffd": ["\U0001f600", 1]}
+
+
 def test_nan_and_infinity_become_null(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     text = json.dumps(described() | {"info": {"a": [1, "x"], "b": "here"}})

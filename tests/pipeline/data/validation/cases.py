@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from functools import partial
@@ -95,6 +96,7 @@ def first_copy(dataset: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 JOINTS = {"keypoints": ["head", "feet"]}
+DEEP: Any = json.loads("[" * 150 + "]" * 150)
 COMPRESSED = encode_mask(ring())["counts"]
 FILLED = np.ones((20, 30), np.uint8)
 SHORT_RUNS = runs(ring())[:-1]
@@ -103,6 +105,7 @@ BROKEN: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
     "a list of results": ("not-an-object", lambda d: d["annotations"]),
     "a string": ("not-an-object", lambda d: "COCO"),
     "null": ("not-an-object", lambda d: None),
+    "nested deeply": ("nested", lambda d: d | {"info": DEEP}),
     "no images": ("list-missing", drop("images")),
     "no annotations": ("list-missing", drop("annotations")),
     "categories an object": ("list-missing", change("categories", to={"1": "pedestrian"})),
@@ -120,6 +123,7 @@ BROKEN: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
     "category id twice": ("category-id-duplicate", change("categories", 1, "id", to=1)),
     "category without name": ("category-name", drop("categories", 0, "name")),
     "category name empty": ("category-name", change("categories", 0, "name", to=" ")),
+    "category name not Unicode": ("category-name", change("categories", 0, "name", to="a\ud800")),
     "category name a number": ("category-name", change("categories", 0, "name", to=5)),
     "category name twice": ("category-name-duplicate", change("categories", 1, "name", to="pedestrian")),
     "image id missing": ("image-id", drop("images", 0, "id")),

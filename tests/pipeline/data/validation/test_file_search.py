@@ -141,3 +141,11 @@ def test_a_file_in_doubt_stays_a_fault(tmp_path: Path) -> None:
         assert fixed["images"] == broken["images"] and len(fixed["annotations"]) == 4
         assert changes == []
         assert any(fault.severity == "error" for fault in find_faults(fixed, tmp_path))
+
+
+def test_a_name_that_is_not_unicode_stays_a_fault() -> None:
+    dataset = valid_dataset()
+    dataset["images"][0]["file_name"] = "\udcff.png"  # what Python makes of the byte 0xFF
+    fixed, changes = repair(dataset)
+    assert fixed == dataset and changes == []
+    assert [fault.rule for fault in find_faults(fixed)] == ["file-name"]

@@ -37,7 +37,7 @@ from tests.pipeline.data.validation.cases import (
 from tests.pipeline.data.validation.test_validate import PLACES, json_values
 
 NOT_FIXABLE = {
-    "not-an-object", "list-missing", "no-images", "no-categories", "image-id-duplicate",
+    "not-an-object", "nested", "list-missing", "no-images", "no-categories", "image-id-duplicate",
     "category-id-duplicate",
 }  # fmt: skip
 """Errors that only the owner of the file can correct."""
