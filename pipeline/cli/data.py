@@ -17,6 +17,8 @@ FORMATS = ("coco-polygons", "yolo-seg", "imagefolder")
 """Names of the formats that ``pipeline.data.formats`` registers; a test compares them."""
 LAYOUTS = ("split", "coco", "flat")
 """Names of their layouts; the same test compares them."""
+OUTLINES = ("edges", "pixels")
+"""Kinds of outline, see ``pipeline.data.formats.ExportOptions``."""
 
 
 @click.command()
@@ -61,18 +63,33 @@ def validate(file: Path, images: Path | None, fix: Path | None, exif: ExifReadin
     help="split: a folder for each split; coco: COCO's own folders (coco-polygons only); "
     "flat: all splits in one table (imagefolder only).",
 )
+@click.option(
+    "--outline",
+    type=click.Choice(OUTLINES),
+    default="edges",
+    show_default=True,
+    help="Polygons along the edges of pixels, or through the pixels on the border, for programs that round "
+    "corners (supervision, SAHI).",
+)
 @click.option("--drop-ignored", is_flag=True, help="Leave out ignore regions (iscrowd 1).")
 @EXIF
 def convert(
-    splits: tuple[Path, ...], to: str, out: Path, layout: str, drop_ignored: bool, exif: ExifReading
+    splits: tuple[Path, ...],
+    to: str,
+    out: Path,
+    layout: str,
+    outline: str,
+    drop_ignored: bool,
+    exif: ExifReading,
 ) -> None:
     """Write splits in the format of another tool.
 
     SPLIT_DIR contains images/ and annotations.json. Give several, or the folder of a run for all its splits.
     """
     from pipeline.data.conversion import convert_to_format
+    from pipeline.data.formats import ExportOptions
 
-    convert_to_format(splits, to, out, layout, drop_ignored, exif)
+    convert_to_format(splits, to, out, ExportOptions(layout, outline), drop_ignored, exif)
 
 
 @click.command()

@@ -5,6 +5,7 @@ The formats are in ``pipeline.data.formats``.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ import click
 from blender.contract import UserError, canonical_json, remove_fragments, sha256_file, write_atomic
 from pipeline.common.stages import is_up_to_date, prepare_output_dir, write_stamp
 from pipeline.config import ExifReading
-from pipeline.data.formats import FORMATS, FORMATS_VERSION, CocoSet
+from pipeline.data.formats import FORMATS, FORMATS_VERSION, CocoSet, ExportOptions
 from pipeline.data.validation.check import load_validated_coco
 from pipeline.data.validation.orientation import describe_exif
 
@@ -27,7 +28,7 @@ def convert_to_format(
     folders: Sequence[Path],
     name: str,
     out: Path,
-    layout: str = "split",
+    options: ExportOptions = ExportOptions(),  # noqa: B008 - frozen
     drop_ignored: bool = False,
     exif: ExifReading = "stored",
 ) -> None:
@@ -43,7 +44,7 @@ def convert_to_format(
         folders: splits, or one run with the folders of its splits.
         name: of the format.
         out: the folder for the result.
-        layout: how the result is divided into folders; one of the format's own.
+        options: the layout and the kind of outline.
         drop_ignored: leave out ignore regions (``iscrowd`` 1), for tools that cannot read them.
         exif: what the annotations refer to in images with an EXIF orientation that their size does not
             decide.
@@ -55,8 +56,8 @@ def convert_to_format(
     if name not in FORMATS:
         raise UserError(f"--to {name}: no such format; choose one of {', '.join(FORMATS)}")
     form = FORMATS[name]
-    if layout not in form.layouts:
-        raise UserError(f"--layout {layout}: not for {name}; choose {' or '.join(form.layouts)}")
+    if options.layout not in form.layouts:
+        raise UserError(f"--layout {options.layout}: not for {name}; choose {' or '.join(form.layouts)}")
     splits = find_splits(folders)
     alone = len(splits) == 1 and [*splits.values()] == [*folders]
     sources = []
@@ -68,13 +69,13 @@ def convert_to_format(
         for note in describe_exif(dataset["images"], dataset["annotations"], source.path_of, exif):
             click.echo(f"convert: {split}: {note}")
         sources.append(source)
-    files = form.write(sources, layout)
+    files = form.write(sources, options)
     first = next(files)  # a writer refuses a split before its first file, and then nothing is left behind
     prepare_output_dir(out)
     annotations = {split: sha256_file(folder / "annotations.json") for split, folder in splits.items()}
     inputs = {
-        "to": name, "layout": layout, "drop_ignored": drop_ignored, "version": FORMATS_VERSION,
-        "annotations": annotations, "exif": exif,
+        "to": name, "options": dataclasses.asdict(options), "drop_ignored": drop_ignored,
+        "version": FORMATS_VERSION, "annotations": annotations, "exif": exif,
     }  # fmt: skip
     _mark_out_dir(out, inputs)
     remove_fragments(out)

@@ -23,7 +23,7 @@ from pipeline.config import ExifReading
 from pipeline.data.coco_io import count_without_mask, group_by_image
 from pipeline.data.exif import encode_as_annotated
 from pipeline.data.images import find_image
-from pipeline.data.polygons import mask_to_polygons, mask_to_single_polygon
+from pipeline.data.polygons import mask_to_polygons, mask_to_single_polygon, through_pixels
 from pipeline.data.rasterise import FILLS, count_changed_pixels
 from pipeline.data.rle import as_rle
 from pipeline.data.values import has_mask
@@ -53,8 +53,21 @@ class CocoSet:
         return find_image(self.images, image["file_name"])
 
 
-FormatWriter = Callable[[list[CocoSet], str], Iterator[OutputFile]]
-"""Arguments: the splits, and the layout."""
+@dataclass(frozen=True)
+class ExportOptions:
+    """How splits are written."""
+
+    layout: str = "split"
+    """How the result is divided into folders; one of the format's own."""
+    outline: str = "edges"
+    """"edges" of pixels, or through the "pixels" on the border, for programs that round corners."""
+
+    def trace(self, polygon: list[float]) -> list[float]:
+        """Return an outline along the edges of pixels in the form that ``outline`` names."""
+        return through_pixels(polygon) if self.outline == "pixels" else polygon
+
+
+FormatWriter = Callable[[list[CocoSet], ExportOptions], Iterator[OutputFile]]
 
 
 @dataclass(frozen=True)
@@ -80,7 +93,7 @@ def data_format(name: str, *layouts: str) -> Callable[[FormatWriter], FormatWrit
 
 
 @data_format("coco-polygons", "split", "coco")
-def coco_polygons(splits: list[CocoSet], layout: str) -> Iterator[OutputFile]:
+def coco_polygons(splits: list[CocoSet], options: ExportOptions) -> Iterator[OutputFile]:
     """Export COCO with polygons instead of RLE; ignore regions stay RLE, as in COCO's own files.
 
     An object without a mask stays a box. The layout "coco" is that of COCO's own files:
@@ -88,7 +101,7 @@ def coco_polygons(splits: list[CocoSet], layout: str) -> Iterator[OutputFile]:
     """
     changed, pixels = Counter[str](), 0
     for split in splits:
-        as_coco = layout == "coco"
+        as_coco = options.layout == "coco"
         yield from _images(split, f"images/{split.name}/" if as_coco else f"{split.folder}images/")
         sizes = {i["id"]: (i["width"], i["height"]) for i in split.dataset["images"]}
         annotations = []
@@ -97,7 +110,7 @@ def coco_polygons(splits: list[CocoSet], layout: str) -> Iterator[OutputFile]:
                 annotations.append(a)
                 continue
             mask = mask_utils.decode(as_rle(a["segmentation"], *sizes[a["image_id"]]))
-            polygons = mask_to_polygons(mask)
+            polygons = [options.trace(polygon) for polygon in mask_to_polygons(mask)]
             changed.update(count_changed_pixels(mask, polygons))
             pixels += int(mask.sum())
             annotations.append(a | {"segmentation": polygons})
@@ -109,7 +122,7 @@ def coco_polygons(splits: list[CocoSet], layout: str) -> Iterator[OutputFile]:
 
 
 @data_format("yolo-seg", "split")
-def yolo_seg(splits: list[CocoSet], layout: str) -> Iterator[OutputFile]:
+def yolo_seg(splits: list[CocoSet], options: ExportOptions) -> Iterator[OutputFile]:
     """Export YOLO segmentation: a text file per image, with a line per object.
 
     A line contains the class, from 0, and the object's outline: x y x y ... as shares of the image's size.
@@ -137,7 +150,7 @@ def yolo_seg(splits: list[CocoSet], layout: str) -> Iterator[OutputFile]:
                     ignored += 1
                     continue
                 mask = mask_utils.decode(as_rle(a["segmentation"], image["width"], image["height"]))
-                outline = np.array(mask_to_single_polygon(mask)).reshape(-1, 2) / scale
+                outline = np.array(options.trace(mask_to_single_polygon(mask))).reshape(-1, 2) / scale
                 text = " ".join(f"{value:.8f}" for value in outline.ravel())
                 written = np.array(text.split(), float).reshape(-1, 2) * scale
                 changed.update(count_changed_pixels(mask, [written.ravel().tolist()]))
@@ -165,7 +178,7 @@ def _yaml_text(text: str) -> str:
 
 
 @data_format("imagefolder", "split", "flat")
-def imagefolder(splits: list[CocoSet], layout: str) -> Iterator[OutputFile]:
+def imagefolder(splits: list[CocoSet], options: ExportOptions) -> Iterator[OutputFile]:
     """Export Hugging Face's imagefolder: the images, and metadata.jsonl with a line per image.
 
     ``objects`` of a line contains lists of the same length: ``id``, ``category`` (from 0, in the order of
@@ -180,7 +193,7 @@ def imagefolder(splits: list[CocoSet], layout: str) -> Iterator[OutputFile]:
     ignored, lines = 0, []
     for index, split in enumerate(splits):
         # Without the splits' names: ``datasets`` would take folders of such names for its own splits.
-        folder = f"{index}/" if layout == "flat" else ""
+        folder = f"{index}/" if options.layout == "flat" else ""
         yield from _images(split, folder or split.folder)
         annotations = group_by_image(split.dataset["annotations"])
         for image in split.dataset["images"]:
@@ -191,19 +204,19 @@ def imagefolder(splits: list[CocoSet], layout: str) -> Iterator[OutputFile]:
                 "file_name": folder + image["file_name"],
                 "objects": _objects(image, image_annotations, numbers),
             }
-            lines.append(canonical_json(row | ({"split": split.name} if layout == "flat" else {})))
-        if layout == "split":
+            lines.append(canonical_json(row | ({"split": split.name} if options.layout == "flat" else {})))
+        if options.layout == "split":
             yield f"{split.folder}metadata.jsonl", b"".join(lines)
             lines = []
     click.echo(f"convert: {ignored} ignore regions included, with iscrowd 1")
     empty = [split.name for split in splits if not split.dataset["annotations"]]
-    if layout == "split" and 0 < len(empty) < len(splits):
+    if options.layout == "split" and 0 < len(empty) < len(splits):
         click.echo(
             f"convert: note: {', '.join(empty)} has no objects, so `datasets` does not load it beside the "
             "other splits; use --layout flat"
         )
     yield "categories.json", canonical_json([c["name"] for c in _shared_categories(splits)])
-    if layout == "flat":
+    if options.layout == "flat":
         yield "metadata.jsonl", b"".join(lines)
 
 

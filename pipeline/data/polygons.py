@@ -56,6 +56,15 @@ def mask_to_single_polygon(mask: npt.NDArray[Any]) -> list[float]:
     return _flatten(_join(rings)) if rings else []
 
 
+def through_pixels(polygon: list[float]) -> list[float]:
+    """Move the corners of an outline along edges to a quarter of the pixel that each is in.
+
+    Whether corners are cut or rounded to integers, they then are the pixels on the border, and OpenCV fills
+    the mask exactly. Other programs fill a row and a column less.
+    """
+    return (np.trunc(polygon) + 0.25).tolist()
+
+
 def trace_rings(mask: npt.NDArray[Any]) -> list[Ring]:
     """Trace the outline of each 4-connected piece of a mask (H, W), clockwise on the screen.
 

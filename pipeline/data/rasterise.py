@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from pycocotools import mask as mask_utils
 
 Polygons = list[list[float]]
 """Each polygon as x1, y1, x2, y2, ... in pixels; together they cover one object."""
+Corners = npt.NDArray[np.float64]
+"""(N, 2): x, y of each corner."""
 Mask = npt.NDArray[np.bool_]
 """(H, W), True inside."""
 
@@ -21,16 +24,22 @@ def fill_as_pycocotools(polygons: Polygons, height: int, width: int) -> Mask:
     return mask_utils.decode(mask_utils.merge(mask_utils.frPyObjects(polygons, height, width))).astype(bool)
 
 
-def fill_as_opencv(polygons: Polygons, height: int, width: int) -> Mask:
-    """Fill as ``cv2.fillPoly`` does with corners cut to integers: the border is filled too.
+def fill_as_opencv(
+    polygons: Polygons, height: int, width: int, to_integers: Callable[[Corners], Corners] = np.trunc
+) -> Mask:
+    """Fill as ``cv2.fillPoly`` does, which takes integers and fills the border too.
 
-    Ultralytics and supervision read polygons in this way.
+    Args:
+        polygons: what to fill.
+        height: of the image.
+        width: of the image.
+        to_integers: ``np.trunc`` as Ultralytics does, or ``np.round`` as supervision and SAHI do.
     """
     border = Image.new("1", (width, height))
     draw = ImageDraw.Draw(border)
     inside = np.zeros((height, width), bool)
     for polygon in polygons:
-        corners = np.trunc(_points(polygon))
+        corners = to_integers(_points(polygon))
         inside |= _winding_numbers(corners + 0.5, height, width) % 2 != 0
         for ends in np.stack([corners, np.roll(corners, -1, axis=0)], axis=1):
             # OpenCV draws from the left and rounds halves down; Pillow rounds up, so it draws from the right.
@@ -50,7 +59,8 @@ def fill_even_odd(polygons: Polygons, height: int, width: int) -> Mask:
 
 FILLS: dict[str, Callable[[Polygons, int, int], Mask]] = {
     "pycocotools": fill_as_pycocotools,
-    "OpenCV (Ultralytics, supervision)": fill_as_opencv,
+    "Ultralytics (OpenCV, corners cut to integers)": fill_as_opencv,
+    "supervision and SAHI (OpenCV, corners rounded)": partial(fill_as_opencv, to_integers=np.round),
     "a canvas (non-zero rule)": fill_nonzero,
     "shapely (even-odd rule)": fill_even_odd,
 }
@@ -81,11 +91,11 @@ def _crop(inside: Mask, polygons: Polygons) -> tuple[Mask, Polygons]:
     return inside[low[1] : high[1], low[0] : high[0]], [(_points(p) - low).ravel().tolist() for p in polygons]
 
 
-def _points(polygon: list[float]) -> npt.NDArray[np.float64]:
+def _points(polygon: list[float]) -> Corners:
     return np.asarray(polygon, float).reshape(-1, 2)
 
 
-def _winding_numbers(points: npt.NDArray[np.float64], height: int, width: int) -> npt.NDArray[np.int64]:
+def _winding_numbers(points: Corners, height: int, width: int) -> npt.NDArray[np.int64]:
     """Count how often a polygon (N, 2) winds around the centre of each pixel, (H, W)."""
     start = points - 0.5  # the centre of pixel (0, 0) is the origin
     end = np.roll(start, -1, axis=0)

@@ -16,10 +16,11 @@ import torch
 
 from blender.contract import UserError, sha256_file
 from pipeline.common.task_pool import map_tasks
-from pipeline.data.images import read_rgb
+from pipeline.data.images import read_image
 from pipeline.evaluation.baseline import build_baseline
 from pipeline.inference.detections import Detections, round_result, to_coco_results
 from pipeline.inference.predictor import predict_array
+from pipeline.inference.segmenter import MAX_PIXELS
 from pipeline.models.checkpoint import load_model
 
 Predict = Callable[[np.ndarray], Detections]
@@ -103,7 +104,7 @@ def run_model(
         label_ids: the model's label (from 1) to category id; other labels are left out.
         scheduler: address of a Dask scheduler whose workers predict, or None.
         title: label of the progress bar.
-        upright: ids of the images that are read upright where their size does not decide (see ``read_rgb``).
+        upright: ids of the images that are read upright where their size does not decide (``read_image``).
 
     Returns:
         COCO results, and ``{"median", "p95", "threads"}``: the latency per image in seconds in the process
@@ -139,9 +140,9 @@ def _predict_image(
     """Predict one image: its id, file, size (width, height), and whether it is read upright."""
     predict = _load(model) if isinstance(model, ModelSource) else model
     image_id, path, size, upright = task
-    pixels = read_rgb(path, size, upright)
+    image = read_image(path, size, upright, max_pixels=MAX_PIXELS)
     start = time.perf_counter()
-    prediction = predict(pixels)
+    prediction = predict(image.pixels).resize(size)
     seconds = time.perf_counter() - start
     detections = [round_result(result) for result in to_coco_results(prediction, image_id, label_ids)]
     return ImageResult(detections, seconds, torch.get_num_threads())

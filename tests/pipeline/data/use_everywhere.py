@@ -13,7 +13,7 @@ from PIL import Image
 from blender.contract import UserError
 from pipeline.config import ExtraSet
 from pipeline.data.coco_io import count_without_mask
-from pipeline.data.formats import FORMATS, CocoSet
+from pipeline.data.formats import FORMATS, CocoSet, ExportOptions
 from pipeline.data.validation.check import load_validated_coco
 from pipeline.evaluation.evaluate import evaluate_results
 from pipeline.reporting.dataset_stats import class_panels, dataset_statistics
@@ -56,7 +56,7 @@ def use_everywhere(folder: Path, plots: bool = False) -> None:
     for form in FORMATS.values():
         for layout in form.layouts:
             with refusal:
-                for _ in form.write([CocoSet(dataset, images)], layout):
+                for _ in form.write([CocoSet(dataset, images)], ExportOptions(layout)):
                     pass
     write_set(folder / "valid", valid_dataset())
     valid = folder / "valid"

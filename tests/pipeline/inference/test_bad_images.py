@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
 from blender.contract import write_atomic
 from pipeline import load_model
 from pipeline.data.rle import encode_mask
+from pipeline.evaluation.run_model import run_model
 from pipeline.inference.detections import Detections
 from pipeline.inference.segmenter import Segmenter
 from tests.pipeline.inference.commands import noise, predict, read_results, write_image
@@ -142,6 +144,21 @@ def test_large_image_is_predicted_at_a_smaller_size_with_results_of_its_own(
     assert "note: large images are read at a smaller size: wide.png (1200x800 at 600x400)" in run.output
     assert {tuple(r["segmentation"]["size"]) for r in read_results(tmp_path / "out")} == {(800, 1200)}
     assert Image.open(tmp_path / "out" / "wide.png").size == (600, 400)
+
+
+def test_evaluation_predicts_large_images_as_predict_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def model(pixels: npt.NDArray[np.uint8]) -> Detections:
+        assert pixels.shape == (400, 600, 3)
+        mask = encode_mask(np.ones((400, 600), np.uint8))
+        box = np.array([[0, 0, 600, 400]], np.float32)
+        return Detections(box, np.array([1]), np.array([0.5], np.float32), [mask], (400, 600))
+
+    monkeypatch.setattr("pipeline.evaluation.run_model.MAX_PIXELS", 300_000)
+    path = write_image(tmp_path / "a.png", size=(1200, 800))
+    (result,), _ = run_model(model, [{"id": 7, "width": 1200, "height": 800}], {7: path}, {1: 1})
+    assert result["bbox"] == [0, 0, 1200, 800] and result["segmentation"]["size"] == [800, 1200]
 
 
 def test_resized_detections_cover_the_same_part_of_the_image() -> None:
