@@ -44,7 +44,7 @@ def coco(profile: Path, split_dir: Path, scheduler: str | None) -> None:
 def validate(file: Path, images: Path | None, fix: Path | None, exif: ExifReading) -> None:
     """Check and repair a COCO instances file.
 
-    Lists every fault with its place and its fix.
+    Lists every problem with its place and its fix.
     """
     from pipeline.data.validation.check import validate_file
 

@@ -89,7 +89,7 @@ def read_header(path: Path) -> VideoHeader:
             stored, shown = f"{stream.width}x{stream.height}", f"{width}x{stream.height}"
             return VideoHeader(frames, "" if stored == shown else f"{stored} to {shown}")
     except (av.FFmpegError, OSError, ValueError):
-        return VideoHeader()  # read_video will report the fault
+        return VideoHeader()  # read_video will report the problem
 
 
 def read_video(path: Path) -> Iterator[Frame]:

@@ -23,7 +23,7 @@ from pipeline.data.validation.rules import (
     Change,
     Context,
     Entry,
-    Fault,
+    Problem,
     broken_rules,
     fix_entry,
     make_context,
@@ -40,8 +40,8 @@ _NO_ORIENTATION = Orientation(1, (0, 0), (0, 0))
 """Orientation of a file that was not read."""
 
 
-def image_faults(image: Entry, context: Context) -> Iterator[Fault]:
-    """Yield every fault of an image, and of its file if the context has a folder."""
+def image_problems(image: Entry, context: Context) -> Iterator[Problem]:
+    """Yield every problem of an image, and of its file if the context has a folder."""
     yield from broken_rules(IMAGE, image, context, image_id=image.get("id"))
     name, files = image.get("file_name"), context.files
     if files is not None and isinstance(name, str) and name and not unsafe_path_reason(name):
@@ -58,7 +58,7 @@ def fix_images(dataset: Entry, folder: Path | None, changes: list[Change]) -> En
     images: list[Entry] = []
     by_name: dict[str, Entry] = {}
     for image in dataset["images"]:
-        fixed = fix_entry(image, "image", lambda i: image_faults(i, context), context, changes)
+        fixed = fix_entry(image, "image", lambda i: image_problems(i, context), context, changes)
         if fixed is None:
             continue
         first = by_name.setdefault(fixed["file_name"], fixed)
@@ -86,7 +86,7 @@ def _to_integer_size(image: Entry, context: Context) -> Entry | None:
     if files is None or not isinstance(name, str):
         return None
     if unsafe_path_reason(name) or not is_file(files.folder / name):
-        return image if files.match(name).files else None  # a fault of the name, which stays
+        return image if files.match(name).files else None  # a problem of the name, which stays
     try:
         with Image.open(files.folder / name) as opened:
             width, height = read_orientation(opened).stored_size

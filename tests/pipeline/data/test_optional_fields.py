@@ -18,7 +18,7 @@ from pipeline.data.optional_fields import (
     IMAGE_FIELDS,
     leave_out_malformed,
 )
-from pipeline.data.validation.check import find_faults, load_validated_coco
+from pipeline.data.validation.check import find_problems, load_validated_coco
 from tests.pipeline.data.use_everywhere import use_everywhere, write_set
 from tests.pipeline.data.validation.cases import valid_dataset
 from tests.pipeline.data.validation.test_validate import json_values
@@ -97,7 +97,7 @@ def test_edges_that_lead_nowhere_are_left_out() -> None:
     dataset["categories"][1] = {"id": 90, "name": "pallet_truck", "skeleton": [[1, 2]]}
     first, second = leave_out_malformed(dataset)["categories"]
     assert first["skeleton"] == [[1, 2]] and second["skeleton"] == []
-    assert sum(fault.rule == "skeleton" for fault in find_faults(dataset)) == 2
+    assert sum(problem.rule == "skeleton" for problem in find_problems(dataset)) == 2
 
 
 def test_keypoints_of_another_number_than_the_category_names_are_left_out() -> None:
@@ -138,5 +138,5 @@ def test_every_command_goes_on_whatever_an_optional_field_contains(
         entry[key] = copy.deepcopy(data.draw(st.sampled_from(WRONG.get(key, (None,))) | json_values))
     folder = tmp_path_factory.mktemp("set")
     write_set(folder, dataset)
-    assert not any(fault.severity == "error" for fault in find_faults(dataset))
+    assert not any(problem.severity == "error" for problem in find_problems(dataset))
     use_everywhere(folder)
