@@ -33,7 +33,7 @@ def test_a_sampled_mask_is_the_resized_mask(size: tuple[int, int], divisor: floa
 
 
 def on_an_edge(old: int, new: int) -> np.ndarray:
-    """Return whether each of ``new`` samples lies on an edge between ``old`` pixels: rounding decides there."""
+    """Return whether each of ``new`` samples lies on an edge of ``old`` pixels, where rounding decides."""
     return (2 * np.arange(new) + 1) * old % (2 * new) == 0
 
 
