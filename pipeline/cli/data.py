@@ -66,10 +66,8 @@ def validate(file: Path, images: Path | None, fix: Path | None, exif: ExifReadin
 @click.option(
     "--outline",
     type=click.Choice(OUTLINES),
-    default="edges",
-    show_default=True,
-    help="Polygons along the edges of pixels, or through the pixels on the border, for programs that round "
-    "corners (supervision, SAHI).",
+    help="Polygons along the edges of pixels (default of coco-polygons), or through the pixels on the border "
+    "(default of yolo-seg), for programs that round corners.",
 )
 @click.option("--drop-ignored", is_flag=True, help="Leave out ignore regions (iscrowd 1).")
 @EXIF
@@ -78,7 +76,7 @@ def convert(
     to: str,
     out: Path,
     layout: str,
-    outline: str,
+    outline: str | None,
     drop_ignored: bool,
     exif: ExifReading,
 ) -> None:

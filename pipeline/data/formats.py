@@ -28,7 +28,7 @@ from pipeline.data.rasterise import FILLS, count_changed_pixels
 from pipeline.data.rle import as_rle
 from pipeline.data.values import has_mask
 
-FORMATS_VERSION = 2
+FORMATS_VERSION = 3
 """Increase it whenever the same split is converted to other bytes."""
 
 OutputFile = tuple[str, bytes | Path]
@@ -59,12 +59,13 @@ class ExportOptions:
 
     layout: str = "split"
     """How the result is divided into folders; one of the format's own."""
-    outline: str = "edges"
-    """"edges" of pixels, or through the "pixels" on the border, for programs that round corners."""
+    outline: str | None = None
+    """"edges" of pixels, or through the "pixels" on the border, for programs that round corners. None: the
+    format's default."""
 
-    def trace(self, polygon: list[float]) -> list[float]:
-        """Return an outline along the edges of pixels in the form that ``outline`` names."""
-        return through_pixels(polygon) if self.outline == "pixels" else polygon
+    def trace(self, polygon: list[float], default: str) -> list[float]:
+        """Return an outline along the edges of pixels in the form that ``outline``, or ``default``, names."""
+        return through_pixels(polygon) if (self.outline or default) == "pixels" else polygon
 
 
 FormatWriter = Callable[[list[CocoSet], ExportOptions], Iterator[OutputFile]]
@@ -110,7 +111,7 @@ def coco_polygons(splits: list[CocoSet], options: ExportOptions) -> Iterator[Out
                 annotations.append(a)
                 continue
             mask = mask_utils.decode(as_rle(a["segmentation"], *sizes[a["image_id"]]))
-            polygons = [options.trace(polygon) for polygon in mask_to_polygons(mask)]
+            polygons = [options.trace(polygon, "edges") for polygon in mask_to_polygons(mask)]
             changed.update(count_changed_pixels(mask, polygons))
             pixels += int(mask.sum())
             annotations.append(a | {"segmentation": polygons})
@@ -128,7 +129,8 @@ def yolo_seg(splits: list[CocoSet], options: ExportOptions) -> Iterator[OutputFi
     A line contains the class, from 0, and the object's outline: x y x y ... as shares of the image's size.
 
     The format has one outline per object, so pieces are joined by slits. It has no ignore regions; they
-    become background.
+    become background. Outlines run through pixels by default, because the readers of this format fill them
+    with OpenCV, some after rounding.
 
     Raises:
         UserError: an object has no mask, or two images would have the same label file.
@@ -150,7 +152,9 @@ def yolo_seg(splits: list[CocoSet], options: ExportOptions) -> Iterator[OutputFi
                     ignored += 1
                     continue
                 mask = mask_utils.decode(as_rle(a["segmentation"], image["width"], image["height"]))
-                outline = np.array(options.trace(mask_to_single_polygon(mask))).reshape(-1, 2) / scale
+                outline = (
+                    np.array(options.trace(mask_to_single_polygon(mask), "pixels")).reshape(-1, 2) / scale
+                )
                 text = " ".join(f"{value:.8f}" for value in outline.ravel())
                 written = np.array(text.split(), float).reshape(-1, 2) * scale
                 changed.update(count_changed_pixels(mask, [written.ravel().tolist()]))

@@ -32,7 +32,7 @@ Reader = Callable[[Path], Iterator[tuple[Key, Objects]]]
 EXPORTS: dict[str, tuple[str, ExportOptions, bool]] = {
     "annotations.json": ("", ExportOptions(), False),
     "yolo-seg": ("yolo-seg", ExportOptions(), False),
-    "yolo-seg, --outline pixels": ("yolo-seg", ExportOptions(outline="pixels"), False),
+    "yolo-seg, --outline edges": ("yolo-seg", ExportOptions(outline="edges"), False),
     "coco-polygons": ("coco-polygons", ExportOptions("coco"), False),
     "coco-polygons, --outline pixels": ("coco-polygons", ExportOptions("coco", "pixels"), False),
     "coco-polygons, --drop-ignored": ("coco-polygons", ExportOptions("coco"), True),
@@ -264,7 +264,7 @@ TABLE: list[tuple[str, Reader, str, float]] = [
     ("pycocotools", read_with_pycocotools, "coco-polygons", 1.0),
     ("supervision", read_with_supervision, "annotations.json", 1.0),
     ("supervision", read_with_supervision, "coco-polygons, --outline pixels", 0.97),
-    ("supervision", read_with_supervision, "yolo-seg, --outline pixels", 0.97),
+    ("supervision", read_with_supervision, "yolo-seg", 0.97),
     ("datumaro", read_with_datumaro, "coco-polygons", 1.0),
     ("datasets", read_with_datasets, "imagefolder", 1.0),
     ("datasets", read_with_datasets, "imagefolder, --layout flat", 1.0),

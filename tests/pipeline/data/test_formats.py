@@ -56,8 +56,18 @@ def test_coco_polygons_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
     assert kinds == {(0, list), (1, dict)}
 
 
-def test_yolo_outlines_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
+def test_yolo_outlines_are_nearly_exact_in_opencv_with_and_without_rounding(
+    split: Path, tmp_path: Path
+) -> None:
     run = convert(split, "yolo-seg", tmp_path / "out")
+    pixels = re.search(r"of (\d+) pixels", run.output)
+    counts = re.search(r"(\d+) in Ultralytics .*?, (\d+) in supervision", run.output)
+    assert pixels and counts, run.output
+    assert max(map(int, counts.groups())) < 0.01 * int(pixels[1])
+
+
+def test_yolo_outlines_along_edges_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
+    run = convert(split, "yolo-seg", tmp_path / "out", "--outline", "edges")
     assert run.exit_code == 0, run.output
     table = read_coco(split / "annotations.json")
     ignored = sum(a["iscrowd"] for a in table["annotations"])
