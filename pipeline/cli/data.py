@@ -44,7 +44,7 @@ def coco(profile: Path, split_dir: Path, scheduler: str | None) -> None:
 def validate(file: Path, images: Path | None, fix: Path | None, exif: ExifReading) -> None:
     """Check and repair a COCO instances file.
 
-    Lists every fault with its place and its fix.
+    Lists every problem with its place and its fix.
     """
     from pipeline.data.validation.check import validate_file
 
@@ -66,10 +66,8 @@ def validate(file: Path, images: Path | None, fix: Path | None, exif: ExifReadin
 @click.option(
     "--outline",
     type=click.Choice(OUTLINES),
-    default="edges",
-    show_default=True,
-    help="Polygons along the edges of pixels, or through the pixels on the border, for programs that round "
-    "corners (supervision, SAHI).",
+    help="Polygons along the edges of pixels (default of coco-polygons), or through the pixels on the border "
+    "(default of yolo-seg), for programs that round corners.",
 )
 @click.option("--drop-ignored", is_flag=True, help="Leave out ignore regions (iscrowd 1).")
 @EXIF
@@ -78,7 +76,7 @@ def convert(
     to: str,
     out: Path,
     layout: str,
-    outline: str,
+    outline: str | None,
     drop_ignored: bool,
     exif: ExifReading,
 ) -> None:
@@ -86,7 +84,7 @@ def convert(
 
     SPLIT_DIR contains images/ and annotations.json. Give several, or the folder of a run for all its splits.
     """
-    from pipeline.data.conversion import convert_to_format
+    from pipeline.data.convert_to_format import convert_to_format
     from pipeline.data.formats import ExportOptions
 
     convert_to_format(splits, to, out, ExportOptions(layout, outline), drop_ignored, exif)

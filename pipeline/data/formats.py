@@ -1,7 +1,7 @@
 """Formats of other tools (command ``convert``): each as the files of the result.
 
 A writer is a function with the decorator ``data_format``. It yields the files of the result as names and
-bytes; ``pipeline.data.conversion`` writes them.
+bytes; ``pipeline.data.convert_to_format`` writes them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import click
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from blender.contract import UserError, canonical_json
+from blender.contract import UserError, canonical_json, print_note
 from pipeline.config import ExifReading
 from pipeline.data.coco_io import count_without_mask, group_by_image
 from pipeline.data.exif import encode_as_annotated
@@ -28,7 +28,7 @@ from pipeline.data.rasterise import FILLS, count_changed_pixels
 from pipeline.data.rle import as_rle
 from pipeline.data.values import has_mask
 
-FORMATS_VERSION = 2
+FORMATS_VERSION = 3
 """Increase it whenever the same split is converted to other bytes."""
 
 OutputFile = tuple[str, bytes | Path]
@@ -59,12 +59,13 @@ class ExportOptions:
 
     layout: str = "split"
     """How the result is divided into folders; one of the format's own."""
-    outline: str = "edges"
-    """"edges" of pixels, or through the "pixels" on the border, for programs that round corners."""
+    outline: str | None = None
+    """"edges" of pixels, or through the "pixels" on the border, for programs that round corners. None: the
+    format's default."""
 
-    def trace(self, polygon: list[float]) -> list[float]:
-        """Return an outline along the edges of pixels in the form that ``outline`` names."""
-        return through_pixels(polygon) if self.outline == "pixels" else polygon
+    def trace(self, polygon: list[float], default: str) -> list[float]:
+        """Return an outline along the edges of pixels in the form that ``outline``, or ``default``, names."""
+        return through_pixels(polygon) if (self.outline or default) == "pixels" else polygon
 
 
 FormatWriter = Callable[[list[CocoSet], ExportOptions], Iterator[OutputFile]]
@@ -110,7 +111,7 @@ def coco_polygons(splits: list[CocoSet], options: ExportOptions) -> Iterator[Out
                 annotations.append(a)
                 continue
             mask = mask_utils.decode(as_rle(a["segmentation"], *sizes[a["image_id"]]))
-            polygons = [options.trace(polygon) for polygon in mask_to_polygons(mask)]
+            polygons = [options.trace(polygon, "edges") for polygon in mask_to_polygons(mask)]
             changed.update(count_changed_pixels(mask, polygons))
             pixels += int(mask.sum())
             annotations.append(a | {"segmentation": polygons})
@@ -128,7 +129,8 @@ def yolo_seg(splits: list[CocoSet], options: ExportOptions) -> Iterator[OutputFi
     A line contains the class, from 0, and the object's outline: x y x y ... as shares of the image's size.
 
     The format has one outline per object, so pieces are joined by slits. It has no ignore regions; they
-    become background.
+    become background. Outlines run through pixels by default, because the readers of this format fill them
+    with OpenCV, some after rounding.
 
     Raises:
         UserError: an object has no mask, or two images would have the same label file.
@@ -150,7 +152,9 @@ def yolo_seg(splits: list[CocoSet], options: ExportOptions) -> Iterator[OutputFi
                     ignored += 1
                     continue
                 mask = mask_utils.decode(as_rle(a["segmentation"], image["width"], image["height"]))
-                outline = np.array(options.trace(mask_to_single_polygon(mask))).reshape(-1, 2) / scale
+                outline = (
+                    np.array(options.trace(mask_to_single_polygon(mask), "pixels")).reshape(-1, 2) / scale
+                )
                 text = " ".join(f"{value:.8f}" for value in outline.ravel())
                 written = np.array(text.split(), float).reshape(-1, 2) * scale
                 changed.update(count_changed_pixels(mask, [written.ravel().tolist()]))
@@ -211,9 +215,9 @@ def imagefolder(splits: list[CocoSet], options: ExportOptions) -> Iterator[Outpu
     click.echo(f"convert: {ignored} ignore regions included, with iscrowd 1")
     empty = [split.name for split in splits if not split.dataset["annotations"]]
     if options.layout == "split" and 0 < len(empty) < len(splits):
-        click.echo(
-            f"convert: note: {', '.join(empty)} has no objects, so `datasets` does not load it beside the "
-            "other splits; use --layout flat"
+        print_note(
+            f"{', '.join(empty)} has no objects, so `datasets` does not load it beside the other splits; "
+            "use --layout flat"
         )
     yield "categories.json", canonical_json([c["name"] for c in _shared_categories(splits)])
     if options.layout == "flat":

@@ -15,7 +15,7 @@ from pipeline.inference.sources import Source
 JPEG_QUALITY = 92
 """JPEG quality of drawings, on Pillow's scale from 1 to 95."""
 _SUFFIXES = {".jpg": ".jpg", ".jpeg": ".jpeg", ".jpe": ".jpg", ".jfif": ".jpg"}
-"""Ending of an image -> ending of its drawing; all others are drawn as .png."""
+"""Extension of an image -> extension of its drawing; all others are drawn as .png."""
 _LONGEST_NAME = 255
 """Bytes of the longest file name on common file systems."""
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -54,7 +54,7 @@ def write_drawing(path: Path, image: Image.Image) -> str:
         Why it could not be written, or "".
 
     Raises:
-        OSError: the disk is full. Every other fault concerns this drawing alone.
+        OSError: the disk is full. Every other problem concerns this drawing alone.
     """
     stream = io.BytesIO()
     try:
@@ -64,11 +64,11 @@ def write_drawing(path: Path, image: Image.Image) -> str:
             image.save(stream, format="PNG")
         write_atomic(path, stream.getvalue())
     except OSError as error:
-        return drawing_fault(path, error)
+        return drawing_problem(path, error)
     return ""
 
 
-def drawing_fault(path: Path, error: OSError) -> str:
+def drawing_problem(path: Path, error: OSError) -> str:
     """Return a message for a drawing that could not be written; raise the error if the disk is full."""
     if error.errno in _DISK_FULL:
         raise error

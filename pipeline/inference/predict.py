@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from blender.contract import UserError
+from blender.contract import UserError, print_note
 from pipeline.common.interrupts import Interrupts, defer_interrupts
 from pipeline.common.stages import prepare_output_dir
 from pipeline.data.images import read_image
 from pipeline.inference.detections import round_result, to_coco_results
-from pipeline.inference.drawings import drawing_fault, name_drawings, write_drawing
+from pipeline.inference.drawings import drawing_problem, name_drawings, write_drawing
 from pipeline.inference.resume import (
     STATE,
     Progress,
@@ -128,7 +128,7 @@ def predict_images(
     live = _read_first(read_camera(camera)) if camera is not None else None
     length = None if live and not frames else sum(lengths) + (frames or 0) * (live is not None)
     if found and found.left_out:
-        click.echo(f"note: left out: {found.describe_left_out()}", err=True)
+        print_note(f"left out: {found.describe_left_out()}")
     segmenter = load(model_path)
     min_score = segmenter.threshold if threshold is None else threshold
 
@@ -172,7 +172,7 @@ def _earlier_progress(out: Path, inputs: Callable[[], str], total: int) -> Progr
         return Progress()
     progress = load_progress(out, inputs())
     if progress is None:
-        click.echo(f"note: the interrupted run in {out} had other inputs: all images are predicted", err=True)
+        print_note(f"the interrupted run in {out} had other inputs: all images are predicted")
         return Progress()
     click.echo(f"predict: {progress.sources} of {total} images done before")
     return progress
@@ -209,7 +209,7 @@ def _predict_sources(
 def _predict_source(
     run: PredictionRun, source: Source, name: str, header: VideoHeader, frames: int | None
 ) -> None:
-    """Predict an image or video, draw it, and note its faults."""
+    """Predict an image or video, draw it, and note its problems."""
     progress = run.progress
     try:
         if source.is_video:
@@ -235,9 +235,9 @@ def _predict_image(run: PredictionRun, source: Source, name: str) -> None:
     for text, detail in image.notes:
         run.progress.note(text, source.file_name, detail)
     drawing = run.predict(image.pixels, image_id, image.size, file_name=source.file_name, picture=name)
-    fault = write_drawing(run.out / name, drawing)
-    if fault:
-        run.progress.errors.append(fault)
+    problem = write_drawing(run.out / name, drawing)
+    if problem:
+        run.progress.errors.append(problem)
 
 
 def _predict_video(run: PredictionRun, frames: Iterator[Frame], file_name: str, name: str) -> None:
@@ -258,7 +258,7 @@ def _predict_video(run: PredictionRun, frames: Iterator[Frame], file_name: str, 
     if first is None:
         return
     height, width = first.pixels.shape[:2]
-    fault: UserError | None = None
+    problem: UserError | None = None
     try:
         with open_video(run.out / name, (width, height)) as append:
             try:
@@ -269,11 +269,11 @@ def _predict_video(run: PredictionRun, frames: Iterator[Frame], file_name: str, 
                     if run.interrupts.came():
                         break
             except UserError as error:
-                fault = error
+                problem = error
     except OSError as error:
-        run.progress.errors.append(drawing_fault(run.out / name, error))
-    if fault:
-        raise fault
+        run.progress.errors.append(drawing_problem(run.out / name, error))
+    if problem:
+        raise problem
 
 
 def _read_first(frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -284,7 +284,7 @@ def _read_first(frames: Iterator[Frame]) -> Iterator[Frame]:
 def _print_summary(run: PredictionRun) -> None:
     progress = run.partial or run.progress
     for note in progress.describe_notes():
-        click.echo(f"note: {note}", err=True)
+        print_note(note)
     for message in progress.errors:
         click.echo(f"error: {message}", err=True)
     counts = ", ".join(f"{count} {readable(name)}" for name, count in sorted(progress.objects.items()))

@@ -90,11 +90,11 @@ def check_sample(sample: Sample, classes: int, name: str) -> None:
         name: name of the image, for the message.
 
     Raises:
-        UserError: the sample is wrong; the message names the image and its fault.
+        UserError: the sample is wrong; the message names the image and its problem.
     """
     image, target = sample
     boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
-    faults = {
+    problems = {
         "image is not (3, H, W)": image.ndim != 3 or image.shape[0] != 3,
         "image is not float": not image.is_floating_point(),
         "boxes are not (N, 4)": boxes.ndim != 2 or boxes.shape[1:] != (4,),
@@ -102,9 +102,9 @@ def check_sample(sample: Sample, classes: int, name: str) -> None:
         "numbers of boxes, labels and masks differ": not len(boxes) == len(labels) == len(masks),
         "labels are not int64": labels.dtype != torch.int64,
     }
-    if not any(faults.values()):
+    if not any(problems.values()):
         sides, edges = boxes[:, 2:] - boxes[:, :2], boxes.new_tensor([image.shape[2], image.shape[1]])
-        faults = {
+        problems = {
             "image is not in 0..1": not bool(((image >= 0) & (image <= 1)).all()),
             f"a label is not in 1..{classes}": bool(((labels < 1) | (labels > classes)).any()),
             "a box is under a pixel": not bool((sides >= 1).all()),
@@ -112,6 +112,6 @@ def check_sample(sample: Sample, classes: int, name: str) -> None:
             "masks are not 0 and 1": masks.dtype != torch.uint8 or bool((masks > 1).any()),
             "a mask is empty": not bool(masks.flatten(1).any(1).all()),
         }
-    for fault, is_present in faults.items():
+    for problem, is_present in problems.items():
         if is_present:
-            raise UserError(f"{name}: {fault}")
+            raise UserError(f"{name}: {problem}")

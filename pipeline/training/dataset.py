@@ -140,7 +140,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
             )
 
     def check_images(self) -> None:
-        """Check the header of every image file, so that a fault is reported before training starts.
+        """Check the header of every image file, so that a problem is reported before training starts.
 
         Raises:
             UserError: an image is missing, unreadable or not of the annotated size; the message names it.

@@ -1,4 +1,4 @@
-"""Read converted data sets with other people's tools, and compare their masks with the exact ones.
+"""Read converted datasets with other people's tools, and compare their masks with the exact ones.
 
 Run it on a run's folder to print the table of the page about other tools:
 ``python -m tests.helpers.clients build/default OUT``.
@@ -18,7 +18,7 @@ import pytest
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from pipeline.data.conversion import convert_to_format, find_splits
+from pipeline.data.convert_to_format import convert_to_format, find_splits
 from pipeline.data.formats import ExportOptions
 from tests.helpers.canvas import CHROMIUM, canvas_runs
 
@@ -32,7 +32,7 @@ Reader = Callable[[Path], Iterator[tuple[Key, Objects]]]
 EXPORTS: dict[str, tuple[str, ExportOptions, bool]] = {
     "annotations.json": ("", ExportOptions(), False),
     "yolo-seg": ("yolo-seg", ExportOptions(), False),
-    "yolo-seg, --outline pixels": ("yolo-seg", ExportOptions(outline="pixels"), False),
+    "yolo-seg, --outline edges": ("yolo-seg", ExportOptions(outline="edges"), False),
     "coco-polygons": ("coco-polygons", ExportOptions("coco"), False),
     "coco-polygons, --outline pixels": ("coco-polygons", ExportOptions("coco", "pixels"), False),
     "coco-polygons, --drop-ignored": ("coco-polygons", ExportOptions("coco"), True),
@@ -153,7 +153,7 @@ def read_with_datasets(folder: Path) -> Iterator[tuple[Key, Objects]]:
 
 
 def read_with_sahi_shapely(folder: Path) -> Iterator[tuple[Key, Objects]]:
-    """Read the polygons with which SAHI slices a data set."""
+    """Read the polygons with which SAHI slices a dataset."""
     for key, labels, size in _sahi_images(folder):
         yield key, [(a.category_name, _fill([a._shapely_annotation.multipolygon], size)) for a in labels]
 
@@ -264,7 +264,7 @@ TABLE: list[tuple[str, Reader, str, float]] = [
     ("pycocotools", read_with_pycocotools, "coco-polygons", 1.0),
     ("supervision", read_with_supervision, "annotations.json", 1.0),
     ("supervision", read_with_supervision, "coco-polygons, --outline pixels", 0.97),
-    ("supervision", read_with_supervision, "yolo-seg, --outline pixels", 0.97),
+    ("supervision", read_with_supervision, "yolo-seg", 0.97),
     ("datumaro", read_with_datumaro, "coco-polygons", 1.0),
     ("datasets", read_with_datasets, "imagefolder", 1.0),
     ("datasets", read_with_datasets, "imagefolder, --layout flat", 1.0),

@@ -21,7 +21,7 @@ from pipeline.data.validation.rules import (
     Context,
     Entry,
     EntryFix,
-    Fault,
+    Problem,
     broken_rules,
     fix_entry,
     make_context,
@@ -40,16 +40,16 @@ from pipeline.data.values import (
 )
 
 
-def annotation_faults(annotation: Entry, context: Context) -> Iterator[Fault]:
-    """Yield every fault of an annotation. Its mask is decoded only if the segmentation has no error."""
+def annotation_problems(annotation: Entry, context: Context) -> Iterator[Problem]:
+    """Yield every problem of an annotation. Its mask is decoded only if the segmentation has no error."""
     place = {"image_id": annotation.get("image_id"), "annotation_id": annotation.get("id")}
     yield from broken_rules(ANNOTATION, annotation, context, **place)
     image = _image_of(annotation, context)
     if image is None or not has_valid_size(image) or not has_mask(annotation):
         return
-    faults = list(broken_rules(SEGMENTATION, annotation, image, **place))
-    yield from faults
-    if not any(fault.severity == ERROR for fault in faults):
+    problems = list(broken_rules(SEGMENTATION, annotation, image, **place))
+    yield from problems
+    if not any(problem.severity == ERROR for problem in problems):
         mask = measure_mask(annotation["segmentation"], image["width"], image["height"])
         yield from broken_rules(MASK, annotation, mask, **place)
 
@@ -58,7 +58,7 @@ def fix_annotations(dataset: Entry, folder: Path | None, changes: list[Change]) 
     """Fix the annotations of a file whose images and categories have been fixed."""
     context = make_context(dataset)
     fixed = (
-        fix_entry(a, "annotation", lambda a: annotation_faults(a, context), context, changes)
+        fix_entry(a, "annotation", lambda a: annotation_problems(a, context), context, changes)
         for a in dataset["annotations"]
     )
     return dataset | {"annotations": [a for a in fixed if a is not None]}

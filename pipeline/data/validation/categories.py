@@ -27,12 +27,12 @@ from pipeline.data.values import free_ids, is_id, is_int, is_text, printable, sh
 def fix_categories(dataset: Entry, folder: Path | None, changes: list[Change]) -> Entry:
     """Fix the categories, merge those of the same name, and update the annotations' ids."""
     context = make_context(dataset)
-    find_faults = partial(broken_rules, CATEGORY, context=context)
+    find_problems = partial(broken_rules, CATEGORY, context=context)
     moved: dict[Any, int] = {}
     by_name: dict[Any, Entry] = {}
     used = {*context.categories, *int_ids(dataset["annotations"], "category_id")}
     for category in dataset["categories"]:
-        fixed = fix_entry(category, "category", find_faults, context, changes)
+        fixed = fix_entry(category, "category", find_problems, context, changes)
         if fixed is None:
             continue
         if fixed["id"] == context.free_category_id:

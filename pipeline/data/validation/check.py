@@ -14,7 +14,7 @@ from pipeline.config import ExifReading
 from pipeline.data.coco_io import read_coco
 from pipeline.data.optional_fields import leave_out_malformed
 from pipeline.data.validation import keypoints, masks  # noqa: F401  registers their rules
-from pipeline.data.validation.annotations import annotation_faults, fix_annotations, number_annotations
+from pipeline.data.validation.annotations import annotation_problems, fix_annotations, number_annotations
 from pipeline.data.validation.categories import fix_categories
 from pipeline.data.validation.dataset import (
     KEYS,
@@ -26,7 +26,7 @@ from pipeline.data.validation.dataset import (
     replace_non_finite,
 )
 from pipeline.data.validation.image_ids import number_images
-from pipeline.data.validation.images import fix_images, image_faults
+from pipeline.data.validation.images import fix_images, image_problems
 from pipeline.data.validation.orientation import describe_exif
 from pipeline.data.validation.rules import (
     CATEGORY,
@@ -38,7 +38,7 @@ from pipeline.data.validation.rules import (
     WARNING,
     Change,
     DatasetFix,
-    Fault,
+    Problem,
     broken_dataset_rules,
     broken_rules,
     make_context,
@@ -68,11 +68,11 @@ def load_validated_coco(path: Path, notes: list[str] | None = None) -> dict[str,
 
     Raises:
         UserError: the file is missing, is not a COCO file, has no images, or breaks a rule of severity
-            "error"; the message names the first fault.
+            "error"; the message names the first problem.
     """
     dataset = read_coco(path)
-    faults = list(find_faults(dataset))
-    errors = [fault for fault in faults if fault.severity == ERROR]
+    problems = list(find_problems(dataset))
+    errors = [problem for problem in problems if problem.severity == ERROR]
     if errors:
         raise UserError(
             f"{path}: {len(errors)} errors, the first: {errors[0].rule}: {errors[0].message}; "
@@ -80,7 +80,7 @@ def load_validated_coco(path: Path, notes: list[str] | None = None) -> dict[str,
         )
     if not dataset["images"]:
         raise UserError(f"{path}: has no images")
-    wrong_boxes = sum(fault.rule == "bbox-mask" for fault in faults)
+    wrong_boxes = sum(problem.rule == "bbox-mask" for problem in problems)
     if notes is not None and wrong_boxes:
         boxes = sum(has_mask(a) for a in dataset["annotations"])
         notes.append(
@@ -90,38 +90,38 @@ def load_validated_coco(path: Path, notes: list[str] | None = None) -> dict[str,
     return leave_out_malformed(dataset)
 
 
-def find_faults(dataset: Any, images: Path | None = None) -> Iterator[Fault]:
-    """Yield every fault of a parsed COCO file.
+def find_problems(dataset: Any, images: Path | None = None) -> Iterator[Problem]:
+    """Yield every problem of a parsed COCO file.
 
     Args:
         dataset: any JSON value; it is not changed.
         images: folder of the image files, to check these too.
     """
-    structure_faults = list(broken_dataset_rules(FILE, dataset, None))
-    yield from structure_faults
-    if structure_faults:
+    structure_problems = list(broken_dataset_rules(FILE, dataset, None))
+    yield from structure_problems
+    if structure_problems:
         return
     context = make_context(dataset, images)
     yield from broken_dataset_rules(LISTS, dataset, context)
     for category in dataset["categories"]:
-        yield from _type_faults("category", category) or broken_rules(CATEGORY, category, context)
+        yield from _type_problems("category", category) or broken_rules(CATEGORY, category, context)
     for image in dataset["images"]:
-        yield from _type_faults("image", image) or image_faults(image, context)
+        yield from _type_problems("image", image) or image_problems(image, context)
     for annotation in dataset["annotations"]:
-        yield from _type_faults("annotation", annotation) or annotation_faults(annotation, context)
+        yield from _type_problems("annotation", annotation) or annotation_problems(annotation, context)
     yield from broken_dataset_rules(DATASET, dataset, context)
 
 
-def _type_faults(kind: str, entry: Any) -> list[Fault]:
+def _type_problems(kind: str, entry: Any) -> list[Problem]:
     return list(broken_rules(f"{kind} type", entry, None))
 
 
 def repair(dataset: Any, images: Path | None = None) -> tuple[Any, list[Change]]:
-    """Fix all faults that can be fixed, in a copy of a parsed COCO file.
+    """Fix all problems that can be fixed, in a copy of a parsed COCO file.
 
     Args:
         dataset: any JSON value; it is not changed.
-        images: folder of the image files, to fix faults that concern these too.
+        images: folder of the image files, to fix problems that concern these too.
 
     Returns:
         The copy and the changes in order. A file that lacks one of COCO's lists is returned as it is.
@@ -140,7 +140,7 @@ def repair(dataset: Any, images: Path | None = None) -> tuple[Any, list[Change]]
 def validate_file(
     file: Path, images: Path | None, fix: Path | None = None, exif: ExifReading = "stored"
 ) -> bool:
-    """Print every fault of a COCO file, one per line, and a last line that counts them.
+    """Print every problem of a COCO file, one per line, and a last line that counts them.
 
     Args:
         file: the COCO file.
@@ -149,7 +149,7 @@ def validate_file(
         exif: how images are read whose EXIF orientation their size does not decide.
 
     Returns:
-        True if the file (with ``fix``: its copy) is unusable, that is, has a fault of severity "error".
+        True if the file (with ``fix``: its copy) is unusable, that is, has a problem of severity "error".
 
     Raises:
         UserError: ``file`` or ``images`` does not exist, or ``fix`` is ``file``.
@@ -162,11 +162,11 @@ def validate_file(
         raise UserError(f"{file}: no such file") from None
     severities: Counter[str] = Counter()
     undecided = set()
-    for fault in _file_faults(parsed, images):
-        click.echo(str(fault))
-        severities[fault.severity] += 1
-        if fault.rule == "file-exif-open":
-            undecided.add(fault.image_id)
+    for problem in _file_problems(parsed, images):
+        click.echo(str(problem))
+        severities[problem.severity] += 1
+        if problem.rule == "file-exif-ambiguous":
+            undecided.add(problem.image_id)
     if images is not None and undecided and not severities[ERROR]:
         entries = [image for image in parsed.value["images"] if image["id"] in undecided]
         notes = describe_exif(entries, parsed.value["annotations"], lambda i: images / i["file_name"], exif)
@@ -182,14 +182,14 @@ def validate_file(
     return severities[ERROR] > 0
 
 
-def _file_faults(parsed: ParsedJson, images: Path | None) -> Iterator[Fault]:
+def _file_problems(parsed: ParsedJson, images: Path | None) -> Iterator[Problem]:
     yield from broken_rules(JSON, parsed, None)
     if not parsed.error:
-        yield from find_faults(parsed.value, images)
+        yield from find_problems(parsed.value, images)
 
 
 def write_repaired(dataset: Any, file: Path, out: Path, images: Path | None) -> bool:
-    """Write ``out``, a repaired copy of ``dataset``; print the changes and the remaining faults.
+    """Write ``out``, a repaired copy of ``dataset``; print the changes and the remaining problems.
 
     Nothing is written if an error remains that cannot be fixed.
 
@@ -208,12 +208,12 @@ def write_repaired(dataset: Any, file: Path, out: Path, images: Path | None) -> 
     if out.resolve() == file.resolve() or (out.exists() and out.samefile(file)):
         raise UserError(f"{out}: --fix would replace the file itself; give the copy another name")
     fixed, changes = repair(dataset, images)
-    remaining = list(find_faults(fixed, images))
+    remaining = list(find_problems(fixed, images))
     for line in summarize(changes):
         click.echo(line)
-    for fault in remaining:
-        click.echo(f"not repaired: {fault}")
-    if any(fault.severity == ERROR for fault in remaining):
+    for problem in remaining:
+        click.echo(f"not repaired: {problem}")
+    if any(problem.severity == ERROR for problem in remaining):
         click.echo(f"{out}: not written")
         return False
     if dataset["annotations"] and not fixed["annotations"]:

@@ -38,7 +38,7 @@ _ONLY_THE_OWNER = "only the owner of the file has the missing data"
 
 @dataclass(frozen=True)
 class ParsedJson:
-    """A JSON file as parsed by a lenient reader, with the faults that strict readers refuse."""
+    """A JSON file as parsed by a lenient reader, with the problems that strict readers refuse."""
 
     value: Any
     encoding: str = "utf-8"

@@ -32,8 +32,8 @@ _REDRAW = "draw the mask again, or remove the annotation"
 
 def segmentation_error(annotation: Entry, image: Entry) -> str | None:
     """Check the ``segmentation`` of an annotation or a COCO result; return the first error, or None."""
-    faults = broken_rules(SEGMENTATION, annotation, image)
-    return next((fault.message for fault in faults if fault.severity == ERROR), None)
+    problems = broken_rules(SEGMENTATION, annotation, image)
+    return next((problem.message for problem in problems if problem.severity == ERROR), None)
 
 
 def _polygons_of(annotation: Entry) -> list[Any]:

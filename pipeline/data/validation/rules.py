@@ -31,7 +31,7 @@ ANNOTATION, SEGMENTATION, MASK = "annotation", "segmentation", "mask"
 
 
 @dataclass(frozen=True)
-class Fault:
+class Problem:
     """A place where a COCO file breaks a rule, with advice how to fix it."""
 
     rule: str
@@ -78,8 +78,8 @@ class Change:
 
 
 EntryFix = Callable[[Entry, Context], Entry | None]
-"""Returns a copy of the entry with the fault fixed; None: the entry must be removed; the entry itself: the
-fault stays, because only the owner of the file can decide."""
+"""Returns a copy of the entry with the problem fixed; None: the entry must be removed; the entry itself: the
+problem stays, because only the owner of the file can decide."""
 DatasetFix = Callable[[Entry, Path | None, list[Change]], Entry]
 """Returns the fixed COCO file. Takes the file, its image folder and the list of changes, which it extends."""
 
@@ -104,9 +104,9 @@ class Rule:
     not_fixable: str = ""
     """Why the rule has no fix."""
 
-    def fault(self, message: str, image_id: Any = None, annotation_id: Any = None) -> Fault:
-        """Build a fault of this rule."""
-        return Fault(self.name, message, image_id, annotation_id, self.advice, self.severity)
+    def problem(self, message: str, image_id: Any = None, annotation_id: Any = None) -> Problem:
+        """Build a problem of this rule."""
+        return Problem(self.name, message, image_id, annotation_id, self.advice, self.severity)
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def rule(
     Args:
         name: the rule's name in messages.
         scope: one of the scopes above; it decides what the check takes.
-        advice: how the user can fix the fault, as an imperative.
+        advice: how the user can fix the problem, as an imperative.
         severity: ERROR or WARNING.
         fix, fix_stage, dataset_fix, not_fixable: as in ``Rule``. Give exactly one of the fixes, or a reason
             why there is none.
@@ -165,8 +165,8 @@ def rules_of(scope: str) -> list[Rule]:
     return _BY_SCOPE[scope]
 
 
-def broken_rules(scope: str, entry: Any, context: Any, **place: Any) -> Iterator[Fault]:
-    """Yield a fault for each rule of ``scope`` that ``entry`` breaks.
+def broken_rules(scope: str, entry: Any, context: Any, **place: Any) -> Iterator[Problem]:
+    """Yield a problem for each rule of ``scope`` that ``entry`` breaks.
 
     Args:
         scope: the scope.
@@ -177,14 +177,14 @@ def broken_rules(scope: str, entry: Any, context: Any, **place: Any) -> Iterator
     for each in _BY_SCOPE[scope]:
         message = each.check(entry, context)
         if message is not None:
-            yield each.fault(message, **place)
+            yield each.problem(message, **place)
 
 
-def broken_dataset_rules(scope: str, dataset: Any, context: Any) -> Iterator[Fault]:
-    """Yield a fault for each violation of a rule of the scope FILE, LISTS or DATASET."""
+def broken_dataset_rules(scope: str, dataset: Any, context: Any) -> Iterator[Problem]:
+    """Yield a problem for each violation of a rule of the scope FILE, LISTS or DATASET."""
     for each in _BY_SCOPE[scope]:
         for violation in each.check(dataset, context):
-            yield each.fault(violation.message, violation.image_id, violation.annotation_id)
+            yield each.problem(violation.message, violation.image_id, violation.annotation_id)
 
 
 def make_context(dataset: Entry, folder: Path | None = None) -> Context:
@@ -227,7 +227,7 @@ def remove(entry: Entry, context: Context) -> None:
 def fix_entry(
     entry: Entry,
     kind: str,
-    find_faults: Callable[[Entry], Iterable[Fault]],
+    find_problems: Callable[[Entry], Iterable[Problem]],
     context: Context,
     changes: list[Change],
 ) -> Entry | None:
@@ -236,7 +236,7 @@ def fix_entry(
     Args:
         entry: the entry; it is not changed.
         kind: "image", "category" or "annotation", for the list of changes.
-        find_faults: yields all faults of an entry.
+        find_problems: yields all problems of an entry.
         context: the index of the file, for the fixes.
         changes: the list to which the changes are appended.
 
@@ -246,10 +246,10 @@ def fix_entry(
     place, applied, left = f"{kind} {short_repr(entry.get('id'))}", set(), set()
 
     def broken() -> list[Rule]:
-        rules = [RULES[fault.rule] for fault in find_faults(entry)]
+        rules = [RULES[problem.rule] for problem in find_problems(entry)]
         return [each for each in rules if each.fix and each.name not in left]
 
-    # The faults come in the order of registration, and min() takes the first of the lowest stage.
+    # The problems come in the order of registration, and min() takes the first of the lowest stage.
     while rules := broken():
         first = min(rules, key=lambda each: each.fix_stage)
         fixed = first.fix(entry, context) if first.fix is not None and first.name not in applied else None

@@ -16,9 +16,9 @@ from blender.contract import UserError, array_path, frame_is_complete, read_reco
 from blender.rendering.passes import read_exr, use_exr
 from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
-from pipeline.data.conversion import convert_to_format
 from pipeline.data.convert import convert_split
-from pipeline.data.validation.check import find_faults
+from pipeline.data.convert_to_format import convert_to_format
+from pipeline.data.validation.check import find_problems
 from pipeline.viz.contact_sheet import contact_sheet
 from tests.blender.test_render import tree_hash
 from tests.conftest import ROOT, TINY, render
@@ -178,7 +178,7 @@ def test_coco_file_contains_boxes_and_array_paths(all_passes: tuple[Path, Path],
     out = tmp_path / "train"
     shutil.copytree(all_passes[1], out)
     dataset = read_coco(convert_split(out, CocoConfig()))
-    assert list(find_faults(dataset, out / "images")) == []
+    assert list(find_problems(dataset, out / "images")) == []
     for image in dataset["images"]:
         assert np.load(out / image["arrays"]["depth"]).shape == (image["height"], image["width"])
         assert np.load(out / image["arrays"]["normals"]).shape == (image["height"], image["width"], 3)

@@ -14,7 +14,7 @@ from pipeline.cli import main
 from pipeline.config import ExtraSet, Profile, UserError, read_profile
 from pipeline.data.combine import combine_sets, describe_extra_sets
 from pipeline.data.validation import check
-from pipeline.data.validation.check import find_faults
+from pipeline.data.validation.check import find_problems
 from pipeline.models.checkpoint import load_checkpoint
 from pipeline.training.command import train, training_inputs
 from pipeline.training.dataset import CocoDataset
@@ -42,12 +42,12 @@ def validated(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Gets the datasets that are validated during the test."""
     datasets: list[Any] = []
 
-    def find_faults(dataset: Any, images: Path | None = None) -> Any:
+    def find_problems(dataset: Any, images: Path | None = None) -> Any:
         datasets.append(dataset)
         return original(dataset, images)
 
-    original = check.find_faults
-    monkeypatch.setattr(check, "find_faults", find_faults)
+    original = check.find_problems
+    monkeypatch.setattr(check, "find_problems", find_problems)
     return datasets
 
 
@@ -73,7 +73,7 @@ def test_combined_sets_have_unique_ids(folders: tuple[Path, Path]) -> None:
         [as_set(folders[0]), as_set(folders[1], person="pedestrian", truck="pallet_truck")]
     )
     table = combined.dataset
-    assert {fault.rule for fault in find_faults(table)} == {"file-name-duplicate"}  # in different folders
+    assert {p.rule for p in find_problems(table)} == {"file-name-duplicate"}  # in different folders
     assert [c["name"] for c in table["categories"]] == ["pallet_truck", "pedestrian", "dog"]
     assert [i["id"] for i in table["images"]] == [10, 11, 12, 13, 14, 15, 16]
     assert list(combined.folders.values()) == [folders[0] / "images"] * 4 + [folders[1] / "images"] * 3

@@ -28,7 +28,7 @@ from pipeline.cli import main
 from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
 from pipeline.data.convert import convert_split
-from pipeline.data.validation.check import find_faults
+from pipeline.data.validation.check import find_problems
 from pipeline.evaluation.matching import evaluate_detections
 from pipeline.evaluation.metrics import compute_metrics
 from tests.conftest import TINY, render
@@ -96,7 +96,7 @@ def test_ids_start_at_one_and_the_file_is_valid(split: Path) -> None:
     assert [c["name"] for c in dataset["categories"]] == list(CATEGORIES)
     assert [i["id"] for i in dataset["images"]] == [1, 2, 3, 4]
     assert [a["id"] for a in dataset["annotations"]] == list(range(1, len(dataset["annotations"]) + 1))
-    assert list(find_faults(dataset, split / "images")) == []
+    assert list(find_problems(dataset, split / "images")) == []
 
 
 def test_mask_area_and_box_match_the_pixels(split: Path) -> None:

@@ -19,10 +19,10 @@ from blender.contract import UserError
 from pipeline.cli import main
 from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
-from pipeline.data.conversion import convert_to_format
 from pipeline.data.convert import convert_split
+from pipeline.data.convert_to_format import convert_to_format
 from pipeline.data.formats import FORMATS
-from pipeline.data.validation.check import find_faults
+from pipeline.data.validation.check import find_problems
 from tests.blender.test_render import tree_hash
 from tests.conftest import ROOT
 from tests.helpers.synthetic import write_split
@@ -46,8 +46,8 @@ def test_coco_polygons_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
     assert "pixels change 0 in pycocotools, 0 in Ultralytics (" in run.output
     path = tmp_path / "out" / "annotations.json"
     before, after = read_coco(split / "annotations.json"), COCO(str(path))
-    faults = list(find_faults(read_coco(path), tmp_path / "out" / "images"))
-    assert {fault.rule for fault in faults} == {"mostly-crowd"}  # as in the split itself
+    problems = list(find_problems(read_coco(path), tmp_path / "out" / "images"))
+    assert {problem.rule for problem in problems} == {"mostly-crowd"}  # as in the split itself
     kinds = set()
     for a in before["annotations"]:
         other = after.anns[a["id"]]
@@ -56,8 +56,18 @@ def test_coco_polygons_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
     assert kinds == {(0, list), (1, dict)}
 
 
-def test_yolo_outlines_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
+def test_yolo_outlines_are_nearly_exact_in_opencv_with_and_without_rounding(
+    split: Path, tmp_path: Path
+) -> None:
     run = convert(split, "yolo-seg", tmp_path / "out")
+    pixels = re.search(r"of (\d+) pixels", run.output)
+    counts = re.search(r"(\d+) in Ultralytics .*?, (\d+) in supervision", run.output)
+    assert pixels and counts, run.output
+    assert max(map(int, counts.groups())) < 0.01 * int(pixels[1])
+
+
+def test_yolo_outlines_along_edges_reproduce_the_masks(split: Path, tmp_path: Path) -> None:
+    run = convert(split, "yolo-seg", tmp_path / "out", "--outline", "edges")
     assert run.exit_code == 0, run.output
     table = read_coco(split / "annotations.json")
     ignored = sum(a["iscrowd"] for a in table["annotations"])
@@ -181,8 +191,8 @@ def test_coco_layout_is_that_of_cocos_own_files(run_dir: Path, split: Path, tmp_
         assert convert(source, "coco-polygons", out, "--layout", "coco").exit_code == 0
         for name in names:
             path = out / "annotations" / f"instances_{name}.json"
-            faults = list(find_faults(read_coco(path), out / "images" / name))
-            assert [fault for fault in faults if fault.severity == "error"] == []
+            problems = list(find_problems(read_coco(path), out / "images" / name))
+            assert [problem for problem in problems if problem.severity == "error"] == []
         assert len(list((out / "annotations").iterdir())) == len(names)
 
 

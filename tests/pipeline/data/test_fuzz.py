@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from blender.contract import UserError
-from pipeline.data.validation.check import find_faults, load_validated_coco, repair
+from pipeline.data.validation.check import find_problems, load_validated_coco, repair
 from tests.pipeline.data.test_optional_fields import described
 from tests.pipeline.data.use_everywhere import use_everywhere, write_set
 
@@ -101,8 +101,8 @@ def check(folder: Path, seed: int, plots: bool = False) -> bool:
     dataset = mutated(seed)
     write_set(folder, dataset)
     repair(dataset, folder / "images")
-    if any(fault.severity == "error" for fault in find_faults(dataset, folder / "images")):
-        if not any(fault.rule.startswith("file-") for fault in find_faults(dataset, folder / "images")):
+    if any(problem.severity == "error" for problem in find_problems(dataset, folder / "images")):
+        if not any(problem.rule.startswith("file-") for problem in find_problems(dataset, folder / "images")):
             with pytest.raises(UserError):
                 load_validated_coco(folder / "annotations.json")
         return False

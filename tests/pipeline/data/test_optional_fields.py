@@ -1,4 +1,4 @@
-"""Fields of foreign files with our names and other meanings are left out, and every reader goes on."""
+"""Optional fields of COCO files: malformed ones are left out, and every command accepts the file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.data.optional_fields import (
     IMAGE_FIELDS,
     leave_out_malformed,
 )
-from pipeline.data.validation.check import find_faults, load_validated_coco
+from pipeline.data.validation.check import find_problems, load_validated_coco
 from tests.pipeline.data.use_everywhere import use_everywhere, write_set
 from tests.pipeline.data.validation.cases import valid_dataset
 from tests.pipeline.data.validation.test_validate import json_values
@@ -61,7 +61,7 @@ def described() -> dict[str, Any]:
     return dataset
 
 
-def test_fields_of_our_form_stay() -> None:
+def test_well_formed_fields_stay() -> None:
     assert {*RIGHT["images"], *RIGHT["annotations"], *RIGHT["categories"]} == set().union(*FIELDS.values())
     assert leave_out_malformed(described()) == described()
 
@@ -91,13 +91,13 @@ def test_parts_of_a_camera_are_left_out_alone() -> None:
             assert camera == {k: v for k, v in RIGHT["images"]["camera"].items() if k != key}
 
 
-def test_edges_that_lead_nowhere_are_left_out() -> None:
+def test_edges_that_do_not_join_two_keypoints_are_left_out() -> None:
     dataset = described()
     dataset["categories"][0]["skeleton"] = [[1, 2], [2, 3], [0, 1], [1], "1-2", [1, 2.5], None]
     dataset["categories"][1] = {"id": 90, "name": "pallet_truck", "skeleton": [[1, 2]]}
     first, second = leave_out_malformed(dataset)["categories"]
     assert first["skeleton"] == [[1, 2]] and second["skeleton"] == []
-    assert sum(fault.rule == "skeleton" for fault in find_faults(dataset)) == 2
+    assert sum(problem.rule == "skeleton" for problem in find_problems(dataset)) == 2
 
 
 def test_keypoints_of_another_number_than_the_category_names_are_left_out() -> None:
@@ -138,5 +138,5 @@ def test_every_command_goes_on_whatever_an_optional_field_contains(
         entry[key] = copy.deepcopy(data.draw(st.sampled_from(WRONG.get(key, (None,))) | json_values))
     folder = tmp_path_factory.mktemp("set")
     write_set(folder, dataset)
-    assert not any(fault.severity == "error" for fault in find_faults(dataset))
+    assert not any(problem.severity == "error" for problem in find_problems(dataset))
     use_everywhere(folder)

@@ -199,25 +199,25 @@ def test_the_model_card_has_the_same_figures(run_dir: Path) -> None:
 
 
 class ReportChecker(html.parser.HTMLParser):
-    """Collects faults that screen readers, printers and validators stumble on."""
+    """Collects problems that screen readers, printers and validators stumble on."""
 
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
-        self.faults: list[str] = []
+        self.problems: list[str] = []
         self.scales = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
         self.scales += tag == "svg"
         if tag in ("div", "p", "table") and "span" in self.open:
-            self.faults.append(f"<{tag}> in <span>")
+            self.problems.append(f"<{tag}> in <span>")
         if "style" in attributes:
-            self.faults.append(f"<{tag} style>")
+            self.problems.append(f"<{tag} style>")
         if tag == "th" and not attributes.get("scope"):
-            self.faults.append("<th> without scope")
+            self.problems.append("<th> without scope")
         if tag == "pre" and "tabindex" not in attributes:
-            self.faults.append("<pre> that the keyboard cannot scroll")
+            self.problems.append("<pre> that the keyboard cannot scroll")
         if tag not in ("meta", "img", "br", "rect", "line", "circle"):
             self.open.append(tag)
 
@@ -231,6 +231,6 @@ def test_report_is_structured_for_printers_and_screen_readers(run_dir: Path) -> 
     text = (run_dir / "report.html").read_text()
     checker = ReportChecker()
     checker.feed(text)
-    assert checker.faults == [] and checker.open == []
+    assert checker.problems == [] and checker.open == []
     assert checker.scales > 0, "intervals are drawn as SVG, which browsers print, and not as backgrounds"
     assert not re.search(r"<th[^>]*>\s*</th>", text)

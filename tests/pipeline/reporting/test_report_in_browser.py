@@ -1,4 +1,4 @@
-"""The report in a browser: it loads, fits a phone, its tables can be sorted, and checkers find no fault."""
+"""The report in a browser: it loads, fits a phone, its tables can be sorted, and checkers find no problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""COCO data sets as samples: labels, masks, ignore regions, keypoints; faults are named."""
+"""COCO datasets as samples: labels, masks, ignore regions, keypoints; problems are named."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_keypoints_are_read_if_the_file_has_any(tmp_path: Path) -> None:
     assert not points[1].any() and not data[1][1]["keypoints"].any()
 
 
-# ------------------------------------------------------------------------------ faults
+# ------------------------------------------------------------------------------ problems
 
 
 def truncate_image(folder: Path, table: dict[str, Any]) -> None:
@@ -162,7 +162,7 @@ def no_mask(folder: Path, table: dict[str, Any]) -> None:
         (no_mask, r"annotations\.json: none of its \d objects has a mask, and training needs masks"),
     ],
 )
-def test_a_fault_is_named_with_its_file(
+def test_a_problem_is_named_with_its_file(
     split: tuple[Path, dict[str, Any]], damage: Any, message: str
 ) -> None:
     folder, table = split
@@ -216,21 +216,21 @@ INVALID_TARGETS = {
 """torchvision would train on these without an error."""
 
 
-@pytest.mark.parametrize("fault", INVALID_TARGETS)
-def test_invalid_targets_are_refused(fault: str) -> None:
+@pytest.mark.parametrize("problem", INVALID_TARGETS)
+def test_invalid_targets_are_refused(problem: str) -> None:
     image, target = valid_sample()
     check_sample((image, target), 2, "a.png")
-    with pytest.raises(UserError, match=rf"a\.png: {fault}"):
-        check_sample((image, target | INVALID_TARGETS[fault]), 2, "a.png")
+    with pytest.raises(UserError, match=rf"a\.png: {problem}"):
+        check_sample((image, target | INVALID_TARGETS[problem]), 2, "a.png")
 
 
 def test_invalid_images_are_refused() -> None:
     image, target = valid_sample()
-    for invalid, fault in [
+    for invalid, problem in [
         (image[:1], r"not \(3, H, W\)"),
         (image * 255, r"not in 0\.\.1"),
         (image * float("nan"), r"not in 0\.\.1"),
         ((image * 255).byte(), "not float"),
     ]:
-        with pytest.raises(UserError, match=rf"b\.png: image is {fault}"):
+        with pytest.raises(UserError, match=rf"b\.png: image is {problem}"):
             check_sample((invalid, target), 2, "b.png")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.data.validation.check import find_faults, repair
+from pipeline.data.validation.check import find_problems, repair
 from pipeline.data.validation.file_search import FileSearch
 from tests.pipeline.data.validation.cases import HEIGHT, WIDTH, valid_dataset
 from tests.pipeline.data.validation.test_repair import fix
@@ -122,13 +122,13 @@ def test_fix_corrects_names_and_keeps_the_annotations(tmp_path: Path) -> None:
     assert run.exit_code == 0, run.output
     assert "file-missing: 1 corrected: image 3" in run.output
     assert "file-name-path: 1 corrected: image 7" in run.output
-    assert "hall 1.jpg fits" in run.output and "removed" not in run.output
+    assert "'hall 1.jpg' fits" in run.output and "removed" not in run.output
     fixed = json.loads(out.read_bytes())
     assert [i["file_name"] for i in fixed["images"]] == ["hall 1.jpg", "p2.jpg"]
     assert fixed["images"][0]["width"] == WIDTH and len(fixed["annotations"]) == 4
 
 
-def test_a_file_in_doubt_stays_a_fault(tmp_path: Path) -> None:
+def test_file_that_is_not_certain_is_not_corrected(tmp_path: Path) -> None:
     dataset = write(tmp_path, ("a/p1.png", "b/p1.png"))
     dataset["images"][1]["file_name"] = "a/p1.png"
     for wrong in (
@@ -140,12 +140,12 @@ def test_a_file_in_doubt_stays_a_fault(tmp_path: Path) -> None:
         fixed, changes = repair(broken, tmp_path)
         assert fixed["images"] == broken["images"] and len(fixed["annotations"]) == 4
         assert changes == []
-        assert any(fault.severity == "error" for fault in find_faults(fixed, tmp_path))
+        assert any(problem.severity == "error" for problem in find_problems(fixed, tmp_path))
 
 
-def test_a_name_that_is_not_unicode_stays_a_fault() -> None:
+def test_name_that_is_not_unicode_is_not_corrected() -> None:
     dataset = valid_dataset()
     dataset["images"][0]["file_name"] = "\udcff.png"  # what Python makes of the byte 0xFF
     fixed, changes = repair(dataset)
     assert fixed == dataset and changes == []
-    assert [fault.rule for fault in find_faults(fixed)] == ["file-name"]
+    assert [problem.rule for problem in find_problems(fixed)] == ["file-name"]

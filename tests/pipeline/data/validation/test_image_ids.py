@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.data.validation.check import find_faults, repair
+from pipeline.data.validation.check import find_problems, repair
 from pipeline.data.values import free_ids, is_id
 from tests.pipeline.data.validation.cases import valid_dataset
 from tests.pipeline.data.validation.test_repair import fix
@@ -49,7 +49,7 @@ def test_annotations_follow_their_images(kind: str) -> None:
     assert [i["id"] for i in fixed["images"]] == expected
     assert [a["image_id"] for a in fixed["annotations"]] == [expected[n] for n in (0, 1, 0, 1)]
     assert not any(change.removed for change in changes)
-    assert not [fault for fault in find_faults(fixed) if fault.severity == "error"]
+    assert not [problem for problem in find_problems(fixed) if problem.severity == "error"]
 
 
 def test_annotations_of_unknown_entries_do_not_join_a_renumbered_one() -> None:
@@ -62,7 +62,7 @@ def test_annotations_of_unknown_entries_do_not_join_a_renumbered_one() -> None:
     assert sum(change.removed for change in changes) == 4
 
 
-def test_the_old_ids_are_said(tmp_path: Path) -> None:
+def test_fix_prints_the_old_ids(tmp_path: Path) -> None:
     path, out = tmp_path / "x.json", tmp_path / "fixed.json"
     path.write_text(json.dumps(numbered(("cam_a", 2**70), ("cam_a", 2**70))))
     run = fix(path, out)
@@ -86,7 +86,7 @@ def test_ids_of_annotations_and_categories_have_64_bits() -> None:
         a["category_id"] = 2**63 if a["category_id"] == 1 else 90
     dataset["annotations"][0]["id"] = 2**80
     dataset["annotations"][1]["id"] = 2**63 - 1
-    assert {"category-id", "annotation-id"} <= {fault.rule for fault in find_faults(dataset)}
+    assert {"category-id", "annotation-id"} <= {problem.rule for problem in find_problems(dataset)}
     fixed, _ = repair(dataset)
     assert [c["id"] for c in fixed["categories"]] == [1, 90]
     assert [a["category_id"] for a in fixed["annotations"]] == [1, 1, 90, 1]

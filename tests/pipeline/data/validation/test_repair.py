@@ -1,4 +1,4 @@
-"""``validate --fix``: each fault of ``test_validate`` is fixed, or reported as not fixable."""
+"""``validate --fix``: each problem of ``test_validate`` is fixed, or reported as not fixable."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pycocotools.cocoeval import COCOeval
 
 from pipeline.cli import main
 from pipeline.data.rle import encode_mask
-from pipeline.data.validation.check import find_faults, repair
+from pipeline.data.validation.check import find_problems, repair
 from tests.conftest import ROOT
 from tests.pipeline.data.validation.cases import (
     BROKEN,
@@ -93,7 +93,7 @@ def test_broken_file_is_repaired_or_reported(name: str, tmp_path: Path) -> None:
     assert f"fixed: {rule}: " in run.output or (
         name == "a class of ignore regions" and "fixed: crowd" in run.output
     )
-    assert {fault.rule for fault in find_faults(json.loads(out.read_bytes()))} <= ACCEPTED
+    assert {problem.rule for problem in find_problems(json.loads(out.read_bytes()))} <= ACCEPTED
     assert scores_against_itself(out) == pytest.approx([1.0, 1.0])
 
 
@@ -218,7 +218,7 @@ def test_any_damage_is_repaired_or_reported(changes: list[tuple[tuple[Any, ...],
     before = repr(dataset)
     fixed, _ = repair(dataset)
     assert repr(dataset) == before
-    left = {f.rule for f in find_faults(fixed)}
+    left = {f.rule for f in find_problems(fixed)}
     assert left <= NOT_FIXABLE | ACCEPTED, left
     assert repair(fixed)[1] == []
 

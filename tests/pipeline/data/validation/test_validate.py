@@ -1,4 +1,4 @@
-"""Validate COCO files with faults of each kind: each is reported by its rule, and none crashes the check."""
+"""Validate COCO files with problems of each kind: each is reported by its rule; none crashes the check."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from pycocotools import mask as mask_utils
 from blender.contract import UserError
 from pipeline.cli import main
 from pipeline.data.rle import decode_counts, encode_mask
-from pipeline.data.validation.check import REPAIR_STEPS, find_faults, load_validated_coco, validate_file
-from pipeline.data.validation.rules import RULES, Fault
+from pipeline.data.validation.check import REPAIR_STEPS, find_problems, load_validated_coco, validate_file
+from pipeline.data.validation.rules import RULES, Problem
 from tests.pipeline.data.validation.cases import BROKEN, change, valid_dataset
 
 
 def broken_by(dataset: Any, images: Path | None = None) -> list[str]:
-    return [fault.rule for fault in find_faults(dataset, images)]
+    return [problem.rule for problem in find_problems(dataset, images)]
 
 
-def test_valid_file_has_no_faults() -> None:
+def test_valid_file_has_no_problems() -> None:
     assert broken_by(valid_dataset()) == []
 
 
@@ -37,16 +37,16 @@ def test_broken_rule_is_reported(name: str) -> None:
     rule, damage = BROKEN[name]
     dataset = damage(copy.deepcopy(valid_dataset()))
     before = repr(dataset)
-    faults = list(find_faults(dataset))
-    fault = next((f for f in faults if f.rule == rule), None)
-    assert fault is not None, f"only {faults}"
-    assert fault.message and fault.advice and "\n" not in str(fault)
+    problems = list(find_problems(dataset))
+    problem = next((f for f in problems if f.rule == rule), None)
+    assert problem is not None, f"only {problems}"
+    assert problem.message and problem.advice and "\n" not in str(problem)
     assert repr(dataset) == before
     if rule.startswith(("bbox", "area", "iscrowd", "polygon", "rle", "mask")):
-        assert fault.annotation_id in (11, 12, 15) and fault.image_id in (3, 7)
+        assert problem.annotation_id in (11, 12, 15) and problem.image_id in (3, 7)
 
 
-def test_many_kinds_of_faults_are_covered() -> None:
+def test_many_kinds_of_problems_are_covered() -> None:
     assert len(BROKEN) >= 100
     assert len({rule for rule, _ in BROKEN.values()}) >= 45
 
@@ -75,8 +75,8 @@ def test_no_json_value_crashes_the_check(changes: list[tuple[tuple[Any, ...], An
             change(*place, to=copy.deepcopy(value))(dataset)
         except (KeyError, IndexError, TypeError):
             continue  # an earlier change removed this place
-    for fault in find_faults(dataset):
-        assert str(fault)
+    for problem in find_problems(dataset):
+        assert str(problem)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -105,7 +105,7 @@ def test_counts_of_cocoapi_are_decoded_to_the_mask() -> None:
 # ------------------------------------------------------------------------------ command
 
 
-def test_validate_command_reports_faults_and_exit_status(tmp_path: Path, folder: Path) -> None:
+def test_validate_command_reports_problems_and_exit_status(tmp_path: Path, folder: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(json.dumps(valid_dataset()))
     run = CliRunner().invoke(main, ["validate", str(path), "--images", str(folder)])
@@ -152,10 +152,10 @@ def test_large_file_is_checked_in_reasonable_time() -> None:
     assert time.process_time() - began < 6  # a tenth of 5,000 images and 50,000 annotations in a minute
 
 
-def test_fault_is_one_line() -> None:
-    assert str(Fault("r", "m", 1, 2, "c")) == "error: image 1, annotation 2, r: m; fix: c"
-    assert str(Fault("r", "m", advice="c", severity="warning")) == "warning: r: m; fix: c"
-    assert os.linesep not in str(Fault("r", "m"))
+def test_problem_is_one_line() -> None:
+    assert str(Problem("r", "m", 1, 2, "c")) == "error: image 1, annotation 2, r: m; fix: c"
+    assert str(Problem("r", "m", advice="c", severity="warning")) == "warning: r: m; fix: c"
+    assert os.linesep not in str(Problem("r", "m"))
 
 
 # ------------------------------------------------------------------------------ the registry
