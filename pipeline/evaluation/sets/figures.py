@@ -32,9 +32,10 @@ def set_figures(
         bootstrap: resamples of ``evaluation``.
 
     Returns:
-        ``name``, ``images``, ``scenes``, ``threshold``, ``class_names`` and ``classes``: per class ``objects``, AP and AP50 of
-        ``bbox`` and, if masks were measured, ``segm``, and the figures ``AT_THRESHOLD``. Each figure has a
-        95 % interval over scenes (``AP50_interval``) if there are resamples; None: undefined.
+        ``name``, ``images``, ``scenes``, ``threshold``, ``class_names`` and ``classes``: per class
+        ``objects``, AP and AP50 of ``bbox`` and, if masks were measured, ``segm``, and the figures
+        ``AT_THRESHOLD``. Each figure has a 95 % interval over scenes (``AP50_interval``) if there are
+        resamples. None: undefined.
     """
     ground_truth, metrics = evaluation.ground_truth, compute_metrics(evaluation)
     intervals = bootstrap.intervals() if bootstrap.resamples else None
