@@ -38,6 +38,13 @@ READS_HEIC = importlib.util.find_spec("pillow_heif") is not None
 GPL."""
 if READS_HEIC:
     importlib.import_module("pillow_heif").register_heif_opener()
+HEIC_SUFFIXES = (".heic", ".heif", ".hif")
+IMAGE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".apng",
+    ".avif", ".jp2", ".j2k", ".jpx", ".jpf", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".qoi",
+    *(HEIC_SUFFIXES if READS_HEIC else ()),
+)  # fmt: skip
+"""Endings of image files that can be read."""
 
 
 @dataclass(frozen=True)

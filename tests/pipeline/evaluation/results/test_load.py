@@ -52,7 +52,7 @@ def test_results_need_neither_boxes_nor_images(split: Path, tmp_path: Path) -> N
 
 
 FAULTY: dict[str, tuple[Any, str]] = {
-    "no list": ({"annotations": []}, "not a COCO results file: the top level must be a list"),
+    "no list": ({"results": []}, "not a COCO results file: the top level must be a list"),
     "no object": ([3], "result 0: 3 is not an object"),
     "image": ([{"image_id": 99}], "result 0: image_id 99 is not in the annotation file"),
     "category": ([{"image_id": 1, "category_id": None}], "category_id None is not in the annotation file"),
