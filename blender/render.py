@@ -24,6 +24,8 @@ from blender.contract import (
     exit_on_user_error,
     explain_temporary_errors,
     frame_is_complete,
+    print_note,
+    print_warning,
     remove_fragments,
     split_folder,
     temporary_root,
@@ -82,7 +84,8 @@ def run(options: argparse.Namespace) -> dict[int, str]:
     config = load_config(options.profile, options.split)
     with _silence_stdout():
         assets = load_assets(options.people, config.folder, config.files())
-    _warn(scene_warnings(config, assets))
+    for line in scene_warnings(config, assets):
+        print_warning(line)
     if options.save_blend:
         _save_blend(options, config, assets)
         return {}
@@ -98,7 +101,7 @@ def run(options: argparse.Namespace) -> dict[int, str]:
     failed: dict[int, str] = {}
     if todo:
         for note in () if options.quiet else config.notes:
-            print(f"note: {note}", file=sys.stderr)
+            print_note(note)
         job = RenderJob(
             profile=str(options.profile.absolute()),
             split=config.split,
@@ -116,13 +119,9 @@ def run(options: argparse.Namespace) -> dict[int, str]:
     elif not options.quiet:
         print(f"render {config.split}: up to date", flush=True)
     counts = write_manifest(out, config, fingerprint, devices)
-    _warn(placement_warnings(placements, len(todo) - len(failed)) + counts.warnings(config))
+    for line in placement_warnings(placements, len(todo) - len(failed)) + counts.warnings(config):
+        print_warning(line)
     return failed
-
-
-def _warn(lines: list[str]) -> None:
-    for line in lines:
-        print(f"warning: {line}", file=sys.stderr, flush=True)
 
 
 def _select_frames(options: argparse.Namespace, config: Config) -> list[int]:

@@ -6,11 +6,10 @@ It prints at most notes if they are valid. With ``--reference`` it prints a Mark
 from __future__ import annotations
 
 import argparse
-import sys
 
 from blender.config.profile import load_config
 from blender.config.reference import renderer_reference
-from blender.contract import exit_on_user_error, find_profile
+from blender.contract import exit_on_user_error, find_profile, print_note
 
 
 def main() -> None:
@@ -27,7 +26,7 @@ def main() -> None:
         return
     with exit_on_user_error():
         for note in load_config(options.profile).notes:
-            print(f"note: {note}", file=sys.stderr)
+            print_note(note)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from blender.contract.files import (
     sha256_file,
     write_atomic,
 )
+from blender.contract.messages import list_names, print_note, print_warning
 from blender.contract.profiles import (
     ProfileHeader,
     find_profile,
@@ -58,13 +59,13 @@ from blender.contract.split import (
     split_folder,
 )
 from blender.contract.table_reader import from_table
-from blender.contract.temporary import PREFIX, explain_temporary_errors, temporary_root
+from blender.contract.temporary import TEMPORARY_PREFIX, explain_temporary_errors, temporary_root
 
 __all__ = [
     "ARRAYS",
     "KEYPOINTS",
-    "PREFIX",
     "SCHEMA_VERSION",
+    "TEMPORARY_PREFIX",
     "Box3d",
     "FrameRecord",
     "Instance",
@@ -81,10 +82,13 @@ __all__ = [
     "frame_is_complete",
     "frame_paths",
     "from_table",
+    "list_names",
     "load_profile",
     "merge_tables",
     "move_model_files",
     "open_atomic",
+    "print_note",
+    "print_warning",
     "read_manifest",
     "read_record",
     "read_tables",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from blender.contract.errors import UserError
 
-PREFIX = "transpalette-"
+TEMPORARY_PREFIX = "transpalette-"
 """Start of the names of the renderer's own temporary folders."""
 _PROBE = 16 * 2**20
 """Bytes that a test file has. A folder that cannot hold them is too full for a frame's images."""
@@ -52,7 +52,7 @@ def explain_temporary_errors(folder: Path) -> Iterator[None]:
         if reason is None:
             raise
         root = folder
-        while root.name.startswith(PREFIX):
+        while root.name.startswith(TEMPORARY_PREFIX):
             root = root.parent
         raise UserError(
             f"{root}: cannot write temporary files: {reason}; set TMPDIR to a writable folder with free space"

@@ -15,11 +15,16 @@ from typing import Any
 import bpy
 from mathutils import Matrix
 
-from blender.contract import PREFIX, UserError, explain_temporary_errors, temporary_root
+from blender.contract import (
+    TEMPORARY_PREFIX,
+    UserError,
+    explain_temporary_errors,
+    list_names,
+    temporary_root,
+)
 from blender.geometry.model_info import (
     ModelFile,
     ModelPart,
-    list_names,
     missing_buffers,
     referenced_files,
     texture_notes,
@@ -94,7 +99,7 @@ def _convert_version(path: Path, modified: int, size: int) -> _Converted:
             material.name = f"{path.name}: {material.name}"
     root = temporary_root()
     with explain_temporary_errors(root):
-        folder = tempfile.TemporaryDirectory(prefix=PREFIX, dir=root)
+        folder = tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=root)
         bpy.data.libraries.write(str(Path(folder.name, _NAME)), {mesh}, path_remap="ABSOLUTE")
     return _Converted(folder, parts, references, notes)
 

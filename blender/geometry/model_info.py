@@ -50,12 +50,6 @@ class ModelFile:
     """What the user should know about the file, one line each, without its name."""
 
 
-def list_names(names: list[str], limit: int = 8) -> str:
-    """Join names for a message; beyond ``limit`` only their number is given."""
-    text = ", ".join(f"'{name}'" for name in names[:limit])
-    return text if len(names) <= limit else f"{text} and {len(names) - limit} more"
-
-
 def gltf_table(path: Path) -> dict[str, Any]:
     """Return the JSON of a .gltf or .glb file; empty if it cannot be read."""
     with contextlib.suppress(OSError, ValueError, struct.error):

@@ -8,8 +8,9 @@ from typing import Any
 import bpy
 import numpy as np
 
+from blender.contract import list_names
 from blender.geometry.mesh import Floats
-from blender.geometry.model_info import ModelPart, list_names
+from blender.geometry.model_info import ModelPart
 
 _SOLID = ("MESH", "CURVE", "SURFACE", "FONT", "META")
 """Types of Blender objects that have a surface."""
@@ -96,7 +97,7 @@ def left_out(imported: list[Any], shown: set[str]) -> list[str]:
     unread = [f"{item.name} ({item.type.lower()})" for item in imported if item.type in _UNREAD]
     missing = [item.name for item in imported if item.is_missing or (item.data and item.data.is_missing)]
     groups = {"hidden in renders": hidden, "not a surface": unread, "in a missing library": missing}
-    return [f"left out ({reason}): {list_names(names)}" for reason, names in groups.items() if names]
+    return [f"left out ({reason}): {list_names(names, 8)}" for reason, names in groups.items() if names]
 
 
 def vertices_of(mesh: Any) -> Floats:

@@ -25,7 +25,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from blender.contract import PREFIX, UserError, explain_temporary_errors, temporary_root
+from blender.contract import TEMPORARY_PREFIX, UserError, explain_temporary_errors, temporary_root
 from blender.rendering.frame import RenderJob
 from blender.workers.cpu import SINGLE_THREADED_BLAS, core_count
 from blender.workers.dispatch import Backend, FrameResult
@@ -58,7 +58,7 @@ class WorkerProcess:
         self.number = number
         root = temporary_root()
         with explain_temporary_errors(root):
-            self._scratch = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
+            self._scratch = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=root))
         parent_end, child_end = socket.socketpair()
         with child_end:
             handle = child_end.fileno()

@@ -32,7 +32,7 @@ def check(profile: Path, splits: tuple[str, ...], run: Path | None) -> None:
     problems = check_profile(profile, splits)
     command = module_command("blender.config", profile)
     renderer = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-    # Both halves read the keys at the top, so a mistake there has two lines that are the same.
+    # Renderer and pipeline read the keys at the top, so a mistake there gives two equal lines.
     lines = dict.fromkeys([*(f"error: {line}" for line in problems), *renderer.stderr.splitlines()])
     for line in lines:
         click.echo(line, err=True)

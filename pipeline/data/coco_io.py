@@ -11,7 +11,7 @@ from blender.contract import UserError
 from pipeline.data.values import has_mask
 
 COCO_NAMES = {"pedestrian": "person"}
-"""Name of a class -> its name in the COCO data set, if the two differ."""
+"""Name of a class -> its name in the COCO dataset, if the two differ."""
 
 
 def read_coco(path: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from blender.contract import (
     UserError,
     array_path,
     canonical_json,
+    print_warning,
     read_manifest,
     write_atomic,
 )
@@ -100,7 +101,7 @@ def convert_split(split_dir: Path, config: CocoConfig, scheduler: str | None = N
         f"coco: {len(images)} images, {len(annotations) - ignored} objects, {ignored} ignore regions -> {out}"
     )
     for line in _missing_classes(dataset):
-        click.echo(f"warning: {line}", err=True)
+        print_warning(line)
     return out
 
 

@@ -51,7 +51,7 @@ class Orientation:
         """Whether the stored pixels are not upright."""
         return self.number != 1
 
-    def is_open(self, size: Size) -> bool:
+    def is_ambiguous(self, size: Size) -> bool:
         """Return whether an annotated ``size`` fits both the stored and the upright image, which differ."""
         return self.is_turned and size == self.stored_size == self.upright_size
 

@@ -1,7 +1,7 @@
 """Formats of other tools (command ``convert``): each as the files of the result.
 
 A writer is a function with the decorator ``data_format``. It yields the files of the result as names and
-bytes; ``pipeline.data.conversion`` writes them.
+bytes; ``pipeline.data.convert_to_format`` writes them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import click
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from blender.contract import UserError, canonical_json
+from blender.contract import UserError, canonical_json, print_note
 from pipeline.config import ExifReading
 from pipeline.data.coco_io import count_without_mask, group_by_image
 from pipeline.data.exif import encode_as_annotated
@@ -215,9 +215,9 @@ def imagefolder(splits: list[CocoSet], options: ExportOptions) -> Iterator[Outpu
     click.echo(f"convert: {ignored} ignore regions included, with iscrowd 1")
     empty = [split.name for split in splits if not split.dataset["annotations"]]
     if options.layout == "split" and 0 < len(empty) < len(splits):
-        click.echo(
-            f"convert: note: {', '.join(empty)} has no objects, so `datasets` does not load it beside the "
-            "other splits; use --layout flat"
+        print_note(
+            f"{', '.join(empty)} has no objects, so `datasets` does not load it beside the other splits; "
+            "use --layout flat"
         )
     yield "categories.json", canonical_json([c["name"] for c in _shared_categories(splits)])
     if options.layout == "flat":

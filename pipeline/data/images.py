@@ -24,7 +24,7 @@ RAW_SUFFIXES = (
     ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".orf", ".rw2", ".raf", ".pef", ".srw",
     ".raw", ".rwl",
 )  # fmt: skip
-"""Endings of cameras' raw files. Many are TIFF files, in which Pillow finds only a preview."""
+"""Extensions of cameras' raw files. Many are TIFF files, in which Pillow finds only a preview."""
 _DRAFT = 2
 """Least size at which a JPEG file is decoded to be shrunk, as a factor on the size it is shrunk to. On a
 mosaic of photographs the result differs from that of the full size by 0.3 of 255 on average, by 3 at most."""
@@ -196,7 +196,7 @@ def check_image(path: Path, size: tuple[int, int]) -> bool:
     stored = orientation.stored_size
     if size not in (stored, orientation.upright_size):
         raise UserError(f"{path}: {format_size(stored)}, but the annotations say {format_size(size)}")
-    return orientation.is_open(size)
+    return orientation.is_ambiguous(size)
 
 
 def identify_image(path: Path, formats: tuple[str, ...] | None = None) -> bool:

@@ -28,7 +28,7 @@ def leave_out_malformed(dataset: dict[str, Any]) -> dict[str, Any]:
     """
     dataset = as_strict_json(dataset)
     categories = [_well_formed(c, CATEGORY_FIELDS) for c in dataset["categories"]]
-    categories = [c | {"skeleton": bones(c)} if "skeleton" in c else c for c in categories]
+    categories = [c | {"skeleton": valid_edges(c)} if "skeleton" in c else c for c in categories]
     names = {c["id"]: c.get("keypoints") for c in categories}
     annotations = []
     for a in dataset["annotations"]:
@@ -58,7 +58,7 @@ def keypoints_error(points: Any, names: Any) -> str | None:
     return None
 
 
-def bones(category: Entry) -> list[list[int]]:
+def valid_edges(category: Entry) -> list[list[int]]:
     """Return the edges of a category's ``skeleton`` that join two of its keypoints, numbered from 1."""
     names, skeleton = category.get("keypoints"), category.get("skeleton")
     count = len(names) if isinstance(names, list) else 0
@@ -76,7 +76,7 @@ def skeleton_error(category: Entry) -> str | None:
         return None
     if not isinstance(skeleton, list):
         return f"skeleton is {short_repr(skeleton)}, not a list of pairs"
-    if wrong := [edge for edge in skeleton if edge not in bones(category)]:
+    if wrong := [edge for edge in skeleton if edge not in valid_edges(category)]:
         names = category.get("keypoints")
         count = len(names) if isinstance(names, list) else 0
         return f"{len(wrong)} edges join no two of its {count} keypoints, the first: {short_repr(wrong[0])}"

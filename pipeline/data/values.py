@@ -55,7 +55,7 @@ def without_non_finite(value: Any) -> Any:
 def as_strict_json(value: Any) -> Any:
     """Return a value that any JSON reader accepts; the same object if it is one already.
 
-    NaN and infinity become null, halves of surrogate pairs in text U+FFFD.
+    NaN and infinity become null, lone surrogates in text U+FFFD.
     """
 
     def strict(leaf: Any) -> Any:
@@ -83,7 +83,7 @@ def _map_leaves(value: Any, function: Callable[[Any], Any]) -> Any:
 
 
 def printable(text: str) -> str:
-    """Return the text with U+FFFD in place of halves of surrogate pairs."""
+    """Return the text with U+FFFD in place of lone surrogates."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -102,7 +102,7 @@ def is_nested_deeper(value: Any, levels: int) -> bool:
 
 
 def is_text(value: Any) -> TypeGuard[str]:
-    """Return True for a string that can be printed: one without halves of surrogate pairs."""
+    """Return True for a string that can be printed: one without lone surrogates."""
     if not isinstance(value, str) or value.isascii():
         return isinstance(value, str)
     try:

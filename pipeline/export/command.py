@@ -50,7 +50,7 @@ def export_model(
         )
     prepare_output_dir(out.parent)
     model, checkpoint = load_model(model_path)
-    evaluation_set = (
+    comparison_set = (
         read_comparison_set(annotations, images[0], checkpoint.classes) if int8 and annotations else None
     )
     click.echo(f"export: {model_path} -> onnx")
@@ -66,9 +66,9 @@ def export_model(
     click.echo(
         f"export: same detections as its checkpoint: {check_parity(model, exported, with_min_score, images)}"
     )
-    if evaluation_set is not None:
+    if comparison_set is not None:
         data = quantize_file(data, metadata)
-        click.echo(f"export: {check_int8(exported, parse_onnx(data, str(out)), evaluation_set)}")
+        click.echo(f"export: {check_int8(exported, parse_onnx(data, str(out)), comparison_set)}")
     write_atomic(out, data)
     click.echo(f"export: {out} ({len(data) / 1e6:.1f} MB)")
 

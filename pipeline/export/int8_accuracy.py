@@ -52,7 +52,7 @@ def read_comparison_set(annotations: Path, images: Path, classes: tuple[str, ...
     return ComparisonSet(dataset, paths, label_ids(classes, shared))
 
 
-def check_int8(fp32: ExportedModel, int8: ExportedModel, evaluation_set: ComparisonSet) -> str:
+def check_int8(fp32: ExportedModel, int8: ExportedModel, comparison_set: ComparisonSet) -> str:
     """Compare the AP50 of a model with 32-bit and with 8-bit weights.
 
     Returns:
@@ -61,14 +61,14 @@ def check_int8(fp32: ExportedModel, int8: ExportedModel, evaluation_set: Compari
     Raises:
         UserError: the loss is more than ``MAX_AP50_LOSS``, or the AP50 is too low to measure a loss.
     """
-    before = _ap50(fp32, evaluation_set)
+    before = _ap50(fp32, comparison_set)
     if max(before.values()) <= MAX_AP50_LOSS:
         raise UserError(
             f"{fp32.name}: its AP50 on these images is too low to measure a loss; give other --images"
         )
-    after = _ap50(int8, evaluation_set)
+    after = _ap50(int8, comparison_set)
     line = "int8: AP50 " + ", ".join(f"{kind} {before[kind]:.3f} -> {after[kind]:.3f}" for kind in before)
-    line += f" on {len(evaluation_set.paths)} images"
+    line += f" on {len(comparison_set.paths)} images"
     if max(before[kind] - after[kind] for kind in before) > MAX_AP50_LOSS:
         raise UserError(
             f"{int8.name}: {line}: the largest allowed loss is {MAX_AP50_LOSS}; export without --int8"
@@ -76,14 +76,14 @@ def check_int8(fp32: ExportedModel, int8: ExportedModel, evaluation_set: Compari
     return line
 
 
-def _ap50(exported: ExportedModel, evaluation_set: ComparisonSet) -> dict[str, float]:
+def _ap50(exported: ExportedModel, comparison_set: ComparisonSet) -> dict[str, float]:
     results, _ = run_model(
         exported.predict,
-        evaluation_set.dataset["images"],
-        evaluation_set.paths,
-        evaluation_set.category_ids,
+        comparison_set.dataset["images"],
+        comparison_set.paths,
+        comparison_set.category_ids,
         title=exported.metadata.precision,
     )
-    overall = compute_metrics(evaluate_detections(evaluation_set.dataset, results))["overall"]
+    overall = compute_metrics(evaluate_detections(comparison_set.dataset, results))["overall"]
     kinds = {"boxes": "bbox", "masks": "segm"}
     return {kind: overall[name]["AP50"] for kind, name in kinds.items() if name in overall}

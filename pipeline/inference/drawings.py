@@ -15,7 +15,7 @@ from pipeline.inference.sources import Source
 JPEG_QUALITY = 92
 """JPEG quality of drawings, on Pillow's scale from 1 to 95."""
 _SUFFIXES = {".jpg": ".jpg", ".jpeg": ".jpeg", ".jpe": ".jpg", ".jfif": ".jpg"}
-"""Ending of an image -> ending of its drawing; all others are drawn as .png."""
+"""Extension of an image -> extension of its drawing; all others are drawn as .png."""
 _LONGEST_NAME = 255
 """Bytes of the longest file name on common file systems."""
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

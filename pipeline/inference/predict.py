@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from blender.contract import UserError
+from blender.contract import UserError, print_note
 from pipeline.common.interrupts import Interrupts, defer_interrupts
 from pipeline.common.stages import prepare_output_dir
 from pipeline.data.images import read_image
@@ -128,7 +128,7 @@ def predict_images(
     live = _read_first(read_camera(camera)) if camera is not None else None
     length = None if live and not frames else sum(lengths) + (frames or 0) * (live is not None)
     if found and found.left_out:
-        click.echo(f"note: left out: {found.describe_left_out()}", err=True)
+        print_note(f"left out: {found.describe_left_out()}")
     segmenter = load(model_path)
     min_score = segmenter.threshold if threshold is None else threshold
 
@@ -172,7 +172,7 @@ def _earlier_progress(out: Path, inputs: Callable[[], str], total: int) -> Progr
         return Progress()
     progress = load_progress(out, inputs())
     if progress is None:
-        click.echo(f"note: the interrupted run in {out} had other inputs: all images are predicted", err=True)
+        print_note(f"the interrupted run in {out} had other inputs: all images are predicted")
         return Progress()
     click.echo(f"predict: {progress.sources} of {total} images done before")
     return progress
@@ -284,7 +284,7 @@ def _read_first(frames: Iterator[Frame]) -> Iterator[Frame]:
 def _print_summary(run: PredictionRun) -> None:
     progress = run.partial or run.progress
     for note in progress.describe_notes():
-        click.echo(f"note: {note}", err=True)
+        print_note(note)
     for message in progress.errors:
         click.echo(f"error: {message}", err=True)
     counts = ", ".join(f"{count} {readable(name)}" for name, count in sorted(progress.objects.items()))

@@ -15,7 +15,6 @@ from pipeline.data.images import (
     HEIC_SUFFIXES,
     IMAGE_SUFFIXES,
     RAW_SUFFIXES,
-    READS_HEIC,
     identify_image,
     is_file,
     is_heic,
@@ -28,7 +27,7 @@ VIDEO_SUFFIXES = (
     ".y4m", ".h264", ".264", ".hevc", ".h265", ".265",
 )  # fmt: skip
 _UNNAMED_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
-"""Pillow's names of the formats that are recognised in files of a folder whatever their ending."""
+"""Pillow's names of the formats that are recognised in files of a folder whatever their extension."""
 _WILDCARDS = frozenset("*?[")
 _ADVICE = (
     dict.fromkeys(HEIC_SUFFIXES, HEIC_ADVICE)
@@ -36,7 +35,7 @@ _ADVICE = (
     | dict.fromkeys(VIDEO_SUFFIXES, "give by name")
     | {"folder": "give 'FOLDER/**'"}
 )
-"""What to do about files that are left out, by their ending."""
+"""What to do about files that are left out, by their extension."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Sources:
 
     sources: list[Source]
     left_out: Counter[str] = field(default_factory=Counter)
-    """Number of the other files by ending, and of "dead link" and "folder"."""
+    """Number of the other files by extension, and of "dead link" and "folder"."""
 
     def describe_left_out(self) -> str:
         """Return for example "2 .heic (export as JPEG), 1 .mp4 (give by name)"; "" if nothing is left out."""
@@ -141,7 +140,7 @@ def _expand(pattern: Path) -> set[Path]:
 
 
 def _select(paths: list[Path], suffixes: tuple[str, ...]) -> tuple[list[Path], Counter[str]]:
-    """Return the files with one of these endings, or with an image inside, and count the others."""
+    """Return the files with one of these extensions, or with an image inside, and count the others."""
     chosen: list[Path] = []
     others: Counter[str] = Counter()
     for path in paths:
@@ -157,12 +156,12 @@ def _select(paths: list[Path], suffixes: tuple[str, ...]) -> tuple[list[Path], C
         elif suffix in suffixes or (suffix not in _ADVICE and identify_image(path, _UNNAMED_FORMATS)):
             chosen.append(path)
         elif not path.name.startswith("."):
-            others[suffix or "file without ending"] += 1
+            others[suffix or "file without extension"] += 1
     return chosen, +others
 
 
 def _is_video(path: Path) -> bool:
-    """Return whether a file is a video: by its ending, else by its content."""
+    """Return whether a file is a video: by its extension, else by its content."""
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return True
     return not identify_image(path) and not is_heic(path) and is_readable_video(path)

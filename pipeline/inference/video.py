@@ -58,7 +58,7 @@ class VideoHeader:
 
 
 def is_readable_video(path: Path) -> bool:
-    """Return whether PyAV finds a picture track in a file, whatever its ending; False without PyAV."""
+    """Return whether PyAV finds a video stream in a file, whatever its extension; False without PyAV."""
     try:
         av = import_optional("av", "video", str(path))
     except UserError:
@@ -68,7 +68,7 @@ def is_readable_video(path: Path) -> bool:
             name = container.format.name
             if name in _NO_VIDEO_FORMATS or name.endswith("_pipe"):
                 return False
-            return bool(_picture_track(container).width)
+            return bool(_video_stream(container).width)
     except (av.FFmpegError, OSError, ValueError):
         return False
 
@@ -82,7 +82,7 @@ def read_header(path: Path) -> VideoHeader:
     av = import_optional("av", "video", f"{path}: to read a video")
     try:
         with av.open(str(path)) as container:
-            stream = _picture_track(container)
+            stream = _video_stream(container)
             seconds = float(stream.duration * stream.time_base) if stream.duration else 0.0
             frames = max(1, stream.frames or round(seconds * float(stream.average_rate or 0)))
             width = _square_width(stream, stream.width)
@@ -138,7 +138,7 @@ def read_camera(camera: int) -> Iterator[Frame]:
 
 
 def _decode(container: Any) -> Iterator[Frame]:
-    stream = _picture_track(container)
+    stream = _video_stream(container)
     stream.thread_type = "AUTO"
     first = None
     for number, frame in enumerate(container.decode(stream)):
@@ -151,8 +151,8 @@ def _decode(container: Any) -> Iterator[Frame]:
         yield Frame(number, max(0.0, seconds - first), np.ascontiguousarray(pixels))
 
 
-def _picture_track(container: Any) -> Any:
-    """Return the first track of moving pictures; a cover image of sound is none.
+def _video_stream(container: Any) -> Any:
+    """Return the first video stream; the cover image of a sound file is none.
 
     Raises:
         ValueError: the file has none.
@@ -160,7 +160,7 @@ def _picture_track(container: Any) -> Any:
     for stream in container.streams.video:
         if not stream.disposition & type(stream.disposition).attached_pic:
             return stream
-    raise ValueError("it has no picture track")
+    raise ValueError("it has no video stream")
 
 
 def _square_width(stream: Any, width: int) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 import click
 import numpy as np
 
-from blender.contract import UserError, canonical_json, write_atomic
+from blender.contract import UserError, canonical_json, print_note, write_atomic
 from pipeline.common.stages import prepare_output_dir
 from pipeline.data.coco_io import count_without_mask
 from pipeline.data.validation.check import load_validated_coco
@@ -97,12 +97,12 @@ def write_stats(sets: tuple[Path, ...], out: Path) -> None:
     for table in tables:
         click.echo(f"stats: {table['name']}: {table['images']} images, {_count_text(table)}")
         if table["without_mask"]:
-            click.echo(
-                f"stats: {table['name']}: note: {table['without_mask']} objects have a box and no mask: "
-                "they are left out of the mask areas"
+            print_note(
+                f"{table['name']}: {table['without_mask']} objects have a box and no mask: they are left out "
+                "of the mask areas"
             )
     for note in notes:
-        click.echo(f"note: {note}")
+        print_note(note)
     click.echo(f"stats: {out / 'stats.png'}, {out / 'stats.json'}")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import click
 import torch
 
+from blender.contract import print_warning
 from pipeline.config import Profile
 from pipeline.models.checkpoint import Checkpoint, ResumeState, save_checkpoint
 from pipeline.training.augment.resolution import usable_resolution
@@ -82,7 +83,7 @@ def _read_splits(
     if not allow_empty_classes:
         train_set.check_classes()
     for name in val_set.classes_without_objects():
-        click.echo(f"warning: class '{name}': 0 objects in {len(val_set)} validation images", err=True)
+        print_warning(f"class '{name}': 0 objects in {len(val_set)} validation images")
     train_set.check_images()
     val_set.check_images()
     return train_set, val_set

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from blender.contract import UserError, write_atomic
+from blender.contract import UserError, print_note, write_atomic
 from pipeline.config import ExifReading
 from pipeline.data.coco_io import group_by_image
 from pipeline.data.images import find_image, read_rgb
@@ -96,7 +96,7 @@ def contact_sheet(
     chosen = [dataset["images"][i] for i in np.linspace(0, len(dataset["images"]) - 1, count).astype(int)]
     paths = {image["id"]: find_image(split_dir / "images", image["file_name"]) for image in chosen}
     for note in describe_exif(chosen, dataset["annotations"], lambda i: paths[i["id"]], exif):
-        click.echo(f"preview: {note}")
+        print_note(note)
     cells = []
     for image in chosen:
         pixels = read_rgb(paths[image["id"]], (image["width"], image["height"]), exif == "upright")

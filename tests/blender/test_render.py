@@ -61,6 +61,7 @@ def test_masks_agree_with_the_frame_records(tiny_split: Path) -> None:
     assert visible >= 4
 
 
+@pytest.mark.slow
 def test_running_the_file_renders_the_same_bytes_as_the_module(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:

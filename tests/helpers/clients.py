@@ -1,4 +1,4 @@
-"""Read converted data sets with other people's tools, and compare their masks with the exact ones.
+"""Read converted datasets with other people's tools, and compare their masks with the exact ones.
 
 Run it on a run's folder to print the table of the page about other tools:
 ``python -m tests.helpers.clients build/default OUT``.
@@ -18,7 +18,7 @@ import pytest
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from pipeline.data.conversion import convert_to_format, find_splits
+from pipeline.data.convert_to_format import convert_to_format, find_splits
 from pipeline.data.formats import ExportOptions
 from tests.helpers.canvas import CHROMIUM, canvas_runs
 
@@ -153,7 +153,7 @@ def read_with_datasets(folder: Path) -> Iterator[tuple[Key, Objects]]:
 
 
 def read_with_sahi_shapely(folder: Path) -> Iterator[tuple[Key, Objects]]:
-    """Read the polygons with which SAHI slices a data set."""
+    """Read the polygons with which SAHI slices a dataset."""
     for key, labels, size in _sahi_images(folder):
         yield key, [(a.category_name, _fill([a._shapely_annotation.multipolygon], size)) for a in labels]
 

@@ -140,7 +140,9 @@ def _known_category_id(annotation: Entry, context: Context) -> Entry | None:
     """Write "7" as 7, and the name of a category as its id; remove an annotation of no category."""
     number = to_int(annotation.get("category_id"))
     if number is None:
-        number = context.category_id_of_name(annotation.get("category_id"))
+        name = annotation.get("category_id")
+        named = [i for i, c in context.categories.items() if c.get("name") == name]
+        number = named[0] if len(named) == 1 else None
     return annotation | {"category_id": number} if number in context.categories else None
 
 
@@ -184,7 +186,9 @@ def _image_id_unknown(a: Entry, context: Context) -> str | None:
     return f"image_id {short_repr(a.get('image_id'))} is not the id of an image in this file"
 
 
-@rule("category-id-unknown", ANNOTATION, advice="add the category, or fix category_id", fix=_known_category_id)
+@rule(
+    "category-id-unknown", ANNOTATION, advice="add the category, or fix category_id", fix=_known_category_id
+)
 def _category_id_unknown(a: Entry, context: Context) -> str | None:
     if is_int(a.get("category_id")) and a["category_id"] in context.categories:
         return None

@@ -177,7 +177,7 @@ def validate_file(
     for problem in _file_problems(parsed, images):
         click.echo(str(problem))
         severities[problem.severity] += 1
-        if problem.rule == "file-exif-open":
+        if problem.rule == "file-exif-ambiguous":
             undecided.add(problem.image_id)
     if images is not None and undecided and not severities[ERROR]:
         entries = [image for image in parsed.value["images"] if image["id"] in undecided]

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
+from blender.contract import list_names
 from pipeline.data.images import HEIC_SUFFIXES, IMAGE_SUFFIXES, is_file, is_inside
 
 Parts = tuple[str, ...]
@@ -42,7 +43,7 @@ class Match:
 
     def __str__(self) -> str:
         """Describe the match for a message; "" if no file fits."""
-        names = ", ".join(self.files[:3]) + (", ..." if len(self.files) > 3 else "")
+        names = list_names(self.files, 3)
         if len(self.files) > 1:
             return f"{len(self.files)} files fit: {names}"
         if not self.files:
@@ -159,7 +160,7 @@ def _spellings(name: str) -> list[str]:
 
 
 def _split(spelling: str) -> Parts:
-    """Split a path of any system, without its drive and the parts that lead nowhere or up."""
+    """Split a path of any system, without its drive, and without its parts "." and ".."."""
     parts = re.split(r"[/\\]", re.sub(r"^[A-Za-z]:", "", spelling))
     parts = [part for part in parts if part not in ("", ".", "..")]
     return tuple(parts[-_MOST_PARTS:])

@@ -124,8 +124,8 @@ def _image_size(i: Entry, context: Context) -> str | None:
     return f"width {short_repr(i.get('width'))}, height {short_repr(i.get('height'))}"
 
 
-def _leave_named(image: Entry, context: Context) -> Entry | None:
-    """Remove an image without a name; leave one whose name is not Unicode: its file must be renamed."""
+def _remove_unnamed(image: Entry, context: Context) -> Entry | None:
+    """Remove an image without a name. A name that is not Unicode stays: its file must be renamed."""
     return image if isinstance(image.get("file_name"), str) and image["file_name"] else None
 
 
@@ -133,7 +133,7 @@ def _leave_named(image: Entry, context: Context) -> Entry | None:
     "file-name",
     IMAGE,
     advice="write the file's path, relative to the image folder, in Unicode",
-    fix=_leave_named,
+    fix=_remove_unnamed,
 )
 def _file_name(i: Entry, context: Context) -> str | None:
     if is_text(i.get("file_name")) and i["file_name"]:
@@ -235,20 +235,20 @@ def _file_size(i: Entry, file: ImageFile) -> str | None:
     not_fixable=_FILES_STAY,
 )
 def _file_exif_rotated(i: Entry, file: ImageFile) -> str | None:
-    if not file.orientation.is_turned or _is_exif_open(i, file):
+    if not file.orientation.is_turned or _is_exif_ambiguous(i, file):
         return None
     return f"{file.path} has an EXIF orientation, so viewers turn it"
 
 
 @rule(
-    "file-exif-open",
+    "file-exif-ambiguous",
     IMAGE_FILE,
     severity=WARNING,
     advice="turn the pixels themselves, or give every command --exif stored or --exif upright",
     not_fixable=_FILES_STAY,
 )
-def _file_exif_open(i: Entry, file: ImageFile) -> str | None:
-    if not _is_exif_open(i, file):
+def _file_exif_ambiguous(i: Entry, file: ImageFile) -> str | None:
+    if not _is_exif_ambiguous(i, file):
         return None
     return (
         f"{file.path} has the EXIF orientation {file.orientation.number}, and its size does not tell whether "
@@ -256,8 +256,8 @@ def _file_exif_open(i: Entry, file: ImageFile) -> str | None:
     )
 
 
-def _is_exif_open(image: Entry, file: ImageFile) -> bool:
-    return file.orientation.is_open((image.get("width", 0), image.get("height", 0)))
+def _is_exif_ambiguous(image: Entry, file: ImageFile) -> bool:
+    return file.orientation.is_ambiguous((image.get("width", 0), image.get("height", 0)))
 
 
 @rule("file-mode", IMAGE_FILE, severity=WARNING, advice="convert it to RGB", not_fixable=_FILES_STAY)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.data.optional_fields import bones, keypoints_error, skeleton_error
+from pipeline.data.optional_fields import keypoints_error, skeleton_error, valid_edges
 from pipeline.data.validation.rules import ANNOTATION, CATEGORY, WARNING, Context, Entry, rule
 from pipeline.data.values import is_int, short_repr
 
@@ -43,8 +43,8 @@ def _keypoints(a: Entry, context: Context) -> str | None:
     return f"num_keypoints is {short_repr(a['num_keypoints'])}, but {visible} have v > 0" if wrong else None
 
 
-def _without_loose_edges(category: Entry, context: Context) -> Entry:
-    return category | {"skeleton": bones(category)}
+def _remove_invalid_edges(category: Entry, context: Context) -> Entry:
+    return category | {"skeleton": valid_edges(category)}
 
 
 @rule(
@@ -52,7 +52,7 @@ def _without_loose_edges(category: Entry, context: Context) -> Entry:
     CATEGORY,
     severity=WARNING,
     advice="write pairs of keypoints, numbered from 1",
-    fix=_without_loose_edges,
+    fix=_remove_invalid_edges,
 )
 def _skeleton(c: Entry, context: Context) -> str | None:
     return skeleton_error(c)

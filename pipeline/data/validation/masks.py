@@ -65,7 +65,12 @@ def _clip_polygons(annotation: Entry, context: Context) -> Entry | None:
     return annotation | {"segmentation": polygons} if polygons else None
 
 
-@rule("segmentation-type", SEGMENTATION, advice="write polygons (lists) or RLE (size, counts)", fix=_read_other_form)
+@rule(
+    "segmentation-type",
+    SEGMENTATION,
+    advice="write polygons (lists) or RLE (size, counts)",
+    fix=_read_other_form,
+)
 def _segmentation_type(a: Entry, image: Entry) -> str | None:
     segmentation = a["segmentation"]
     if isinstance(segmentation, (list, dict)):

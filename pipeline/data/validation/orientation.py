@@ -7,7 +7,6 @@ the right image had the stronger edges for 92 to 94 % of the masks and 75 to 94 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection
 from math import comb
 from pathlib import Path
@@ -15,12 +14,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from blender.contract import UserError, list_names
 from pipeline.config import ExifReading
 from pipeline.data.coco_io import group_by_image
-from pipeline.data.exif import orient, read_orientation
-from pipeline.data.images import check_image
+from pipeline.data.images import check_image, read_rgb
 from pipeline.data.rle import sample_mask
 
 Entry = dict[str, Any]
@@ -79,14 +77,14 @@ def describe_undecided(
     by_image = group_by_image(annotations)
     notes = []
     for reading, other in (("stored", "upright"), ("upright", "stored")):
-        read_so = [image for image in images if (image["id"] in upright) == (reading == "upright")]
-        if not read_so:
+        chosen = [image for image in images if (image["id"] in upright) == (reading == "upright")]
+        if not chosen:
             continue
-        fitting, count = _count_fitting(read_so, by_image, path_of, reading == "upright")
-        more = ", ..." if len(read_so) > 1 else ""
+        names = [image["file_name"] for image in chosen]
+        fitting, count = _count_fitting(chosen, by_image, path_of, reading == "upright")
         notes.append(
-            f"{len(read_so)} images have an EXIF orientation that their size does not decide "
-            f"({read_so[0]['file_name']}{more}): read as {reading}; {_describe_fit(fitting, count, other)}"
+            f"{len(chosen)} images have an EXIF orientation that their size does not decide "
+            f"({list_names(names, 1)}): read as {reading}; {_describe_fit(fitting, count, other)}"
         )
     return notes
 
@@ -117,8 +115,8 @@ def _count_fitting(
     fitting = count = 0
     for image in _spread([i for i in images if objects[i["id"]]], _IMAGES):
         try:
-            edges = {turned: _edges(_read_small(path_of(image), turned)) for turned in (False, True)}
-        except (OSError, SyntaxError, ValueError):  # the image is read again later, and named then
+            edges = {turned: _edges(_read_small(path_of(image), image, turned)) for turned in (False, True)}
+        except UserError:  # the image is read again later, and named then
             continue
         height, width = edges[upright][0].shape[0], edges[upright][1].shape[1]
         for annotation in _spread(objects[image["id"]], _OBJECTS_PER_IMAGE):
@@ -135,16 +133,12 @@ def _spread(items: list[Entry], count: int) -> list[Entry]:
     return [items[number] for number in chosen]
 
 
-def _read_small(path: Path, upright: bool) -> npt.NDArray[np.float32]:
+def _read_small(path: Path, image: Entry, upright: bool) -> npt.NDArray[np.float32]:
     """Read an image (H, W, 3) at ``_LONGER_SIDE``, stored or upright; both have the same size."""
-    with warnings.catch_warnings(), Image.open(path) as opened:
-        warnings.simplefilter("ignore")
-        orientation = read_orientation(opened)
-        scale = min(1.0, _LONGER_SIDE / max(opened.size))
-        size = tuple(max(1, round(side * scale)) for side in orientation.stored_size)
-        opened.draft(None, opened.size if scale == 1 else (2 * size[0], 2 * size[1]))
-        small = orient(opened, orientation, upright).convert("RGB").resize((size[0], size[1]))
-        return np.asarray(small, np.float32)
+    width, height = image["width"], image["height"]
+    scale = min(1.0, _LONGER_SIDE / max(width, height))
+    small = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return read_rgb(path, (width, height), upright, small).astype(np.float32)
 
 
 def _edges(pixels: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -80,11 +80,6 @@ class Context:
     def _ids_by_file_name(self) -> dict[Any, int]:
         return {i["file_name"]: i["id"] for i in self.images.values() if isinstance(i.get("file_name"), str)}
 
-    def category_id_of_name(self, name: Any) -> int | None:
-        """Return the id of the category with this name, if there is exactly one."""
-        ids = [number for number, c in self.categories.items() if c.get("name") == name]
-        return ids[0] if len(ids) == 1 else None
-
 
 @dataclass(frozen=True)
 class Change:

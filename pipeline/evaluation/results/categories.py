@@ -6,11 +6,11 @@ from 1 to 90, or the numbers of COCO's 80 classes from 0. The first of these tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from blender.contract import UserError
+from blender.contract import UserError, list_names
 from pipeline.data.coco_io import COCO_NAMES
 from pipeline.data.values import short_repr, to_int
 
@@ -59,7 +59,7 @@ def _plain(name: str) -> str:
 
 
 def _ids_by_name(categories: list[dict[str, Any]]) -> dict[str, int]:
-    """Index the categories by name; a class is also found by its name in COCO's own data set."""
+    """Index the categories by name; a class is also found by its name in COCO's own dataset."""
     coco = {_plain(COCO_NAMES[c["name"]]): c["id"] for c in categories if c["name"] in COCO_NAMES}
     plain = {_plain(c["name"]): c["id"] for c in categories}
     return coco | plain | {c["name"]: c["id"] for c in categories}
@@ -85,8 +85,8 @@ def _match_names(
     unknown = [name for number, name in named.items() if ids[number] is None]
     if named and len(unknown) == len(named):
         raise UserError(
-            f"{path}: the results have {_names(unknown)}; the annotation file has "
-            f"{_names(c['name'] for c in categories)}: no category in common"
+            f"{path}: the results have {list_names(unknown)}; the annotation file has "
+            f"{list_names(c['name'] for c in categories)}: no category in common"
         )
     own = {c["id"] for c in categories}
     disagree = sum(
@@ -148,10 +148,5 @@ def _numberings(categories: list[dict[str, Any]]) -> Iterator[tuple[str, dict[in
 
 
 def _left_out(names: list[str]) -> list[str]:
-    return [f"{len(names)} results are left out: the annotation file lacks {_names(names)}"] if names else []
-
-
-def _names(names: Iterable[str]) -> str:
-    """Format the first five different names."""
-    different = list(dict.fromkeys(names))
-    return ", ".join(different[:5]) + (f", ... ({len(different)})" if len(different) > 5 else "")
+    count = len(names)
+    return [f"{count} results are left out: the annotation file lacks {list_names(names)}"] if names else []

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from blender.contract import UserError
+from blender.contract import UserError, list_names
 from pipeline.data.coco_io import group_by_image
 from pipeline.data.validation.file_search import match_names
 from pipeline.data.values import read_box, short_repr, to_int
@@ -70,8 +70,8 @@ def _match_names(
     }
     if named and not any(found.values()):
         raise UserError(
-            f"{path}: the results are for {_some(found)}, but the annotation file has "
-            f"{_some([i['file_name'] for i in images])}; give results for its images"
+            f"{path}: the results are for {list_names(found, 3)}, but the annotation file has "
+            f"{list_names((i['file_name'] for i in images), 3)}; give results for its images"
         )
     disagree = 0
     for number, name in named.items():
@@ -92,15 +92,9 @@ def _match_names(
     if unknown := [name for name, candidates in found.items() if not candidates]:
         count = sum(not found[name] for name in named.values())
         notes.append(
-            f"{count} results are left out: the annotation file lacks their images, {_some(unknown)}"
+            f"{count} results are left out: the annotation file lacks their images, {list_names(unknown, 3)}"
         )
     return notes
-
-
-def _some(names: Any) -> str:
-    """Format the first three of several names."""
-    shown = list(names)
-    return ", ".join(shown[:3]) + (f", ... ({len(shown)})" if len(shown) > 3 else "")
 
 
 # ------------------------------------------------------------------------------ numbers

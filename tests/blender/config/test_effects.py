@@ -44,9 +44,13 @@ def write_changed(path: Path, base: Path, changes: dict[Key, Any]) -> Path:
     return path
 
 
-def test_every_key_of_render_changes_the_image(tiny_profile: Path, tiny_people: Path, tmp_path: Path) -> None:
+def test_every_key_of_render_is_covered() -> None:
     known = {field.name for field in fields(RenderConfig)}
     assert set(RENDER) == known - {"passes"}, "passes write other files: see test_passes.py"
+
+
+@pytest.mark.slow
+def test_every_key_of_render_changes_the_image(tiny_profile: Path, tiny_people: Path, tmp_path: Path) -> None:
     tables = {repr(table): table for variants in RENDER.values() for table in variants}
     profiles = []
     for number, table in enumerate(tables.values()):

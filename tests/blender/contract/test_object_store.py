@@ -52,6 +52,7 @@ def test_a_failed_write_keeps_the_old_file(store: Path, monkeypatch: pytest.Monk
     assert [p.name for p in store.rglob("*.*")] == ["000000.json"]
 
 
+@pytest.mark.slow
 def test_rendering_into_a_store_resumes_and_equals_rendering_into_a_folder(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Files of profiles: names, encodings, and all problems of a profile in one go."""
+"""Files of profiles: names, encodings, and all problems of a profile in one run."""
 
 from __future__ import annotations
 
@@ -111,10 +111,10 @@ def check(profile: Path, *arguments: str) -> list[str]:
     return done.output.splitlines()
 
 
-def test_check_reports_all_problems_of_both_halves_once(tmp_path: Path) -> None:
+def test_check_reports_each_problem_of_renderer_and_pipeline_once(tmp_path: Path) -> None:
     path, text = tmp_path / "p.toml", TINY
     for old, new in (
-        ("seed = 0", "seed = -1\nsede = 1"),  # read by both halves
+        ("seed = 0", "seed = -1\nsede = 1"),  # read by renderer and pipeline
         ('"pallet_truck"]', '"pallet_truck", "ghost"]'),
         ("standing = 1", "standing = -1"),
         ("samples = 1", "samples = 0"),

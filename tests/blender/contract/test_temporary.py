@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from blender.contract import PREFIX, UserError, explain_temporary_errors, temporary_root
+from blender.contract import TEMPORARY_PREFIX, UserError, explain_temporary_errors, temporary_root
 from blender.contract import temporary as module
 
 
@@ -48,7 +48,7 @@ def test_error_without_a_name_is_explained_if_the_folder_cannot_be_written(
 def test_full_folder_is_named_without_the_renderers_own_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scratch = tmp_path / f"{PREFIX}abc" / f"{PREFIX}def"
+    scratch = tmp_path / f"{TEMPORARY_PREFIX}abc" / f"{TEMPORARY_PREFIX}def"
     scratch.mkdir(parents=True)
     monkeypatch.setattr(module, "_write_error", lambda _: "No space left on device")
     with (

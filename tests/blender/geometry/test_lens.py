@@ -73,7 +73,13 @@ def compare_with_rays(name: str, people: Path, tmp_path: Path, width: int, heigh
     assert max(frame["normal_length_error"] for frame in results) < 0.001
 
 
-@pytest.mark.parametrize("name", LENS_NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("perspective", "equisolid") else [pytest.mark.slow])
+        for name in LENS_NAMES
+    ],
+)
 def test_masks_and_projection_agree_with_rays(name: str, tiny_people: Path, tmp_path: Path) -> None:
     compare_with_rays(name, tiny_people, tmp_path, 160, 120, frames=2)
 

@@ -62,7 +62,7 @@ def test_warned_exactly_when_failures_outnumber_successes(counts: dict[str, tupl
     assert len(lines) == sum(failed > placed for failed, placed in counts.values())
 
 
-def test_repositorys_profiles_give_no_warning(default_config: Config, assets: Assets) -> None:
+def test_default_profile_gives_no_warning(default_config: Config, assets: Assets) -> None:
     placements = Placements()
     for frame in range(5):
         frame_scene(default_config, assets, frame, placements)

@@ -81,11 +81,11 @@ def check_scenes(frames: range, people: Path, config: Config, assets: Assets) ->
 
 
 def test_no_mesh_intersects_another(tiny_people: Path, default_config: Config, assets: Assets) -> None:
-    check_scenes(range(5), tiny_people, default_config, assets)
+    check_scenes(range(3), tiny_people, default_config, assets)
 
 
 @pytest.mark.slow
 def test_no_mesh_intersects_another_in_many_scenes(
     tiny_people: Path, default_config: Config, assets: Assets
 ) -> None:
-    check_scenes(range(5, 80), tiny_people, default_config, assets)
+    check_scenes(range(3, 80), tiny_people, default_config, assets)

@@ -67,9 +67,9 @@ def attached(first: ObjectSpec, second: ObjectSpec) -> bool:
 
 
 def test_footprints_are_apart_and_inside_the_hall(tiny_people: Path, assets: Assets) -> None:
-    """Checked in 60 scenes; test_collisions.py compares meshes."""
+    """Checked in 40 scenes; test_collisions.py compares meshes."""
     layouts, trucks = set(), 0
-    for frame in range(60):
+    for frame in range(40):
         spec = default_scene(tiny_people, frame)
         layouts.add(spec.layout)
         building = spec.objects[0].params

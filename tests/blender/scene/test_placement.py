@@ -115,6 +115,7 @@ def inside(points: np.ndarray, corners: Corners) -> np.ndarray:
     return (turns > 0).all(1) | (turns < 0).all(1)
 
 
+@pytest.mark.slow
 def test_key_clear_reduces_the_occlusion_of_trucks(default_config: Config, assets: Assets) -> None:
     def shares(clear: float) -> list[float]:
         truck = replace(default_config.scene.objects["pallet_truck"], clear=clear)

@@ -111,7 +111,8 @@ def test_frames_are_retried_after_their_worker_died(
     assert tree_hash(out) == tree_hash(tiny_split)
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_worker_is_replaced_after_its_number_of_frames(
     workers: int, tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Other people's tools read the masks of converted data sets, and get the same pixels."""
+"""Other people's tools read the masks of converted datasets, and get the same pixels."""
 
 from __future__ import annotations
 

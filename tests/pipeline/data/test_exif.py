@@ -47,7 +47,7 @@ def test_images_are_read_as_stored_or_upright(tmp_path: Path, suffix: str, orien
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_the_size_of_a_square_image_decides_nothing(tmp_path: Path, orientation: int) -> None:
+def test_size_does_not_decide_the_orientation_of_a_square_image(tmp_path: Path, orientation: int) -> None:
     upright = UPRIGHT[:, :32]
     for suffix in FORMATS:
         path = tmp_path / f"a.{suffix}"
@@ -66,7 +66,7 @@ def test_an_orientation_that_exif_does_not_define_changes_nothing(tmp_path: Path
     assert np.array_equal(read_rgb(path, upright=True), UPRIGHT) and not check_image(path, (48, 32))
 
 
-def test_malformed_exif_data_does_not_spoil_an_image(tmp_path: Path) -> None:
+def test_malformed_exif_data_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.fromarray(UPRIGHT).save(path, exif=b"Exif\0\0XX\x2a\0nonsense", quality=95, subsampling=0)
     assert is_close(read_rgb(path, (48, 32)), UPRIGHT) and not check_image(path, (48, 32))

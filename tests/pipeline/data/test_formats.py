@@ -19,8 +19,8 @@ from blender.contract import UserError
 from pipeline.cli import main
 from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
-from pipeline.data.conversion import convert_to_format
 from pipeline.data.convert import convert_split
+from pipeline.data.convert_to_format import convert_to_format
 from pipeline.data.formats import FORMATS
 from pipeline.data.validation.check import find_problems
 from tests.blender.test_render import tree_hash

@@ -60,7 +60,7 @@ def test_dark_images_of_8_bits_are_not_scaled(tmp_path: Path) -> None:
     assert np.array_equal(read_rgb(save(tmp_path / "a.png", dark))[..., 0], dark)
 
 
-def test_pixels_without_a_value_do_not_spoil_the_range() -> None:
+def test_pixels_without_a_value_do_not_count_for_the_range() -> None:
     values = (RAMP * 4096).astype(np.float32)
     values[0, :3] = np.nan, np.inf, -3.4e38
     assert scale_to_8_bits(values)[0].max() == 255

@@ -1,4 +1,4 @@
-"""Fields of foreign files with our names and other meanings are left out, and every reader goes on."""
+"""Optional fields of COCO files: malformed ones are left out, and every command accepts the file."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def described() -> dict[str, Any]:
     return dataset
 
 
-def test_fields_of_our_form_stay() -> None:
+def test_well_formed_fields_stay() -> None:
     assert {*RIGHT["images"], *RIGHT["annotations"], *RIGHT["categories"]} == set().union(*FIELDS.values())
     assert leave_out_malformed(described()) == described()
 
@@ -91,7 +91,7 @@ def test_parts_of_a_camera_are_left_out_alone() -> None:
             assert camera == {k: v for k, v in RIGHT["images"]["camera"].items() if k != key}
 
 
-def test_edges_that_lead_nowhere_are_left_out() -> None:
+def test_edges_that_do_not_join_two_keypoints_are_left_out() -> None:
     dataset = described()
     dataset["categories"][0]["skeleton"] = [[1, 2], [2, 3], [0, 1], [1], "1-2", [1, 2.5], None]
     dataset["categories"][1] = {"id": 90, "name": "pallet_truck", "skeleton": [[1, 2]]}

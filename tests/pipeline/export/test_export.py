@@ -62,6 +62,7 @@ def test_onnx_file_runs_without_this_package(folder: Path, capfd: pytest.Capture
     assert capfd.readouterr().err == "", "onnxruntime warns of the model"
 
 
+@pytest.mark.slow
 def test_difference_is_reported_and_no_file_is_written(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

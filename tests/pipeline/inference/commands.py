@@ -43,7 +43,7 @@ def encode_video(path: Path, codec: str, pix_fmt: str, frames: int = 5, **fields
     """Write a video of 80x60 pixels whose frame n is white in its left 8 (n + 1) columns.
 
     Args:
-        path: the file; its ending names the container, unless ``fields`` has "format".
+        path: the file; its extension names the container, unless ``fields`` has "format".
         codec: FFmpeg's name of the codec.
         pix_fmt: FFmpeg's name of the pixel format.
         frames: number of frames.

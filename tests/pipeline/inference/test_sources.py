@@ -30,7 +30,7 @@ def test_images_without_an_ending_are_recognised_in_folders(tmp_path: Path) -> N
     write_image(tmp_path / "download.1", format="PNG")
     (tmp_path / "README").write_text("a text")
     assert names(tmp_path) == ["IMG_0001", "download.1"]
-    assert find_sources((tmp_path,)).describe_left_out() == "1 file without ending"
+    assert find_sources((tmp_path,)).describe_left_out() == "1 file without extension"
 
 
 def test_what_a_folder_leaves_out_is_named_with_counts(quick_model: Path, tmp_path: Path) -> None:

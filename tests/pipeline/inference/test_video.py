@@ -137,7 +137,7 @@ def test_file_with_sound_alone_is_named(quick_model: Path, tmp_path: Path) -> No
         container.mux(track.encode(None))
     run = predict(quick_model, path, out=tmp_path / "out")
     assert run.exit_code == 1
-    assert "sound.mp4: not a readable video: it has no picture track" in run.output
+    assert "sound.mp4: not a readable video: it has no video stream" in run.output
 
 
 def test_predict_takes_videos_and_images_together(model: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""COCO data sets as samples: labels, masks, ignore regions, keypoints; problems are named."""
+"""COCO datasets as samples: labels, masks, ignore regions, keypoints; problems are named."""
 
 from __future__ import annotations
 

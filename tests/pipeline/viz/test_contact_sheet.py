@@ -129,7 +129,7 @@ def test_preview_command_applies_its_options(split: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("orientation", [5, 6])
-def test_an_image_that_lies_on_its_side_is_drawn_as_its_masks_are(tmp_path: Path, orientation: int) -> None:
+def test_image_with_an_exif_orientation_is_drawn_as_its_masks_are(tmp_path: Path, orientation: int) -> None:
     """Compare with the sheet of the same pixels without EXIF data. The images are not square."""
     write_shapes(tmp_path, 1, empty=0)
     path, table = tmp_path / "images" / "000000.png", json.loads((tmp_path / "annotations.json").read_bytes())

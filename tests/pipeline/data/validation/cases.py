@@ -288,7 +288,7 @@ FILES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "of another size": ("file-size", lambda p: Image.new("RGB", (30, 30)).save(p)),
     "turned, the JSON as stored": ("file-exif-rotated", lambda p: rotated(p, (WIDTH, HEIGHT), 6)),
     "turned, the JSON as shown": ("file-exif-rotated", lambda p: rotated(p, (HEIGHT, WIDTH), 6)),
-    "upside down": ("file-exif-open", lambda p: rotated(p, (WIDTH, HEIGHT), 3)),
+    "upside down": ("file-exif-ambiguous", lambda p: rotated(p, (WIDTH, HEIGHT), 3)),
     **{mode: ("file-mode", partial(write_mode, mode=mode)) for mode in ("L", "P", "RGBA", "I;16", "1")},
     "CMYK": ("file-mode", lambda p: Image.new("CMYK", (WIDTH, HEIGHT)).save(p, format="JPEG")),
 }

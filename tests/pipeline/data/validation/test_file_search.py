@@ -122,13 +122,13 @@ def test_fix_corrects_names_and_keeps_the_annotations(tmp_path: Path) -> None:
     assert run.exit_code == 0, run.output
     assert "file-missing: 1 corrected: image 3" in run.output
     assert "file-name-path: 1 corrected: image 7" in run.output
-    assert "hall 1.jpg fits" in run.output and "removed" not in run.output
+    assert "'hall 1.jpg' fits" in run.output and "removed" not in run.output
     fixed = json.loads(out.read_bytes())
     assert [i["file_name"] for i in fixed["images"]] == ["hall 1.jpg", "p2.jpg"]
     assert fixed["images"][0]["width"] == WIDTH and len(fixed["annotations"]) == 4
 
 
-def test_a_file_in_doubt_stays_a_problem(tmp_path: Path) -> None:
+def test_file_that_is_not_certain_is_not_corrected(tmp_path: Path) -> None:
     dataset = write(tmp_path, ("a/p1.png", "b/p1.png"))
     dataset["images"][1]["file_name"] = "a/p1.png"
     for wrong in (
@@ -143,7 +143,7 @@ def test_a_file_in_doubt_stays_a_problem(tmp_path: Path) -> None:
         assert any(problem.severity == "error" for problem in find_problems(fixed, tmp_path))
 
 
-def test_a_name_that_is_not_unicode_stays_a_problem() -> None:
+def test_name_that_is_not_unicode_is_not_corrected() -> None:
     dataset = valid_dataset()
     dataset["images"][0]["file_name"] = "\udcff.png"  # what Python makes of the byte 0xFF
     fixed, changes = repair(dataset)

@@ -62,7 +62,7 @@ def test_annotations_of_unknown_entries_do_not_join_a_renumbered_one() -> None:
     assert sum(change.removed for change in changes) == 4
 
 
-def test_the_old_ids_are_said(tmp_path: Path) -> None:
+def test_fix_prints_the_old_ids(tmp_path: Path) -> None:
     path, out = tmp_path / "x.json", tmp_path / "fixed.json"
     path.write_text(json.dumps(numbered(("cam_a", 2**70), ("cam_a", 2**70))))
     run = fix(path, out)

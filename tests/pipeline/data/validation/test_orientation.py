@@ -48,16 +48,16 @@ def change_annotations(folder: Path, **values: Any) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_the_note_tells_which_image_the_outlines_fit(split: Path, orientation: int) -> None:
+def test_note_says_which_image_the_outlines_fit(split: Path, orientation: int) -> None:
     assert notes(split) == []
     turn_split(split, orientation)
     (note,) = notes(split)
-    start = "6 images have an EXIF orientation that their size does not decide (000000.png, ...): "
+    start = "6 images have an EXIF orientation that their size does not decide ('000000.png' and 5 more): "
     assert note == start + BETTER_UPRIGHT
     assert notes(split, exif="upright") == [start + BETTER_SO]
 
 
-def test_annotations_of_the_stored_image_are_said_to_fit(split: Path) -> None:
+def test_note_says_that_annotations_of_the_stored_image_fit(split: Path) -> None:
     for path in (split / "images").iterdir():
         exif = Image.Exif()
         exif[0x0112] = 3
@@ -132,7 +132,7 @@ def test_preview_draws_what_the_user_says(split: Path, tmp_path: Path) -> None:
     arguments = ["preview", str(split), "--out", str(sheet), "--count", "2", "--columns", "2"]
     run = CliRunner().invoke(main, [*arguments, "--exif", "upright"])
     assert np.array_equal(np.asarray(Image.open(sheet)), expected)
-    assert "preview: 2 images have an EXIF orientation" in run.output and "read as upright" in run.output
+    assert "note: 2 images have an EXIF orientation" in run.output and "read as upright" in run.output
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
@@ -158,7 +158,7 @@ def test_validate_names_each_file_and_tells_which_reading_fits(split: Path) -> N
     turn_split(split, 2)
     files = [str(split / "annotations.json"), "--images", str(split / "images")]
     run = CliRunner().invoke(main, ["validate", *files])
-    assert run.exit_code == 0 and run.output.count("file-exif-open: ") == 6
+    assert run.exit_code == 0 and run.output.count("file-exif-ambiguous: ") == 6
     assert BETTER_UPRIGHT in run.output
     assert BETTER_SO in CliRunner().invoke(main, ["validate", *files, "--exif", "upright"]).output
     change_annotations(split, segmentation=7)  # an outline that cannot be drawn gives no hint

@@ -119,14 +119,14 @@ def test_results_for_other_images_are_left_out_with_a_note(tmp_path: Path) -> No
     done = evaluate(tmp_path, table, named(str)(table) + other)
     assert box_ap(done) == "1.000"
     assert (
-        "8 results are left out: the annotation file lacks their images, other0.jpg, other1.jpg"
+        "8 results are left out: the annotation file lacks their images, 'other0.jpg', 'other1.jpg'"
         in done.output
     )
     done = evaluate(tmp_path, table, other)
     assert done.exit_code == 2 and done.output.count("\n") == 1
     assert (
-        "the results are for other0.jpg" in done.output
-        and "the annotation file has 000000.png" in done.output
+        "the results are for 'other0.jpg'" in done.output
+        and "the annotation file has '000000.png'" in done.output
     )
 
 
@@ -176,13 +176,15 @@ def test_numbers_of_coco_classes_are_read(person: int, chair: int, title: str, t
     chairs = [r | {"category_id": chair} for r in people]
     done = evaluate(tmp_path, table, people + chairs)
     assert box_ap(done) == "1.000" and f"category_id is read as {title}" in done.output
-    assert "4 results are left out: the annotation file lacks chair" in done.output
+    assert "4 results are left out: the annotation file lacks 'chair'" in done.output
 
 
 def test_categories_that_the_file_lacks_are_named(tmp_path: Path) -> None:
     table = dataset()
     done = evaluate(tmp_path, table, with_names({3: "forklift", 8: "pallet_truck"})(table))
-    assert done.exit_code == 0 and "4 results are left out: the annotation file lacks forklift" in done.output
+    assert (
+        done.exit_code == 0 and "4 results are left out: the annotation file lacks 'forklift'" in done.output
+    )
     done = evaluate(tmp_path, table, with_names({3: "forklift", 8: "rack"})(table))
     assert done.exit_code == 2 and "no category in common" in done.output and done.output.count("\n") == 1
     done = evaluate(

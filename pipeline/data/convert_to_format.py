@@ -13,7 +13,14 @@ from typing import Any
 
 import click
 
-from blender.contract import UserError, canonical_json, remove_fragments, sha256_file, write_atomic
+from blender.contract import (
+    UserError,
+    canonical_json,
+    print_note,
+    remove_fragments,
+    sha256_file,
+    write_atomic,
+)
 from pipeline.common.stages import is_up_to_date, prepare_output_dir, write_stamp
 from pipeline.config import ExifReading
 from pipeline.data.formats import FORMATS, FORMATS_VERSION, CocoSet, ExportOptions
@@ -67,7 +74,7 @@ def convert_to_format(
             dataset |= {"annotations": [a for a in dataset["annotations"] if not a["iscrowd"]]}
         source = CocoSet(dataset, folder / "images", split, "" if alone else f"{split}/", exif)
         for note in describe_exif(dataset["images"], dataset["annotations"], source.path_of, exif):
-            click.echo(f"convert: {split}: {note}")
+            print_note(f"{split}: {note}")
         sources.append(source)
     files = form.write(sources, options)
     first = next(files)  # a writer refuses a split before its first file, and then nothing is left behind

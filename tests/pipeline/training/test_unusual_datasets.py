@@ -71,7 +71,7 @@ FAST = ("no training objects", "300 objects in an image")
 @pytest.mark.parametrize(
     "case", [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in DATA_SETS]
 )
-def test_unusual_data_sets_train_and_evaluate(case: str, tmp_path: Path) -> None:
+def test_unusual_datasets_train_and_evaluate(case: str, tmp_path: Path) -> None:
     for name, arguments in zip(("train", "val"), DATA_SETS[case], strict=True):
         write_masks(tmp_path / name, *arguments)
     train(
