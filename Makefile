@@ -15,6 +15,8 @@ STUDY ?= ablation
 TEST_JOBS ?= 2
 # Baseline of the evaluation: coco (the general model, a download), start (the start weights), or empty.
 BASELINE ?= coco
+# Further sets to evaluate on and to report, such as "--set site=photos/instances.json:photos/images".
+SETS ?=
 
 PY := $(VENV)/bin/python
 TOOL := $(PY) -m pipeline
@@ -77,7 +79,7 @@ train: coco ## Fine-tune Mask R-CNN on the training split
 
 evaluate: train ## Compute COCO AP on the test split
 	@$(TOOL) evaluate $(RUN_DIR)/model.safetensors --annotations $(RUN_DIR)/test/annotations.json --images $(RUN_DIR)/test/images \
-	  $(PROFILE_OPTION) --out $(RUN_DIR)/evaluation $(addprefix --baseline ,$(BASELINE)) $(SCHEDULER_OPTION)
+	  $(PROFILE_OPTION) --out $(RUN_DIR)/evaluation $(addprefix --baseline ,$(BASELINE)) $(SETS) $(SCHEDULER_OPTION)
 
 report: evaluate ## Write an HTML page about the run
 	@$(TOOL) report $(PROFILE_OPTION) $(RUN_DIR)

@@ -27,7 +27,7 @@ def make_targets() -> str:
 
 
 def profile_keys() -> str:
-    """Every key of a profile, from the dataclasses of both halves; headings fit below a section of a page."""
+    """Every key of a profile, from the dataclasses; headings fit below a section of a page."""
     return re.sub(r"^#", "##", profile_reference(), flags=re.M)
 
 

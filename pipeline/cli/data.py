@@ -84,8 +84,8 @@ def convert(
 
     SPLIT_DIR contains images/ and annotations.json. Give several, or the folder of a run for all its splits.
     """
-    from pipeline.data.convert_to_format import convert_to_format
     from pipeline.data.formats import ExportOptions
+    from pipeline.data.formats.write import convert_to_format
 
     convert_to_format(splits, to, out, ExportOptions(layout, outline), drop_ignored, exif)
 

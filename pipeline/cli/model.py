@@ -60,8 +60,15 @@ def train(
 
 @click.command()
 @click.argument("model", type=FILE, required=False)
-@click.option("--annotations", type=FILE, required=True, help="COCO instances file.")
+@click.option("--annotations", type=FILE, help="COCO instances file.")
 @click.option("--images", type=FOLDER, help="Folder of its images.")
+@click.option(
+    "--set",
+    "named",
+    multiple=True,
+    metavar="NAME=FILE:IMAGES",
+    help="A COCO set with figures of its own, and its name; repeatable.",
+)
 @click.option("--predictions", type=FILE, help="COCO results to evaluate instead of a MODEL.")
 @click.option("--out", type=FOLDER, help="Folder for metrics.json and, with a MODEL, predictions.json.")
 @profile_option("The run's TOML file, for its [evaluate] table.", required=False)
@@ -81,8 +88,9 @@ def train(
 @SCHEDULER
 def evaluate(
     model: Path | None,
-    annotations: Path,
+    annotations: Path | None,
     images: Path | None,
+    named: tuple[str, ...],
     predictions: Path | None,
     out: Path | None,
     profile: Path | None,
@@ -95,24 +103,30 @@ def evaluate(
 ) -> None:
     """Print COCO AP of a model or of COCO results.
 
-    Evaluates boxes and masks on a COCO set, or with --extra on several sets together.
+    AP is of the set of --annotations, or of the first --set; --extra adds images to it. Recall, precision and
+    false alarms at the model's threshold are of each set.
     """
     from pipeline.config import EvaluateConfig, read_profile
-    from pipeline.data.combine import parse_coco_sets
+    from pipeline.data.combine import parse_named_sets
     from pipeline.evaluation.evaluate import evaluate as run
     from pipeline.evaluation.evaluate import evaluate_results
+    from pipeline.reporting.pages import write_evaluation_page
 
     if bootstrap is None:
         bootstrap = (read_profile(profile).evaluate if profile else EvaluateConfig()).bootstrap
-    sets = parse_coco_sets(annotations, images or Path(), extra, mapping, exif)
+    sets = parse_named_sets(annotations, images, extra, named, mapping, exif)
     if predictions is not None:
         if model is not None or baseline is not None:
             raise UserError("--predictions replaces a model: leave MODEL and --baseline out")
-        evaluate_results(predictions, sets, out, bootstrap)
+        if len(sets) > 1:
+            raise UserError("--predictions are of one set: give --annotations or one --set")
+        evaluate_results(predictions, sets[0], out, bootstrap)
         return
-    if model is None or images is None:
+    if model is None or (annotations is not None and images is None):
         raise UserError("give a MODEL and the folder of its --images, or --predictions")
     run(model, sets, out, bootstrap, baseline, scheduler)
+    if out is not None:
+        write_evaluation_page(out)
 
 
 @click.command()

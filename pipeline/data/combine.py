@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,16 @@ from pipeline.data.coco_io import read_coco
 from pipeline.data.images import find_image
 from pipeline.data.validation.check import load_validated_coco
 from pipeline.data.validation.orientation import describe_exif
+
+
+@dataclass(frozen=True)
+class NamedSet:
+    """COCO sets that are measured together, under one name."""
+
+    name: str
+    """Letters, digits, "-", "_" and "."; for tables and names of files."""
+    sets: tuple[ExtraSet, ...]
+    """The sets; most often one."""
 
 
 @dataclass(frozen=True)
@@ -212,20 +223,40 @@ def add_extra_sets(
     return dataclasses.replace(profile, train=config)
 
 
-def parse_coco_sets(
-    annotations: Path,
-    images: Path,
+def parse_named_sets(
+    annotations: Path | None,
+    images: Path | None,
     extra: Sequence[str],
+    named: Sequence[str],
     mapping: Sequence[str],
     exif: ExifReading = "stored",
-) -> tuple[ExtraSet, ...]:
-    """Return the first set and those of ``--extra``, each with the entries of ``--map`` for its categories.
+) -> tuple[NamedSet, ...]:
+    """Return the sets of the options of ``evaluate``; the first is the main one.
+
+    That of ``--annotations`` comes first, with the name of the file's folder. The files of ``--extra`` join
+    the first set. Each file has the entries of ``--map`` for its categories.
 
     Raises:
-        UserError: an option is malformed, or no file has a category of ``--map``.
+        UserError: an option is malformed, a name is given twice, or no file has a category of ``--map``.
     """
-    files = [(str(annotations), str(images)), *(_parse_extra(text) for text in extra)]
-    return _apply_map(files, mapping, exif)
+    sources: dict[str, list[tuple[str, str]]] = {}
+    if annotations is not None:
+        sources[annotations.resolve().parent.name] = [(str(annotations), str(images or Path()))]
+    for text in named:
+        name, _, files = text.partition("=")
+        if not re.fullmatch(r"[\w-][\w.-]*", name) or not files:
+            raise UserError(
+                f"--set {text}: give a name, a COCO file and its image folder as NAME=FILE:IMAGES"
+            )
+        if name in sources:
+            raise UserError(f"--set {text}: another set is named '{name}', too; choose another name")
+        sources[name] = [_parse_files(files, f"--set {text}", "NAME=FILE:IMAGES")]
+    if not sources:
+        raise UserError("no set to evaluate on; give --annotations FILE, or --set NAME=FILE:IMAGES")
+    first = next(iter(sources))
+    sources[first] += [_parse_extra(text) for text in extra]
+    sets = iter(_apply_map([files for group in sources.values() for files in group], mapping, exif))
+    return tuple(NamedSet(name, tuple(next(sets) for _ in group)) for name, group in sources.items())
 
 
 def _apply_map(
@@ -250,9 +281,13 @@ def _category_names(annotations: Path) -> set[str]:
 
 
 def _parse_extra(text: str) -> tuple[str, str]:
+    return _parse_files(text, f"--extra {text}", "FILE:IMAGES")
+
+
+def _parse_files(text: str, option: str, form: str) -> tuple[str, str]:
     file, _, images = text.rpartition(":")
     if not file or not images:
-        raise UserError(f"--extra {text}: give a COCO file and its image folder as FILE:IMAGES")
+        raise UserError(f"{option}: give a COCO file and its image folder as {form}")
     return file, images
 
 

@@ -117,8 +117,8 @@ def read_image(
 ) -> ReadImage:
     """Read an image file of any pixel format as RGB with 8 bits per channel.
 
-    Deep greys are scaled by their range (see ``scale_to_8_bits``), palettes and CMYK are converted, alpha is
-    dropped.
+    More than 8 bits per channel are scaled by the range of the values (see ``scale_to_8_bits``), palettes and
+    CMYK are converted, alpha is dropped.
 
     Args:
         path: the file.

@@ -17,7 +17,7 @@ from PIL import Image
 from blender.contract import UserError
 from pipeline.common.optional import import_optional
 
-_DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+_HIGH_DEPTH_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 """Pillow's modes of one channel with more than 8 bits."""
 _FAR_BELOW = 4
 """An image whose values fill less than this part of their type's range is scaled."""
@@ -39,7 +39,7 @@ def to_rgb8(image: Image.Image, is_deep: bool = False, path: Path | None = None)
     Returns:
         The image, and how its values were scaled ("12 of 16 bits"), or "".
     """
-    if image.mode in _DEEP_GREY:
+    if image.mode in _HIGH_DEPTH_GREY:
         levels, scaling = scale_to_8_bits(np.asarray(image))
         return Image.fromarray(levels).convert("RGB"), scaling
     image.load()

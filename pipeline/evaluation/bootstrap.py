@@ -136,9 +136,10 @@ def _precision_and_recall(
 
 
 def _interval_of_each_metric(draws: Floats) -> dict[str, list[float] | None]:
-    return {metric: _percentiles(column) for metric, column in zip(METRICS, draws.T, strict=True)}
+    return {metric: percentiles(column) for metric, column in zip(METRICS, draws.T, strict=True)}
 
 
-def _percentiles(column: Floats) -> list[float] | None:
+def percentiles(column: Floats) -> list[float] | None:
+    """Compute the 95 % percentile interval of the draws that are not NaN; None if all are."""
     known = column[~np.isnan(column)]
     return [round(float(v), 6) for v in np.percentile(known, [2.5, 97.5])] if len(known) else None

@@ -65,6 +65,8 @@ class RankedDetections:
     """(N,) Index of the detection's image among the images sorted by id."""
     rank: Ints
     """(N,) Rank of the detection by score in its image, from 0."""
+    detection: Ints
+    """(N,) Index of the detection in ``EvaluationResult.detections``."""
     objects: Floats
     """(images,) Number of objects in each image, without ignore regions."""
 
@@ -249,7 +251,12 @@ def _rank(images: list[dict[str, Any] | None]) -> RankedDetections:
     ignored = np.concatenate([empty, *(e["dtIgnore"] for _, e in known)], axis=1)[:, order] > 0
     image = np.repeat(np.array([index for index, _ in known], int), lengths)[order]
     rank = np.concatenate([np.zeros(0, int), *(np.arange(n) for n in lengths)])[order]
-    return RankedDetections(scores[order], matched & ~ignored, ~matched & ~ignored, image, rank, objects)
+    detection = (
+        np.concatenate([np.zeros(0, int), *(np.asarray(e["dtIds"], int) for _, e in known)])[order] - 1
+    )
+    return RankedDetections(
+        scores[order], matched & ~ignored, ~matched & ~ignored, image, rank, detection, objects
+    )
 
 
 def _matches(coco_eval: COCOeval, ground_truth: dict[str, Any], detections: list[dict[str, Any]]) -> Matches:

@@ -48,44 +48,6 @@ class ImageResult:
     """CPU threads of the model."""
 
 
-def shared_classes(
-    classes: tuple[str, ...], categories: list[dict[str, Any]], annotations: str
-) -> tuple[dict[str, int], list[str]]:
-    """Match the model's classes to a file's categories by name.
-
-    Args:
-        classes: the model's classes.
-        categories: the file's categories.
-        annotations: the file's name, for the message.
-
-    Returns:
-        Class name to category id for the classes that both have, and a note for each other class.
-
-    Raises:
-        UserError: they have no class in common.
-    """
-    ids = {c["name"]: int(c["id"]) for c in categories}
-    shared = {name: ids[name] for name in classes if name in ids}
-    if not shared:
-        raise UserError(
-            f"{annotations}: no class in common: the model has {', '.join(classes)}; the file has "
-            f"{', '.join(ids)}; rename the file's categories, or map them with --map"
-        )
-    notes = [f"the file has no category '{name}': not measured" for name in classes if name not in ids]
-    notes += [f"the model has no class '{name}': left out" for name in ids if name not in classes]
-    return shared, notes
-
-
-def label_ids(classes: tuple[str, ...], shared: dict[str, int]) -> dict[int, int]:
-    """Map the model's labels, from 1, to the file's category ids.
-
-    Args:
-        classes: the model's classes, in the order of its labels.
-        shared: class name to category id.
-    """
-    return {label: shared[name] for label, name in enumerate(classes, start=1) if name in shared}
-
-
 def run_model(
     model: Predict | ModelSource,
     images: list[dict[str, Any]],

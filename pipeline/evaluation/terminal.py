@@ -1,4 +1,4 @@
-"""Format an evaluation for the terminal: notes, comparison, weak slices, table of average precision."""
+"""Format an evaluation for the terminal: notes, comparison, weak slices, table of sets, table of AP."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import itertools
 from typing import Any
 
 from pipeline.evaluation.metrics import HEADLINE
+from pipeline.evaluation.sets.figures import AT_THRESHOLD
 from pipeline.viz.overlays import SHAPES
 
 _VERDICTS = {"yes": "better", "no": "worse", "undecided": "no significant difference"}
 
 
 def format_evaluation(metrics: dict[str, Any]) -> str:
-    """Format metrics.json: heading, notes, comparison with the baseline, weakest slices, table of AP."""
+    """Format metrics.json: heading, notes, comparison with the baseline, weakest slices, the two tables."""
     ignored = sum(table["ignored"] for table in metrics["classes"].values())
     heading = f"{metrics['images']} images, {ignored} ignore regions, {metrics['predictions']} predictions"
     brackets = "; brackets: 95 % interval" if metrics["bootstrap"] else ""
     notes = [f"note: {note}" for note in metrics["notes"]]
-    parts = [format_comparison(metrics), format_weakest_slices(metrics), format_table(metrics)]
+    parts = [format_comparison(metrics), format_weakest_slices(metrics), format_sets(metrics["sets"])]
+    parts.append(format_table(metrics))
     return "\n".join([f"{heading}{brackets}", *notes, *filter(None, parts)])
 
 
@@ -54,11 +56,36 @@ def format_table(metrics: dict[str, Any]) -> str:
     rows.append(_row("overall", metrics["overall"] | {"objects": objects}, measured))
     columns = [[f"{SHAPES[iou_type]} AP", "AP50", "AP75"] for iou_type in measured]
     header = ["class", "objects", *itertools.chain(*columns)]
-    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
-    lines = [_line(header, widths), "-" * (sum(widths) + 2 * len(widths) - 2)]
-    lines += [_line(row, widths) for row in rows]
+    lines = _align([header, *rows])
     lines.insert(-1, lines[1])
     return "\n".join(lines)
+
+
+def format_sets(sets: list[dict[str, Any]]) -> str:
+    """Format the figures of each set at the score threshold: a line per set and class.
+
+    n/a: the class has no object, or no detection reaches the threshold.
+    """
+    header = [
+        "set",
+        "class",
+        "images",
+        "objects",
+        "box AP50",
+        "recall",
+        "precision",
+        "false alarms per image",
+    ]
+    rows = []
+    for figures in sets:
+        for name in figures["class_names"]:
+            table = figures["classes"][name]
+            box = table["bbox"]
+            cells = [figures["name"], name, str(figures["images"]), str(table["objects"])]
+            cells.append(number(box["AP50"], box.get("AP50_interval")))
+            cells += [number(table[key], table.get(f"{key}_interval")) for key in AT_THRESHOLD]
+            rows.append(cells)
+    return "\n".join([f"at score {sets[0]['threshold']:.2f}, boxes at IoU 0.5:", *_align([header, *rows])])
 
 
 def format_weakest_slices(metrics: dict[str, Any], count: int = 3) -> str:
@@ -89,6 +116,13 @@ def _row(name: str, table: dict[str, Any], measured: list[str]) -> list[str]:
         figures = table[iou_type]
         cells += [number(figures[m], figures.get("AP50_interval") if m == "AP50" else None) for m in HEADLINE]
     return cells
+
+
+def _align(rows: list[list[str]]) -> list[str]:
+    """Align the columns: the first to the left, the others to the right; a line below the first row."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    header, *lines = (_line(row, widths) for row in rows)
+    return [header, "-" * len(header), *lines]
 
 
 def _line(cells: list[str], widths: list[int]) -> str:

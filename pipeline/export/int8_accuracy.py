@@ -13,7 +13,8 @@ from pipeline.data.validation.check import load_validated_coco
 from pipeline.evaluation.masks import with_rle
 from pipeline.evaluation.matching import evaluate_detections
 from pipeline.evaluation.metrics import compute_metrics
-from pipeline.evaluation.run_model import label_ids, run_model, shared_classes
+from pipeline.evaluation.run_model import run_model
+from pipeline.evaluation.sets.read import label_ids, shared_classes
 from pipeline.inference.exported import ExportedModel
 
 MAX_AP50_LOSS = 0.02

@@ -106,7 +106,7 @@ def predict_images(
     and ``category_name``; ``image_id`` counts from 1. Results of a video also have ``frame``, from 0, and
     ``seconds``. predictions.csv has the same without masks. An image that cannot be read, and a drawing that
     cannot be written, are reported and skipped. After Ctrl-C or SIGTERM the results so far are kept, and a
-    repeated call goes on.
+    repeated call continues.
 
     Args:
         model_path: a checkpoint (model.safetensors), or an exported .onnx file.
@@ -164,7 +164,7 @@ def predict_images(
     else:
         save_progress(out, inputs(), run.progress)
         done = f"{run.progress.sources} of {len(sources)} images are done, and their results are in {out}"
-        click.echo(f"interrupted: {done}; repeat the command to go on", err=True)
+        click.echo(f"interrupted: {done}; repeat the command to continue", err=True)
     if run.fault:
         raise run.fault
     if interrupts.came():

@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
-from pycocotools import mask as mask_utils
 
 from pipeline.data.coco_io import group_by_image
 from pipeline.data.images import find_image, read_rgb
-from pipeline.data.rle import encode_mask
 from pipeline.evaluation.confusion import IOU, compute_ious
 from pipeline.evaluation.factors import UNITS, Factors, detection_factors, object_factors
 from pipeline.evaluation.matching import EvaluationResult
 from pipeline.reporting.mistakes import Mistake
+from pipeline.viz.crops import crop_window, data_uri, draw_crop
 from pipeline.viz.overlays import (
     SHAPES,
-    Overlay,
     detection_overlays,
     draw_overlays,
     ground_truth_overlays,
     readable,
 )
 
-_JPEG_QUALITY = 82
 _IMAGE_WIDTH, _IMAGE_LABEL = 560, 19
 """Width of an image and height of its labels, in pixels."""
-_CROP_WIDTH, _CROP_LABEL = 320, 15
-_SMALLEST_CROP = 96
-"""Side of the smallest crop, in pixels of the image."""
-_MARGIN = 0.6
-"""Margin of a crop around the object on each side, as a share of the object's longer side."""
 
 
 @dataclass(frozen=True)
@@ -178,23 +167,16 @@ def mistake_crops(
             factors = factors_of[mistake.annotation]
         else:
             factors = detection_factors(detection or {}, image, evaluation.iou_type)
-        window = _crop_window([entry["bbox"] for entry in (annotation, detection) if entry], image)
+        window = crop_window([entry["bbox"] for entry in (annotation, detection) if entry], image)
         pixels = read_rgb(find_image(images, image["file_name"]), (image["width"], image["height"]))
         sides = (
             ground_truth_overlays(image, annotations[mistake.image_id], dataset["categories"]),
             detection_overlays(detections[mistake.image_id], dataset["categories"]),
         )
-        uris = [data_uri(_crop(pixels, overlays, window)) for overlays in sides]
+        uris = [data_uri(draw_crop(pixels, overlays, window)) for overlays in sides]
         text = _describe(mistake, annotation, detection, names, SHAPES[evaluation.iou_type])
         crops.append(MistakeCrop(image["file_name"], text, _factor_texts(factors), *uris))
     return crops
-
-
-def data_uri(image: Image.Image) -> str:
-    """Encode an image as JPEG in a data: URI."""
-    stream = io.BytesIO()
-    image.save(stream, format="JPEG", quality=_JPEG_QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def _read_resized(images: Path, image: dict[str, Any]) -> Image.Image:
@@ -226,30 +208,3 @@ def _factor_texts(factors: Factors) -> dict[str, str]:
     """Format factors with units, for readers."""
     texts = {k: v if isinstance(v, str) else f"{v:.3g}{UNITS.get(k, '')}" for k, v in factors.items()}
     return {readable(k): readable(v) for k, v in sorted(texts.items())}
-
-
-def _crop_window(boxes: list[list[float]], image: dict[str, Any]) -> tuple[int, int, int, int]:
-    """Return a square around all boxes with a margin, inside the image: left, top, right, bottom."""
-    left, top = (min(b[i] for b in boxes) for i in (0, 1))
-    right, bottom = (max(b[i] + b[i + 2] for b in boxes) for i in (0, 1))
-    side = max(_SMALLEST_CROP, (1 + 2 * _MARGIN) * max(right - left, bottom - top))
-    spans = []
-    for low, high, size in ((left, right, image["width"]), (top, bottom, image["height"])):
-        length = min(size, round(side))
-        start = min(max(0, round((low + high - length) / 2)), size - length)
-        spans.append((start, start + length))
-    return spans[0][0], spans[1][0], spans[0][1], spans[1][1]
-
-
-def _crop(
-    pixels: npt.NDArray[np.uint8], overlays: list[Overlay], window: tuple[int, int, int, int]
-) -> Image.Image:
-    """Crop an image (H, W, 3) to a window, enlarge it and draw the objects in it."""
-    x0, y0, x1, y1 = window
-    part = Image.fromarray(pixels[y0:y1, x0:x1])
-    size = (_CROP_WIDTH, max(1, round(_CROP_WIDTH * part.height / part.width)))
-    inside = [
-        Overlay(encode_mask(mask_utils.decode(o.rle)[y0:y1, x0:x1]), o.colour, o.label, is_box=o.is_box)
-        for o in overlays
-    ]
-    return draw_overlays(part.resize(size, Image.Resampling.LANCZOS), inside, label_size=_CROP_LABEL)

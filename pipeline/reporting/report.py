@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import jinja2
 from matplotlib.figure import Figure
 
 from blender.contract import UserError, canonical_json, read_manifest, sha256_file, write_atomic
-from pipeline.common.durations import format_duration
 from pipeline.common.stages import is_up_to_date, write_stamp
 from pipeline.common.versions import package_version
 from pipeline.config import Profile
@@ -22,16 +20,16 @@ from pipeline.data.validation.check import load_validated_coco
 from pipeline.evaluation.evaluate import EVALUATOR_VERSION
 from pipeline.evaluation.masks import with_rle
 from pipeline.evaluation.matching import evaluate_detections
-from pipeline.evaluation.terminal import number
 from pipeline.models.checkpoint_metadata import read_checkpoint_metadata
 from pipeline.reporting.dataset_stats import dataset_statistics
-from pipeline.reporting.galleries import best_and_worst, data_uri, mistake_crops
+from pipeline.reporting.galleries import best_and_worst, mistake_crops
 from pipeline.reporting.mistakes import find_mistakes
+from pipeline.reporting.pages import read_json, render_page
 from pipeline.viz.contact_sheet import contact_sheet
-from pipeline.viz.overlays import PALETTE, SHAPES, readable
+from pipeline.viz.crops import data_uri
 from pipeline.viz.plots import plot_precision_recall, plot_reliability, plot_training, to_svg
 
-REPORT_VERSION = 4
+REPORT_VERSION = 5
 """Increase it whenever the same run gives another report."""
 
 MODEL_FILE = "model.safetensors"
@@ -59,17 +57,20 @@ def write_report(profile: Profile, run_dir: Path) -> None:
         UserError: an input is missing or from another run; the message names the command to run.
     """
     inputs = _inputs(profile, run_dir)
-    metrics = _read_json(run_dir / "evaluation" / "metrics.json")
+    metrics = read_json(run_dir / "evaluation" / "metrics.json")
     test = load_validated_coco(run_dir / "test" / "annotations.json")
     _check_evaluation(metrics, inputs["files"], run_dir, test)
     stamp, outputs = run_dir / ".report.stamp.json", [run_dir / name for name in OUTPUTS]
     current = is_up_to_date(stamp, inputs, outputs)
     if not current:
         facts = collect_facts(profile, run_dir, metrics)
-        page = _render("report.html.j2", facts | _draw_images(profile, run_dir, facts, test))
+        images = _draw_images(profile, run_dir, facts, test)
+        page = render_page("report.html.j2", facts | images, model_file=MODEL_FILE)
         write_atomic(run_dir / "report.html", page.encode())
         write_atomic(run_dir / "report.json", canonical_json(facts))
-        write_atomic(run_dir / "model_card.md", _render("model_card.md.j2", facts).encode())
+        write_atomic(
+            run_dir / "model_card.md", render_page("model_card.md.j2", facts, model_file=MODEL_FILE).encode()
+        )
         write_stamp(stamp, inputs, outputs)
     click.echo(f"report: {'up to date: ' if current else ''}{run_dir / 'report.html'}")
 
@@ -110,6 +111,7 @@ def _inputs(profile: Profile, run_dir: Path) -> dict[str, Any]:
         "metrics.jsonl": "train",
         "evaluation/metrics.json": "evaluate",
         "evaluation/predictions.json": "evaluate",
+        "evaluation/false_alarms.json": "evaluate",
         **{f"{split}/manifest.json": "render" for split in SPLITS},
         **{f"{split}/annotations.json": "coco" for split in SPLITS},
     }
@@ -173,7 +175,7 @@ def _draw_images(
 ) -> dict[str, Any]:
     """Draw the contact sheet, the plots and the galleries, which only report.html contains."""
     images = run_dir / "test" / "images"
-    detections = _read_json(run_dir / "evaluation" / "predictions.json")
+    detections = read_json(run_dir / "evaluation" / "predictions.json")
     evaluation = evaluate_detections(with_rle(test), detections, boxes=False)
     threshold, count = facts["model"]["score_threshold"], profile.evaluate.gallery
     best, worst = best_and_worst(evaluation, threshold, count, images)
@@ -188,6 +190,7 @@ def _draw_images(
         "mistakes": {
             kind: mistake_crops(evaluation, of_kind, threshold, images) for kind, of_kind in mistakes.items()
         },
+        "false_alarms": read_json(run_dir / "evaluation" / "false_alarms.json"),
         "best": best,
         "worst": worst,
     }
@@ -208,29 +211,6 @@ def _by_factor(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for name in names
     ]
-
-
-def _render(template: str, facts: dict[str, Any]) -> str:
-    """Fill in a template; an undefined name is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.reporting"),
-        autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",)),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"readable": readable, "duration": format_duration, "metric": number}
-    return environment.get_template(template).render(
-        facts, palette=PALETTE, model_file=MODEL_FILE, shape=SHAPES[facts["metrics"]["iou_type"]]
-    )
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read: {error}; make it again (make evaluate)") from None
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

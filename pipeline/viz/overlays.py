@@ -141,10 +141,11 @@ def draw_overlays(
     canvas = ImageDraw.Draw(drawn)
     font = ImageFont.load_default(size=label_size or max(11, round(min(image.size) / 34)))
     occupied: list[Box] = []
+    width = max(1, round(min(image.size) / 160))
     for index in order:
         box = box_of[index]
         if box is not None and (boxes or (masks and overlays[index].is_box)):
-            canvas.rectangle(box, outline=overlays[index].colour, width=1)
+            canvas.rectangle(box, outline=overlays[index].colour, width=width)
     for index in order:
         box = box_of[index]
         if box is not None:

@@ -18,8 +18,8 @@ import pytest
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from pipeline.data.convert_to_format import convert_to_format, find_splits
 from pipeline.data.formats import ExportOptions
+from pipeline.data.formats.write import convert_to_format, find_splits
 from tests.helpers.canvas import CHROMIUM, canvas_runs
 
 Mask = npt.NDArray[np.bool_]

@@ -17,7 +17,7 @@ from blender.rendering.passes import read_exr, use_exr
 from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
 from pipeline.data.convert import convert_split
-from pipeline.data.convert_to_format import convert_to_format
+from pipeline.data.formats.write import convert_to_format
 from pipeline.data.validation.check import find_problems
 from pipeline.viz.contact_sheet import contact_sheet
 from tests.blender.test_render import tree_hash

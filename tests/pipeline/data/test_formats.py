@@ -20,8 +20,8 @@ from pipeline.cli import main
 from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
 from pipeline.data.convert import convert_split
-from pipeline.data.convert_to_format import convert_to_format
 from pipeline.data.formats import FORMATS
+from pipeline.data.formats.write import convert_to_format
 from pipeline.data.validation.check import find_problems
 from tests.blender.test_render import tree_hash
 from tests.conftest import ROOT
@@ -152,7 +152,7 @@ def test_output_folder_with_other_files_is_refused(split: Path, tmp_path: Path) 
     convert_split(split, CocoConfig())
     assert convert(split, "yolo-seg", out).exit_code == 2
     assert tree_hash(out) == before
-    with pytest.raises(UserError, match="coco-polygons, yolo-seg, imagefolder"):
+    with pytest.raises(UserError, match="coco-polygons, imagefolder, yolo-seg"):
         convert_to_format([split], "pascal", tmp_path / "other")
 
 

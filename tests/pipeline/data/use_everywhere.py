@@ -13,6 +13,7 @@ from PIL import Image
 from blender.contract import UserError
 from pipeline.config import ExtraSet
 from pipeline.data.coco_io import count_without_mask
+from pipeline.data.combine import NamedSet
 from pipeline.data.formats import FORMATS, CocoSet, ExportOptions
 from pipeline.data.validation.check import load_validated_coco
 from pipeline.evaluation.evaluate import evaluate_results
@@ -45,7 +46,7 @@ def use_everywhere(folder: Path, plots: bool = False) -> None:
     dataset = load_validated_coco(path)
     coco_set = ExtraSet(str(path), str(images))
     if dataset["annotations"]:
-        evaluate_results(_perfect_results(folder, dataset), (coco_set,), None, bootstrap=2)
+        evaluate_results(_perfect_results(folder, dataset), NamedSet("set", (coco_set,)), None, bootstrap=2)
     panels = class_panels([dataset_statistics(dataset)])
     if plots:
         to_png(plot_statistics(["set"], panels))

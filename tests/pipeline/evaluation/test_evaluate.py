@@ -77,6 +77,8 @@ def test_evaluate_writes_metrics_and_predictions(model: Path, split: Path, tmp_p
         assert p["segmentation"]["size"] == [120, 160]
     assert sorted(path.name for path in out.iterdir()) == [
         ".evaluate.stamp.json",
+        "evaluation.html",
+        "false_alarms.json",
         "metrics.json",
         "predictions.json",
     ]

@@ -11,6 +11,7 @@ import pytest
 from pycocotools.cocoeval import COCOeval
 
 from pipeline.config import CocoConfig, EvaluateConfig, ExtraSet, Profile
+from pipeline.data.combine import NamedSet
 from pipeline.data.convert import convert_split
 from pipeline.evaluation.evaluate import evaluate, evaluate_results
 from pipeline.evaluation.matching import IGNORED, MISSED, evaluate_detections
@@ -52,15 +53,16 @@ def run_dir(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def sets_of(run_dir: Path) -> tuple[ExtraSet, ...]:
-    return (ExtraSet(str(run_dir / "test" / "annotations.json"), str(run_dir / "test" / "images")),)
+def sets_of(run_dir: Path) -> tuple[NamedSet]:
+    files = ExtraSet(str(run_dir / "test" / "annotations.json"), str(run_dir / "test" / "images"))
+    return (NamedSet("test", (files,)),)
 
 
 def test_evaluate_runs_cocoeval_once_per_iou_type_and_model(run_dir: Path, runs: list[str]) -> None:
     evaluate(run_dir / "model.safetensors", sets_of(run_dir), run_dir / "evaluation", 5)
     assert runs == ONE_PASS
     runs.clear()
-    evaluate_results(run_dir / "evaluation" / "predictions.json", sets_of(run_dir), None, 5)
+    evaluate_results(run_dir / "evaluation" / "predictions.json", sets_of(run_dir)[0], None, 5)
     assert runs == ONE_PASS
     runs.clear()
     evaluate(run_dir / "model.safetensors", sets_of(run_dir), None, 5, baseline="start")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.config import CocoConfig, ExtraSet, Profile
+from pipeline.data.combine import NamedSet
 from pipeline.data.convert import convert_split
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.reporting.report import MODEL_FILE
@@ -54,8 +55,10 @@ def run_dir(finished_run: Path, tmp_path: Path) -> Path:
     return shutil.copytree(finished_run, tmp_path / "tiny")
 
 
-def sets_of(run: Path, *splits: str) -> tuple[ExtraSet, ...]:
-    return tuple(ExtraSet(str(run / s / "annotations.json"), str(run / s / "images")) for s in splits)
+def sets_of(run: Path, *splits: str) -> tuple[NamedSet]:
+    """One set of all splits, named by the first."""
+    files = tuple(ExtraSet(str(run / s / "annotations.json"), str(run / s / "images")) for s in splits)
+    return (NamedSet(splits[0], files),)
 
 
 def add_baseline(run_dir: Path, kind: str, fallback: str) -> dict[str, Any]:

@@ -110,7 +110,8 @@ def test_a_report_is_rewritten_only_if_its_inputs_change(
 def test_a_missing_input_is_named_with_the_command_that_makes_it(
     tmp_path: Path, name: str, command: str
 ) -> None:
-    order = [MODEL_FILE, "metrics.jsonl", "evaluation/metrics.json", "evaluation/predictions.json"]
+    order = [MODEL_FILE, "metrics.jsonl"]
+    order += [f"evaluation/{name}.json" for name in ("metrics", "predictions", "false_alarms")]
     order += [f"{s}/{f}" for f in ("manifest.json", "annotations.json") for s in ("train", "val", "test")]
     for other in order:
         if other != name:

@@ -1,7 +1,4 @@
-"""Write COCO splits in the format of another tool (command ``convert``).
-
-The formats are in ``pipeline.data.formats``.
-"""
+"""Write COCO splits in the format of another tool (command ``convert``)."""
 
 from __future__ import annotations
 
