@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from blender.contract import UserError
 from pipeline.data.exif import orient, read_orientation
@@ -269,4 +269,8 @@ def _reason(path: Path, error: Exception) -> str:
     """Return why an image cannot be read."""
     if is_heic(path):
         return f"HEIC; {HEIC_ADVICE}"
+    if isinstance(error, UnidentifiedImageError):
+        return "its content is not that of an image" if path.stat().st_size else "the file is empty"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error) or type(error).__name__
