@@ -1,4 +1,4 @@
-"""The state of an interrupted ``predict``, with which the same command goes on where it stopped."""
+"""The state of an interrupted ``predict``, with which the same command continues where it stopped."""
 
 from __future__ import annotations
 

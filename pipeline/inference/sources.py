@@ -5,20 +5,23 @@ from __future__ import annotations
 import glob
 import itertools
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from blender.contract import UserError
-from pipeline.data.images import HEIC_ADVICE, RAW_SUFFIXES, READS_HEIC, identify_image, is_file, is_heic
+from pipeline.data.images import (
+    HEIC_ADVICE,
+    HEIC_SUFFIXES,
+    IMAGE_SUFFIXES,
+    RAW_SUFFIXES,
+    identify_image,
+    is_file,
+    is_heic,
+)
 from pipeline.inference.video import is_readable_video
 
-HEIC_SUFFIXES = (".heic", ".heif", ".hif")
-IMAGE_SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".apng",
-    ".avif", ".jp2", ".j2k", ".jpx", ".jpf", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".qoi",
-    *(HEIC_SUFFIXES if READS_HEIC else ()),
-)  # fmt: skip
 VIDEO_SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".m2v", ".wmv", ".asf", ".ts", ".mts",
     ".m2ts", ".3gp", ".3g2", ".flv", ".f4v", ".ogv", ".mjpeg", ".mjpg", ".vob", ".dv", ".mxf", ".divx",
@@ -81,6 +84,10 @@ def find_sources(paths: tuple[Path, ...]) -> Sources:
             chosen = _images_of_folder(path, left_out)
         elif path.is_file():
             chosen = [(path, _is_video(path))]
+        elif re.match(r"[a-z][a-z0-9+.-]+:/", str(path)):
+            raise UserError(
+                f"{str(path).replace(':/', '://', 1)}: a URL; download the file and give its path"
+            )
         elif _WILDCARDS & set(str(path)):
             chosen = _matches(path, left_out)
         elif path.is_symlink():

@@ -125,7 +125,7 @@ def test_nan_and_infinity_become_null(tmp_path: Path) -> None:
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(st.data())
-def test_every_command_goes_on_whatever_an_optional_field_contains(
+def test_every_command_accepts_any_value_of_an_optional_field(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     dataset = described()

@@ -1,4 +1,4 @@
-"""An interrupted predict keeps what it has predicted, and goes on when it is repeated."""
+"""An interrupted predict keeps what it has predicted, and continues when it is repeated."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def files(out: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_interrupted_predict_keeps_its_results_and_goes_on(
+def test_interrupted_predict_keeps_its_results_and_resumes(
     quick_model: Path, folder: Path, tmp_path: Path, interrupt: Interrupt, monkeypatch: pytest.MonkeyPatch,
     number: int, status: int,
 ) -> None:  # fmt: skip

@@ -154,7 +154,7 @@ def test_converted_images_show_every_program_what_the_annotations_refer_to(
             assert np.abs(np.asarray(image.convert("RGB")).astype(int) - expected).mean() < 4
 
 
-def test_validate_names_each_file_and_tells_which_reading_fits(split: Path) -> None:
+def test_validate_names_each_file_and_the_reading_that_fits(split: Path) -> None:
     turn_split(split, 2)
     files = [str(split / "annotations.json"), "--images", str(split / "images")]
     run = CliRunner().invoke(main, ["validate", *files])
