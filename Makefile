@@ -77,7 +77,8 @@ coco: render ## Write COCO annotations for each split
 	@for split in $(SPLITS) $(OTHER_SPLITS); do $(TOOL) coco $(PROFILE_OPTION) $(RUN_DIR)/$$split $(SCHEDULER_OPTION) || exit $$?; done
 
 train: coco ## Fine-tune Mask R-CNN on the training split
-	@$(TOOL) train $(PROFILE_OPTION) --train $(RUN_DIR)/train --val $(RUN_DIR)/val --out $(RUN_DIR)
+	@set --; for split in $(OTHER_SPLITS); do if [ "$$split" = ordinary ]; then set -- --threshold-set $(RUN_DIR)/ordinary; fi; done; \
+	$(TOOL) train $(PROFILE_OPTION) --train $(RUN_DIR)/train --val $(RUN_DIR)/val --out $(RUN_DIR) "$$@"
 
 evaluate: train ## Compute COCO AP on the test split, and figures of each other split
 	@set --; for split in $(OTHER_SPLITS); do \

@@ -89,6 +89,7 @@ def test_other_splits_of_the_profile_are_rendered_and_evaluated(make: FakeMake, 
     assert rendered == ["train", "val", "test", "ordinary", "night"]
     sets = "".join(f"[--set][{s}=my run/{s}/annotations.json:my run/{s}/images]" for s in rendered[3:])
     assert f"{sets}[--set][site=a.json:b]" in next(call for call in calls if "[evaluate]" in call)
+    assert any("[train]" in call and "[--threshold-set][my run/ordinary]" in call for call in calls)
     profile = tmp_path / "tiny.toml"
     for text, expected in ((TINY, None), (TINY.replace("[splits]", "[splits]\nordinary = 2"), "ordinary\n")):
         profile.write_text(text)

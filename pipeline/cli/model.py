@@ -26,6 +26,9 @@ from pipeline.config import ExifReading
     required=True,
     help="Folder for model.safetensors, last.safetensors and metrics.jsonl.",
 )
+@click.option(
+    "--threshold-set", type=FOLDER, help="Split folder that, with --val, selects the score threshold."
+)
 @EXTRA
 @MAP
 @click.option(
@@ -41,6 +44,7 @@ def train(
     train_dir: Path,
     val_dir: Path,
     out: Path,
+    threshold_set: Path | None,
     extra: tuple[str, ...],
     mapping: tuple[str, ...],
     exif: ExifReading | None,
@@ -55,7 +59,7 @@ def train(
     from pipeline.training.command import train as run
 
     settings = add_extra_sets(read_profile(profile), extra, mapping, exif)
-    run(settings, train_dir, val_dir, out, allow_empty_classes)
+    run(settings, train_dir, val_dir, out, allow_empty_classes, threshold_set)
 
 
 @click.command()

@@ -55,7 +55,7 @@ class ExportMetadata:
     classes: tuple[str, ...]
     """Class names: label 1 is the first."""
     score_threshold: float
-    """The score threshold with the best F1 on the validation split."""
+    """The score threshold with the best F1 on the validation split (and on that of ``--threshold-set``)."""
     mask_threshold: float
     """Probability from which a pixel belongs to an object."""
     mask_margin: float

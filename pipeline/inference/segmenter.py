@@ -34,7 +34,7 @@ class Segmenter:
     classes: tuple[str, ...]
     """Class names; that of a label is ``classes[label - 1]``."""
     threshold: float
-    """The score threshold with the best F1 on the validation split."""
+    """The score threshold with the best F1 on the validation split (and on that of ``--threshold-set``)."""
     predict_all: Callable[[npt.NDArray[np.uint8]], Detections]
     """Returns the detections of any score in pixels (H, W, 3) uint8 RGB."""
 

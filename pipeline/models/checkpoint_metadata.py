@@ -50,7 +50,7 @@ class CheckpointMetadata:
     images: int
     """Number of training images."""
     score_threshold: float
-    """The score threshold with the best F1 on the validation split."""
+    """The score threshold with the best F1 on the validation split (and on that of ``--threshold-set``)."""
     versions: dict[str, str] = field(default_factory=current_versions)
 
 

@@ -25,7 +25,12 @@ again."""
 
 
 def train(
-    profile: Profile, train_dir: Path, val_dir: Path, out: Path, allow_empty_classes: bool = False
+    profile: Profile,
+    train_dir: Path,
+    val_dir: Path,
+    out: Path,
+    allow_empty_classes: bool = False,
+    threshold_dir: Path | None = None,
 ) -> None:
     """Fine-tune Mask R-CNN on ``train_dir``, and select the best epoch by its mask AP on ``val_dir``.
 
@@ -33,13 +38,16 @@ def train(
     metrics.jsonl (a line per epoch), training/ (images of each epoch, and TensorBoard's files if it is
     installed). Does nothing if they are up to date; resumes an interrupted run of the same inputs.
 
-    With ``allow_empty_classes``, a class may have no object in the training images.
+    With ``allow_empty_classes``, a class may have no object in the training images. With ``threshold_dir``,
+    the folder of another split, the score threshold is that with the best F1 on it and ``val_dir`` together.
 
     Raises:
         UserError: annotations, images or weights are missing or wrong, the loss is not finite, or memory is
             exhausted.
     """
     inputs = training_inputs(profile, train_dir, val_dir)
+    if threshold_dir is not None:
+        inputs["threshold"] = split_hash(threshold_dir)
     stamp, outputs = out / ".train.stamp", [out / name for name in OUTPUTS]
     if is_up_to_date(stamp, inputs, outputs):
         click.echo("train: up to date")
@@ -49,7 +57,9 @@ def train(
     remove_fragments(out)
     config, inputs_hash = profile.train, sha256_bytes(canonical_json(inputs))
     processes = process_count(config.processes, config.batch_size * config.accumulate)
-    if launch(processes, _fit, profile, train_dir, val_dir, out, inputs_hash, allow_empty_classes):
+    if launch(
+        processes, _fit, profile, train_dir, val_dir, out, inputs_hash, allow_empty_classes, threshold_dir
+    ):
         write_stamp(stamp, inputs, outputs)
 
 

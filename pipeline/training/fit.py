@@ -35,6 +35,7 @@ from pipeline.training.progress import (
     write_tensorboard,
 )
 from pipeline.training.sharded_optimizer import ShardedOptimizer
+from pipeline.training.threshold import choose_threshold, read_threshold_set
 from pipeline.training.train_state import TrainState, find_resumable, initial_checkpoint, restore
 
 
@@ -45,6 +46,7 @@ def fit(
     out: Path,
     inputs_hash: str,
     allow_empty_classes: bool = False,
+    threshold_dir: Path | None = None,
 ) -> None:
     """Train from the profile's start weights, or resume from ``out``/last.safetensors.
 
@@ -54,12 +56,16 @@ def fit(
         out: folder for model.safetensors, last.safetensors, metrics.jsonl and training/.
         inputs_hash: SHA-256 of all inputs of training; only a run with the same hash is resumed.
         allow_empty_classes: train even if a class has no object in the training images.
+        threshold_dir: folder of a split on which, with that of validation, the score threshold is chosen.
 
     Raises:
         UserError: data or weights are missing or wrong, the loss is not finite, or memory is exhausted.
     """
     device = choose_device()
     train_set, val_set = from_leader(lambda: _read_splits(profile, train_dir, val_dir, allow_empty_classes))
+    threshold_set = (
+        from_leader(lambda: read_threshold_set(profile, val_dir, threshold_dir)) if threshold_dir else None
+    )
     checkpoint = find_resumable(out, inputs_hash) or initial_checkpoint(
         profile, len(train_set), inputs_hash, device
     )
@@ -69,6 +75,8 @@ def fit(
         run_epochs(
             dataclasses.replace(profile, train=config), state, checkpoint, train_set, val_set, out, device
         )
+        if threshold_set is not None and checkpoint.resume is not None:
+            choose_threshold(out / "model.safetensors", threshold_set, checkpoint.resume.precision, device)
 
 
 def _read_splits(
