@@ -7,16 +7,10 @@ for 5 to 8 if width and height are equal: then the user's choice applies (``--ex
 
 from __future__ import annotations
 
-import io
 import struct
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from PIL import Image, JpegImagePlugin
-
-from blender.contract import UserError
+from PIL import Image
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
@@ -98,42 +92,3 @@ def orient(image: Image.Image, orientation: Orientation, upright: bool) -> Image
         return image
     number = orientation.number if upright else _INVERSE.get(orientation.number, orientation.number)
     return image.transpose(_TURNS[number])
-
-
-def encode_as_annotated(path: Path, size: Size, upright: bool) -> bytes | None:
-    """Encode an image file again, so that all programs see the pixels that its annotations refer to.
-
-    JPEG is compressed with the file's own tables, other formats without loss. All metadata but the colour
-    profile is left out, so that no orientation remains.
-
-    Args:
-        path: the file.
-        size: (width, height) from the annotation file.
-        upright: whether the annotations refer to the upright image, where the size does not decide.
-
-    Returns:
-        The file's new bytes; None if it has no orientation, so that its bytes can stay.
-
-    Raises:
-        UserError: the file is unreadable, or its format cannot be written.
-    """
-    try:
-        with warnings.catch_warnings(), Image.open(path) as opened:
-            warnings.simplefilter("ignore")
-            orientation = read_orientation(opened)
-            if not orientation.is_turned:
-                return None
-            image = orient(opened, orientation, orientation.reads_upright(size, upright))
-            options: dict[str, Any] = {"icc_profile": opened.info.get("icc_profile"), "lossless": True}
-            image_format = opened.format or ""
-            if image_format in ("JPEG", "MPO"):
-                image_format = "JPEG"
-                options["qtables"] = opened.quantization  # type: ignore[attr-defined]
-                options["subsampling"] = JpegImagePlugin.get_sampling(opened)
-            image.info.clear()
-            stream = io.BytesIO()
-            image.save(stream, image_format, **options)
-            return stream.getvalue()
-    except (OSError, SyntaxError, ValueError, KeyError, Image.DecompressionBombError) as error:
-        reason = str(error) or type(error).__name__
-        raise UserError(f"{path}: cannot be turned as its annotations are: {reason}") from None

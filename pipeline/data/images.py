@@ -6,6 +6,8 @@ import importlib
 import importlib.util
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -38,6 +40,13 @@ READS_HEIC = importlib.util.find_spec("pillow_heif") is not None
 GPL."""
 if READS_HEIC:
     importlib.import_module("pillow_heif").register_heif_opener()
+HEIC_SUFFIXES = (".heic", ".heif", ".hif")
+IMAGE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".apng",
+    ".avif", ".jp2", ".j2k", ".jpx", ".jpf", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".qoi",
+    *(HEIC_SUFFIXES if READS_HEIC else ()),
+)  # fmt: skip
+"""Extensions of image files that can be read."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,27 @@ def is_file(path: Path) -> bool:
         return False
 
 
+@contextmanager
+def open_image(path: Path, formats: tuple[str, ...] | None = None) -> Iterator[Image.Image]:
+    """Open an image file without Pillow's warnings.
+
+    Args:
+        path: the file.
+        formats: Pillow's names of the formats to try; None: all.
+
+    Raises:
+        UserError: the file cannot be opened, or the block raises an error, as decoders do on damaged files;
+            the message names the file.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats) as image:
+            yield image
+    except UserError:
+        raise
+    except Exception as error:  # decoders raise errors of many types on damaged files
+        raise UserError(f"{path}: not a readable image: {_reason(path, error)}") from None
+
+
 def read_rgb(
     path: Path,
     size: tuple[int, int] | None = None,
@@ -132,34 +162,29 @@ def read_image(
     Raises:
         UserError: the file is missing, corrupt, truncated, of another size, or has over ``MAX_PIXELS``.
     """
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as opened:
-            is_deep = has_16_bits(opened)
-            orientation = read_orientation(opened)
-            turn = orientation.reads_upright(size, upright)
-            actual = orientation.upright_size if turn else orientation.stored_size
-            if size is not None and actual != size:
-                raise UserError(f"{path}: {format_size(actual)}, but the annotations say {format_size(size)}")
-            notes = _frame_notes(opened, path)
-            target = shrink_to or _fit(actual, max_pixels)
-            if target != actual:
-                swapped = turn and orientation.upright_size != orientation.stored_size
-                width, height = target[::-1] if swapped else target
-                opened.draft(None, (_DRAFT * width, _DRAFT * height))
-            image = orient(opened, orientation, turn)
-            image, scaling = to_rgb8(image, is_deep, None if orientation.is_turned else path)
-            if scaling:
-                notes += (("values are scaled to the range that they use", scaling),)
-            if target != actual:
-                image = image.resize(target, Image.Resampling.BILINEAR)
-                if max_pixels:
-                    sizes = f"{format_size(actual)} at {format_size(target)}"
-                    notes += (("large images are read at a smaller size", sizes),)
-            return ReadImage(np.array(image, np.uint8), actual, notes)
-    except UserError:
-        raise
-    except Exception as error:  # decoders raise errors of many types on damaged files
-        raise UserError(f"{path}: not a readable image: {_reason(path, error)}") from None
+    with open_image(path) as opened:
+        is_deep = has_16_bits(opened)
+        orientation = read_orientation(opened)
+        turn = orientation.reads_upright(size, upright)
+        actual = orientation.upright_size if turn else orientation.stored_size
+        if size is not None and actual != size:
+            raise UserError(f"{path}: {format_size(actual)}, but the annotations say {format_size(size)}")
+        notes = _frame_notes(opened, path)
+        target = shrink_to or _fit(actual, max_pixels)
+        if target != actual:
+            swapped = turn and orientation.upright_size != orientation.stored_size
+            width, height = target[::-1] if swapped else target
+            opened.draft(None, (_DRAFT * width, _DRAFT * height))
+        image = orient(opened, orientation, turn)
+        image, scaling = to_rgb8(image, is_deep, None if orientation.is_turned else path)
+        if scaling:
+            notes += (("values are scaled to the range that they use", scaling),)
+        if target != actual:
+            image = image.resize(target, Image.Resampling.BILINEAR)
+            if max_pixels:
+                sizes = f"{format_size(actual)} at {format_size(target)}"
+                notes += (("large images are read at a smaller size", sizes),)
+        return ReadImage(np.array(image, np.uint8), actual, notes)
 
 
 def to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
@@ -181,11 +206,8 @@ def check_image(path: Path, size: tuple[int, int]) -> bool:
     Raises:
         UserError: the file is unreadable, or has another size, both as stored and after its EXIF orientation.
     """
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
-            orientation = read_orientation(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: not a readable image: {error}") from None
+    with open_image(path) as image:
+        orientation = read_orientation(image)
     stored = orientation.stored_size
     if size not in (stored, orientation.upright_size):
         raise UserError(f"{path}: {format_size(stored)}, but the annotations say {format_size(size)}")
@@ -200,9 +222,9 @@ def identify_image(path: Path, formats: tuple[str, ...] | None = None) -> bool:
         formats: Pillow's names of the formats to look for; None: all.
     """
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=formats):
+        with open_image(path, formats):
             return True
-    except Exception:  # decoders raise errors of many types on damaged files
+    except UserError:
         return False
 
 

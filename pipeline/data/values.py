@@ -140,12 +140,16 @@ def read_box(annotation: dict[str, Any]) -> list[float] | None:
 def has_mask(entry: dict[str, Any]) -> bool:
     """Return whether an annotation or COCO result has a mask, valid or not.
 
-    Tools that draw boxes leave ``segmentation`` out, or write null, [], [[]], {} or "".
+    Tools that draw boxes leave ``segmentation`` out, or write null, [], [[]], [null], {} or "".
     """
-    segmentation = entry.get("segmentation")
-    if isinstance(segmentation, list):
-        return any(polygon != [] for polygon in segmentation)
-    return segmentation not in (None, {}, "")
+    return not _is_blank(entry.get("segmentation"), 2)
+
+
+def _is_blank(value: Any, levels: int) -> bool:
+    """Return whether a value has no content, nor any item of its lists down to ``levels`` of nesting."""
+    if isinstance(value, list) and levels:
+        return all(_is_blank(item, levels - 1) for item in value)
+    return value is None or value in ([], {}, "")
 
 
 def short_repr(value: Any) -> str:

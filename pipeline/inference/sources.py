@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from blender.contract import UserError
-from pipeline.data.images import HEIC_ADVICE, RAW_SUFFIXES, READS_HEIC, identify_image, is_file, is_heic
+from pipeline.data.images import (
+    HEIC_ADVICE,
+    HEIC_SUFFIXES,
+    IMAGE_SUFFIXES,
+    RAW_SUFFIXES,
+    identify_image,
+    is_file,
+    is_heic,
+)
 from pipeline.inference.video import is_readable_video
 
-HEIC_SUFFIXES = (".heic", ".heif", ".hif")
-IMAGE_SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".apng",
-    ".avif", ".jp2", ".j2k", ".jpx", ".jpf", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".qoi",
-    *(HEIC_SUFFIXES if READS_HEIC else ()),
-)  # fmt: skip
 VIDEO_SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".m2v", ".wmv", ".asf", ".ts", ".mts",
     ".m2ts", ".3gp", ".3g2", ".flv", ".f4v", ".ogv", ".mjpeg", ".mjpg", ".vob", ".dv", ".mxf", ".divx",

@@ -177,7 +177,9 @@ def _decode_to_size(rle: dict[str, Any], size: tuple[int, int]) -> npt.NDArray[n
     """Decode a mask and scale it to ``size`` (width, height); return (height, width) bool."""
     mask = mask_utils.decode(rle)
     if mask.shape != (size[1], size[0]):
-        mask = np.asarray(Image.fromarray(mask * 255).resize(size, Image.Resampling.BILINEAR)) > 127
+        # Transposed: pycocotools stores columns one after the other, Pillow rows.
+        columns = Image.fromarray(mask.T * 255).resize(size[::-1], Image.Resampling.BILINEAR)
+        mask = np.asarray(columns).T > 127
     return np.asarray(mask, bool)
 
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pycocotools import mask as mask_utils
 
 from blender.contract import canonical_json
+from pipeline.data.formats.images import image_files
 from pipeline.data.formats.registry import (
     CocoSet,
     ExportOptions,
     OutputFile,
     data_format,
-    image_files,
     print_changed,
 )
 from pipeline.data.polygons import mask_to_polygons

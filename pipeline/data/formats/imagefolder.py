@@ -10,12 +10,12 @@ import click
 
 from blender.contract import canonical_json, print_note
 from pipeline.data.coco_io import group_by_image
+from pipeline.data.formats.images import image_files
 from pipeline.data.formats.registry import (
     CocoSet,
     ExportOptions,
     OutputFile,
     data_format,
-    image_files,
     shared_categories,
 )
 from pipeline.data.rle import as_rle

@@ -16,7 +16,6 @@ import click
 
 from blender.contract import UserError
 from pipeline.config import ExifReading
-from pipeline.data.exif import encode_as_annotated
 from pipeline.data.images import find_image
 from pipeline.data.polygons import through_pixels
 from pipeline.data.rasterise import FILLS
@@ -98,18 +97,6 @@ def shared_categories(splits: list[CocoSet]) -> list[dict[str, Any]]:
         if {c["id"]: c["name"] for c in split.dataset["categories"]} != names:
             raise UserError(f"{first.name} and {split.name} have different categories; convert each alone")
     return list(first.dataset["categories"])
-
-
-def image_files(source: CocoSet, folder: str) -> Iterator[OutputFile]:
-    """Yield the image files, to be copied to ``folder``; those with an EXIF orientation as annotated."""
-    count = 0
-    for image in source.dataset["images"]:
-        path, size = source.path_of(image), (image["width"], image["height"])
-        encoded = encode_as_annotated(path, size, source.exif == "upright")
-        count += encoded is not None
-        yield f"{folder}{image['file_name']}", encoded or path
-    if count:
-        click.echo(f"convert: {count} images with an EXIF orientation are written as annotated, without it")
 
 
 def print_changed(changed: Counter[str], pixels: int) -> None:

@@ -15,12 +15,12 @@ from pycocotools import mask as mask_utils
 
 from blender.contract import UserError
 from pipeline.data.coco_io import count_without_mask, group_by_image
+from pipeline.data.formats.images import image_files
 from pipeline.data.formats.registry import (
     CocoSet,
     ExportOptions,
     OutputFile,
     data_format,
-    image_files,
     print_changed,
     shared_categories,
 )

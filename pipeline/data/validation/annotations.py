@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.rle import clip_box, measure_mask
+from pipeline.data.validation.forms import parse_box
 from pipeline.data.validation.rules import (
     ANNOTATION,
     ERROR,
@@ -95,7 +96,7 @@ def measure(key: str) -> EntryFix:
         if has_mask(annotation):
             mask = measure_mask(annotation["segmentation"], *size)
             return annotation | {key: mask.area if key == "area" else list(mask.bbox)}
-        box = clip_box(read_box(annotation), *size)
+        box = clip_box(parse_box(annotation), *size)
         if box is None:
             return None
         return annotation | {key: box[2] * box[3] if key == "area" else box}
@@ -127,13 +128,21 @@ def _image_of(annotation: Entry, context: Context) -> Entry | None:
 # ------------------------------------------------------------------------------ ids and flags
 
 
-def _int_image_id(annotation: Entry, context: Context) -> Entry | None:
+def _known_image_id(annotation: Entry, context: Context) -> Entry | None:
+    """Write "7" as 7, and a file name as the id of its image; remove an annotation of no image."""
     number = to_int(annotation.get("image_id"))
+    if number is None:
+        number = context.image_id_of_name(annotation.get("image_id"))
     return annotation | {"image_id": number} if number in context.images else None
 
 
-def _int_category_id(annotation: Entry, context: Context) -> Entry | None:
+def _known_category_id(annotation: Entry, context: Context) -> Entry | None:
+    """Write "7" as 7, and the name of a category as its id; remove an annotation of no category."""
     number = to_int(annotation.get("category_id"))
+    if number is None:
+        name = annotation.get("category_id")
+        named = [i for i, c in context.categories.items() if c.get("name") == name]
+        number = named[0] if len(named) == 1 else None
     return annotation | {"category_id": number} if number in context.categories else None
 
 
@@ -170,14 +179,16 @@ def _annotation_id_duplicate(a: Entry, context: Context) -> str | None:
     return f"{context.annotation_ids[a['id']]} annotations have the id {a['id']}"
 
 
-@rule("image-id-unknown", ANNOTATION, advice="add the image, or remove the annotation", fix=_int_image_id)
+@rule("image-id-unknown", ANNOTATION, advice="add the image, or remove the annotation", fix=_known_image_id)
 def _image_id_unknown(a: Entry, context: Context) -> str | None:
     if is_int(a.get("image_id")) and a["image_id"] in context.images:
         return None
     return f"image_id {short_repr(a.get('image_id'))} is not the id of an image in this file"
 
 
-@rule("category-id-unknown", ANNOTATION, advice="add the category, or fix category_id", fix=_int_category_id)
+@rule(
+    "category-id-unknown", ANNOTATION, advice="add the category, or fix category_id", fix=_known_category_id
+)
 def _category_id_unknown(a: Entry, context: Context) -> str | None:
     if is_int(a.get("category_id")) and a["category_id"] in context.categories:
         return None

@@ -15,6 +15,7 @@ from pipeline.data.coco_io import read_coco
 from pipeline.data.optional_fields import leave_out_malformed
 from pipeline.data.validation import keypoints, masks  # noqa: F401  registers their rules
 from pipeline.data.validation.annotations import annotation_problems, fix_annotations, number_annotations
+from pipeline.data.validation.boxes import convert_corner_boxes
 from pipeline.data.validation.categories import fix_categories
 from pipeline.data.validation.dataset import (
     KEYS,
@@ -50,6 +51,7 @@ REPAIR_STEPS: tuple[DatasetFix, ...] = (
     fix_categories,
     number_images,
     fix_images,
+    convert_corner_boxes,
     number_annotations,
     fix_annotations,
     remove_copies,
@@ -80,14 +82,24 @@ def load_validated_coco(path: Path, notes: list[str] | None = None) -> dict[str,
         )
     if not dataset["images"]:
         raise UserError(f"{path}: has no images")
-    wrong_boxes = sum(problem.rule == "bbox-mask" for problem in problems)
-    if notes is not None and wrong_boxes:
-        boxes = sum(has_mask(a) for a in dataset["annotations"])
-        notes.append(
-            f"{path}: {wrong_boxes} of {boxes} boxes do not fit their masks; "
-            f"see 'transpalette validate {path}'"
-        )
+    if notes is not None and (note := _describe_boxes(dataset, problems)):
+        notes.append(f"{path}: {note}; see 'transpalette validate {path}'")
     return leave_out_malformed(dataset)
+
+
+def _describe_boxes(dataset: dict[str, Any], problems: list[Problem]) -> str:
+    """Describe in a few words the boxes that seem to be wrong; "" if none does."""
+    counts = Counter(problem.rule for problem in problems)
+    with_mask = sum(has_mask(a) for a in dataset["annotations"])
+    if counts["bbox-mask"]:
+        return f"{counts['bbox-mask']} of {with_mask} boxes do not fit their masks"
+    for problem in problems:
+        if problem.rule == "bbox-corners":
+            return problem.message
+    if doubtful := counts["bbox-tiny"] + counts["bbox-beyond"]:
+        boxes = len(dataset["annotations"])
+        return f"{doubtful} of {boxes} boxes are smaller than a pixel or reach beyond their images"
+    return ""
 
 
 def find_problems(dataset: Any, images: Path | None = None) -> Iterator[Problem]:

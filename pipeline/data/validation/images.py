@@ -6,15 +6,13 @@ The check of an IMAGE rule takes an image and the ``Context``, that of an IMAGE_
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
+from blender.contract import UserError
 from pipeline.data.exif import Orientation, read_orientation
-from pipeline.data.images import format_size, is_file, is_inside, unsafe_path_reason
+from pipeline.data.images import format_size, is_file, is_inside, open_image, unsafe_path_reason
 from pipeline.data.validation.file_search import NO_MATCH, Match
 from pipeline.data.validation.rules import (
     IMAGE,
@@ -88,11 +86,11 @@ def _to_integer_size(image: Entry, context: Context) -> Entry | None:
     if unsafe_path_reason(name) or not is_file(files.folder / name):
         return image if files.match(name).files else None  # a problem of the name, which stays
     try:
-        with Image.open(files.folder / name) as opened:
+        with open_image(files.folder / name) as opened:
             width, height = read_orientation(opened).stored_size
-        return image | {"width": width, "height": height}
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except UserError:
         return None
+    return image | {"width": width, "height": height}
 
 
 def _find_file(image: Entry, context: Context) -> Entry | None:
@@ -173,7 +171,7 @@ class ImageFile:
     match: Match = NO_MATCH
     """Files that the name of a missing file fits."""
     error: str = ""
-    """Why it cannot be read, or ""."""
+    """A message that says why it cannot be read, or ""."""
     orientation: Orientation = _NO_ORIENTATION
     """Its EXIF orientation and its size."""
     mode: str = ""
@@ -193,13 +191,12 @@ def inspect_image_file(folder: Path, name: str) -> ImageFile:
     if not is_file(path):
         return ImageFile(path, missing=True)
     try:
-        with warnings.catch_warnings(), Image.open(path) as opened:
-            warnings.simplefilter("ignore")
+        with open_image(path) as opened:
             orientation, mode = read_orientation(opened), opened.mode
             opened.draft("L", (1, 1))  # faster: a JPEG is read to its end, but at an eighth of its size
             opened.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, MemoryError) as error:
-        return ImageFile(path, error=str(error) or type(error).__name__)
+    except UserError as error:
+        return ImageFile(path, error=str(error))
     return ImageFile(path, orientation=orientation, mode=mode)
 
 
@@ -216,7 +213,7 @@ def _file_missing(i: Entry, file: ImageFile) -> str | None:
 
 @rule("file-unreadable", IMAGE_FILE, advice="download or export it again", fix=remove, fix_stage=PIXELS)
 def _file_unreadable(i: Entry, file: ImageFile) -> str | None:
-    return f"{file.path}: {file.error}" if file.error else None
+    return file.error or None
 
 
 @rule("file-size", IMAGE_FILE, advice="correct width and height", fix=remove, fix_stage=PIXELS)

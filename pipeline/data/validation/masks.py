@@ -11,9 +11,10 @@ from typing import Any
 
 from pycocotools import mask as mask_utils
 
-from pipeline.data.polygons import clip_polygon, flatten_points
+from pipeline.data.polygons import clip_polygon
 from pipeline.data.rle import MeasuredMask, as_rle, decode_counts, encode_mask, measure_mask
 from pipeline.data.validation.annotations import MEASURE_AREA, MEASURE_BBOX, format_image, image_size
+from pipeline.data.validation.forms import are_points, parse_segmentation
 from pipeline.data.validation.rules import (
     ERROR,
     MASK,
@@ -43,16 +44,16 @@ def _polygons_of(annotation: Entry) -> list[Any]:
 # ------------------------------------------------------------------------------ polygons
 
 
-def _flatten_polygons(annotation: Entry, context: Context) -> Entry | None:
-    """Read a flat list as one polygon, and flatten lists of points; remove any other annotation."""
-    segmentation = annotation["segmentation"]
-    if all(is_number(value) for value in segmentation):
-        return annotation | {"segmentation": [segmentation]}
-    flat = [flatten_points(polygon) for polygon in segmentation]
-    return None if None in flat else annotation | {"segmentation": flat}
+def _read_other_form(annotation: Entry, context: Context) -> Entry | None:
+    """Write a segmentation of another form in COCO's; remove the annotation if the form is not known."""
+    segmentation = parse_segmentation(annotation["segmentation"])
+    return None if segmentation is None else annotation | {"segmentation": segmentation}
 
 
 def _remove_short_polygons(annotation: Entry, context: Context) -> Entry | None:
+    """Remove polygons of fewer than three points; a list of points is one polygon."""
+    if are_points(annotation["segmentation"]):
+        return _read_other_form(annotation, context)
     polygons = [polygon for polygon in annotation["segmentation"] if len(polygon) >= 6]
     return annotation | {"segmentation": polygons} if polygons else None
 
@@ -64,7 +65,12 @@ def _clip_polygons(annotation: Entry, context: Context) -> Entry | None:
     return annotation | {"segmentation": polygons} if polygons else None
 
 
-@rule("segmentation-type", SEGMENTATION, advice="write polygons (lists) or RLE (size, counts)", fix=remove)
+@rule(
+    "segmentation-type",
+    SEGMENTATION,
+    advice="write polygons (lists) or RLE (size, counts)",
+    fix=_read_other_form,
+)
 def _segmentation_type(a: Entry, image: Entry) -> str | None:
     segmentation = a["segmentation"]
     if isinstance(segmentation, (list, dict)):
@@ -76,7 +82,7 @@ def _segmentation_type(a: Entry, image: Entry) -> str | None:
     "polygon-values",
     SEGMENTATION,
     advice="write each polygon as a flat list x1, y1, x2, y2, ...",
-    fix=_flatten_polygons,
+    fix=_read_other_form,
 )
 def _polygon_values(a: Entry, image: Entry) -> str | None:
     for number, polygon in enumerate(_polygons_of(a)):
@@ -153,9 +159,10 @@ def _covers_image(rle: Entry, width: int, height: int) -> bool:
 
 
 def _add_size(annotation: Entry, context: Context) -> Entry | None:
-    """Add the image's size to RLE without a size, if the run lengths match it."""
+    """Add the image's size to RLE without a size, or with a size as text, if the run lengths match it."""
     (width, height), rle = image_size(annotation, context), annotation["segmentation"]
-    if rle.get("size") is not None or not _covers_image(rle, width, height):
+    size = parse_segmentation(rle).get("size")
+    if size not in (None, [height, width]) or not _covers_image(rle, width, height):
         return None
     return annotation | {"segmentation": rle | {"size": [height, width]}}
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.data.validation.file_search import FileSearch
+from pipeline.data.validation.file_search import FileSearch, NameIndex
 from pipeline.data.values import free_ids, is_id, is_int, short_repr
 
 Entry = dict[str, Any]
@@ -65,6 +66,19 @@ class Context:
     """The image folder; None: do not check the files."""
     free_category_id: int = 1
     """An id that no category has."""
+    image_names: NameIndex = field(default_factory=lambda: NameIndex(()))
+    """The file names of the images."""
+
+    def image_id_of_name(self, name: Any) -> int | None:
+        """Return the id of the image with this file name or stem, if there is exactly one."""
+        files = self.image_names.search(name) if isinstance(name, str) else ()
+        if len(files) != 1 or self.file_names[files[0]] != 1:
+            return None
+        return self._ids_by_file_name.get(files[0])
+
+    @cached_property
+    def _ids_by_file_name(self) -> dict[Any, int]:
+        return {i["file_name"]: i["id"] for i in self.images.values() if isinstance(i.get("file_name"), str)}
 
 
 @dataclass(frozen=True)
@@ -204,6 +218,7 @@ def make_context(dataset: Entry, folder: Path | None = None) -> Context:
         category_names=_count(categories, "name"),
         files=None if folder is None else FileSearch(folder, _texts(images, "file_name")),
         free_category_id=next(free_ids(by_id.keys() | int_ids(annotations, "category_id"))),
+        image_names=NameIndex(_texts(images, "file_name")),
     )
 
 

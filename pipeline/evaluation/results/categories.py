@@ -37,12 +37,20 @@ def match_categories(
     """
     categories = dataset["categories"]
     ids: Ids = [None] * len(table)
-    named = {n: r["category_name"] for n, r in enumerate(table) if isinstance(r.get("category_name"), str)}
+    named = {n: name for n, result in enumerate(table) if (name := _category_name(result)) is not None}
     notes = _match_names(named, table, categories, class_of, path, ids)
     numbers = {n: to_int(r.get("category_id")) for n, r in enumerate(table) if n not in named}
     if numbers:
         notes += _match_numbers(numbers, table, categories, path, ids)
     return ids, notes
+
+
+def _category_name(result: dict[str, Any]) -> str | None:
+    """Return the name of the category that a result gives; None if it gives a number alone."""
+    for name in (result.get("category_name"), result.get("category_id")):
+        if isinstance(name, str) and to_int(name) is None:
+            return name
+    return None
 
 
 def _plain(name: str) -> str:

@@ -13,9 +13,9 @@ from typing import Any
 
 from blender.contract import UserError, list_names
 from pipeline.data.coco_io import group_by_image
+from pipeline.data.validation.file_search import match_names
 from pipeline.data.values import read_box, short_repr, to_int
 from pipeline.evaluation.results.overlap import count_hit_objects
-from pipeline.inference.sources import IMAGE_SUFFIXES
 
 Ids = list[int | None]
 """The id of each result's image in the dataset; None: leave the result out."""
@@ -60,8 +60,14 @@ def _match_names(
     named: dict[int, str], table: list[dict[str, Any]], images: list[dict[str, Any]], path: Path, ids: Ids
 ) -> list[str]:
     """Fill in ``ids`` of the results that name their image; return notes."""
-    index = _index_of_names(images)
-    found = {name: _find(name, index) for name in dict.fromkeys(named.values())}
+    ids_of: defaultdict[str, list[int]] = defaultdict(list)
+    for image in images:
+        ids_of[image["file_name"]].append(image["id"])
+    matches = match_names(dict.fromkeys(named.values()), ids_of, any_folder=True)
+    found = {
+        name: [] if match.shared else [image_id for file in match.files for image_id in ids_of[file]]
+        for name, match in matches.items()
+    }
     if named and not any(found.values()):
         raise UserError(
             f"{path}: the results are for {list_names(found, 3)}, but the annotation file has "
@@ -89,26 +95,6 @@ def _match_names(
             f"{count} results are left out: the annotation file lacks their images, {list_names(unknown, 3)}"
         )
     return notes
-
-
-def _index_of_names(images: list[dict[str, Any]]) -> list[dict[str, list[int]]]:
-    """Index the images by file name, by its last part, and by its stem."""
-    index: list[defaultdict[str, list[int]]] = [defaultdict(list) for _ in range(3)]
-    for image in images:
-        name = PurePosixPath(image["file_name"])
-        for by, key in zip(index, (str(name), name.name, name.stem), strict=True):
-            by[key].append(image["id"])
-    return [dict(by) for by in index]
-
-
-def _find(name: str, index: list[dict[str, list[int]]]) -> list[int]:
-    """Return the ids of the images that a file name or a stem fits best."""
-    by_path, by_name, by_stem = index
-    path = PurePosixPath(name.replace("\\", "/"))
-    candidates = by_path.get(str(path)) or by_name.get(path.name) or by_stem.get(path.name) or []
-    if not candidates and path.suffix.lower() in IMAGE_SUFFIXES:
-        candidates = by_stem.get(path.stem, [])
-    return candidates
 
 
 # ------------------------------------------------------------------------------ numbers

@@ -198,7 +198,7 @@ def test_heic_is_named_with_what_to_do(tmp_path: Path) -> None:
 
 def test_installed_pillow_heif_is_used(tmp_path: Path) -> None:
     (tmp_path / "pillow_heif.py").write_text("def register_heif_opener():\n    print('registered')\n")
-    code = "from pipeline.inference.sources import IMAGE_SUFFIXES; print('.heic' in IMAGE_SUFFIXES)"
+    code = "from pipeline.data.images import IMAGE_SUFFIXES; print('.heic' in IMAGE_SUFFIXES)"
     for path, output in ((f"{ROOT}", "False\n"), (f"{ROOT}:{tmp_path}", "registered\nTrue\n")):
         done = subprocess.run(
             [sys.executable, "-c", code],

@@ -39,6 +39,11 @@ FOUND: dict[str, tuple[str, str]] = {
     "a folder above": ("../photos/p1.jpg", "photos/p1.jpg"),
     "folders on disk": ("p1.jpg", "hall/day 2/p1.jpg"),
     "a question mark": ("set/what?.jpg", "what?.jpg"),
+    "a plus sign for a space": ("https://host/hall+1.jpg", "hall 1.jpg"),
+    "another image format": ("photos/p1.HEIC", "p1.jpg"),
+    "no extension": ("p1", "photos/p1.JPG"),
+    "Roboflow's name": ("p1_JPG.rf.0a1b2c3d4e5f60718293a4b5c6d7e8f9.jpg", "p1.jpg"),
+    "Roboflow's name on disk": ("p1.png", "train/p1_png.rf.ZaB1c2D3e4F5.jpg"),
 }
 """Kind -> the name in the COCO file, and the only file on disk."""
 
@@ -71,6 +76,8 @@ DOUBTFUL: dict[str, tuple[list[str], list[str]]] = {
     "two spellings on disk": (["P1.jpg"], ["p1.jpg", "p1.JPG"]),
     "the file of another entry": (["cam2/p1.jpg", "p1.jpg"], ["p1.jpg"]),
     "two entries for one file": (["cam1/p1.jpg", "cam2/p1.jpg"], ["p1.jpg"]),
+    "two formats": (["p1.jpg"], ["p1.png", "p1.webp"]),
+    "the format of another entry": (["p1.jpg", "p1.png"], ["p1.png"]),
     "two uploads": (["0a1b2c3d-p1.jpg", "ffffffff-p1.jpg"], ["p1.jpg"]),
 }
 """Kind -> names in the COCO file, the first of them in doubt; files on disk."""
@@ -90,6 +97,7 @@ def test_another_upload_or_folder_does_not_fit(tmp_path: Path) -> None:
     for name in (
         "0a1b2c3d-p1.jpg",
         "train/p2.jpg",
+        "p2.v1",
         "a/p3.jpg",
         "",
         "/",

@@ -29,6 +29,8 @@ RENUMBERED: dict[str, tuple[tuple[Any, Any], tuple[Any, Any], list[int]]] = {
     "broken floats": ((3.25, -0.5), (3.25, -0.5), [1, 2]),
     "large floats": ((1e18, 1e19), (1e18, 1e19), [10**18, 1]),
     "file names": (("a.png", "sub/b.png"), ("a.png", "sub/b.png"), [1, 2]),
+    "file names in the annotations alone": ((3, 7), ("a.png", "b.png"), [3, 7]),
+    "stems in the annotations alone": ((None, 7), ("a", "sub/b"), [8, 7]),
 }
 """Kind -> ids of the two images, what their annotations say, ids of the images in the copy."""
 

@@ -51,8 +51,28 @@ def test_results_need_neither_boxes_nor_images(split: Path, tmp_path: Path) -> N
     assert done.output.splitlines()[-1].split()[2] == "1.000"
 
 
+def test_results_are_read_from_json_lines_and_from_a_dataset_with_other_ids(
+    split: Path, tmp_path: Path
+) -> None:
+    dataset = read_coco(split / "annotations.json")
+    results = perfect_results(dataset)
+    lines, other = tmp_path / "results.jsonl", tmp_path / "detections.json"
+    lines.write_text("\ufeff" + "\n".join(map(json.dumps, results)) + "\n\n", "utf-8")
+    moved = {
+        "images": [i | {"id": f"i{i['id']}"} for i in dataset["images"]],
+        "categories": [c | {"id": 9 - c["id"]} for c in dataset["categories"]],
+        "annotations": [
+            r | {"image_id": f"i{r['image_id']}", "category_id": 9 - r["category_id"]} for r in results
+        ],
+    }
+    other.write_text(json.dumps(moved))
+    for file in (lines, other):
+        done = evaluate(split, "--predictions", file)
+        assert done.exit_code == 0 and done.output.splitlines()[-1].split()[2] == "1.000", done.output
+
+
 FAULTY: dict[str, tuple[Any, str]] = {
-    "no list": ({"annotations": []}, "not a COCO results file: the top level must be a list"),
+    "no list": ({"results": []}, "not a COCO results file: the top level must be a list"),
     "no object": ([3], "result 0: 3 is not an object"),
     "image": ([{"image_id": 99}], "result 0: image_id 99 is not in the annotation file"),
     "category": ([{"image_id": 1, "category_id": None}], "category_id None is not in the annotation file"),

@@ -6,6 +6,7 @@ import json
 import random
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner, Result
@@ -78,6 +79,8 @@ IMAGES: dict[str, tuple[Any, str]] = {
     ),
     "file_name without folder": (named(lambda name: Path(name).name), "file_name is used"),
     "file_name with a folder": (named(lambda name: f"C:\\data\\{Path(name).name}"), "file_name is used"),
+    "file_name as a URL": (named(lambda name: f"https://host/{quote(name)}?v=1"), "file_name is used"),
+    "file_name in capitals": (named(str.upper), "file_name is used"),
     "file_name of another type": (named(lambda name: f"{Path(name).stem}.png"), "file_name is used"),
 }  # fmt: skip
 
@@ -111,6 +114,15 @@ def test_stems_as_ids_are_read_even_if_they_are_also_ids(
     done = evaluate(tmp_path, table, results)
     expected = len({r["image_id"] for r in shown}) / len(names)
     assert float(box_ap(done)) == pytest.approx(expected, abs=0.02)
+
+
+def test_a_folder_in_the_name_tells_images_of_one_name_apart(tmp_path: Path) -> None:
+    table = dataset(("cam1/7.jpg", "cam2/7.jpg"))
+    results = [r | {"file_name": f"/data/cam{r['image_id']}/7.jpg", "image_id": 9} for r in perfect(table)]
+    assert box_ap(evaluate(tmp_path, table, results)) == "1.000"
+    two_images = [r | {"file_name": f"cam{n}/x.jpg"} for n, r in enumerate(perfect(dataset(("x.jpg",))))]
+    done = evaluate(tmp_path, dataset(("x.jpg",)), two_images)
+    assert done.exit_code == 2 and "the results are for 'cam0/x.jpg', 'cam1/x.jpg'" in done.output
 
 
 def test_results_for_other_images_are_left_out_with_a_note(tmp_path: Path) -> None:
@@ -155,6 +167,7 @@ NUMBERS: dict[str, tuple[Any, str]] = {
     "ids as text": (renumber({3: "3", 8: "8"}), ""),
     "from 0": (renumber({3: 0, 8: 1}), "category_id is read as a position"),
     "names": (with_names({3: "pedestrian", 8: "pallet_truck"}), ""),
+    "names as category_id": (renumber({3: "pedestrian", 8: "pallet truck"}), ""),
     "names in other words": (with_names({3: "Person", 8: "Pallet Truck"}), ""),
 }
 
