@@ -1,9 +1,9 @@
 # Targets set up the virtual environment first if it is missing or outdated. `make help` lists them.
 PROFILE ?= default
-# $(call quote,TEXT): TEXT as one word of the shell, since paths may contain spaces.
+# $(call quote,TEXT): TEXT as one word of the shell, since paths may contain spaces; $(value NAME) keeps their dollar signs.
 quote = '$(subst ','\'',$(1))'
 ifeq ($(origin RUN),undefined)
-RUN := build/$(shell basename $(call quote,$(PROFILE)) .toml)
+RUN := build/$(shell basename $(call quote,$(value PROFILE)) .toml)
 endif
 WORKERS ?= 0
 VENV ?= .venv
@@ -28,8 +28,8 @@ ifeq ($(shell cat $(READY) /dev/null 2>/dev/null),$(CHECKSUM))
 READY :=
 endif
 SPLITS := train val test
-PROFILE_OPTION := --profile $(call quote,$(PROFILE))
-RUN_DIR := $(call quote,$(RUN))
+PROFILE_OPTION := --profile $(call quote,$(value PROFILE))
+RUN_DIR := $(call quote,$(value RUN))
 SCHEDULER_OPTION := $(addprefix --scheduler ,$(SCHEDULER))
 # Warnings are errors: broken links, unknown paths, commands without a description.
 DOCS := $(PY) -m sphinx -n -W --keep-going -q --fresh-env
@@ -101,7 +101,7 @@ bench: people ## Measure speed and memory beside references, in build/bench/; BE
 	@$(PY) -m pipeline.bench $(PROFILE_OPTION) --people $(RUN_DIR)/people --out build/bench $(BENCH)
 
 study: $(READY) ## Compare variants of a profile: STUDY=ablation|freezing|effort, PHOTOS="--annotations FILE --images DIR"
-	@study=$(call quote,$(STUDY)); \
+	@study=$(call quote,$(value STUDY)); \
 	  $(PY) -m pipeline.bench.study "$$study" --out "build/studies/$$(basename "$$study" .toml)" $(PHOTOS)
 
 test: $(READY) ## Run the tests that take minutes

@@ -60,6 +60,7 @@ def make(tmp_path: Path) -> FakeMake:
         ("smoke.toml", "smoke"),
         ("sub dir/my halls.toml", "my halls"),
         ("o'brien.toml", "o'brien"),
+        ("$5 a day.toml", "$5 a day"),
         ("/data/a/run.toml", "run"),
     ],
 )

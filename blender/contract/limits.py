@@ -113,7 +113,7 @@ class AnyPositive:
 
 @dataclass(frozen=True)
 class Weights:
-    """A table of weights: some of ``names``, each with a number of at least 0, one of them above 0."""
+    """A table of weights: some of ``names``, each with a number from 0 to 1e9, one of them above 0."""
 
     names: Collection[str]
 
@@ -122,7 +122,7 @@ class Weights:
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate over the limits that this class combines, as in ``annotated_types.GroupedMetadata``."""
-        return iter((OneOf(self.names), Ge(0), AnyPositive()))
+        return iter((OneOf(self.names), Ge(0), Le(1e9), AnyPositive()))
 
 
 ELEMENT = (Ge, Gt, Le, Lt, ZeroOrGe, OneOf)

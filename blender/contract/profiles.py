@@ -100,7 +100,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: the text is {encoding}; save it as UTF-8")
     try:
         return tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n"))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # integers of 4300 digits, tables nested hundreds of times
         raise UserError(f"{path}: not valid TOML: {error}") from None
 
 
@@ -157,7 +157,9 @@ def _load_extended(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     Raises:
         UserError: see ``load_profile``.
     """
-    if path.resolve() in [child.resolve() for child in children]:
+    if os.path.realpath(path) in map(
+        os.path.realpath, children
+    ):  # unlike resolve(), no error in a loop of links
         circle = " -> ".join(str(file) for file in (*children, path))
         raise UserError(
             f"{children[0]}: profiles extend each other in a circle: {circle}; remove one 'extends'"

@@ -49,13 +49,15 @@ def check_address(address: str) -> None:
         parts = urlsplit(f"//{place}")
         host, port, rest = parts.hostname or "", parts.port or 0, parts.path or parts.query or parts.fragment
         problem = "the port is missing" if host and not port else "host and port are missing"
+        if any(character.isspace() for character in address):
+            host, problem = "", "it contains a space"
     except ValueError:
         host, port, rest, problem = "", 0, "", "not a host and a port from 1 to 65535"
     if protocol not in PROTOCOLS:
         problem = f"Dask has no protocol '{protocol}'"
     elif rest:
         problem = f"'{rest}' is too much"
-    elif host and port and not any(character.isspace() for character in address):
+    elif host and port:
         return
     example = f"[{host}]" if ":" in host else host or "HOST"
     raise UserError(

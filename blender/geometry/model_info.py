@@ -154,7 +154,7 @@ def _values(path: Path, keys: tuple[str, ...]) -> Iterator[str]:
 
 
 def _named_file(path: Path, names: list[str]) -> Path:
-    """Return the first of ``names`` that is a file, or else the last.
+    """Return the first of ``names`` that is a file, or else the last if options precede it, or the first.
 
     Each is spelled as Blender's importer tries it: as it is, without quotes, with / for \\, with spaces for
     underscores, or in the folder of ``path``.
@@ -167,4 +167,4 @@ def _named_file(path: Path, names: list[str]) -> Path:
             with contextlib.suppress(OSError, ValueError):
                 if spelled and file.is_file():
                     return file
-    return path.parent / names[-1].strip("\"'")
+    return path.parent / names[-1 if names[0].startswith("-") else 0].strip("\"'")

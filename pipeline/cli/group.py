@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,16 @@ def _checked_address(_ctx: click.Context, _option: click.Parameter, address: str
     return address
 
 
+class _Share(click.FloatRange):
+    """A number from 0 to 1; unlike click's range, not NaN."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        return self.fail("NaN is not in the range 0<=x<=1.", param, ctx) if math.isnan(number) else number
+
+
+SHARE = _Share(0, 1)
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 EXTRA = click.option("--extra", multiple=True, metavar="FILE:IMAGES", help="Another COCO set; repeatable.")

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from blender.contract import UserError
-from pipeline.cli.group import EXIF, EXTRA, FILE, FOLDER, MAP, PROFILE, SCHEDULER, profile_option
+from pipeline.cli.group import EXIF, EXTRA, FILE, FOLDER, MAP, PROFILE, SCHEDULER, SHARE, profile_option
 from pipeline.config import ExifReading
 
 
@@ -135,7 +135,7 @@ def evaluate(
 @click.option(
     "--out", type=FOLDER, required=True, help="Folder for drawings, predictions.json and predictions.csv."
 )
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Lowest score.  [default: the model's]")
+@click.option("--threshold", type=SHARE, help="Lowest score.  [default: the model's]")
 @click.option("--camera", type=click.IntRange(0), help="Read the camera of this number until Ctrl-C.")
 @click.option("--frames", type=click.IntRange(1), help="Read at most this many frames of a video or camera.")
 def predict(

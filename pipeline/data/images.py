@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from blender.contract import UserError
 from pipeline.data.exif import orient, read_orientation
@@ -46,7 +46,7 @@ IMAGE_SUFFIXES = (
     ".avif", ".jp2", ".j2k", ".jpx", ".jpf", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".qoi",
     *(HEIC_SUFFIXES if READS_HEIC else ()),
 )  # fmt: skip
-"""Endings of image files that can be read."""
+"""Extensions of image files that can be read."""
 
 
 @dataclass(frozen=True)
@@ -269,4 +269,8 @@ def _reason(path: Path, error: Exception) -> str:
     """Return why an image cannot be read."""
     if is_heic(path):
         return f"HEIC; {HEIC_ADVICE}"
+    if isinstance(error, UnidentifiedImageError):
+        return "its content is not that of an image" if path.stat().st_size else "the file is empty"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error) or type(error).__name__

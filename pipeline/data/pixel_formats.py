@@ -78,7 +78,10 @@ def scale_to_8_bits(values: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], st
     if low < 0 or (bits > 8 and 0 < (high - low) * _FAR_BELOW < white):
         black, white, scaling = low, high, f"{low:g} to {high:g} as black to white"
     elif is_float:
-        black, scaling = 0.0, "" if white in (1.0, 255.0) else f"0 to {white:g} as black to white"
+        black, scaling = (
+            0.0,
+            "" if high == 0 or white in (1.0, 255.0) else f"0 to {white:g} as black to white",
+        )
     else:
         full = 8 * values.dtype.itemsize if high > 65535 or values.dtype.itemsize <= 2 else 16
         black, scaling = 0.0, f"{bits} of {full} bits" if high > 0 and bits < full else ""

@@ -36,7 +36,7 @@ from pipeline.inference.resume import (
 from pipeline.inference.segmenter import MAX_PIXELS, Segmenter, load
 from pipeline.inference.sources import Source, find_sources
 from pipeline.inference.video import Frame, VideoHeader, open_video, read_camera, read_header, read_video
-from pipeline.inference.writers import ResultsWriter, open_results
+from pipeline.inference.writers import RESULTS, ResultsWriter, open_results
 from pipeline.viz.overlays import detection_overlays, draw_overlays, readable
 
 
@@ -53,6 +53,8 @@ class PredictionRun:
     """Called after each image."""
     interrupts: Interrupts
     progress: Progress
+    disk_error: OSError | None = None
+    """The error of a full disk, which ended the run."""
     partial: Progress | None = None
     """The progress with the frames of a video that was interrupted."""
 
@@ -136,6 +138,7 @@ def predict_images(
         return hash_inputs(model_path, min_score, frames, sources, names)
 
     progress = _earlier_progress(out, inputs, len(sources))
+    replaces_results = not progress.sources and (out / RESULTS).exists()
     with (
         open_results(out, progress.position) as writer,
         click.progressbar(itertools.count(), length, "predict", show_pos=True, file=sys.stderr) as bar,
@@ -151,6 +154,8 @@ def predict_images(
             _predict_video(run, camera_frames, f"camera {camera}", f"camera-{camera}.mp4")
             if interrupts.number == signal.SIGINT:
                 interrupts.number = 0  # the usual end of a camera
+        if run.disk_error and (replaces_results or not run.progress.sources):
+            raise run.disk_error
         if not (is_complete or run.writer.position[0] or run.progress.sources):
             raise SystemExit(interrupts.exit_status)  # earlier results are not replaced by none
     _print_summary(run)
@@ -160,6 +165,8 @@ def predict_images(
         save_progress(out, inputs(), run.progress)
         done = f"{run.progress.sources} of {len(sources)} images are done, and their results are in {out}"
         click.echo(f"interrupted: {done}; repeat the command to continue", err=True)
+    if run.disk_error:
+        raise run.disk_error
     if interrupts.came():
         raise SystemExit(interrupts.exit_status)
     if run.progress.errors:
@@ -185,7 +192,7 @@ def _predict_sources(
     headers: list[VideoHeader],
     frames: int | None,
 ) -> None:
-    """Predict the sources that are not done yet, until the user interrupts.
+    """Predict the sources that are not done yet, until the user interrupts or the disk is full.
 
     An interrupted video leaves its results and its drawing, but does not count as done.
     """
@@ -195,7 +202,8 @@ def _predict_sources(
         before = copy.deepcopy(run.progress)
         try:
             _predict_source(run, source, name, header, frames)
-        except KeyboardInterrupt:  # a second Ctrl-C
+        except (KeyboardInterrupt, OSError) as error:  # a second Ctrl-C, or a full disk
+            run.disk_error = error if isinstance(error, OSError) else None
             run.progress = before
             run.writer.cut(before.position)
             return

@@ -83,4 +83,4 @@ def _to_image(image: AnyImage) -> ReadImage:
         image = to_rgb(image)
     elif image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise UserError(f"pixels must be (H, W, 3) uint8, RGB; these are {image.shape} {image.dtype}")
-    return ReadImage(np.ascontiguousarray(image), (image.shape[1], image.shape[0]))
+    return ReadImage(np.require(image, requirements=["C", "W"]), (image.shape[1], image.shape[0]))

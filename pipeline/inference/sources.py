@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import itertools
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,10 @@ def find_sources(paths: tuple[Path, ...]) -> Sources:
             chosen = _images_of_folder(path, left_out)
         elif path.is_file():
             chosen = [(path, _is_video(path))]
+        elif re.match(r"[a-z][a-z0-9+.-]+:/", str(path)):
+            raise UserError(
+                f"{str(path).replace(':/', '://', 1)}: a URL; download the file and give its path"
+            )
         elif _WILDCARDS & set(str(path)):
             chosen = _matches(path, left_out)
         elif path.is_symlink():

@@ -188,7 +188,7 @@ def open_video(path: Path, size: tuple[int, int]) -> Iterator[Callable[[Image.Im
     """
     av = import_optional("av", "video", f"{path}: to write a video")
     width, height = size
-    with open_atomic(path) as stream, av.open(stream, "w", format="mp4") as container:
+    with open_atomic(path) as stream, _writing_errors(av), av.open(stream, "w", format="mp4") as container:
         track = container.add_stream(
             "libx264", rate=DEFAULT_RATE, options={"crf": "20", "preset": "veryfast"}
         )
@@ -208,6 +208,17 @@ def open_video(path: Path, size: tuple[int, int]) -> Iterator[Callable[[Image.Im
 
         yield append
         container.mux(track.encode(None))
+
+
+@contextlib.contextmanager
+def _writing_errors(av: Any) -> Iterator[None]:
+    """Raise the OSError of a failed write, not the FFmpegError with which closing the file then fails."""
+    try:
+        yield
+    except av.FFmpegError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def _first_line(error: Exception) -> str:

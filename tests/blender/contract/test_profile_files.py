@@ -101,6 +101,26 @@ def test_another_encoding_is_named(data: bytes, name: str, tmp_path: Path) -> No
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 3000 + "]" * 3000])
+def test_toml_that_python_cannot_hold_is_an_error_in_one_line(value: str, tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(f"seed = {value}\n")
+    with pytest.raises(UserError, match=r"p\.toml: not valid TOML: ") as caught:
+        read_toml(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_a_link_to_itself_is_no_profile(extended: bool, tmp_path: Path) -> None:
+    path = tmp_path / "loop.toml"
+    path.symlink_to("loop.toml")
+    if extended:
+        path = tmp_path / "p.toml"
+        path.write_text('extends = "loop.toml"\n')
+    with pytest.raises(UserError, match=r"loop\.toml: cannot be read: Too many levels"):
+        load_profile(path)
+
+
 # ------------------------------------------------------------------------------ all problems at once
 
 
@@ -135,7 +155,7 @@ def test_check_reports_each_problem_of_renderer_and_pipeline_once(tmp_path: Path
         "no split 'demo'",
         "unknown key 'sede'",
         "seed must be an integer",
-        "[people.poses]: standing must be a number of at least 0, not -1",
+        "[people.poses]: standing must be a number from 0 to 1e+09, not -1",
         "[train]: epochs must be",
         "[render]: samples must be",
         "[scene.camera.lenses.equisolid]: fov [90, 150] would put",
@@ -155,6 +175,7 @@ def test_check_reports_each_problem_of_renderer_and_pipeline_once(tmp_path: Path
         "poses = { standing = 0 }",
         "poses = { standing = -1, walking = 2 }",
         "poses = {}",
+        "poses = { standing = 1e308, walking = 1 }",
         "poses = { flying = 1 }",
         "poses = ['standing']",
         "women = 2.0",

@@ -24,7 +24,7 @@ MISTYPED = [
     ("node1:99999", "not a host and a port from 1 to 65535"),
     ("node1:port", "not a host and a port"),
     (":8786", "host and port are missing"),
-    ("node 1:8786", "host and port are missing"),
+    ("node 1:8786", "it contains a space; give an address such as tcp://HOST:8786"),
     ("", "host and port are missing"),
 ]
 

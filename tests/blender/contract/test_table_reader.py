@@ -104,7 +104,7 @@ def test_tables_become_dataclasses_with_integers_as_floats() -> None:
         (dict[str, str], "a table of strings"),
         (
             Annotated[dict[str, float], Weights("ab")],
-            'a table of numbers of at least 0 for some of "a", "b"; at least one must be above 0',
+            'a table of numbers from 0 to 1e+09 for some of "a", "b"; at least one must be above 0',
         ),
         (dict[str, Any], "a table"),
         (Inner, "a table"),

@@ -95,3 +95,12 @@ def test_textures_without_a_readable_image_are_counted(tmp_path: Path) -> None:
     assert "1 textures" in texture_notes(tmp_path / "m.gltf")[0]
     (tmp_path / "n.gltf").write_text(json.dumps({"textures": [{"source": 2}]}))
     assert texture_notes(tmp_path / "n.gltf") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "name"), [("map_d my skin 2.png", "my skin 2.png"), ("bump -bm 1 a.png", "a.png")]
+)
+def test_missing_textures_have_their_whole_name(line: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "box.obj").write_text("v 0 0 0\n")
+    (tmp_path / "box.mtl").write_text(f"newmtl a\n{line}\n")
+    assert [path.name for path in referenced_files(tmp_path / "box.obj")] == ["box.mtl", name]

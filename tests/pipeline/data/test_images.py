@@ -60,6 +60,12 @@ def test_dark_images_of_8_bits_are_not_scaled(tmp_path: Path) -> None:
     assert np.array_equal(read_rgb(save(tmp_path / "a.png", dark))[..., 0], dark)
 
 
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
+def test_images_without_any_value_are_black_without_a_note(value: float) -> None:
+    levels, note = scale_to_8_bits(np.full((2, 3), value, np.float32))
+    assert not levels.any() and note == ""
+
+
 def test_pixels_without_a_value_do_not_count_for_the_range() -> None:
     values = (RAMP * 4096).astype(np.float32)
     values[0, :3] = np.nan, np.inf, -3.4e38

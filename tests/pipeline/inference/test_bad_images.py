@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import io
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ from pipeline.data.rle import encode_mask
 from pipeline.evaluation.run_model import run_model
 from pipeline.inference.detections import Detections
 from pipeline.inference.segmenter import Segmenter
-from tests.pipeline.inference.commands import noise, predict, read_results, write_image
+from tests.pipeline.inference.commands import encode_video, noise, predict, read_results, write_image
 
 
 def predicted(out: Path) -> set[str]:
@@ -47,6 +51,39 @@ def test_lines_of_pixels_are_predicted(model: Path, tmp_path: Path, size: tuple[
     assert run.exit_code == 0, run.output
     assert "in 2 of 2 images" in run.output and "z.png" in predicted(tmp_path / "out")
     assert Image.open(tmp_path / "out" / "line.png").size == size
+
+
+@pytest.mark.parametrize(("video", "number"), [(True, errno.ENOSPC), (False, errno.EDQUOT)])
+def test_full_disk_keeps_the_results_of_earlier_images(
+    quick_model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, video: bool, number: int
+) -> None:
+    last = encode_video(folder / "d.mp4", "libx264", "yuv420p") if video else folder / "c.png"
+
+    class FullDisk(io.BytesIO):
+        def write(self, data: Any) -> int:
+            if self.tell() + len(data) > 100:
+                raise OSError(number, os.strerror(number))
+            return super().write(data)
+
+    def fails(path: Path, *data: bytes) -> Any:
+        if path.stem == last.stem:
+            raise OSError(number, os.strerror(number), str(path))
+        return write_atomic(path, *data)
+
+    @contextlib.contextmanager
+    def opens(path: Path) -> Iterator[FullDisk]:
+        yield FullDisk()
+
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert predict(quick_model, folder, last, out=whole).exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.inference.drawings.write_atomic", fails)
+        patch.setattr("pipeline.inference.video.open_atomic", opens)
+        run = predict(quick_model, folder, last, out=out)
+    assert run.exit_code == 2 and run.output.splitlines()[-1].endswith(os.strerror(number))
+    assert predicted(out) == {"a.png", "b.png"} | ({"c.png"} if video else set())
+    assert predict(quick_model, folder, last, out=out).exit_code == 0
+    assert (out / "predictions.json").read_bytes() == (whole / "predictions.json").read_bytes()
 
 
 @pytest.mark.parametrize("number", [errno.ENAMETOOLONG, errno.EIO, errno.EACCES, errno.EISDIR])
@@ -119,8 +156,9 @@ def test_unreadable_files_of_several_kinds_are_named_together(
     (folder / "text.tif").write_text("no image")
     run = predict(quick_model, folder, out=tmp_path / "out")
     assert run.exit_code == 1
+    reasons = {"empty.png": "the file is empty", "text.tif": "its content is not that of an image"}
     for name in ("bomb.png", "cut.jpg", "empty.png", "text.tif"):
-        assert f"{name}: not a readable image: " in run.output
+        assert f"{name}: not a readable image: {reasons.get(name, '')}" in run.output
     assert "in 3 of 7 images" in run.output and predicted(tmp_path / "out") == {"a.png", "b.png", "c.png"}
 
 

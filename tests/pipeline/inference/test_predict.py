@@ -43,6 +43,11 @@ def test_predict_writes_drawings_and_results(model: Path, tmp_path: Path) -> Non
     assert "in 2 of 2 images" in run.output
 
 
+def test_threshold_that_is_no_number_is_refused(model: Path, tmp_path: Path) -> None:
+    run = predict(model, write_image(tmp_path / "a.png"), out=tmp_path / "out", threshold=float("nan"))
+    assert run.exit_code == 2 and "NaN is not in the range" in run.output
+
+
 def test_default_threshold_is_the_checkpoints_own(model: Path, tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.png")
     everything = predict(model, path, out=tmp_path / "o1")

@@ -66,7 +66,14 @@ def test_all_kinds_of_images_give_the_same_detections(
     expected = model.predict(pixels, 0.0)
     opened = Image.open(tmp_path / "a.png")
     rgba, view = Image.fromarray(pixels).convert("RGBA"), pixels[:, :, ::-1][:, :, ::-1]
-    forms: list[AnyImage] = [tmp_path / "a.png", str(tmp_path / "a.png"), opened, rgba, view]
+    forms: list[AnyImage] = [
+        tmp_path / "a.png",
+        str(tmp_path / "a.png"),
+        opened,
+        rgba,
+        view,
+        np.asarray(Image.fromarray(pixels)),
+    ]
     for form in forms:
         assert np.array_equal(model.predict(form, 0.0).boxes, expected.boxes)
 

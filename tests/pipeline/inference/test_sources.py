@@ -77,6 +77,13 @@ def test_dead_link_given_by_name_is_an_error(tmp_path: Path) -> None:
             find_sources((tmp_path / "dead.png",))
 
 
+@pytest.mark.parametrize("url", ["https://example.com/a.jpg?w=1", "rtsp://cam/1", "file:///a/[1].png"])
+def test_urls_are_named_as_such(url: str) -> None:
+    with pytest.raises(UserError, match="a URL; download the file") as caught:
+        find_sources((Path(url),))
+    assert "://" in str(caught.value)
+
+
 def test_brackets_in_names_are_found_by_patterns(tmp_path: Path) -> None:
     folder = tmp_path / "photos [2024]"
     expected = [write_image(folder / name) for name in ("a [1].png", "b [1].png", "c1.png")]
