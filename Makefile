@@ -28,6 +28,8 @@ ifeq ($(shell cat $(READY) /dev/null 2>/dev/null),$(CHECKSUM))
 READY :=
 endif
 SPLITS := train val test
+# The other splits of the profile, which `make check` writes into a file; they are evaluated as sets of their own.
+OTHER_SPLITS = $$(cat $(RUN_DIR)/.other-splits 2>/dev/null)
 PROFILE_OPTION := --profile $(call quote,$(value PROFILE))
 RUN_DIR := $(call quote,$(value RUN))
 SCHEDULER_OPTION := $(addprefix --scheduler ,$(SCHEDULER))
@@ -67,19 +69,21 @@ check: $(READY)
 people: check ## Bake posed body meshes with anny
 	@$(TOOL) people $(PROFILE_OPTION) --out $(RUN_DIR)/people $(SCHEDULER_OPTION)
 
-render: people ## Render the train, val and test splits
-	@for split in $(SPLITS); do $(TOOL) render $(PROFILE_OPTION) --split $$split \
+render: people ## Render the splits of the profile
+	@for split in $(SPLITS) $(OTHER_SPLITS); do $(TOOL) render $(PROFILE_OPTION) --split $$split \
 	  --people $(RUN_DIR)/people --out $(RUN_DIR)/$$split --workers $(WORKERS) --update $(SCHEDULER_OPTION) || exit $$?; done
 
 coco: render ## Write COCO annotations for each split
-	@for split in $(SPLITS); do $(TOOL) coco $(PROFILE_OPTION) $(RUN_DIR)/$$split $(SCHEDULER_OPTION) || exit $$?; done
+	@for split in $(SPLITS) $(OTHER_SPLITS); do $(TOOL) coco $(PROFILE_OPTION) $(RUN_DIR)/$$split $(SCHEDULER_OPTION) || exit $$?; done
 
 train: coco ## Fine-tune Mask R-CNN on the training split
 	@$(TOOL) train $(PROFILE_OPTION) --train $(RUN_DIR)/train --val $(RUN_DIR)/val --out $(RUN_DIR)
 
-evaluate: train ## Compute COCO AP on the test split
-	@$(TOOL) evaluate $(RUN_DIR)/model.safetensors --annotations $(RUN_DIR)/test/annotations.json --images $(RUN_DIR)/test/images \
-	  $(PROFILE_OPTION) --out $(RUN_DIR)/evaluation $(addprefix --baseline ,$(BASELINE)) $(SETS) $(SCHEDULER_OPTION)
+evaluate: train ## Compute COCO AP on the test split, and figures of each other split
+	@set --; for split in $(OTHER_SPLITS); do \
+	  set -- "$$@" --set "$$split="$(RUN_DIR)"/$$split/annotations.json:"$(RUN_DIR)"/$$split/images"; done; \
+	$(TOOL) evaluate $(RUN_DIR)/model.safetensors --annotations $(RUN_DIR)/test/annotations.json --images $(RUN_DIR)/test/images \
+	  $(PROFILE_OPTION) --out $(RUN_DIR)/evaluation $(addprefix --baseline ,$(BASELINE)) "$$@" $(SETS) $(SCHEDULER_OPTION)
 
 report: evaluate ## Write an HTML page about the run
 	@$(TOOL) report $(PROFILE_OPTION) $(RUN_DIR)

@@ -80,6 +80,26 @@ def test_every_stage_gets_the_profile_and_the_runs_folder_as_one_argument(
     assert "[--out][my run/people]" in make("people", f"PROFILE={profile}", "RUN=my run")[1]
 
 
+def test_other_splits_of_the_profile_are_rendered_and_evaluated(make: FakeMake, tmp_path: Path) -> None:
+    make("setup")
+    (make.folder / "my run").mkdir()
+    (make.folder / "my run" / ".other-splits").write_text("ordinary\nnight\n")
+    calls = make("all", "RUN=my run", "SETS=--set site=a.json:b")
+    rendered = [call.partition("[--split][")[2].partition("]")[0] for call in calls if "[render]" in call]
+    assert rendered == ["train", "val", "test", "ordinary", "night"]
+    sets = "".join(f"[--set][{s}=my run/{s}/annotations.json:my run/{s}/images]" for s in rendered[3:])
+    assert f"{sets}[--set][site=a.json:b]" in next(call for call in calls if "[evaluate]" in call)
+    profile = tmp_path / "tiny.toml"
+    for text, expected in ((TINY, None), (TINY.replace("[splits]", "[splits]\nordinary = 2"), "ordinary\n")):
+        profile.write_text(text)
+        splits = ["--split", "train", "--split", "val"]
+        run = tmp_path / "run"
+        done = CliRunner().invoke(main, ["check", "--profile", str(profile), *splits, "--run", str(run)])
+        assert done.exit_code == 0, done.output
+        note = run / ".other-splits"
+        assert (note.read_text() if note.exists() else None) == expected
+
+
 def test_a_study_may_be_a_path_with_spaces(make: FakeMake) -> None:
     make("setup")
     (make.folder / "my study.toml").touch()

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,16 +20,22 @@ from blender.config.layouts import (
     StoresConfig,
     WallConfig,
 )
-from blender.contract import ProfileHeader, UserError, canonical_json, read_tables, read_toml, sha256_bytes
+from blender.config.objects import category_problems, read_ranges, subtable
+from blender.contract import (
+    ProfileHeader,
+    UserError,
+    canonical_json,
+    merge_tables,
+    read_tables,
+    read_toml,
+    sha256_bytes,
+)
 from blender.contract.limits import Ge, Gt, Le, MinLen, Ordered, Share, Weights
 from blender.contract.table_reader import try_from_table
 from blender.kinds import find_kind
 
 RENDER_VERSION = 10
 """Raise this number when the same profile and seed give other pixels, or records with more information."""
-
-RANGES = ("hall", "rack", "pallet", "carried")
-"""Tables of [scene] that are the ``Ranges`` of the kind of object with this name."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class ObjectConfig:
     """Class of the objects; empty: not labelled (look-alikes and background)."""
     count: Annotated[tuple[int, int], Ge(0), Ordered()] = (0, 2)
     """Objects per frame; both ends are included."""
+    frames: Share = 1.0
+    """Share of the frames that have such objects; in the others ``count`` does not matter."""
     distance: Annotated[tuple[float, float], Gt(0), Ordered()] = (2.0, 12.0)
     """Metres from the camera, uniform on a logarithmic scale."""
     parked: Share = 0.5
@@ -173,6 +180,10 @@ class Config:
         render["passes"] = sorted(set(self.render.passes))
         if not render["passes"]:  # the fingerprint stays that of older versions, which had no passes
             del render["passes"]
+        scene = asdict(self.scene)
+        for table in scene["objects"].values():
+            if table["frames"] == 1:  # as before there was this key
+                del table["frames"]
         settings = {
             "render_version": RENDER_VERSION,
             "blender": blender_version,
@@ -181,7 +192,7 @@ class Config:
             "split": self.split,
             "classes": self.classes,
             "render": render,
-            "scene": asdict(self.scene),
+            "scene": scene,
         }
         return sha256_bytes(canonical_json(settings))
 
@@ -193,16 +204,22 @@ def load_config(path: Path, split: str | None = None) -> Config:
         UserError: a line for each unknown key, each wrong value, and each check of several tables that fails.
     """
     table, problems = read_tables(path)
-    file = str(path)
     used = {key: value for key, value in table.items() if key in RendererProfile.__dataclass_fields__}
-    profile = try_from_table(RendererProfile, used, file, "", problems)
-    ranges = _read_ranges(used, file, problems)
-    lenses, notes = _fit_lenses(used, path, problems)
-    problems += [f"{path}: {line}" for line in _category_problems(used)]
-    splits = _subtable(used, "splits")
+    splits = subtable(used, "splits")
     split = split if split is not None else next(iter(splits), "")
     if splits and split not in splits:
         problems.append(f"{path}: no split '{split}'; known: {', '.join(splits)}")
+    profile, ranges, lenses, notes = _read_tables(used, path, problems)
+    for name, changes in subtable(table, "scenes").items():
+        if name not in splits or not isinstance(changes, dict):
+            reason = f"must be a table, not {changes!r}" if name in splits else "is no split of [splits]"
+            problems.append(f"{path}: [scenes.{name}]: {reason}")
+            continue
+        scene, more = merge_tables(subtable(used, "scene"), changes), list[str]()
+        changed = _read_tables(used | {"scene": scene}, path, more)
+        problems += [line.replace("[scene", f"[scenes.{name}", 1) for line in more if line not in problems]
+        if name == split:
+            profile, ranges, lenses, notes = changed
     if problems or profile is None:
         raise UserError("\n".join(dict.fromkeys(problems)))
     return Config(
@@ -219,14 +236,19 @@ def load_config(path: Path, split: str | None = None) -> Config:
     )
 
 
-def _subtable(table: Any, *keys: str) -> dict[str, Any]:
-    """Return a table inside another; an empty one if there is none, or if the value is no table.
+def _read_tables(
+    used: dict[str, Any], path: Path, problems: list[str]
+) -> tuple[RendererProfile | None, dict[str, Any], dict[str, LensConfig], tuple[str, ...]]:
+    """Read the renderer's tables and check them together; add lines to ``problems``.
 
-    The checks of several tables use it, since they also run on a profile with other problems.
+    Returns:
+        The profile, the ranges of its kinds of object, its lenses, and notes for the user.
     """
-    for key in keys:
-        table = table.get(key) if isinstance(table, dict) else None
-    return table if isinstance(table, dict) else {}
+    profile = try_from_table(RendererProfile, used, str(path), "", problems)
+    ranges = read_ranges(used, str(path), problems)
+    lenses, notes = _fit_lenses(used, path, problems)
+    problems += [f"{path}: {line}" for line in category_problems(used)]
+    return profile, ranges, lenses, notes
 
 
 def _fit_lenses(
@@ -237,46 +259,15 @@ def _fit_lenses(
     Returns:
         The lenses that fit, none if one of the tables is wrong; and the notes for the user.
     """
-    size, camera = _subtable(used, "render"), _subtable(used, "scene", "camera")
+    size, camera = subtable(used, "render"), subtable(used, "scene", "camera")
     size = {key: value for key, value in size.items() if key in ("width", "height")}
     render = try_from_table(RenderConfig, size, "", "", [])
     lenses = {key: value for key, value in camera.items() if key == "lenses"}
     config = try_from_table(CameraConfig, lenses, "", "", [])
     if render is None or config is None:
         return {}, ()
-    own = _subtable(read_toml(path), "scene", "camera", "lenses")
+    own = subtable(read_toml(path), "scene", "camera", "lenses")
     named = {name for name, lens in own.items() if isinstance(lens, dict) and "fov" in lens}
     fitted, lines, note = fit_lenses(config.lenses, named, render.width, render.height)
     problems += [f"{path}: {line}" for line in lines]
     return fitted, (f"{path}: {note}",) if note else ()
-
-
-def _category_problems(used: dict[str, Any]) -> Iterator[str]:
-    """Report each category that is no class, and each class without objects."""
-    objects, classes = _subtable(used, "scene", "objects"), used.get("classes")
-    if not isinstance(classes, list):
-        return
-    made = {table.get("category", "") for table in objects.values() if isinstance(table, dict)} - {""}
-    for category in sorted(name for name in made if isinstance(name, str) and name not in classes):
-        yield f"category '{category}' of [scene.objects] is missing from classes"
-    for category in classes:
-        if isinstance(category, str) and category not in made:
-            yield f"no table of [scene.objects] has the category of class '{category}'"
-
-
-def _read_ranges(used: dict[str, Any], file: str, problems: list[str]) -> dict[str, Any]:
-    """Read the ``Ranges`` of every kind of object in the scene; add the problems of their tables."""
-    tables = [(name, name, f"scene.{name}", _subtable(used, "scene", name)) for name in RANGES]
-    for name, table in _subtable(used, "scene", "objects").items():
-        builder = _subtable({"": table}, "").get("builder")
-        if isinstance(builder, str) and builder:
-            tables.append((name, builder, f"scene.objects.{name}.ranges", _subtable(table, "ranges")))
-    ranges = {}
-    for key, builder, place, table in tables:
-        try:
-            cls = find_kind(builder).Ranges
-        except UserError as error:
-            problems.append(f"{file}: [{place.removesuffix('.ranges')}]: {error}")
-            continue
-        ranges[key] = try_from_table(cls, table, file, place, problems)
-    return ranges

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from blender.config.profile import RANGES, RendererProfile
+from blender.config.objects import RANGES
+from blender.config.profile import RendererProfile
 from blender.contract.reference import nested_tables, table_reference
 from blender.kinds import find_kind, kind_names
 

@@ -36,8 +36,9 @@ class ProfileHeader:
 
 HEADER_KEYS = ("name", "seed", "classes", "splits")
 """Keys that every profile has."""
-PROFILE_KEYS = (*HEADER_KEYS, "people", "render", "scene", "coco", "model", "train", "evaluate")
-"""Top-level keys: ``blender.config`` reads [render] and [scene], ``pipeline.config`` the other tables."""
+PROFILE_KEYS = (*HEADER_KEYS, "people", "render", "scene", "scenes", "coco", "model", "train", "evaluate")
+"""Top-level keys: ``blender.config`` reads [render], [scene] and [scenes.SPLIT], ``pipeline.config`` the
+other tables."""
 
 
 def find_profile(name: str | Path, folder: Path = Path()) -> Path:
@@ -138,13 +139,21 @@ def move_model_files(profile: Mapping[str, Any], folder: Path, to: Path) -> dict
     """Return a profile of ``folder`` for use in the folder ``to``, with model files relative to ``to``."""
     if folder.resolve() == to.resolve():
         return dict(profile)
+    scenes = profile.get("scenes", {}).items()
+    moved = {"scene": _move_files(profile.get("scene", {}), folder, to)}
+    moved["scenes"] = {split: _move_files(scene, folder, to) for split, scene in scenes}
+    return merge_tables(profile, {key: value for key, value in moved.items() if any(value.values())})
+
+
+def _move_files(scene: Mapping[str, Any], folder: Path, to: Path) -> dict[str, Any]:
+    """Return the changes of a [scene] whose model files are to be relative to ``to``."""
     moved = {}
-    for name, table in profile.get("scene", {}).get("objects", {}).items():
+    for name, table in scene.get("objects", {}).items():
         file = table.get("ranges", {}).get("file")
         if isinstance(file, str) and not Path(file).is_absolute():
             path = os.path.relpath(folder.resolve() / file, to.resolve())
             moved[name] = {"ranges": {"file": Path(path).as_posix()}}
-    return merge_tables(profile, {"scene": {"objects": moved}}) if moved else dict(profile)
+    return {"objects": moved} if moved else {}
 
 
 def _load_extended(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:

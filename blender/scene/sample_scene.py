@@ -40,7 +40,8 @@ def sample_scene(
     plan = LAYOUTS[name](sampler)
     negative = sampler.chance(scene.negatives)
     for key, table in scene.objects.items():
-        if not (negative and table.category):
+        absent = table.frames < 1 and not sampler.chance(table.frames)
+        if not absent and not (negative and table.category):
             wanted = sampler.integer(table.count)
             placed = sum(place_object(sampler, plan, key, not negative) for _ in range(wanted))
             if placements is not None:

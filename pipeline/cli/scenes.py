@@ -26,8 +26,8 @@ def check(profile: Path, splits: tuple[str, ...], run: Path | None) -> None:
 
     Reports all mistakes at once.
     """
-    from pipeline.common.stages import claim_run_dir
-    from pipeline.config import check_profile
+    from pipeline.common.stages import claim_run_dir, note_other_splits
+    from pipeline.config import check_profile, read_profile
 
     problems = check_profile(profile, splits)
     command = module_command("blender.config", profile)
@@ -40,6 +40,7 @@ def check(profile: Path, splits: tuple[str, ...], run: Path | None) -> None:
         sys.exit(2 if problems else renderer.returncode)
     if run is not None:
         claim_run_dir(run, profile)
+        note_other_splits(run, [name for name in read_profile(profile).splits if name not in splits])
 
 
 @click.command()

@@ -18,6 +18,8 @@ from blender.contract import UserError, canonical_json, sha256_bytes, sha256_fil
 
 OWNER = ".profile-path"
 """File of a run's folder: the path of the run's profile, relative to the folder."""
+OTHER_SPLITS = ".other-splits"
+"""File of a run's folder: names of the profile's splits beside train, val and test, for the Makefile."""
 
 
 def is_up_to_date(stamp: Path, inputs: dict[str, Any], outputs: Iterable[Path]) -> bool:
@@ -70,13 +72,31 @@ def claim_run_dir(run: Path, profile: Path) -> None:
         owner = None
     if owner == Path(path):
         return
-    if owner is not None and (run / owner).is_file() and any(file.name != OWNER for file in run.iterdir()):
+    if (
+        owner is not None
+        and (run / owner).is_file()
+        and any(file.name not in (OWNER, OTHER_SPLITS) for file in run.iterdir())
+    ):
         raise UserError(
             f"{run}: has the results of {os.path.relpath(run / owner)}; give {profile} another folder "
             f"(RUN={run}-2), or delete that one"
         )
     prepare_output_dir(run)
     write_atomic(note, f"{path}\n".encode())
+
+
+def note_other_splits(run: Path, names: Iterable[str]) -> None:
+    """Write the names of the splits beside those that every run has, which ``make`` renders and evaluates.
+
+    Args:
+        run: folder of the run.
+        names: the names; without any the file is removed.
+    """
+    note, text = run / OTHER_SPLITS, "".join(f"{name}\n" for name in names)
+    if text:
+        write_atomic(note, text.encode())
+    else:
+        note.unlink(missing_ok=True)
 
 
 def prepare_output_dir(out: Path) -> None:
