@@ -46,7 +46,7 @@ IMAGE_SUFFIXES = (
     ".avif", ".jp2", ".j2k", ".jpx", ".jpf", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".qoi",
     *(HEIC_SUFFIXES if READS_HEIC else ()),
 )  # fmt: skip
-"""Endings of image files that can be read."""
+"""Extensions of image files that can be read."""
 
 
 @dataclass(frozen=True)

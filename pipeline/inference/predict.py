@@ -53,8 +53,8 @@ class PredictionRun:
     """Called after each image."""
     interrupts: Interrupts
     progress: Progress
-    fault: OSError | None = None
-    """The full disk that ended the run."""
+    disk_error: OSError | None = None
+    """The error of a full disk, which ended the run."""
     partial: Progress | None = None
     """The progress with the frames of a video that was interrupted."""
 
@@ -154,8 +154,8 @@ def predict_images(
             _predict_video(run, camera_frames, f"camera {camera}", f"camera-{camera}.mp4")
             if interrupts.number == signal.SIGINT:
                 interrupts.number = 0  # the usual end of a camera
-        if run.fault and (replaces_results or not run.progress.sources):
-            raise run.fault
+        if run.disk_error and (replaces_results or not run.progress.sources):
+            raise run.disk_error
         if not (is_complete or run.writer.position[0] or run.progress.sources):
             raise SystemExit(interrupts.exit_status)  # earlier results are not replaced by none
     _print_summary(run)
@@ -165,8 +165,8 @@ def predict_images(
         save_progress(out, inputs(), run.progress)
         done = f"{run.progress.sources} of {len(sources)} images are done, and their results are in {out}"
         click.echo(f"interrupted: {done}; repeat the command to continue", err=True)
-    if run.fault:
-        raise run.fault
+    if run.disk_error:
+        raise run.disk_error
     if interrupts.came():
         raise SystemExit(interrupts.exit_status)
     if run.progress.errors:
@@ -203,7 +203,7 @@ def _predict_sources(
         try:
             _predict_source(run, source, name, header, frames)
         except (KeyboardInterrupt, OSError) as error:  # a second Ctrl-C, or a full disk
-            run.fault = error if isinstance(error, OSError) else None
+            run.disk_error = error if isinstance(error, OSError) else None
             run.progress = before
             run.writer.cut(before.position)
             return

@@ -195,7 +195,7 @@ def _without_hash(text: str) -> str:
 
 
 def _without_suffix(text: str) -> str:
-    """Remove the ending of an image file, which changes when a tool converts it."""
+    """Remove the extension of an image file, which changes when a tool converts it."""
     name = _fold(text)
     stem, dot, suffix = name.rpartition(".")
     return stem if dot + suffix in IMAGE_SUFFIXES + HEIC_SUFFIXES else name

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from pipeline.data.polygons import flatten_points
-from pipeline.data.values import is_number, read_box
+from pipeline.data.values import is_number, read_box, to_int
 
 
 def parse_texts(value: Any) -> Any:
@@ -35,7 +35,11 @@ def parse_segmentation(segmentation: Any) -> Any:
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
         value = value[0]
     if isinstance(value, dict):
-        return value | {"size": parse_texts(value["size"])} if "size" in value else value
+        return value | {
+            key: [number if (whole := to_int(number)) is None else whole for number in value[key]]
+            for key in ("size", "counts")
+            if isinstance(value.get(key), list)
+        }
     if not isinstance(value, list):
         return None
     if all(map(is_number, value)) or are_points(value):

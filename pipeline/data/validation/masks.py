@@ -216,7 +216,14 @@ def _rle_size_swapped(a: Entry, image: Entry) -> str | None:
     return f"RLE size is [width, height] {short_repr(size)}" if swapped else None
 
 
-@rule("rle-counts", SEGMENTATION, advice="encode the mask again with pycocotools.mask.encode", fix=remove)
+def _read_counts(annotation: Entry, context: Context) -> Entry | None:
+    """Write run lengths that are floats or text as integers, if they add up to the image."""
+    fixed = _read_other_form(annotation, context)
+    covers = fixed is not None and _covers_image(fixed["segmentation"], *image_size(annotation, context))
+    return fixed if covers else None
+
+
+@rule("rle-counts", SEGMENTATION, advice="encode the mask again with pycocotools", fix=_read_counts)
 def _rle_counts(a: Entry, image: Entry) -> str | None:
     if not isinstance(a["segmentation"], dict):
         return None

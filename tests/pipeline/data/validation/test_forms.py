@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.data.validation.check import find_problems, load_validated_coco, repair
-from tests.pipeline.data.validation.cases import WIDTH, valid_dataset
+from tests.pipeline.data.validation.cases import WIDTH, ring, runs, valid_dataset
 
 POLYGON = [20, 20, 40, 20, 40, 30, 20, 30]
 PAIRS = [[x, y] for x, y in zip(POLYGON[::2], POLYGON[1::2], strict=True)]
@@ -19,6 +19,8 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     "RLE in a list": lambda rle: [rle],
     "RLE as text": json.dumps,
     "RLE with its size as text": lambda rle: rle | {"size": list(map(str, rle["size"]))},
+    "run lengths of RLE as floats": lambda rle: rle | {"counts": list(map(float, runs(ring())))},
+    "run lengths of RLE as text": lambda rle: rle | {"counts": list(map(str, runs(ring())))},
     "points": lambda _: PAIRS,
     "polygons as text": lambda _: json.dumps([POLYGON]),
     "coordinates as text": lambda _: [list(map(str, POLYGON))],
@@ -35,7 +37,9 @@ def test_a_mask_in_another_form_is_kept(form: str) -> None:
     assert any(problem.severity == "error" for problem in find_problems(dataset))
     fixed, _ = repair(dataset)
     assert len(fixed["annotations"]) == len(dataset["annotations"]) and not list(find_problems(fixed))
-    assert fixed["annotations"][0]["segmentation"] == (rle if "RLE" in form else [POLYGON])
+    expected = rle | {"counts": runs(ring())} if "run lengths" in form else rle
+    segmentation = fixed["annotations"][0]["segmentation"]
+    assert repr(segmentation) == repr(expected if "RLE" in form else [POLYGON])
     assert annotation["segmentation"] is written
 
 
