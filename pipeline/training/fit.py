@@ -23,7 +23,12 @@ from pipeline.training.dataset import CocoDataset
 from pipeline.training.device import choose_device, memory_guard
 from pipeline.training.distributed import broadcast, from_leader, rank
 from pipeline.training.epoch_images import write_epoch_images
-from pipeline.training.epoch_validation import compute_validation_metrics, predict_dataset
+from pipeline.training.epoch_validation import (
+    choose_threshold,
+    compute_validation_metrics,
+    predict_dataset,
+    read_threshold_set,
+)
 from pipeline.training.feature_cache import FeatureCache, choose_cached_views
 from pipeline.training.loop import train_one_epoch
 from pipeline.training.param_groups import set_trainable, trainable_parameters, trainable_parts
@@ -35,7 +40,6 @@ from pipeline.training.progress import (
     write_tensorboard,
 )
 from pipeline.training.sharded_optimizer import ShardedOptimizer
-from pipeline.training.threshold import choose_threshold, read_threshold_set
 from pipeline.training.train_state import TrainState, find_resumable, initial_checkpoint, restore
 
 

@@ -71,12 +71,15 @@ def test_crate_profile_extends_the_default(tmp_path: Path) -> None:
 
 
 def test_extended_profile_example_is_valid(tmp_path: Path) -> None:
-    (text,) = blocks("profiles.md", "toml")
+    text, with_ordinary = blocks("profiles.md", "toml")
     profile = tmp_path / "night.toml"
     profile.write_text(text.replace("assets/", f"{ROOT}/assets/"))
     config = load_config(profile)
     assert (config.frames, config.scene.light.dark) == (1000, 0.8)
     assert "trolleys" not in config.scene.objects and "cages" in config.scene.objects
+    profile.write_text(with_ordinary.replace("default.toml", f"{ROOT}/assets/profiles/default.toml"))
+    trucks = load_config(profile, "ordinary").scene.objects["pallet_truck"]
+    assert (trucks.frames, trucks.count) == (0.1, (1, 2))
 
 
 def test_training_example_is_a_valid_profile(tmp_path: Path) -> None:

@@ -115,4 +115,4 @@ def test_train_passes_allow_empty_classes_on(
     words = ["train", "--profile", tiny_profile, "--train", tmp_path, "--val", tmp_path, "--out", tmp_path]
     done = CliRunner().invoke(main, [*map(str, words), *(["--allow-empty-classes"] if allowed else [])])
     assert done.exit_code == 0, done.output
-    assert calls[0][-1] is allowed
+    assert calls[0][4] is allowed

@@ -14,7 +14,7 @@ from pipeline.config import CocoConfig, Profile
 from pipeline.data.convert import convert_split
 from pipeline.models.checkpoint import load_checkpoint
 from pipeline.training.command import train
-from pipeline.training.threshold import choose_threshold, read_threshold_set
+from pipeline.training.epoch_validation import choose_threshold, read_threshold_set
 from tests.helpers import training
 from tests.helpers.synthetic import CATEGORIES, perfect_results, write_split, write_tiny_model
 from tests.helpers.training import same_weights
@@ -47,7 +47,7 @@ def test_false_alarms_in_ordinary_frames_raise_the_threshold(
         alarms = [r | corner for r in found if dataset.combined.set_numbers[r["image_id"]] == 1]
         return found + alarms * 4
 
-    monkeypatch.setattr("pipeline.training.threshold.predict_dataset", results)
+    monkeypatch.setattr("pipeline.training.epoch_validation.predict_dataset", results)
     choose_threshold(model, read_threshold_set(PROFILE, val, ordinary), "fp32", torch.device("cpu"))
     after = load_checkpoint(model)
     assert after.score_threshold == 0.8 and same_weights(before, after)
