@@ -39,16 +39,17 @@ def render_page(template: str, facts: dict[str, Any], **more: Any) -> str:
 
 
 def write_evaluation_page(folder: Path) -> None:
-    """Write evaluation.html: the figures of each set and its worst false alarms.
+    """Write evaluation.html: the figures of each set and its worst false alarms. An equal page is kept.
 
     Args:
         folder: the folder with metrics.json and false_alarms.json (``evaluate --out``).
     """
     facts = {"metrics": read_json(folder / "metrics.json")}
     facts["false_alarms"] = read_json(folder / "false_alarms.json")
-    page = folder / EVALUATION_PAGE
-    write_atomic(page, render_page("evaluation.html.j2", facts).encode())
-    click.echo(f"evaluate: {page}")
+    page, content = folder / EVALUATION_PAGE, render_page("evaluation.html.j2", facts).encode()
+    if not (page.is_file() and page.read_bytes() == content):
+        write_atomic(page, content)
+        click.echo(f"evaluate: {page}")
 
 
 def read_json(path: Path) -> Any:
