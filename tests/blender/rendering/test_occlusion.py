@@ -123,6 +123,7 @@ def find_parameters(name: str, variant: str, height: float, kinds: set[str]) -> 
     raise AssertionError(f"no such {variant}")
 
 
+@pytest.mark.slow
 def test_wires_of_a_mesh_box_hide_parts_of_the_forks(
     people: Assets, config: Config, trucks: Any, tmp_path: Path
 ) -> None:

@@ -131,6 +131,7 @@ def test_unknown_pass_is_reported(tmp_path: Path) -> None:
         load_config(path)
 
 
+@pytest.mark.slow
 def test_damaged_arrays_are_rendered_again_and_unused_arrays_removed(
     all_passes: tuple[Path, Path], tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path
 ) -> None:

@@ -132,6 +132,7 @@ def test_worker_is_replaced_after_its_number_of_frames(
     assert not list(temporary.iterdir()), "temporary files are left"
 
 
+@pytest.mark.slow
 @linux
 def test_killed_worker_is_replaced(
     tiny_profile: Path, tiny_people: Path, tiny_split: Path, tmp_path: Path

@@ -30,7 +30,9 @@ def closed_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     for name in ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.setattr(baseline, "TORCHVISION_CONFIG", ModelConfig(min_size=64, max_size=96))
+    monkeypatch.setattr(
+        baseline, "TORCHVISION_CONFIG", ModelConfig(min_size=64, max_size=96, detections_per_img=10)
+    )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -29,6 +29,7 @@ def test_what_the_leader_computes_is_not_computed_again(monkeypatch: pytest.Monk
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memfd_create")
+@pytest.mark.slow
 def test_shared_rows_are_the_same_memory_in_all_processes() -> None:
     code = (
         "from pipeline.training import distributed as d\n"
