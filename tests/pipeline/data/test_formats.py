@@ -122,9 +122,8 @@ def test_repeated_conversion_writes_nothing(split: Path, tmp_path: Path, to: str
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == times
 
 
-@pytest.mark.parametrize(
-    "to", [pytest.param(to, marks=[] if to == "yolo-seg" else [pytest.mark.slow]) for to in FORMATS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("to", FORMATS)
 def test_killed_conversion_continues_to_the_same_result(tmp_path: Path, to: str) -> None:
     split = tmp_path / "test"
     write_split(split, frames=40, objects=6)

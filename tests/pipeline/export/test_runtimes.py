@@ -36,6 +36,7 @@ def openvino_run(data: bytes) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_openvino_detects_the_same_as_onnxruntime(folder: Path) -> None:
     data = (folder / "model.onnx").read_bytes()
     first, second = onnxruntime_run(data), openvino_run(data)

@@ -62,9 +62,8 @@ LAUNCHERS = {
 }
 
 
-@pytest.mark.parametrize(
-    "launcher", [pytest.param(name, marks=[pytest.mark.slow] if name != "own" else []) for name in LAUNCHERS]
-)
+@pytest.mark.slow  # test_end_to_end.py trains in several processes, too
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_two_processes_give_the_weights_of_one(
     launcher: str, single_process_run: Path, splits: Splits, tmp_path: Path
 ) -> None:

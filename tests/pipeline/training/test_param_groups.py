@@ -178,7 +178,9 @@ def test_learning_rates_by_part_and_no_weight_decay_on_vectors() -> None:
     assert layer_norms, "LayerNorm is trained with its stage"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == COCO_V2 else []) for name in NAMES]
+)
 def test_a_backbone_continues_from_its_frozen_stages(name: str) -> None:
     torch.manual_seed(0)
     model = build_model(name, 3, SMALL_IMAGES)

@@ -92,7 +92,7 @@ def test_a_damaged_last_checkpoint_starts_over(
 def test_the_loss_falls_and_objects_are_detected(tmp_path: Path) -> None:
     write_split(tmp_path / "train", 12, seed=1, empty=0)
     profile = with_train(
-        epochs=4, passes=2, cache_features=1, lr=2e-3, warmup_iterations=5, flip=0, scale_jitter=(1, 1),
+        epochs=3, passes=2, cache_features=1, lr=2e-3, warmup_iterations=5, flip=0, scale_jitter=(1, 1),
         photometric=0, blur=0, noise=0, jpeg=0, ema=0.8,
     )  # fmt: skip
     train(profile, tmp_path / "train", tmp_path / "train", tmp_path / "out")
