@@ -26,3 +26,9 @@ def list_names(names: Iterable[str], limit: int = 5) -> str:
     different = list(dict.fromkeys(names))
     text = ", ".join(f"'{name}'" for name in different[:limit])
     return text if len(different) <= limit else f"{text} and {len(different) - limit} more"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message: the system's reason, the text, or the error's type."""
+    text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    return str(text).splitlines()[0]

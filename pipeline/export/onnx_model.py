@@ -29,6 +29,7 @@ import numpy as np
 import torch
 
 from blender.contract import UserError
+from blender.contract.messages import first_line
 from pipeline.common.optional import import_optional
 from pipeline.export.traceable import traceable_detector
 from pipeline.inference.exported import INPUT, METADATA_KEY, OUTPUTS, ExportMetadata, append_checksum
@@ -93,7 +94,7 @@ def trace(model: TranspaletteMaskRCNN, name: str, min_box_score: float) -> OnnxM
                 },
             )
     except (RuntimeError, TypeError, ValueError, torch.onnx.errors.OnnxExporterError) as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        line = first_line(error)
         raise UserError(f"{name} cannot be exported to ONNX: {line}") from None
     proto = onnx.load_from_string(stream.getvalue())
     del proto.graph.input[1]  # it becomes a constant of each file

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from blender.contract import UserError, open_atomic
+from blender.contract.messages import first_line
 from pipeline.common.optional import import_optional
 
 DEFAULT_RATE = 25
@@ -107,7 +108,7 @@ def read_video(path: Path) -> Iterator[Frame]:
                 number += 1
     except (av.FFmpegError, OSError, ValueError) as error:
         where = f" from frame {number} on" if number else ""
-        raise UserError(f"{path}: not a readable video{where}: {_first_line(error)}") from None
+        raise UserError(f"{path}: not a readable video{where}: {first_line(error)}") from None
     if not number:
         raise UserError(f"{path}: not a readable video: it has no frame")
 
@@ -132,7 +133,7 @@ def read_camera(camera: int) -> Iterator[Frame]:
                     yield frame
     except (av.FFmpegError, OSError, ValueError) as error:
         raise UserError(
-            f"camera {camera}: cannot be read ({_first_line(error)}); is it plugged in, and not in use? Its "
+            f"camera {camera}: cannot be read ({first_line(error)}); is it plugged in, and not in use? Its "
             "number is that of /dev/video*"
         ) from None
 
@@ -219,8 +220,3 @@ def _writing_errors(av: Any) -> Iterator[None]:
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
-
-
-def _first_line(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-    return str(text).splitlines()[0]

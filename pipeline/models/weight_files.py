@@ -18,6 +18,7 @@ from torchvision.models import ResNet50_Weights
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_V2_Weights, MaskRCNN_ResNet50_FPN_Weights
 
 from blender.contract import sha256_bytes, write_atomic
+from blender.contract.messages import first_line
 from pipeline.common.download import check_reachable, download
 from pipeline.config import UserError
 from pipeline.models.backbones.efficientnet import fold_batch_norm
@@ -131,7 +132,7 @@ def load_timm(name: str) -> tuple[dict[str, Tensor], str]:
     except UserError:
         raise
     except Exception as error:  # huggingface_hub and its HTTP library raise many types for a failed download
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise WeightsError(
             f"timm's weights of '{name}' are not available ({reason}); on a machine with internet access, "
             f"download {f'{file} of {hub}' if hub else pretrained.url}, and name that file as [model] weights"
@@ -187,7 +188,7 @@ def parse_state_dict(path: Path, data: bytes) -> dict[str, Tensor]:
             return dict(parse_safetensors(data))
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except LOAD_ERRORS as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise WeightsError(f"{path}: not a complete file of weights: {reason}") from None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise WeightsError(f"{path}: not a state dict of tensors")

@@ -174,11 +174,6 @@ def rule(
     return register
 
 
-def rules_of(scope: str) -> list[Rule]:
-    """Return the rules of a scope, in the order of registration."""
-    return _BY_SCOPE[scope]
-
-
 def broken_rules(scope: str, entry: Any, context: Any, **place: Any) -> Iterator[Problem]:
     """Yield a problem for each rule of ``scope`` that ``entry`` breaks.
 

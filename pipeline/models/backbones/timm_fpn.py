@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
+from blender.contract.messages import first_line
 from pipeline.config import UserError
 from pipeline.models.backbones.staged import STRIDES, FeatureMaps, StagedBackbone
 from pipeline.models.norms import GROUPS, FrozenBatchNorm, group_norm, replace_modules
@@ -104,7 +105,7 @@ def _out_indices(name: str) -> tuple[int, ...]:
         if not set(STRIDES) <= set(index_of_stride):
             raise ValueError(f"its maps have strides {info.reduction()}, not {[*STRIDES]}")
     except (RuntimeError, ValueError, AttributeError, KeyError, AssertionError) as error:
-        raise UserError(f"timm's '{name}' cannot have a feature pyramid: {_first_line(error)}") from None
+        raise UserError(f"timm's '{name}' cannot have a feature pyramid: {first_line(error)}") from None
     return tuple(index_of_stride[stride] for stride in STRIDES)
 
 
@@ -131,9 +132,5 @@ def _check_body(name: str, body: Any) -> None:
             raise ValueError("its maps have other sizes than it reports")
     except (RuntimeError, ValueError, AssertionError) as error:
         raise UserError(
-            f"timm's '{name}' does not accept images of every size: {_first_line(error)}"
+            f"timm's '{name}' does not accept images of every size: {first_line(error)}"
         ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
