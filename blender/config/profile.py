@@ -20,6 +20,7 @@ from blender.config.layouts import (
     StoresConfig,
     WallConfig,
 )
+from blender.config.auxiliary import AuxiliaryClasses, auxiliary_problems, kinds_of
 from blender.config.objects import category_problems, read_ranges, subtable
 from blender.contract import (
     ProfileHeader,
@@ -141,6 +142,8 @@ class RendererProfile(ProfileHeader):
     """Layouts, objects, camera, light."""
     render: RenderConfig = field(default_factory=RenderConfig)
     """Size and quality of the images."""
+    model: AuxiliaryClasses = field(default_factory=AuxiliaryClasses)
+    """The auxiliary classes, the only key of [model] that the renderer reads."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,8 @@ class Config:
     split: str
     frames: int
     classes: tuple[str, ...]
+    auxiliary: tuple[str, ...]
+    """Auxiliary classes: see ``blender.config.auxiliary``."""
     render: RenderConfig
     scene: SceneConfig
     ranges: dict[str, Any]
@@ -172,7 +177,12 @@ class Config:
         for table in self.scene.objects.values():
             if table.category:
                 kinds[table.category].add(table.builder)
+        kinds |= {name: kinds_of(name) for name in self.auxiliary}
         return {name: tuple(sorted(made)) for name, made in kinds.items() if made != {name}}
+
+    def categories(self) -> tuple[str, ...]:
+        """Return the classes and the auxiliary classes: COCO's category ids are 1..N in this order."""
+        return (*self.classes, *self.auxiliary)
 
     def fingerprint(self, blender_version: str, assets_digest: str) -> str:
         """Return the hash of everything that determines the files of this split's frames."""
@@ -194,6 +204,8 @@ class Config:
             "render": render,
             "scene": scene,
         }
+        if self.auxiliary:
+            settings["auxiliary"] = self.auxiliary
         return sha256_bytes(canonical_json(settings))
 
 
@@ -205,6 +217,7 @@ def load_config(path: Path, split: str | None = None) -> Config:
     """
     table, problems = read_tables(path)
     used = {key: value for key, value in table.items() if key in RendererProfile.__dataclass_fields__}
+    used["model"] = {key: v for key, v in subtable(table, "model").items() if key == "auxiliary"}
     splits = subtable(used, "splits")
     split = split if split is not None else next(iter(splits), "")
     if splits and split not in splits:
@@ -228,6 +241,7 @@ def load_config(path: Path, split: str | None = None) -> Config:
         split=split,
         frames=profile.splits[split],
         classes=profile.classes,
+        auxiliary=profile.model.auxiliary,
         render=profile.render,
         scene=replace(profile.scene, camera=replace(profile.scene.camera, lenses=lenses)),
         ranges=ranges,
@@ -248,6 +262,8 @@ def _read_tables(
     ranges = read_ranges(used, str(path), problems)
     lenses, notes = _fit_lenses(used, path, problems)
     problems += [f"{path}: {line}" for line in category_problems(used)]
+    if profile is not None:
+        problems += [f"{path}: {line}" for line in auxiliary_problems(profile.model, profile.classes)]
     return profile, ranges, lenses, notes
 
 

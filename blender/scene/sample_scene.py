@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from blender.assets import Assets
+from blender.config.auxiliary import auxiliary_category
 from blender.config.profile import Config
 from blender.imaging.sensor import sample_sensor
 from blender.objects import hall
@@ -21,7 +22,7 @@ from blender.scene.lighting import sample_lamps
 from blender.scene.placement import place_object
 from blender.scene.sampler import SceneSampler
 from blender.scene.stores import add_stores
-from blender.spec import SceneSpec
+from blender.spec import ObjectSpec, SceneSpec
 
 
 def sample_scene(
@@ -52,9 +53,10 @@ def sample_scene(
     sensor = sample_sensor(scene.sensor, rng)
     add_stores(sampler, plan)  # last, so that no other draw depends on stored goods
     lit_hall = replace(plan.hall, params=hall.with_lamps(plan.hall.params, lamps))
+    objects = [_with_auxiliary_class(item, config.auxiliary) for item in plan.objects]
     return SceneSpec(
         layout=name,
-        objects=(lit_hall, *plan.objects),
+        objects=(lit_hall, *objects),
         camera=plan.camera,
         lamps=lamps,
         temperature=temperature,
@@ -62,3 +64,9 @@ def sample_scene(
         environment=environment,
         sensor=sensor,
     )
+
+
+def _with_auxiliary_class(item: ObjectSpec, auxiliary: tuple[str, ...]) -> ObjectSpec:
+    """Return an object with its auxiliary class, if it has one, as its category."""
+    name = auxiliary_category(item, auxiliary)
+    return replace(item, category=name) if name else item

@@ -123,7 +123,7 @@ def write_manifest(out: Path, config: Config, fingerprint: str, devices: Iterabl
         profile=config.profile,
         split=config.split,
         seed=config.seed,
-        categories=config.classes,
+        categories=config.categories(),
         blender=blender_version(),
         render_version=RENDER_VERSION,
         fingerprint=fingerprint,

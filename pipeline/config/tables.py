@@ -74,6 +74,10 @@ class ModelConfig:
     box_rounds: Annotated[int, Ge(1)] = 1
     """Stages of the box cascade: how often the box head refines a box. Each stage pools features from the
     refined boxes of the stage before."""
+    auxiliary: tuple[str, ...] = ()
+    """Auxiliary classes: kinds of object and variants that the renders label and the network learns as
+    classes of their own, so that it does not take them for one of ``classes``. They are left out of results,
+    figures and exports."""
     mirror: bool = False
     """Test-time augmentation: average the predictions on an image and on its mirror image; takes up to twice
     the time."""

@@ -12,7 +12,7 @@ from torchvision.ops import clip_boxes_to_image, nms
 from pipeline.models.backbones.efficientnet import use_plain_convs
 from pipeline.models.detector import Detector, RawDetections
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
-from pipeline.models.roi_heads import CascadeRoIHeads
+from pipeline.models.roi.heads import CascadeRoIHeads
 
 MIN_BOX_SIDE = 0.01
 """Shortest side of a detection in pixels of the resized image (as in torchvision)."""

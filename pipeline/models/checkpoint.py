@@ -126,7 +126,7 @@ def model_from_checkpoint(checkpoint: Checkpoint, path: Path, **options: Any) ->
     config = from_table(ModelConfig, checkpoint.config, f"{path}: config")
     names, classes = ", ".join(checkpoint.classes), len(checkpoint.classes) + 1
     try:
-        stored = len(checkpoint.state[CLS_SCORE])
+        stored = len(checkpoint.state[CLS_SCORE]) - len(config.auxiliary)
         if stored != classes:
             raise UserError(
                 f"{path}: its weights do not fit its classes: they are for {stored - 1} classes, and the "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 from torchvision.models.detection import MaskRCNN
@@ -12,8 +12,9 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 
 from pipeline.models.backbones.staged import StagedBackbone
-from pipeline.models.roi_align import RoIAlign
-from pipeline.models.roi_heads import CascadeRoIHeads
+from pipeline.models.roi.align import RoIAlign
+from pipeline.models.roi.heads import CascadeRoIHeads
+from pipeline.models.roi.sampling import ProposalSampling
 from pipeline.models.rpn import IgnoringRPN
 from pipeline.models.transform import DetectionTransform
 
@@ -48,6 +49,8 @@ class MaskRCNNOptions:
     """The same in prediction."""
     box_batch_size_per_image: int = 512
     """Proposals per image that are sampled for the box losses."""
+    hard_background: float = 0.0
+    """Share of the sampled background proposals with the highest objectness, instead of random ones."""
     box_score_thresh: float = 0.05
     """Lowest score of a detection."""
     box_nms_thresh: float = 0.5
@@ -56,6 +59,8 @@ class MaskRCNNOptions:
     """Largest number of detections per image."""
     box_stages: int = 1
     """How often the box head refines a box; each stage pools from the refined boxes of the stage before."""
+    auxiliary: int = 0
+    """Number of auxiliary classes: the last labels, which are learned and left out of detections."""
     mirror: bool = False
     """Whether predictions are means over the image and its mirror image."""
 
@@ -100,7 +105,8 @@ class TranspaletteMaskRCNN(MaskRCNN):  # type: ignore[misc]
             mask_predictor=heads.mask_predictor,
             pixels=heads.pixels,
             stages=options.box_stages,
-            batch_size_per_image=options.box_batch_size_per_image,
+            auxiliary=options.auxiliary,
+            sampling=ProposalSampling(options.box_batch_size_per_image, options.hard_background),
             score_thresh=options.box_score_thresh,
             nms_thresh=options.box_nms_thresh,
             detections_per_img=options.box_detections_per_img,
@@ -132,19 +138,25 @@ class TranspaletteMaskRCNN(MaskRCNN):  # type: ignore[misc]
         """The names of the losses that the model returns in training."""
         return LOSSES + (SEGMENTATION_LOSSES if self.roi_heads.pixels is not None else ())
 
-    def replace_predictors(self, num_classes: int, *, replace_pixels: bool = True) -> None:
+    def replace_predictors(
+        self, num_classes: int, auxiliary: int = 0, *, replace_pixels: bool = True
+    ) -> None:
         """Give the model untrained predictors.
 
         Args:
-            num_classes: number of classes, with the background.
+            num_classes: number of classes, with the background and without auxiliary classes, which the
+                mask predictor does not have.
+            auxiliary: number of auxiliary classes.
             replace_pixels: replace the segmentation branch, too, if the model has it.
         """
-        heads = self.roi_heads
+        heads, box_classes = self.roi_heads, num_classes + auxiliary
+        self.options = replace(self.options, auxiliary=auxiliary)
+        heads.auxiliary = auxiliary
         features, conv = heads.box_predictor.cls_score.in_features, heads.mask_predictor.conv5_mask
-        heads.box_predictor = FastRCNNPredictor(features, num_classes)
+        heads.box_predictor = FastRCNNPredictor(features, box_classes)
         heads.mask_predictor = MaskRCNNPredictor(conv.in_channels, conv.out_channels, num_classes)
         if replace_pixels and heads.pixels is not None:
-            heads.pixels = segmentation_branch(self.backbone.out_channels, num_classes)
+            heads.pixels = segmentation_branch(self.backbone.out_channels, box_classes)
 
     def to_torchvision(self) -> MaskRCNN:
         """Build torchvision's own MaskRCNN on the same backbone and heads, which it shares with this model.

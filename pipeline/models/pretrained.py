@@ -35,6 +35,8 @@ class StartWeights:
     """Why "auto" could not use COCO's weights, or ""."""
     classes: tuple[str, ...] = ()
     """Classes of a Transpalette checkpoint; () for other weights."""
+    auxiliary: tuple[str, ...] = ()
+    """Auxiliary classes of a Transpalette checkpoint."""
     state: dict[str, Tensor] | None = field(default=None, repr=False)
     """The weights of the complete model or of its body; None: random weights."""
 
@@ -160,7 +162,12 @@ def weights_from_file(path: Path, name: str = "auto") -> StartWeights:
         state = checkpoint.state
         if name in ("auto", checkpoint.model):
             return StartWeights(
-                "checkpoint", checkpoint.model, source, classes=checkpoint.classes, state=state
+                "checkpoint",
+                checkpoint.model,
+                source,
+                classes=checkpoint.classes,
+                auxiliary=tuple(checkpoint.config.get("auxiliary", ())),
+                state=state,
             )
     else:
         state = parse_state_dict(path, data)
@@ -199,5 +206,5 @@ def initial_model(
         seed: seed of the random weights; sets torch's global generator.
     """
     torch.manual_seed(derive_seed(seed, 0))
-    keep = start.classes == classes
+    keep = (start.classes, start.auxiliary) == (classes, config.auxiliary)
     return build_model(start.model, len(classes) + 1, config, start.state, keep_predictors=keep)

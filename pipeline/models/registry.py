@@ -20,7 +20,7 @@ from pipeline.models.backbones.timm_fpn import TimmFPN, timm_body
 from pipeline.models.heads import MASK_CELLS, FusedMaskHead
 from pipeline.models.mask_rcnn import Heads, MaskRCNNOptions, TranspaletteMaskRCNN, segmentation_branch
 from pipeline.models.norms import FrozenBatchNorm
-from pipeline.models.roi_align import RoIAlign
+from pipeline.models.roi.align import RoIAlign
 from pipeline.models.rpn import (
     COCO_ANCHOR_RATIOS,
     COCO_ANCHOR_SIZES,
@@ -36,7 +36,10 @@ EMBEDDED = "maskrcnn_efficientnet_lite2_fpn"
 TIMM = "timm/"
 
 CLS_SCORE = "roi_heads.box_predictor.cls_score.weight"
-"""The entry of a state dict whose first dimension is the number of classes, background included."""
+"""The entry of a state dict whose first dimension is the number of classes, background and auxiliary classes
+included."""
+MASK_LOGITS = "roi_heads.mask_predictor.mask_fcn_logits.weight"
+"""The entry of a state dict whose first dimension is the number of classes without auxiliary ones."""
 PIXELS = "roi_heads.pixels.weight"
 """The entry of a state dict that models with a segmentation branch have."""
 
@@ -68,8 +71,8 @@ MASK_CANONICAL_SIZE = 448
 finer than in torchvision, because tillers are thin."""
 
 Builder = Callable[[str, int, Mapping[str, Any]], TranspaletteMaskRCNN]
-"""Builds a model with random weights from its name, the number of classes with background, and fields of
-``MaskRCNNOptions``. The order in which it builds modules must not change, because each draws random
+"""Builds a model with random weights from its name, the number of classes with background and without
+auxiliary classes, and fields of ``MaskRCNNOptions``. The order in which it builds modules must not change, because each draws random
 numbers."""
 
 
@@ -85,7 +88,7 @@ def _resnet50(name: str, num_classes: int, options: Mapping[str, Any]) -> Transp
     anchors = _coco_anchors()
     rpn_head = RPNHead(COCO_WIDTH, anchors.num_anchors_per_location()[0])
     box_head = TwoMLPHead(COCO_WIDTH * BOX_CELLS**2, COCO_HIDDEN)
-    box_predictor = FastRCNNPredictor(COCO_HIDDEN, num_classes)
+    box_predictor = FastRCNNPredictor(COCO_HIDDEN, _box_classes(num_classes, options))
     heads = Heads(
         anchors, rpn_head, RoIAlign(BOX_CELLS), box_head, box_predictor,
         RoIAlign(MASK_CELLS), mask_head, mask_predictor,
@@ -104,7 +107,7 @@ def _resnet50_v2(name: str, num_classes: int, options: Mapping[str, Any]) -> Tra
     )
     mask_head = MaskRCNNHeads(COCO_WIDTH, [COCO_WIDTH] * 4, 1, norm_layer=FrozenBatchNorm)
     mask_predictor = MaskRCNNPredictor(COCO_WIDTH, COCO_WIDTH, num_classes)
-    box_predictor = FastRCNNPredictor(COCO_HIDDEN, num_classes)
+    box_predictor = FastRCNNPredictor(COCO_HIDDEN, _box_classes(num_classes, options))
     heads = Heads(
         anchors, rpn_head, RoIAlign(BOX_CELLS), box_head, box_predictor,
         RoIAlign(MASK_CELLS), mask_head, mask_predictor,
@@ -135,14 +138,20 @@ def _light_model(backbone: TimmFPN, num_classes: int, options: Mapping[str, Any]
     hidden = 4 * width
     anchors = CoarseAnchorGenerator(LIGHT_ANCHOR_SIZES, (LIGHT_ANCHOR_RATIOS,) * len(LIGHT_ANCHOR_SIZES))
     rpn_head = CoarseRPNHead(width, anchors.num_anchors_per_location()[0])
-    box_head, box_predictor = TwoMLPHead(width * BOX_CELLS**2, hidden), FastRCNNPredictor(hidden, num_classes)
+    box_classes = _box_classes(num_classes, options)
+    box_head, box_predictor = TwoMLPHead(width * BOX_CELLS**2, hidden), FastRCNNPredictor(hidden, box_classes)
     mask_head, mask_predictor = FusedMaskHead(width), MaskRCNNPredictor(width, width, num_classes)
     heads = Heads(
         anchors, rpn_head, RoIAlign(BOX_CELLS, BOX_MARGIN), box_head, box_predictor,
         RoIAlign(MASK_CELLS, MASK_MARGIN, MASK_CANONICAL_SIZE), mask_head, mask_predictor,
-        segmentation_branch(width, num_classes),
+        segmentation_branch(width, box_classes),
     )  # fmt: skip
     return TranspaletteMaskRCNN(backbone, heads, MaskRCNNOptions(**{**LIGHT_PROPOSALS, **options}))
+
+
+def _box_classes(num_classes: int, options: Mapping[str, Any]) -> int:
+    """Return the number of classes of the box predictor: with the background and the auxiliary classes."""
+    return num_classes + int(options.get("auxiliary", 0))
 
 
 MODELS: dict[str, Builder] = {
@@ -180,7 +189,7 @@ def build_model(
 
     Args:
         name: a key of ``MODELS``, or the name of a model of a family in ``MODELS``.
-        num_classes: number of classes, with the background.
+        num_classes: number of classes, with the background and without ``config``'s auxiliary classes.
         config: the profile's [model] table.
         state: weights of the complete model for any number of classes, or of its backbone's body alone.
         keep_predictors: use the predictors of ``state``, which must be for the same classes.
@@ -197,6 +206,7 @@ def build_model(
         "box_detections_per_img": config.detections_per_img,
         "box_nms_thresh": config.box_nms_thresh,
         "box_stages": config.box_rounds,
+        "auxiliary": len(config.auxiliary),
         "mirror": config.mirror,
         **options,
     }
@@ -204,13 +214,17 @@ def build_model(
     if state is None:
         return build(num_classes, options)
     is_complete = CLS_SCORE in state
-    model = build(len(state[CLS_SCORE]) if is_complete else num_classes, options)
+    if is_complete:
+        stored = len(state[MASK_LOGITS])
+        model = build(stored, {**options, "auxiliary": len(state[CLS_SCORE]) - stored})
+    else:
+        model = build(num_classes, options)
     if is_complete and PIXELS not in state:
         model.roi_heads.pixels = None  # the checkpoint is older than the segmentation branch
     (model if is_complete else model.backbone.body).load_state_dict(dict(state))
     if not keep_predictors:
         # With a body alone the segmentation branch is untrained already.
-        model.replace_predictors(num_classes, replace_pixels=is_complete)
+        model.replace_predictors(num_classes, len(config.auxiliary), replace_pixels=is_complete)
     return model
 
 
@@ -218,6 +232,7 @@ def training_options(config: TrainConfig) -> dict[str, Any]:
     """Return the fields of ``MaskRCNNOptions`` that are used only in training."""
     return {
         "box_batch_size_per_image": config.box_batch_size_per_image,
+        "hard_background": config.hard_background,
         "rpn_pre_nms_top_n_train": TRAINING_PROPOSALS,
         "rpn_post_nms_top_n_train": TRAINING_PROPOSALS,
     }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
-from pipeline.models.roi_align import enlarge_boxes
+from pipeline.models.roi.align import enlarge_boxes
 from pipeline.models.samples import Target
 
 

@@ -90,7 +90,7 @@ class TrainLoader:
         shares = [list(shard(indices)) for indices in batches]
         to_load = [[i for i in share if (view, i) not in self.feature_cache] for share in shares]
         loader = torch.utils.data.DataLoader(
-            self.dataset.transformed(augmentation(self.config, self.seed, view)),
+            self.dataset.transformed(augmentation(self.config, self.seed, view, len(self.dataset.classes))),
             batch_sampler=to_load,
             collate_fn=collate_fn,
             num_workers=self.config.workers,

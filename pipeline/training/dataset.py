@@ -42,6 +42,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         images: Path,
         classes: Sequence[str],
         transform: Transform | None = None,
+        auxiliary: Sequence[str] = (),
         extra: Sequence[ExtraSet] = (),
         exif: ExifReading = "stored",
     ) -> None:
@@ -53,6 +54,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
             classes: names of labels 1, 2, ...; matched to the file's categories by name. Objects of other
                 categories are background.
             transform: applied to each sample.
+            auxiliary: auxiliary classes, whose labels follow those of ``classes``; the file may lack them.
             extra: more COCO sets, whose images follow those of the first set.
             exif: what the annotations of the first set refer to (``ExtraSet.exif``).
 
@@ -60,6 +62,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
             UserError: a file is missing, not a valid COCO file, or lacks one of the classes.
         """
         self.path, self.classes, self.transform = annotations, tuple(classes), transform
+        self.auxiliary = tuple(auxiliary)
         self.resolution: Resolution | None = None
         sets = [ExtraSet(str(annotations), str(images), exif=exif), *extra]
         check_class_mapping(sets, self.classes)
@@ -114,7 +117,8 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
                 raise UserError(
                     f"{self.path}: has no category '{name}'; it has: {', '.join(names) or 'none'}"
                 )
-        return {names[name]: label for label, name in enumerate(self.classes, start=1)}
+        labels = enumerate((*self.classes, *self.auxiliary), start=1)
+        return {names[name]: label for label, name in labels if name in names}
 
     def classes_without_objects(self) -> list[str]:
         """Return the classes of which no image has an object; ignore regions do not count."""
@@ -176,14 +180,14 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         sample = self.read(index)
         if self.transform is not None:
             sample = self.transform(sample, index, self.draw)
-        check_sample(sample, len(self.classes), self.name(index))
+        check_sample(sample, len(self.classes) + len(self.auxiliary), self.name(index))
         return sample
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """Read and check a random sample, without the transform."""
         index = int(rng.integers(len(self)))
         sample = self.read(index)
-        check_sample(sample, len(self.classes), self.name(index))
+        check_sample(sample, len(self.classes) + len(self.auxiliary), self.name(index))
         return sample
 
     def read(self, index: int) -> Sample:

@@ -59,10 +59,11 @@ def write_epoch_images(
         return
     data_pass = (checkpoint.epoch - 1) * profile.train.passes
     view = feature_cache.view_of(data_pass)
-    augmented = train_set.transformed(augmentation(profile.train, profile.seed, view))
+    augmented = train_set.transformed(augmentation(profile.train, profile.seed, view, len(profile.classes)))
     batches = batches_of_pass(len(train_set), profile.train, profile.seed, data_pass)
     first = list(chain.from_iterable(batches))[:count]
-    cells = [draw_ground_truth(augmented[i], profile.classes) for i in first]
+    names = (*profile.classes, *profile.model.auxiliary)
+    cells = [draw_ground_truth(augmented[i], names) for i in first]
     _write_grid(folder / f"{name}-batch.jpg", cells, len(first))
 
     chosen = np.linspace(0, len(val_set) - 1, min(count, len(val_set))).astype(int).tolist()

@@ -89,8 +89,15 @@ def _read_splits(
     """Read and check the training set, with its extra sets, and the validation set."""
     exif, extra = profile.train.exif, profile.train.extra
     train_set, val_set = (
-        CocoDataset(folder / "annotations.json", folder / "images", profile.classes, extra=sets, exif=exif)
-        for folder, sets in ((train_dir, extra), (val_dir, ()))
+        CocoDataset(
+            folder / "annotations.json",
+            folder / "images",
+            profile.classes,
+            auxiliary=auxiliary,
+            extra=sets,
+            exif=exif,
+        )
+        for folder, auxiliary, sets in ((train_dir, profile.model.auxiliary, extra), (val_dir, (), ()))
     )
     if not allow_empty_classes:
         train_set.check_classes()

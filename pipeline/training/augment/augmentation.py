@@ -26,26 +26,39 @@ DrawSample = Callable[[np.random.Generator], Sample]
 """Draws another sample of the dataset, without augmentation, for copy-paste."""
 
 
-def augmentation(config: TrainConfig, seed: int, view: int) -> Callable[[Sample, int, DrawSample], Sample]:
+def augmentation(
+    config: TrainConfig, seed: int, view: int, classes: int | None = None
+) -> Callable[[Sample, int, DrawSample], Sample]:
     """Return the transform for ``CocoDataset`` that gives one augmented view of every image.
 
     Args:
         config: probabilities and strengths.
         seed: the run's seed.
         view: number of the view; the same view of the same image has the same bits.
+        classes: see ``random_object_centre``.
     """
-    return partial(_augment_image, config, seed, view)  # a closure cannot be sent to workers
+    return partial(_augment_image, config, seed, view, classes)  # a closure cannot be sent to workers
 
 
 def _augment_image(
-    config: TrainConfig, seed: int, view: int, sample: Sample, index: int, draw_other: DrawSample
+    config: TrainConfig,
+    seed: int,
+    view: int,
+    classes: int | None,
+    sample: Sample,
+    index: int,
+    draw_other: DrawSample,
 ) -> Sample:
     with single_threaded_torch():
-        return augment(sample, config, np.random.default_rng([seed, view, index]), draw_other)
+        return augment(sample, config, np.random.default_rng([seed, view, index]), draw_other, classes)
 
 
 def augment(
-    sample: Sample, config: TrainConfig, rng: np.random.Generator, draw_other: DrawSample | None = None
+    sample: Sample,
+    config: TrainConfig,
+    rng: np.random.Generator,
+    draw_other: DrawSample | None = None,
+    classes: int | None = None,
 ) -> Sample:
     """Augment a sample.
 
@@ -54,13 +67,14 @@ def augment(
         config: probabilities and strengths.
         rng: generator of all random numbers.
         draw_other: draws the sample to paste objects from; None: no copy-paste.
+        classes: see ``random_object_centre``.
 
     Returns:
         Image (3, H * crop, W * crop) in 0..1, and its target.
     """
-    sample = random_geometry(sample, config, rng)
+    sample = random_geometry(sample, config, rng, classes)
     if draw_other is not None and config.copy_paste and rng.random() < config.copy_paste:
-        sample = paste_random_objects(sample, random_geometry(draw_other(rng), config, rng), rng)
+        sample = paste_random_objects(sample, random_geometry(draw_other(rng), config, rng, classes), rng)
     image, target = sample
     if config.photometric > 0:
         image = photometric(image, config.photometric, rng)

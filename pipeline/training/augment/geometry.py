@@ -25,12 +25,17 @@ FLIPPED_KEYPOINTS = tuple(KEYPOINTS.index(_mirrored_name(name)) for name in KEYP
 """For each COCO keypoint the index of its counterpart in a mirrored image: left and right are swapped."""
 
 
-def random_geometry(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Sample:
-    """Flip, zoom and crop a sample with the probabilities and ranges of ``config``."""
+def random_geometry(
+    sample: Sample, config: TrainConfig, rng: np.random.Generator, classes: int | None = None
+) -> Sample:
+    """Flip, zoom and crop a sample with the probabilities and ranges of ``config``.
+
+    For ``classes`` see ``random_object_centre``.
+    """
     if rng.random() < config.flip:
         sample = flip(sample)
     scale = float(np.exp(rng.uniform(*np.log(config.scale_jitter))))
-    aim = random_object_centre(sample, rng) if rng.random() < config.focus else None
+    aim = random_object_centre(sample, rng, classes) if rng.random() < config.focus else None
     return zoom(sample, scale, rng, crop=config.crop, aim=aim)
 
 
@@ -48,13 +53,23 @@ def flip(sample: Sample) -> Sample:
     return image.flip(2), flipped
 
 
-def random_object_centre(sample: Sample, rng: np.random.Generator) -> tuple[float, float] | None:
+def random_object_centre(
+    sample: Sample, rng: np.random.Generator, classes: int | None = None
+) -> tuple[float, float] | None:
     """Draw an object and return the centre (x, y) of its box in pixels; None without objects.
 
     The class is drawn first, so that rare and frequent classes are drawn equally often.
+
+    Args:
+        sample: the image and its target.
+        rng: the generator.
+        classes: number of classes without auxiliary ones, which count together as one more class; None:
+            there are no auxiliary classes.
     """
     _, target = sample
     labels = target["labels"]
+    if classes is not None:
+        labels = labels.clamp(max=classes + 1)
     if not len(labels):
         return None
     classes = labels.unique().tolist()

@@ -12,7 +12,7 @@ from pipeline.config import ModelConfig, TrainConfig
 from pipeline.models.mask_rcnn import LOSSES, SEGMENTATION_LOSSES, TranspaletteMaskRCNN
 from pipeline.models.pretrained import resolve
 from pipeline.models.registry import COCO, EMBEDDED, build_model
-from pipeline.models.roi_heads import CascadeRoIHeads
+from pipeline.models.roi.heads import CascadeRoIHeads
 from pipeline.models.rpn import IgnoringRPN, in_ignore_region
 from pipeline.training.param_groups import parameter_groups, parts_of, set_trainable
 from tests.pipeline.models.training_step import SMALL, check_reload, train_one_step

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import MultiScaleRoIAlign
 
-from pipeline.models.roi_align import RoIAlign, enlarge_boxes
+from pipeline.models.roi.align import RoIAlign, enlarge_boxes
 from tests.pipeline.models.regions import SHAPES, make_boxes, make_levels
 
 

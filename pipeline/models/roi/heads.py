@@ -7,6 +7,9 @@ scores are means over the stages. With one stage the result is torchvision's.
 If the levels of the mirrored image are given too, the heads run on both, and class logits, box offsets and
 mask logits are averaged.
 
+Auxiliary classes have the last labels. Boxes of such objects are trained, masks are not. In prediction their
+probability counts as background, so a detection never has such a label.
+
 In training, proposals in ignore regions are left out. Light models also train a segmentation branch, a layer
 on the finest level that predicts the classes of each pixel. Regions train the pyramid on a few objects; the
 branch trains it on the complete image. Prediction does not use the branch.
@@ -21,12 +24,12 @@ from torchvision.models.detection.roi_heads import RoIHeads, maskrcnn_inference,
 from torchvision.ops.boxes import clip_boxes_to_image
 
 from pipeline.models.losses import box_losses, mask_losses, segmentation_losses
-from pipeline.models.roi_align import RoIAlign, enlarge_boxes
+from pipeline.models.roi.align import RoIAlign, enlarge_boxes
+from pipeline.models.roi.box_outputs import Shapes, auxiliary_as_background, mirror_boxes
+from pipeline.models.roi.sampling import POSITIVE_FRACTION, ProposalSampling, sample_indices
 from pipeline.models.rpn import in_ignore_region
 from pipeline.models.samples import Target
 
-Shapes = list[tuple[int, int]]
-"""(H, W) of images, without their padding."""
 Levels = dict[str, Tensor]
 """The pyramid's levels, (B, C, h, w) each."""
 Detections = list[dict[str, Tensor]]
@@ -35,8 +38,6 @@ Detections = list[dict[str, Tensor]]
 # torchvision's values for Mask R-CNN (He et al. 2017).
 FOREGROUND_IOU = BACKGROUND_IOU = 0.5
 """IoU with a ground-truth box from which a proposal counts as an object, and below which as background."""
-POSITIVE_FRACTION = 0.25
-"""Largest share of proposals that count as objects among the sampled proposals."""
 
 MAX_TRAINED_MASKS = 8
 """Regions per image whose masks are trained; twice as many did not improve AP."""
@@ -60,7 +61,8 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
         mask_predictor: nn.Module,
         pixels: nn.Conv2d | None,
         stages: int,
-        batch_size_per_image: int,
+        auxiliary: int = 0,
+        sampling: ProposalSampling,
         score_thresh: float,
         nms_thresh: float,
         detections_per_img: int,
@@ -76,17 +78,20 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
             mask_predictor: maps feature maps to mask logits (N, K, M, M).
             pixels: the segmentation branch, or None.
             stages: how often the box head refines the boxes.
-            batch_size_per_image: proposals that are sampled in each image for training.
+            auxiliary: number of auxiliary classes, the last labels.
+            sampling: how proposals are sampled for training.
             score_thresh: lowest score of a detection.
             nms_thresh: IoU of two boxes of a class above which the box with the lower score is dropped.
             detections_per_img: largest number of detections per image.
         """
         super().__init__(
-            box_roi_pool, box_head, box_predictor, FOREGROUND_IOU, BACKGROUND_IOU, batch_size_per_image,
+            box_roi_pool, box_head, box_predictor, FOREGROUND_IOU, BACKGROUND_IOU, sampling.count,
             POSITIVE_FRACTION, None, score_thresh, nms_thresh, detections_per_img,
             mask_roi_pool, mask_head, mask_predictor,
         )  # fmt: skip
         self.stages = stages
+        self.auxiliary = auxiliary
+        self.sampling = sampling
         self.pixels = pixels
 
     def forward(
@@ -138,6 +143,15 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
         samples = super().select_training_samples(outside, targets)
         return samples
 
+    def subsample(self, labels: list[Tensor]) -> list[Tensor]:
+        """Return the indices of the sampled proposals of each image, from their labels (P_i,)."""
+        return [self.sampling.sample(label, self._classes) for label in labels]
+
+    @property
+    def _classes(self) -> int:
+        """The number of classes, with the background and without auxiliary classes."""
+        return int(self.box_predictor.cls_score.out_features) - self.auxiliary
+
     def _run_stages(
         self, features: Levels, mirrored: Levels | None, boxes: list[Tensor], image_shapes: Shapes
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -158,10 +172,13 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
     ) -> tuple[Tensor, Tensor]:
         """Return ``_box_outputs``, averaged over the images and the mirrored images if these are given."""
         logits, offsets = self._box_outputs(features, boxes, image_shapes)
+        logits, offsets = auxiliary_as_background(logits, offsets, self._classes)
         if mirrored is None:
             return logits, offsets
         mirrored_boxes = mirror_boxes(boxes, image_shapes)
-        mirrored_logits, mirrored_offsets = self._box_outputs(mirrored, mirrored_boxes, image_shapes)
+        mirrored_logits, mirrored_offsets = auxiliary_as_background(
+            *self._box_outputs(mirrored, mirrored_boxes, image_shapes), self._classes
+        )
         # The offsets are for the centre's x and y, the width and the height: only x changes its sign.
         signs = torch.tensor([-1.0, 1.0, 1.0, 1.0], device=offsets.device).repeat(offsets.shape[1] // 4)
         return (logits + mirrored_logits) / 2, (offsets + mirrored_offsets * signs) / 2
@@ -218,7 +235,7 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
         targets: list[Target],
     ) -> dict[str, Tensor]:
         """Compute the mask losses of a sample of the boxes that match an object."""
-        chosen = [_sample_indices(label > 0, MAX_TRAINED_MASKS) for label in labels]
+        chosen = [sample_indices((n > 0) & (n < self._classes), MAX_TRAINED_MASKS) for n in labels]
         boxes = [b[k] for b, k in zip(boxes, chosen, strict=True)]
         logits = self._mask_logits(features, boxes, image_shapes)
         matched = [m[k] for m, k in zip(matched, chosen, strict=True)]
@@ -264,20 +281,3 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
             for o, m, b in zip(object_boxes, matched, boxes, strict=True)
         ]
         return matched, labels, self.box_coder.encode(matched_boxes, boxes)
-
-
-def mirror_boxes(boxes: list[Tensor], image_shapes: Shapes) -> list[Tensor]:
-    """Map boxes (N_i, 4) xyxy of images to the same boxes in the mirrored images."""
-    mirrored: list[Tensor] = []
-    for image_boxes, shape in zip(boxes, image_shapes, strict=True):
-        x0, y0, x1, y1 = image_boxes.unbind(1)
-        mirrored.append(torch.stack([shape[1] - x1, y0, shape[1] - x0, y1], 1))
-    return mirrored
-
-
-def _sample_indices(mask: Tensor, count: int) -> Tensor:
-    """Draw the indices of at most ``count`` true entries of ``mask`` (N,)."""
-    indices = mask.nonzero()[:, 0]
-    if len(indices) <= count:
-        return indices
-    return indices[torch.randperm(len(indices))[:count].to(indices.device)]

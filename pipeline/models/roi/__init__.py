@@ -1,0 +1,1 @@
+"""Regions of interest: pooling, sampling for training, box and mask heads."""
