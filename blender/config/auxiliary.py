@@ -62,4 +62,5 @@ def auxiliary_problems(table: AuxiliaryClasses, classes: Collection[str]) -> Ite
         elif name in classes:
             yield f"[model] auxiliary: '{name}' is one of the classes; leave it out"
         elif name not in known:
-            yield f"[model] auxiliary: no kind or variant '{name}'; known: {', '.join(known)}{closest(name, known)}"
+            names = f"known: {', '.join(known)}{closest(name, known)}"
+            yield f"[model] auxiliary: no kind or variant '{name}'; {names}"

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from blender.config.auxiliary import AuxiliaryClasses, auxiliary_problems, kinds_of
 from blender.config.capture import CameraConfig, LensConfig, LightConfig, SensorConfig, fit_lenses
 from blender.config.layouts import (
     LAYOUTS,
@@ -20,7 +21,6 @@ from blender.config.layouts import (
     StoresConfig,
     WallConfig,
 )
-from blender.config.auxiliary import AuxiliaryClasses, auxiliary_problems, kinds_of
 from blender.config.objects import category_problems, read_ranges, subtable
 from blender.contract import (
     ProfileHeader,

@@ -192,7 +192,7 @@ def _evaluate_model(
     from pipeline.models.checkpoint import load_model
 
     model, checkpoint = load_model(model_path)
-    shared, notes = match_classes(data, checkpoint.classes)
+    shared, notes = match_classes(data, checkpoint.classes, checkpoint.auxiliary)
     kind = inputs["baseline"]
     baseline = load_baseline_if_available(kind, checkpoint, notes) if kind else None
     source = ModelSource(model_path.absolute(), inputs["model"])

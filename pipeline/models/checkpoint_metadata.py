@@ -53,6 +53,11 @@ class CheckpointMetadata:
     """The score threshold with the best F1 on the validation split (and on that of ``--threshold-set``)."""
     versions: dict[str, str] = field(default_factory=current_versions)
 
+    @property
+    def auxiliary(self) -> tuple[str, ...]:
+        """The auxiliary classes, whose labels follow those of the classes."""
+        return tuple(self.config.get("auxiliary", ()))
+
 
 def is_checkpoint(data: bytes) -> bool:
     """Return whether the content of a file is that of a Transpalette checkpoint, of any format."""

@@ -166,7 +166,7 @@ def weights_from_file(path: Path, name: str = "auto") -> StartWeights:
                 checkpoint.model,
                 source,
                 classes=checkpoint.classes,
-                auxiliary=tuple(checkpoint.config.get("auxiliary", ())),
+                auxiliary=checkpoint.auxiliary,
                 state=state,
             )
     else:

@@ -72,8 +72,8 @@ finer than in torchvision, because tillers are thin."""
 
 Builder = Callable[[str, int, Mapping[str, Any]], TranspaletteMaskRCNN]
 """Builds a model with random weights from its name, the number of classes with background and without
-auxiliary classes, and fields of ``MaskRCNNOptions``. The order in which it builds modules must not change, because each draws random
-numbers."""
+auxiliary classes, and fields of ``MaskRCNNOptions``. The order in which it builds modules must not change,
+because each draws random numbers."""
 
 
 def _resnet50(name: str, num_classes: int, options: Mapping[str, Any]) -> TranspaletteMaskRCNN:

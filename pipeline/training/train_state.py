@@ -57,7 +57,7 @@ def initial_checkpoint(profile: Profile, images: int, inputs_hash: str, device: 
     model = initial_model(start, profile.classes, profile.model, profile.seed)
     return Checkpoint(
         model=start.model,
-        config=dataclasses.asdict(profile.model),
+        config={**dataclasses.asdict(profile.model), "auxiliary": list(profile.model.auxiliary)},
         classes=profile.classes,
         start=description,
         metrics={},

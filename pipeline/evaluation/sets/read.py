@@ -74,9 +74,14 @@ def read_sets(sets: Sequence[NamedSet]) -> list[EvaluationSet]:
 
 
 def match_classes(
-    data: Sequence[EvaluationSet], classes: tuple[str, ...]
+    data: Sequence[EvaluationSet], classes: tuple[str, ...], auxiliary: tuple[str, ...] = ()
 ) -> tuple[list[dict[str, int]], list[str]]:
     """Match the model's classes to the categories of each set by name.
+
+    Args:
+        data: the sets.
+        classes: the model's classes.
+        auxiliary: the model's auxiliary classes, which are left out without a note.
 
     Returns:
         For each set: class name to category id, for the classes that the set has; and all notes on the sets.
@@ -88,7 +93,7 @@ def match_classes(
     shared, notes = [], []
     for number, one in enumerate(data):
         check_class_mapping(one.sets, classes)
-        ids, more = shared_classes(classes, one.dataset["categories"], one.sets[0].annotations)
+        ids, more = shared_classes(classes, one.dataset["categories"], one.sets[0].annotations, auxiliary)
         lines = [*one.combined.notes, *describe_extra_sets(one.combined, one.sets, classes), *more]
         notes += [f"{one.name}: {line}" if number else line for line in lines]
         shared.append(ids)
@@ -96,7 +101,10 @@ def match_classes(
 
 
 def shared_classes(
-    classes: tuple[str, ...], categories: list[dict[str, Any]], annotations: str
+    classes: tuple[str, ...],
+    categories: list[dict[str, Any]],
+    annotations: str,
+    auxiliary: tuple[str, ...] = (),
 ) -> tuple[dict[str, int], list[str]]:
     """Match the model's classes to a file's categories by name.
 
@@ -104,6 +112,7 @@ def shared_classes(
         classes: the model's classes.
         categories: the file's categories.
         annotations: the file's name, for the message.
+        auxiliary: the model's auxiliary classes, which are left out without a note.
 
     Returns:
         Class name to category id for the classes that both have, and a note for each other class.
@@ -119,7 +128,9 @@ def shared_classes(
             f"{', '.join(ids)}; rename the file's categories, or map them with --map"
         )
     notes = [f"the file has no category '{name}': not measured" for name in classes if name not in ids]
-    notes += [f"the model has no class '{name}': left out" for name in ids if name not in classes]
+    notes += [
+        f"the model has no class '{name}': left out" for name in ids if name not in (*classes, *auxiliary)
+    ]
     return shared, notes
 
 
