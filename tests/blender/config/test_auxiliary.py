@@ -48,7 +48,7 @@ def test_auxiliary_classes_label_objects_and_change_nothing_else_of_a_scene(
         unlabelled = [replace(item, category="") if item in new else item for item in after.objects]
         assert replace(after, objects=tuple(unlabelled)) == before
         assert all(item.builder in ("guard", "cage", "pallet") for item in new)
-        # Objects of the layout (stores, pallets of a staging area) are labelled like those of [scene.objects].
+        # Objects of the layout (stores, staging areas) are labelled like those of [scene.objects].
         assert not [o for o in after.objects if o.builder in ("cage", "pallet") and not o.category]
     assert {"guard", "cage", "pallet"} <= found
     assert labelled.categories() == ("pedestrian", "pallet_truck", "rack_guard", "guard", "cage", "pallet")
