@@ -24,7 +24,8 @@ class BackgroundLosses:
 
         Args:
             images: number of labelled images.
-            losses: those of earlier epochs (``state``), NaN for an image not used yet; (): no epoch has ended.
+            losses: those of earlier epochs (``state``), NaN for an image not used yet; (): of no
+                epoch.
             device: the device of the training, on which processes exchange tensors.
         """
         self._losses = np.array(losses) if len(losses) else np.full(images, np.nan)

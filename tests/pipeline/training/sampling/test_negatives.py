@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +91,7 @@ def test_few_negatives_come_in_several_views(splits: tuple[Path, Path], tmp_path
 def test_links_and_several_folders_are_accepted(tmp_path: Path, splits: tuple[Path, Path]) -> None:
     photos = write_photographs(tmp_path / "photos", {"1.png": (8, 8), "2.png": (8, 8)})
     (tmp_path / "links").mkdir()
-    os.symlink(photos / "2.png", tmp_path / "links" / "other.png")
+    (tmp_path / "links" / "other.png").symlink_to(photos / "2.png")
     folders = (str(tmp_path / "links"), str(photos), str(photos))
     assert [s.path.name for s in find_negatives(folders).sources] == ["other.png", "1.png", "2.png"]
     data = add_negatives(
@@ -129,7 +128,7 @@ def test_training_accepts_photographs_of_any_size(
     assert "4 training images" in done.output
 
 
-def damage_nothing(folder: Path) -> None:
+def move_away(folder: Path) -> None:
     folder.rename(folder.with_name("elsewhere"))
 
 
@@ -150,7 +149,7 @@ def truncate(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (damage_nothing, "photos: no such folder of negatives"),
+        (move_away, "photos: no such folder of negatives"),
         (remove_images, "photos: no image in this folder"),
         (write_text_into_image, "1.jpg: not a readable image: "),
         (truncate, "1.jpg: not a readable image: image file is truncated"),
