@@ -17,6 +17,8 @@ TEST_JOBS ?= 2
 BASELINE ?= coco
 # Further sets to evaluate on and to report, such as "--set site=photos/instances.json:photos/images".
 SETS ?=
+# Folders of photographs without objects to train on, separated by spaces.
+NEGATIVES ?=
 
 PY := $(VENV)/bin/python
 TOOL := $(PY) -m pipeline
@@ -78,7 +80,7 @@ coco: render ## Write COCO annotations for each split
 
 train: coco ## Fine-tune Mask R-CNN on the training split
 	@set --; for split in $(OTHER_SPLITS); do if [ "$$split" = ordinary ]; then set -- --threshold-set $(RUN_DIR)/ordinary; fi; done; \
-	$(TOOL) train $(PROFILE_OPTION) --train $(RUN_DIR)/train --val $(RUN_DIR)/val --out $(RUN_DIR) "$$@"
+	$(TOOL) train $(PROFILE_OPTION) --train $(RUN_DIR)/train --val $(RUN_DIR)/val --out $(RUN_DIR) $(addprefix --negatives ,$(NEGATIVES)) "$$@"
 
 evaluate: train ## Compute COCO AP on the test split, and figures of each other split
 	@set --; for split in $(OTHER_SPLITS); do \

@@ -101,6 +101,12 @@ def test_other_splits_of_the_profile_are_rendered_and_evaluated(make: FakeMake, 
         assert (note.read_text() if note.exists() else None) == expected
 
 
+def test_folders_of_negatives_are_passed_to_training(make: FakeMake) -> None:
+    make("setup")
+    calls = make("train", "NEGATIVES=photos/a photos/b")
+    assert calls[-1].endswith("[--out][build/default][--negatives][photos/a][--negatives][photos/b]")
+
+
 def test_a_study_may_be_a_path_with_spaces(make: FakeMake) -> None:
     make("setup")
     (make.folder / "my study.toml").touch()

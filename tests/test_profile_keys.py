@@ -35,6 +35,7 @@ WITHOUT_LIMITS = {
     ("scene.camera", "mounts"): "the names of mounts are free",
     ("scene", "objects"): "the names of objects are free",
     (PEDESTRIAN, "poses"): "compared with the poses that were baked",
+    ("train", "negatives"): "paths of folders, which are read when training starts",
     ("train.extra", "map"): "the names of another dataset's categories, compared with classes",
 }
 """Keys whose values have no limits of their own, with the reason."""

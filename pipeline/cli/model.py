@@ -5,6 +5,7 @@ Imports inside functions are for start-up time (see ``pipeline.cli``).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -32,6 +33,12 @@ from pipeline.config import ExifReading
 @EXTRA
 @MAP
 @click.option(
+    "--negatives",
+    type=FOLDER,
+    multiple=True,
+    help="Folder of photographs without any object of the classes; repeatable.",
+)
+@click.option(
     "--exif",
     type=click.Choice(["stored", "upright"]),
     help="What annotations refer to where an EXIF orientation leaves both possible.  [default: profile's]",
@@ -47,18 +54,22 @@ def train(
     threshold_set: Path | None,
     extra: tuple[str, ...],
     mapping: tuple[str, ...],
+    negatives: tuple[Path, ...],
     exif: ExifReading | None,
     allow_empty_classes: bool,
 ) -> None:
     """Fine-tune Mask R-CNN on a rendered split.
 
-    --extra adds other COCO sets to the training images.
+    --extra adds other COCO sets to the training images. --negatives adds photographs without objects, which
+    need no annotations; [train] negatives_share of the profile is their share of the training views.
     """
     from pipeline.config import read_profile
     from pipeline.data.combine import add_extra_sets
     from pipeline.training.command import train as run
 
     settings = add_extra_sets(read_profile(profile), extra, mapping, exif)
+    folders = (*settings.train.negatives, *map(str, negatives))
+    settings = replace(settings, train=replace(settings.train, negatives=folders))
     run(settings, train_dir, val_dir, out, allow_empty_classes, threshold_set)
 
 

@@ -131,6 +131,13 @@ class TrainConfig:
     that their size does not decide."""
     extra: tuple[ExtraSet, ...] = ()
     """Labelled sets to train on beside the training split."""
+    negatives: tuple[str, ...] = ()
+    """Folders of photographs without any object of the classes, relative to the working directory."""
+    negatives_share: Annotated[float, Ge(0), Lt(1)] = 0.1
+    """Share of the training views that are of ``negatives``, in place of labelled images."""
+    mining: Share = 0.0
+    """Hard-example mining: share of the views of labelled images that are drawn, from the second epoch on, in
+    proportion to the image's loss on background in the epoch before; the others are uniform."""
 
     def __post_init__(self) -> None:
         if self.cache_features and "stage1" in (*self.trainable, *self.unfreeze, *self.pretrained_trainable):

@@ -50,6 +50,9 @@ class ResumeState:
     """The optimizer's ``state_dict``; empty before the first epoch."""
     scaler: dict[str, Any] = field(default_factory=dict)
     """The ``state_dict`` of fp16's loss scaler; empty at another precision."""
+    background_losses: list[float] = field(default_factory=list)
+    """For hard-example mining: each training image's background loss, NaN for one not used yet; empty without
+    mining and before the first epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,25 @@ def box_losses(
     return torch.stack(fastrcnn_loss(logits, offsets, labels, regression_targets))
 
 
+def background_losses(logits: Tensor, labels: list[Tensor]) -> Tensor:
+    """Compute for each image the mean classification loss of its background boxes (B,), without a gradient.
+
+    It is 0 for an image without such a box.
+
+    Args:
+        logits: class logits (P, K) of the boxes of all images.
+        labels: for each image (P_i,), 0 for background.
+    """
+    losses = -F.log_softmax(logits.detach(), 1)[:, 0]
+    of_image = losses.split([len(image_labels) for image_labels in labels])
+    return torch.stack(
+        [
+            (values * (n == 0)).sum() / (n == 0).sum().clamp(min=1)
+            for values, n in zip(of_image, labels, strict=True)
+        ]
+    )
+
+
 def mask_losses(logits: Tensor, labels: Tensor, target_masks: Tensor) -> dict[str, Tensor]:
     """Compute Mask R-CNN's cross-entropy and the Dice loss (Milletari, Navab and Ahmadi 2016) of masks.
 

@@ -17,6 +17,7 @@ from blender.contract import UserError, canonical_json, remove_fragments, sha256
 from pipeline.common.stages import is_up_to_date, write_stamp
 from pipeline.config import Profile
 from pipeline.data.combine import hash_coco_set
+from pipeline.training.sampling.negatives import hash_negatives
 
 OUTPUTS = ("model.safetensors", "last.safetensors", "metrics.jsonl")
 TRAINER_VERSION = 1
@@ -77,7 +78,8 @@ def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[st
     later.
 
     Raises:
-        UserError: a split has no annotations, or the file of an extra set is missing or unsafe.
+        UserError: a split has no annotations, the file of an extra set is missing or unsafe, or a folder of
+            negatives is missing or has no image.
     """
     config = dataclasses.asdict(profile.train)
     for name in ("workers", "processes", "pictures"):  # these change the weights only by rounding
@@ -85,6 +87,7 @@ def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[st
     config["extra"] = [
         {"set": hash_coco_set(extra), "map": extra.map, "exif": extra.exif} for extra in profile.train.extra
     ]
+    config["negatives"] = hash_negatives(profile.train.negatives)
     weights = Path(profile.model.weights)
     return {
         "trainer": TRAINER_VERSION,

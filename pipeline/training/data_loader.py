@@ -1,8 +1,4 @@
-"""The training data loader: shuffled batches of augmented images, divided among the training processes.
-
-Shuffling and augmentation are seeded by (seed, number of the pass). So the batches depend neither on the
-number of data-loader workers nor on whether training was resumed, and no generator's state is stored.
-"""
+"""The training data loader: shuffled batches of augmented images, divided among the training processes."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +15,8 @@ from pipeline.training.augment.augmentation import augmentation
 from pipeline.training.dataset import CocoDataset, collate_fn
 from pipeline.training.distributed import shard, world_size
 from pipeline.training.feature_cache import FeatureCache
+from pipeline.training.sampling.images import batches_of_pass, images_of_view, images_per_step, mine
+from pipeline.training.sampling.mining import BackgroundLosses
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,10 @@ class Batch:
 
 
 class TrainLoader:
-    """The batches of each epoch. The batches of a pass contain every image once."""
+    """The batches of each epoch. A pass has as many views as there are labelled images.
+
+    Without negatives and mining these are all labelled images, each once.
+    """
 
     def __init__(
         self,
@@ -58,6 +58,7 @@ class TrainLoader:
         seed: int,
         feature_cache: FeatureCache,
         device: torch.device,
+        background_losses: BackgroundLosses | None = None,
     ) -> None:
         """Set up the loader.
 
@@ -69,9 +70,11 @@ class TrainLoader:
             device: images and targets are moved to it. On a CPU images go through the model one by one,
                 which is as fast, and makes the result independent of the number of processes. On a GPU a
                 chunk is this process's share of ``batch_size``.
+            background_losses: decide which images are mined; None: no mining.
         """
         self.dataset, self.config, self.seed = dataset, config, seed
         self.feature_cache, self.device = feature_cache, device
+        self.background_losses = background_losses
         on_cpu = device.type == "cpu"
         self._chunk_size = 1 if on_cpu else math.ceil(config.batch_size / world_size())
 
@@ -84,9 +87,18 @@ class TrainLoader:
         for data_pass in range(epoch * self.config.passes, (epoch + 1) * self.config.passes):
             yield from self._pass(data_pass)
 
+    def indices_of_pass(self, data_pass: int) -> list[list[int]]:
+        """Return the indices of the images in each batch of a pass, over all processes."""
+        images, view = len(self.dataset), self.feature_cache.view_of(data_pass)
+        indices = images_of_view(images, self.dataset.negatives, self.config, self.seed, view)
+        losses = self.background_losses.weights() if self.background_losses else None
+        if losses is not None:
+            indices = mine(indices, losses, self.config, self.seed, data_pass)
+        return batches_of_pass(indices, self.config, self.seed, data_pass)
+
     def _pass(self, data_pass: int) -> Iterator[Batch]:
         view = self.feature_cache.view_of(data_pass)
-        batches = batches_of_pass(len(self.dataset), self.config, self.seed, data_pass)
+        batches = self.indices_of_pass(data_pass)
         shares = [list(shard(indices)) for indices in batches]
         to_load = [[i for i in share if (view, i) not in self.feature_cache] for share in shares]
         loader = torch.utils.data.DataLoader(
@@ -117,24 +129,3 @@ class TrainLoader:
             )
             for indices in chunks
         ]
-
-
-def images_per_step(config: TrainConfig) -> int:
-    """Return the number of images per optimizer step, over all processes."""
-    return config.batch_size * config.accumulate
-
-
-def batches_of_pass(count: int, config: TrainConfig, seed: int, data_pass: int) -> list[list[int]]:
-    """Return the image indices of each batch of one pass through ``count`` images."""
-    return shuffled_batches(count, images_per_step(config), np.random.default_rng([seed, data_pass]))
-
-
-def shuffled_batches(count: int, batch_size: int, rng: np.random.Generator) -> list[list[int]]:
-    """Shuffle ``count`` images into batches so that image i always has position i % batch_size in its batch.
-
-    So an image goes to the same process in every pass, and its features are cached in only one process.
-    """
-    positions = [rng.permutation(np.arange(first, count, batch_size)).tolist() for first in range(batch_size)]
-    return [
-        [images[i] for images in positions if i < len(images)] for i in range(math.ceil(count / batch_size))
-    ]

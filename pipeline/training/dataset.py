@@ -64,6 +64,7 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         self.path, self.classes, self.transform = annotations, tuple(classes), transform
         self.auxiliary = tuple(auxiliary)
         self.resolution: Resolution | None = None
+        self.negatives = 0  # how many records follow those of the sets (see ``sampling.negatives``)
         sets = [ExtraSet(str(annotations), str(images), exif=exif), *extra]
         check_class_mapping(sets, self.classes)
         combined = combine_sets(sets)
@@ -164,8 +165,8 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         return other
 
     def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.records)
+        """Return the number of images, without negatives, which have the indices from this number on."""
+        return len(self.records) - self.negatives
 
     def name(self, index: int) -> str:
         """Return the file name of an image, for messages."""

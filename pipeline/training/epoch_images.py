@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from pipeline.data.rle import encode_mask
 from pipeline.models.checkpoint import Checkpoint
 from pipeline.models.samples import Sample
 from pipeline.training.augment.augmentation import augmentation
-from pipeline.training.data_loader import batches_of_pass
 from pipeline.training.dataset import CocoDataset
 from pipeline.training.feature_cache import FeatureCache
 from pipeline.viz.contact_sheet import grid
@@ -40,6 +38,7 @@ def write_epoch_images(
     train_set: CocoDataset,
     val_set: CocoDataset,
     results: list[dict[str, Any]],
+    first: list[int],
 ) -> None:
     """Write epoch-001-batch.jpg and epoch-001-validation.jpg, with ``profile.train.pictures`` images each.
 
@@ -53,15 +52,14 @@ def write_epoch_images(
         train_set: the training images.
         val_set: the validation images.
         results: COCO results on the validation split; those below the score threshold are left out.
+        first: indices of the images at the start of the epoch.
     """
     count, name = profile.train.pictures, f"epoch-{checkpoint.epoch:03d}"
     if not count:
         return
-    data_pass = (checkpoint.epoch - 1) * profile.train.passes
-    view = feature_cache.view_of(data_pass)
+    view = feature_cache.view_of((checkpoint.epoch - 1) * profile.train.passes)
     augmented = train_set.transformed(augmentation(profile.train, profile.seed, view, len(profile.classes)))
-    batches = batches_of_pass(len(train_set), profile.train, profile.seed, data_pass)
-    first = list(chain.from_iterable(batches))[:count]
+    first = first[:count]
     names = (*profile.classes, *profile.model.auxiliary)
     cells = [draw_ground_truth(augmented[i], names) for i in first]
     _write_grid(folder / f"{name}-batch.jpg", cells, len(first))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ from pipeline.training.progress import (
     write_metrics,
     write_tensorboard,
 )
+from pipeline.training.sampling.mining import BackgroundLosses
+from pipeline.training.sampling.negatives import add_negatives
 from pipeline.training.sharded_optimizer import ShardedOptimizer
 from pipeline.training.train_state import TrainState, find_resumable, initial_checkpoint, restore
 
@@ -86,7 +89,7 @@ def fit(
 def _read_splits(
     profile: Profile, train_dir: Path, val_dir: Path, allow_empty_classes: bool
 ) -> tuple[CocoDataset, CocoDataset]:
-    """Read and check the training set, with its extra sets, and the validation set."""
+    """Read and check the training set, with its extra sets and negatives, and the validation set."""
     exif, extra = profile.train.exif, profile.train.extra
     train_set, val_set = (
         CocoDataset(
@@ -105,7 +108,7 @@ def _read_splits(
         print_warning(f"class '{name}': 0 objects in {len(val_set)} validation images")
     train_set.check_images()
     val_set.check_images()
-    return train_set, val_set
+    return add_negatives(train_set, profile.train), val_set
 
 
 def run_epochs(
@@ -127,7 +130,10 @@ def run_epochs(
     train_set = train_set.limited(resolution)
     resume = _with_cached_views(checkpoint, state, profile, train_set, device)
     feature_cache = FeatureCache(resume.cached_views or 0)
-    data_loader = TrainLoader(train_set, config, profile.seed, feature_cache, device)
+    background_losses = (
+        BackgroundLosses(len(train_set), resume.background_losses, device) if config.mining else None
+    )
+    data_loader = TrainLoader(train_set, config, profile.seed, feature_cache, device, background_losses)
     images = len(train_set) * config.passes + len(val_set)
     first_epoch, epochs_without_improvement = checkpoint.epoch, resume.epochs_without_improvement
     for epoch in range(first_epoch, checkpoint.epochs):
@@ -147,6 +153,7 @@ def run_epochs(
         elif is_leader and trainable_parts(config, epoch) != trainable_parts(config, epoch - 1):
             print_unfreezing(epoch, state.model)
 
+        first = list(chain.from_iterable(data_loader.indices_of_pass(epoch * config.passes)))
         began = time.monotonic()
         with progress_bar(epoch, checkpoint.epochs, images, visible=is_leader) as progress:
             losses = train_one_epoch(
@@ -168,6 +175,8 @@ def run_epochs(
         if is_leader:
             metrics, score_threshold = compute_validation_metrics(val_set, results)
             resume = _after_validation(resume, metrics, state, optimizer_state)
+            if background_losses:
+                resume = dataclasses.replace(resume, background_losses=background_losses.state())
             checkpoint = dataclasses.replace(
                 checkpoint,
                 epoch=epoch + 1,
@@ -182,7 +191,7 @@ def run_epochs(
             write_metrics(out / "metrics.jsonl", checkpoint, losses, is_best)
             shown = val_set.limited(resolution)
             write_epoch_images(
-                out / "training", checkpoint, profile, feature_cache, train_set, shown, results
+                out / "training", checkpoint, profile, feature_cache, train_set, shown, results, first
             )
             write_tensorboard(out / "training", checkpoint, losses)
             # Written last: a run that is killed before this repeats the epoch.

@@ -70,6 +70,8 @@ def train_one_epoch(
                 if feature_cache.repeats(batch.data_pass):
                     torch.manual_seed(seed)  # the same state whether the features were cached or not
                 losses = forward_losses(model, features)
+            if data_loader.background_losses:
+                data_loader.background_losses.add(chunk.indices, model.roi_heads.background_losses)
             weight = len(chunk.indices) / len(batch.indices)
             chunk_losses = torch.stack([losses[name].float() for name in names]) * weight
             if not torch.isfinite(chunk_losses).all():
@@ -92,6 +94,8 @@ def train_one_epoch(
 
         epoch_losses += batch_losses / steps
         progress(len(batch.indices), batch_losses.sum().item())
+    if data_loader.background_losses:
+        data_loader.background_losses.end_epoch()
     means = {"loss": epoch_losses.sum().item(), **dict(zip(names, epoch_losses.tolist(), strict=True))}
     return {name: round(value, 6) for name, value in means.items()}
 

@@ -82,13 +82,15 @@ def test_extended_profile_example_is_valid(tmp_path: Path) -> None:
     assert (trucks.frames, trucks.count) == (0.1, (1, 2))
 
 
-def test_training_example_is_a_valid_profile(tmp_path: Path) -> None:
-    (example,) = blocks("training.md", "toml")
+def test_training_examples_are_valid_profiles(tmp_path: Path) -> None:
+    example, with_negatives = blocks("training.md", "toml")
     path = tmp_path / "mine.toml"
     path.write_text(HEAD + example)
     profile = read_profile(path)
     read = (profile.model.name, profile.train.accumulate, profile.train.unfreeze["stage3"])
     assert read == ("timm/convnext_atto", 4, 8)
+    path.write_text(HEAD + with_negatives)
+    assert len(read_profile(path).train.negatives) == 2
 
 
 def test_extra_set_example_is_a_valid_profile(tmp_path: Path) -> None:

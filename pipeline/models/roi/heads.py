@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torchvision.models.detection.roi_heads import RoIHeads, maskrcnn_inference, project_masks_on_boxes
 from torchvision.ops.boxes import clip_boxes_to_image
 
-from pipeline.models.losses import box_losses, mask_losses, segmentation_losses
+from pipeline.models.losses import background_losses, box_losses, mask_losses, segmentation_losses
 from pipeline.models.roi.align import RoIAlign, enlarge_boxes
 from pipeline.models.roi.box_outputs import Shapes, auxiliary_as_background, mirror_boxes
 from pipeline.models.roi.sampling import POSITIVE_FRACTION, ProposalSampling, sample_indices
@@ -93,6 +93,8 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
         self.auxiliary = auxiliary
         self.sampling = sampling
         self.pixels = pixels
+        self.background_losses = torch.zeros(0)
+        """(B,), of the last training step: each image's loss on background, for hard-example mining."""
 
     def forward(
         self,
@@ -212,6 +214,7 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
         """Compute all losses: box losses averaged over the stages, and mask losses of the last boxes."""
         boxes, matched, labels, regression_targets = self.select_training_samples(proposals, targets)
         logits, offsets = self._box_outputs(features, boxes, image_shapes)
+        self.background_losses = background_losses(logits, labels)
         stage_losses = [box_losses(logits, offsets, labels, regression_targets)]
         for _ in range(1, self.stages):
             boxes = self._next_boxes(boxes, offsets.detach(), logits.detach(), labels, image_shapes, targets)

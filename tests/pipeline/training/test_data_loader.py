@@ -11,9 +11,10 @@ import torch
 
 from pipeline.models.checkpoint import load_checkpoint
 from pipeline.training.command import train
-from pipeline.training.data_loader import TrainLoader, shuffled_batches
+from pipeline.training.data_loader import TrainLoader
 from pipeline.training.dataset import CocoDataset
 from pipeline.training.feature_cache import FeatureCache
+from pipeline.training.sampling.images import shuffled_batches
 from tests.helpers import training
 from tests.helpers.shapes import CLASSES
 from tests.helpers.training import same_weights, write_splits

@@ -21,6 +21,8 @@ from tests.conftest import ROOT, run
 from tests.helpers.training import train_command, write_splits
 
 KEYS = """epochs = 2
+negatives_share = 0.4
+mining = 0.5
 cache_features = 1
 copy_paste = 0.5
 patience = 1
@@ -37,7 +39,8 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
 
 
 def command(splits: Splits, out: Path, processes: int) -> list[str]:
-    return train_command(splits, out, f"{KEYS}processes = {processes}\n")
+    negatives = json.dumps([str(splits[1] / "images")])
+    return train_command(splits, out, f"{KEYS}negatives = {negatives}\nprocesses = {processes}\n")
 
 
 def run_here(arguments: list[str]) -> Result:

@@ -93,13 +93,23 @@ RECIPES: dict[str, dict[str, Any]] = {
         "ema": 0.9,
         "unfreeze": {"stage4": 2},
     },
+    "cached features, negatives, mining": {
+        "cache_features": 3,
+        "passes": 2,
+        "patience": 9,
+        "ema": 0.9,
+        "unfreeze": {"stage4": 2},
+        "negatives": ("val/images",),
+        "negatives_share": 0.25,
+        "mining": 0.7,
+    },
     "fp16": {"precision": "fp16"},
 }
 
 
 @pytest.mark.parametrize(
     "recipe",
-    [pytest.param(r, marks=[pytest.mark.slow] if r != "cached features" else []) for r in RECIPES],
+    [pytest.param(r, marks=[] if "mining" in r else [pytest.mark.slow]) for r in RECIPES],
 )
 def test_a_resumed_run_has_the_bytes_of_an_uninterrupted_one(
     recipe: str, splits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -107,6 +117,7 @@ def test_a_resumed_run_has_the_bytes_of_an_uninterrupted_one(
     """Interrupted before its last epoch, and resumed."""
     if recipe == "fp16":  # to test the scaler's state; refused without a GPU otherwise
         monkeypatch.setattr(train_state, "choose_precision", lambda requested, device: requested)
+    monkeypatch.chdir(splits[0].parent)  # the folder of negatives is relative to it
     profile = with_train(**RECIPES[recipe])
     last = profile.train.epochs
     train(profile, *splits, tmp_path / "uninterrupted")
@@ -122,6 +133,7 @@ def test_a_resumed_run_has_the_bytes_of_an_uninterrupted_one(
     assert [name for name in uninterrupted if uninterrupted[name] != resumed[name]] == []
     resume = load_checkpoint(tmp_path / "uninterrupted" / "last.safetensors").resume
     assert resume is not None and bool(resume.scaler) == (recipe == "fp16")
+    assert (sum(resume.background_losses) > 0) == ("mining" in recipe)
 
 
 # ------------------------------------------------------------------------------ SIGKILL
