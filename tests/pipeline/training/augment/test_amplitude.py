@@ -13,7 +13,7 @@ from pipeline.training.augment.augmentation import augment
 
 
 def faint_texture(size: tuple[int, int]) -> Tensor:
-    """Return a grey image (3, H, W) with equal small amplitudes at all frequencies, which is never clipped."""
+    """Return a grey image (3, H, W) with small amplitudes at all frequencies, which is never clipped."""
     generator = torch.Generator().manual_seed(0)
     return 0.5 + 1e-3 * torch.randn(3, *size, generator=generator)
 
@@ -37,7 +37,8 @@ def test_the_image_stays_in_its_range_and_depends_on_the_generator_only() -> Non
     image = torch.rand(3, 45, 64)
     first, again, other = (amplitude_jitter(image, np.random.default_rng(seed)) for seed in (3, 3, 4))
     assert first.shape == image.shape and first.dtype == torch.float32
-    assert 0 <= first.min() and first.max() <= 1
+    assert first.min() >= 0
+    assert first.max() <= 1
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
