@@ -102,8 +102,8 @@ class TrainConfig:
     photometric: Share = 0.5
     """Strength of the jitter of brightness, contrast, saturation and hue."""
     amplitude: Share = 0.0
-    """Probability of amplitude jitter: random factors on the Fourier amplitudes of a render, which differ from
-    those of photographs most at high frequencies (Chattopadhyay et al. 2023)."""
+    """Probability of amplitude jitter (PASTA, Chattopadhyay et al. 2023): random factors on the Fourier
+    amplitudes, which differ most at high frequencies between renders and photographs."""
     blur: Share = 0.2
     """Probability of a Gaussian blur or a motion blur."""
     noise: Share = 0.3
