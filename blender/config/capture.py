@@ -169,13 +169,13 @@ class SensorConfig:
     The keys are in the order in which ``blender.imaging.sensor.expose`` applies them.
     """
 
-    exposure: Annotated[tuple[float, float], Ge(-10), Le(10), Ordered()] = (-0.9, 1.1)
+    exposure: Annotated[tuple[float, float], Ge(-10), Le(10), Ordered()] = (-1.0, 0.9)
     """Stops above the metered exposure."""
     neutral: ShareRange = (0.4, 0.95)
     """Share of the image's colour cast that the automatic white balance removes."""
     white_balance: Annotated[tuple[float, float], Ge(-0.5), Le(0.5), Ordered()] = (-0.1, 0.1)
     """Error of the white balance: gain of red over blue, as a share."""
-    tint: Annotated[tuple[float, float], Ge(-0.3), Le(0.3), Ordered()] = (-0.04, 0.08)
+    tint: Annotated[tuple[float, float], Ge(-0.3), Le(0.3), Ordered()] = (-0.05, 0.1)
     """Error of the white balance: gain of green over red and blue, as a share."""
     haze: Annotated[tuple[float, float], Ge(0), Le(0.2), Ordered()] = (0.0, 0.012)
     """Dust in the air: share of the light lost per metre and replaced by grey."""
