@@ -169,12 +169,14 @@ class SensorConfig:
     The keys are in the order in which ``blender.imaging.sensor.expose`` applies them.
     """
 
-    exposure: Annotated[tuple[float, float], Ge(-10), Le(10), Ordered()] = (-0.8, 1.0)
+    exposure: Annotated[tuple[float, float], Ge(-10), Le(10), Ordered()] = (-1.0, 0.9)
     """Stops above the metered exposure."""
     neutral: ShareRange = (0.4, 0.95)
     """Share of the image's colour cast that the automatic white balance removes."""
     white_balance: Annotated[tuple[float, float], Ge(-0.5), Le(0.5), Ordered()] = (-0.1, 0.1)
     """Error of the white balance: gain of red over blue, as a share."""
+    tint: Annotated[tuple[float, float], Ge(-0.3), Le(0.3), Ordered()] = (-0.05, 0.1)
+    """Error of the white balance: gain of green over red and blue, as a share."""
     haze: Annotated[tuple[float, float], Ge(0), Le(0.2), Ordered()] = (0.0, 0.012)
     """Dust in the air: share of the light lost per metre and replaced by grey."""
     vignetting: ShareRange = (0.0, 0.45)
@@ -183,25 +185,34 @@ class SensorConfig:
     """Share of the light above white that the lens scatters to the surrounding pixels."""
     glare_radius: ShareRange = (0.01, 0.04)
     """Standard deviation of the scattered light, as a share of the image's width."""
+    flare: ShareRange = (0.0, 0.06)
+    """Share of the light that the lens spreads evenly over the image; it lifts the blacks."""
     aberration: Annotated[tuple[float, float], Ge(0), Le(0.05), Ordered()] = (0.0, 0.0015)
     """Lateral chromatic aberration: share by which red is larger and blue is smaller than green."""
-    defocus: Share = 0.35
+    defocus: Share = 0.2
     """Share of frames that are out of focus."""
     defocus_radius: Annotated[tuple[float, float], Ge(0), Le(0.02), Ordered()] = (0.001, 0.0025)
     """Radius of the blur disc of those frames, as a share of the image's width."""
-    motion_blur: Share = 0.15
+    motion_blur: Share = 0.16
     """Share of frames with motion blur."""
-    motion_length: Annotated[tuple[float, float], Ge(0), Le(0.1), Ordered()] = (0.003, 0.02)
+    motion_length: Annotated[tuple[float, float], Ge(0), Le(0.1), Ordered()] = (0.003, 0.025)
     """Length of the motion in those frames, as a share of the image's width."""
-    noise: ShareRange = (0.002, 0.02)
+    low_resolution: Share = 0.4
+    """Share of frames from a camera with fewer pixels, enlarged to the image's size."""
+    resolution: Annotated[tuple[float, float], Ge(0.1), Le(1), Ordered()] = (0.55, 0.95)
+    """Columns of such a camera, as a share of the image's. The share of lines lies between this and 1, as
+    many cameras store squeezed images."""
+    noise: ShareRange = (0.002, 0.012)
     """Standard deviation of the noise at mid-grey, as a share of white."""
-    contrast: Annotated[tuple[float, float], Gt(0), Le(10), Ordered()] = (0.9, 1.35)
+    headroom: Annotated[tuple[float, float], Ge(0.5), Le(16), Ordered()] = (1.8, 4.0)
+    """Stops above mid-grey at which the sensor is saturated and the image is white."""
+    contrast: Annotated[tuple[float, float], Gt(0), Le(10), Ordered()] = (0.9, 1.4)
     """Slope of the tone curve at mid-grey."""
-    saturation: Annotated[tuple[float, float], Ge(0), Le(10), Ordered()] = (0.65, 1.1)
+    saturation: Annotated[tuple[float, float], Ge(0), Le(10), Ordered()] = (0.5, 1.25)
     """Factor on each colour's distance from grey."""
-    sharpening: Annotated[tuple[float, float], Ge(0), Le(10), Ordered()] = (0.2, 1.2)
+    sharpening: Annotated[tuple[float, float], Ge(0), Le(10), Ordered()] = (0.3, 1.7)
     """Strength of the camera's unsharp mask."""
-    jpeg: Share = 0.7
+    jpeg: Share = 0.95
     """Share of frames with the artefacts of JPEG compression."""
-    jpeg_quality: Annotated[tuple[int, int], Ge(1), Le(100), Ordered()] = (45, 92)
+    jpeg_quality: Annotated[tuple[int, int], Ge(1), Le(100), Ordered()] = (45, 94)
     """Quality of that compression, on the Independent JPEG Group's scale."""

@@ -104,6 +104,9 @@ class TrainConfig:
     """Probability that objects of another training image are pasted into an image (Ghiasi et al. 2021)."""
     photometric: Share = 0.5
     """Strength of the jitter of brightness, contrast, saturation and hue."""
+    amplitude: Share = 0.0
+    """Probability of amplitude jitter (PASTA, Chattopadhyay et al. 2023): random factors on the Fourier
+    amplitudes, which differ most at high frequencies between renders and photographs."""
     blur: Share = 0.2
     """Probability of a Gaussian blur or a motion blur."""
     noise: Share = 0.3

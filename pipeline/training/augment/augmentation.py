@@ -1,4 +1,4 @@
-"""Augment one sample: flip, zoom and crop, copy-paste, then camera effects.
+"""Augment one sample: flip, zoom and crop, copy-paste, then camera effects and amplitude jitter.
 
 All random numbers come from a generator seeded by (seed, view, image), and torch runs on one thread, because
 its resizing and means round differently on several threads. So an image does not depend on the number of
@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.common.processes import single_threaded_torch
 from pipeline.config import TrainConfig
 from pipeline.models.samples import Sample
+from pipeline.training.augment.amplitude import amplitude_jitter
 from pipeline.training.augment.camera import blur, jpeg, noise, photometric
 from pipeline.training.augment.copy_paste import paste_random_objects
 from pipeline.training.augment.geometry import random_geometry
@@ -78,6 +79,8 @@ def augment(
     image, target = sample
     if config.photometric > 0:
         image = photometric(image, config.photometric, rng)
+    if config.amplitude and rng.random() < config.amplitude:
+        image = amplitude_jitter(image, rng)
     if rng.random() < config.blur:
         image = blur(image, rng)
     if rng.random() < config.noise:

@@ -12,13 +12,14 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from blender.config.capture import SensorConfig
-from blender.imaging import jpeg, sensor
+from blender.imaging import jpeg, optics, sensor
 from blender.imaging.jpeg import compress
 
 PLAIN: dict[str, Any] = {
-    "exposure": 0.0, "neutral": 0.0, "white_balance": 0.0, "haze": 0.0, "vignetting": 0.0, "glare": 0.0,
-    "glare_radius": 0.02, "aberration": 0.0, "defocus_radius": 0.0, "motion_length": 0.0, "motion_angle": 0.0,
-    "noise": 0.0, "contrast": 1.0, "saturation": 1.0, "sharpening": 0.0, "jpeg_quality": 0,
+    "exposure": 0.0, "neutral": 0.0, "white_balance": 0.0, "tint": 0.0, "haze": 0.0, "vignetting": 0.0,
+    "glare": 0.0, "glare_radius": 0.02, "flare": 0.0, "aberration": 0.0, "defocus_radius": 0.0,
+    "motion_length": 0.0, "motion_angle": 0.0, "columns": 1.0, "lines": 1.0, "noise": 0.0, "headroom": 16.0,
+    "contrast": 1.0, "saturation": 1.0, "sharpening": 0.0, "jpeg_quality": 0,
 }  # fmt: skip
 NEAR = np.ones((60, 80))
 
@@ -45,7 +46,8 @@ def expose(light: np.ndarray, distance: np.ndarray = NEAR, seed: int = 0, **sett
 def test_expose_meters_the_light_and_draws_from_its_generator_only() -> None:
     light = np.random.default_rng(0).random((60, 80, 3)).astype(np.float32)
     settings: dict[str, Any] = {
-        "neutral": 0.5, "haze": 0.01, "vignetting": 0.2, "glare": 0.05, "aberration": 0.002,
+        "neutral": 0.5, "tint": 0.05, "haze": 0.01, "vignetting": 0.2, "glare": 0.05, "flare": 0.05,
+        "aberration": 0.002, "columns": 0.6, "lines": 0.9, "headroom": 3.0,
         "defocus_radius": 0.01, "motion_length": 0.05, "motion_angle": 0.3, "noise": 0.01,
         "sharpening": 0.3, "jpeg_quality": 70,
     }  # fmt: skip
@@ -71,8 +73,12 @@ def test_sensor_settings_are_sampled_from_their_ranges() -> None:
     for name in ("exposure", "haze", "glare", "noise", "neutral"):
         low, high = getattr(config, name)
         assert low <= min(d[name] for d in drawn) < max(d[name] for d in drawn) <= high
-    never = sensor.sample_sensor(replace(config, jpeg=0.0, defocus=0.0, motion_blur=0.0), rng)
+    assert np.mean([d["columns"] < 1 for d in drawn]) == pytest.approx(config.low_resolution, abs=0.07)
+    assert all(d["columns"] <= d["lines"] <= 1 for d in drawn)
+    without = replace(config, jpeg=0.0, defocus=0.0, motion_blur=0.0, low_resolution=0.0)
+    never = sensor.sample_sensor(without, rng)
     assert (never["jpeg_quality"], never["defocus_radius"], never["motion_length"]) == (0, 0.0, 0.0)
+    assert (never["columns"], never["lines"]) == (1.0, 1.0)
 
 
 # ------------------------------------------------------------------------------ air and lens
@@ -80,9 +86,9 @@ def test_sensor_settings_are_sampled_from_their_ranges() -> None:
 
 def test_haze_turns_distant_surfaces_grey() -> None:
     light = np.full((3, 2, 2), 0.9, np.float32)
-    near, far = sensor.haze(light, np.array([[0.0, 0.0], [1e6, 69.0]]), 0.01)[0]
+    near, far = optics.haze(light, np.array([[0.0, 0.0], [1e6, 69.0]]), 0.01)[0]
     assert near == pytest.approx([0.9, 0.9])
-    assert far[0] == pytest.approx(sensor.MID_GREY)
+    assert far[0] == pytest.approx(optics.MID_GREY)
     assert far[1] == pytest.approx((0.9 + sensor.MID_GREY) / 2, rel=0.01), (
         "half of the light is transmitted: 0.99**69 = 0.5"
     )
@@ -95,10 +101,12 @@ def test_white_balance_removes_its_share_of_the_colour_cast() -> None:
     assert casts[0] > casts[1] > casts[2]
     red, _, blue = expose(flat(0.2, 0.2, 0.2), white_balance=0.1)[30, 40].astype(int)
     assert red > blue + 10
+    red, green, blue = expose(flat(0.2, 0.2, 0.2), tint=0.1)[30, 40].astype(int)
+    assert red == blue and green > red + 10
 
 
 def test_vignetting_darkens_the_corners_by_its_share() -> None:
-    share = sensor.vignette(300, 400, 0.4)
+    share = optics.vignette(300, 400, 0.4)
     assert share.max() == pytest.approx(1, abs=1e-4)
     assert share[0, 0] == pytest.approx(0.6, abs=0.01)
     assert share[0, 0] == pytest.approx(share[-1, -1])
@@ -106,9 +114,9 @@ def test_vignetting_darkens_the_corners_by_its_share() -> None:
 
 def test_glare_scatters_a_share_of_the_light_above_white() -> None:
     image = np.full((3, 96, 128), 0.1, np.float32)
-    assert sensor.glare(image, 0.05, 6.0) is image, "no light is above white"
+    assert optics.glare(image, 0.05, 6.0) is image, "no light is above white"
     image[:, 40:56, 56:72] = 9.0
-    scattered = sensor.glare(image, 0.05, 6.0) - image
+    scattered = optics.glare(image, 0.05, 6.0) - image
     assert (scattered >= 0).all()
     assert scattered.sum() == pytest.approx(0.05 * 8.0 * 3 * 16 * 16, rel=0.05)
     assert scattered[0, 48, 64] == scattered[0].max()
@@ -116,47 +124,55 @@ def test_glare_scatters_a_share_of_the_light_above_white() -> None:
     assert np.abs(scattered[0, 48, :63] - scattered[0, 48, :64:-1]).max() < 1e-4, "symmetric"
 
 
+def test_flare_lifts_the_blacks_and_keeps_the_mean() -> None:
+    image = np.zeros((3, 20, 20), np.float32)
+    image[:, :, 10:] = 0.8
+    flared = optics.flare(image, 0.05)
+    assert flared[:, :, :10] == pytest.approx(0.02)
+    assert flared.mean() == pytest.approx(0.4)
+
+
 def test_aberration_magnifies_red_and_shrinks_blue() -> None:
     image = np.zeros((3, 61, 201), np.float32)
     image[:, 28:33, 178:183] = 1.0  # 80 pixels from the centre
-    shifted = sensor.aberration(image, 0.02)
+    shifted = optics.aberration(image, 0.02)
     columns = [float((plane.sum(0) * np.arange(201)).sum() / plane.sum()) for plane in shifted]
     assert columns == pytest.approx([100 + 80 * 1.02, 180, 100 + 80 * 0.98], abs=0.1)
 
 
 @pytest.mark.parametrize(
-    "kernel", [sensor.disc_kernel(1.7), sensor.disc_kernel(0.4), sensor.motion_kernel(6.0, 0.3)]
+    "kernel", [optics.disc_kernel(1.7), optics.disc_kernel(0.4), optics.motion_kernel(6.0, 0.3)]
 )
-def test_blurs_preserve_the_light_and_its_centre(kernel: sensor.Kernel) -> None:
+def test_blurs_preserve_the_light_and_its_centre(kernel: optics.Kernel) -> None:
     assert sum(kernel.values()) == pytest.approx(1)
     image = np.zeros((3, 31, 31), np.float32)
     image[:, 15, 15] = 1.0
-    blurred = sensor.blur(image, kernel)[1]
+    blurred = optics.blur(image, kernel)[1]
     y, x = np.mgrid[0:31, 0:31]
     assert blurred.sum() == pytest.approx(1)
     assert ((blurred * y).sum(), (blurred * x).sum()) == pytest.approx((15, 15), abs=0.26)
     for (dy, dx), weight in kernel.items():
         assert blurred[15 + dy, 15 + dx] == pytest.approx(weight)
     even = np.full((3, 9, 9), 0.5, np.float32)
-    assert sensor.blur(even, kernel) == pytest.approx(even), "border pixels are repeated"
+    assert optics.blur(even, kernel) == pytest.approx(even), "border pixels are repeated"
 
 
 def test_kernel_without_blur_has_one_weight() -> None:
-    assert sensor.disc_kernel(0.0) == sensor.motion_kernel(0.0, 0.3) == {(0, 0): 1.0}
+    assert optics.disc_kernel(0.0) == optics.motion_kernel(0.0, 0.3) == {(0, 0): 1.0}
 
 
 def test_motion_kernel_has_its_length_and_angle() -> None:
-    assert sorted(dx for _, dx in sensor.motion_kernel(8.0, 0.0)) == list(range(-4, 5))
-    assert {dy for dy, _ in sensor.motion_kernel(8.0, np.pi / 2)} == set(range(-4, 5))
+    assert sorted(dx for _, dx in optics.motion_kernel(8.0, 0.0)) == list(range(-4, 5))
+    assert {dy for dy, _ in optics.motion_kernel(8.0, np.pi / 2)} == set(range(-4, 5))
 
 
 # ------------------------------------------------------------------------------ sensor and processing
 
 
-@pytest.mark.parametrize("contrast", [0.8, 1.0, 1.3])
-def test_noise_at_mid_grey_has_the_deviation_of_the_profile(contrast: float) -> None:
+@pytest.mark.parametrize(("contrast", "headroom"), [(0.8, 16.0), (1.0, 2.5), (1.3, 3.5)])
+def test_noise_at_mid_grey_has_the_deviation_of_the_profile(contrast: float, headroom: float) -> None:
     grey = np.broadcast_to(np.float32(0.18), (200, 200, 3))
-    noisy = expose(grey, np.ones((200, 200)), noise=0.02, contrast=contrast)
+    noisy = expose(grey, np.ones((200, 200)), noise=0.02, contrast=contrast, headroom=headroom)
     assert noisy[..., 1].std() / 255 == pytest.approx(0.02, rel=0.06)
 
 
@@ -172,7 +188,32 @@ def test_tone_curve_is_a_logistic_function_of_the_stops() -> None:
     light = np.array([1e-4, 0.02, 0.18, 1.0, 20.0], np.float32).reshape(1, 1, 5).repeat(3, 0)
     stops = np.log2(light / 0.18)
     expected = 1 / (1 + np.exp(sensor.TOE - sensor.CURVE * 1.2 * stops))
-    assert sensor.tone(light, 1.2) == pytest.approx(expected, rel=1e-4)
+    assert sensor.tone(light, 1.2, 16.0) == pytest.approx(expected, rel=1e-4)
+
+
+def test_light_above_the_headroom_is_white() -> None:
+    light = 0.18 * 2.0 ** np.array([0, 1, 1.99, 2, 3, 9], np.float32).reshape(1, 1, 6).repeat(3, 0)
+    toned = sensor.tone(light, 1.1, 2.0)[0, 0]
+    assert toned[3:] == pytest.approx(1.0)
+    assert (np.diff(toned[:4]) > 0).all()
+    assert (expose(flat(9.0, 9.0, 9.0), exposure=4.0, headroom=3.0) == 255).all()
+
+
+def test_a_camera_with_fewer_columns_loses_detail_across_only() -> None:
+    stripes = (np.arange(80) % 2 * 0.3 + 0.05).astype(np.float32)
+    across = np.broadcast_to(stripes[None, :, None], (60, 80, 3))
+    down = np.broadcast_to(stripes[:60, None, None], (60, 80, 3))
+    sharp, squeezed, upright = expose(across), expose(across, columns=0.5), expose(down, columns=0.5)
+    assert squeezed.shape == sharp.shape
+    assert squeezed[..., 1].std() < 0.1 * sharp[..., 1].std()
+    assert upright[..., 1].std() == pytest.approx(sharp[..., 1].std(), rel=0.05)
+
+
+def test_resampling_keeps_a_ramp() -> None:
+    ramp = np.broadcast_to(np.arange(80, dtype=np.float32), (3, 60, 80))
+    reduced = optics.resample(ramp, 45, 50)
+    assert reduced.shape == (3, 45, 50)
+    assert optics.resample(reduced, 60, 80)[:, :, 2:-2] == pytest.approx(ramp[:, :, 2:-2], abs=1e-3)
 
 
 def test_sharpening_overshoots_only_at_edges() -> None:
