@@ -13,8 +13,8 @@ from typing import Annotated
 import numpy as np
 
 from blender.contract.limits import Weights
-from blender.geometry.mesh import Colour, Material, Part, box, boxes, cylinder, rounded_path, tube
-from blender.parts import variants
+from blender.geometry.mesh import Colour, Material, Part, box, boxes, cylinder, plates, rounded_path, tube
+from blender.parts import protectors, variants
 from blender.parts.fittings import BLACK, YELLOW, ZINC, label, striped, wire_walls
 
 sample = variants.sample
@@ -43,9 +43,12 @@ def _bollard(rng: np.random.Generator) -> list[Part]:
         cylinder((0, 0, 0), (0, 0, height), radius, paint, 20),
         boxes([(0, 0, 0.006)], (plate, plate, 0.012), black if rng.random() < 0.4 else paint),
     ]
+    if rng.random() < 0.35:
+        wide = rng.uniform(0.05, 0.13)
+        bands = np.arange(0.2, height - 0.1, 2.2 * wide)
+        parts += [cylinder((0, 0, z), (0, 0, z + wide), radius + 0.002, black, 20) for z in bands]
     if rng.random() < 0.3:
-        bands = np.arange(0.2, height - 0.1, 0.24)
-        parts += [cylinder((0, 0, z), (0, 0, z + 0.1), radius + 0.002, black, 20) for z in bands]
+        parts.append(cylinder((0, 0, height), (0, 0, height + 0.02), 0.9 * radius, black, 20))
     return parts
 
 
@@ -85,15 +88,71 @@ def _rack_guard(rng: np.random.Generator) -> list[Part]:
     ]
 
 
-def _upright_guard(rng: np.random.Generator) -> list[Part]:
-    """Build an angle profile in front of a rack's upright."""
-    height = rng.uniform(0.35, 0.6)
-    colours = (YELLOW, BLACK) if rng.random() < 0.4 else (YELLOW, YELLOW)
-    return [
-        striped((0.08, 0, height / 2), (0.012, 0.17, height), 2, 0.1, colours),
-        striped((0, -0.08, height / 2), (0.15, 0.012, height), 2, 0.1, colours),
-        boxes([(0.0, 0.0, 0.004)], (0.17, 0.17, 0.008), _yellow(rng)),
+def _double_rail(rng: np.random.Generator) -> list[Part]:
+    """Build a plastic barrier along y: two round rails between posts with black feet and caps."""
+    yellow, black = _yellow(rng), Material("plastic", BLACK, 0.4)
+    skin = Material("plastic", yellow.colour, yellow.wear)
+    half, posts = rng.uniform(0.5, 1.15), 2 if rng.random() < 0.7 else 3
+    high, thick = rng.uniform(0.42, 0.6), rng.uniform(0.05, 0.08)
+    parts: list[Part] = []
+    for y in np.linspace(-half, half, posts):
+        parts += [
+            cylinder((0, y, 0.09), (0, y, high), thick + 0.02, skin, 16),
+            cylinder((0, y, 0), (0, y, 0.09), thick + 0.035, black, 16),
+            cylinder((0, y, high), (0, y, high + 0.02), thick + 0.015, black, 16),
+        ]
+    levels = (0.17, high - 0.1) if rng.random() < 0.75 else (high - 0.12,)
+    return [*parts, *[tube([(0, -half, z), (0, half, z)], thick, skin, 10) for z in levels]]
+
+
+def _end_plate(rng: np.random.Generator) -> list[Part]:
+    """Build a steel rack-end protector along y: a folded plate with cheeks at both ends and dark bolts."""
+    paint = _yellow(rng)
+    half, high = rng.uniform(0.45, 1.15), rng.uniform(0.22, 0.42)
+    cheeks = [(0.14, y, high / 2) for y in (-half, half)]
+    bolts = [(-0.008, y, z) for y in (-0.9 * half, 0.9 * half) for z in (0.06, high - 0.05)]
+    parts = [
+        boxes([(0, 0, high / 2), (0.06, 0, high)], [(0.012, 2 * half, high), (0.13, 2 * half, 0.012)], paint),
+        boxes(cheeks, (0.28, 0.012, high), paint),
+        plates(bolts, (0.03, 0.03), 0, -1, Material("steel", (0.15, 0.15, 0.15))),
     ]
+    if rng.random() < 0.3:  # warning stripes on the plate
+        stripes = [(-0.007, y, high / 2) for y in np.arange(-0.85, 0.86, 0.34) * half]
+        parts.append(plates(stripes, (0.15 * half, 0.9 * high), 0, -1, Material("paint", BLACK, 0.4)))
+    return parts
+
+
+def _kerb(rng: np.random.Generator) -> list[Part]:
+    """Build a low beam along y on two feet, such as a kerb or a wheel stop."""
+    paint = _yellow(rng)
+    half, high = rng.uniform(0.5, 1.3), rng.uniform(0.1, 0.24)
+    if rng.random() < 0.4:
+        return [striped((0, 0, high / 2), (0.12, 2 * half, high), 1, 0.2, (paint.colour, BLACK))]
+    feet = [(0, y, 0.03) for y in (-0.85 * half, 0.85 * half)]
+    return [
+        tube(
+            [(0, -half, high - 0.045), (0, half, high - 0.045)], 0.05, paint, 8 if rng.random() < 0.5 else 4
+        ),
+        boxes(feet, (0.2, 0.14, 0.06), paint),
+        boxes([(0, y, high / 2) for y in (-0.85 * half, 0.85 * half)], (0.05, 0.06, high), paint),
+    ]
+
+
+def _column_guard(rng: np.random.Generator) -> list[Part]:
+    """Build a column in a shell of stacked yellow plastic rings with black bands."""
+    skin = Material("plastic", _yellow(rng).colour, 0.4)
+    half, high = rng.uniform(0.22, 0.34), rng.uniform(0.9, 1.3)
+    rings = np.arange(0.0, high - 0.2, high / 3)
+    parts = [tube([(0, 0, z), (0, 0, z + high / 3 - 0.04)], half, skin, 8) for z in rings]
+    parts.append(tube([(0, 0, 0), (0, 0, high)], half - 0.02, Material("plastic", BLACK, 0.4), 8))
+    return [*parts, boxes([(0, 0, 1.9)], (half, half, 3.8), Material("paint", (0.5, 0.5, 0.48), 0.5))]
+
+
+def _upright_guard(rng: np.random.Generator) -> list[Part]:
+    """Build a protector of a rack's upright, as in ``blender.parts.protectors``; it faces +x."""
+    style = protectors.STYLES[int(rng.integers(len(protectors.STYLES)))]
+    colour = ("yellow", "yellow", "yellow", "lime", "orange", "red")[int(rng.integers(6))]
+    return [part.moved(yaw=np.pi / 2) for part in protectors.upright(style, colour, rng)]
 
 
 def _cone(rng: np.random.Generator) -> list[Part]:
@@ -139,6 +198,10 @@ VARIANTS: dict[str, variants.Builder] = {
     "hoop": _hoop,
     "rail": _rail,
     "rack_guard": _rack_guard,
+    "double_rail": _double_rail,
+    "end_plate": _end_plate,
+    "kerb": _kerb,
+    "column_guard": _column_guard,
     "upright_guard": _upright_guard,
     "cone": _cone,
     "fence": _fence,

@@ -1,4 +1,4 @@
-"""Build loads of pallets: cartons, goods, sacks, drinks, plastic crates, pallet collars, wrapped loads.
+"""Build loads of pallets: cartons, goods, sacks, drinks, pallet collars; and the table of all loads.
 
 A load stands on z = 0 with its middle at the origin and covers at most ``AREA``. No bpy.
 """
@@ -11,7 +11,10 @@ from itertools import pairwise
 import numpy as np
 
 from blender.geometry.mesh import Colour, Floats, Material, Part, box, boxes, move, plates, spin
+from blender.parts.containers import containers, crates
 from blender.parts.fittings import PAPER, bright
+from blender.parts.machine_parts import parts_box
+from blender.parts.round_goods import canisters, drums, rolls, tyres
 from blender.parts.soft import AREA, cushion, shade, tone, wrapped
 
 CARD = ((0.44, 0.31, 0.19), (0.38, 0.27, 0.165), (0.50, 0.38, 0.25), (0.31, 0.22, 0.14), (0.45, 0.30, 0.16))
@@ -169,23 +172,6 @@ def _drinks(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
     ]
 
 
-def _crates(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
-    """Build four stacks of plastic crates (600 x 400 mm) with dark grips."""
-    shades: tuple[Colour, ...] = ((0.02, 0.1, 0.4), (0.3, 0.31, 0.32), (0.03, 0.3, 0.08), (0.4, 0.03, 0.03))
-    plastic = Material("plastic", shade(rng, shades), round(wear * 0.5, 2))
-    each, layers = 0.22, max(1, int(height / 0.22))
-    grid = np.stack(np.meshgrid([-0.297, 0.297], [-0.197, 0.197], np.arange(layers), indexing="ij"), -1)
-    centres = grid.reshape(-1, 3) * [1, 1, each] + [0, 0, each / 2]
-    centres[:, :2] += rng.normal(0, 0.003, (len(centres), 2))
-    dark = Material("plastic", (0.015, 0.015, 0.015), 0.2)
-    return [
-        boxes(centres - [0, 0, 0.02], (0.565, 0.365, each - 0.045), plastic),
-        boxes(centres + np.array([0, 0, each / 2 - 0.03]), (0.588, 0.388, 0.05), plastic),
-        boxes(centres + np.array([0, 0, 0.045]), (0.57, 0.13, 0.03), dark),
-        boxes(centres + np.array([0, 0, 0.045]), (0.13, 0.37, 0.03), dark),
-    ]
-
-
 def _collars(rng: np.random.Generator, height: float, wear: float, lid: bool = False) -> list[Part]:
     """Build wooden pallet collars with hinges and labels.
 
@@ -220,9 +206,15 @@ LOADS: dict[str, Callable[[np.random.Generator, float, float], list[Part]]] = {
     "mixed": mixed_cartons,
     "sacks": _sacks,
     "drinks": _drinks,
-    "crates": _crates,
+    "crates": crates,
+    "containers": containers,
     "crate": _collars,
     "bundle": wrapped,
+    "tyres": tyres,
+    "rolls": rolls,
+    "drums": drums,
+    "canisters": canisters,
+    "parts": parts_box,
 }
 """Load -> function that builds it from (rng, height in metres, wear 0..1)."""
 

@@ -38,7 +38,7 @@ def draw_rack_style(sampler: SceneSampler, roof: float) -> Params:
     pitch = params["pitch"]
     levels = max(1, min(params["levels"], int((free - rack.UPRIGHT_ABOVE) / pitch)))
     top = round(min(rack.TOP_LOAD, free - levels * pitch - LOAD_CLEARANCE), 4)
-    style = {key: params[key] for key in ("uprights", "beams", "pitch")}
+    style = {key: params[key] for key in rack.STYLE}
     return {**style, "levels": levels, "top": top}
 
 
