@@ -26,7 +26,7 @@ from blender.geometry.mesh import (
 )
 from blender.parts import variants
 from blender.parts.distractors import distractor
-from blender.parts.fittings import RUBBER, ZINC, bright
+from blender.parts.fittings import PAPER, RUBBER, ZINC, bright
 from blender.parts.loads import CARD
 from blender.parts.machine_parts import heap, parts_box
 from blender.parts.round_goods import canisters, drums, tyre, tyre_stack
@@ -191,6 +191,9 @@ def _litter(rng: np.random.Generator) -> list[Part]:
     tint = np.array(CARD)[rng.integers(len(CARD), size=count)] / 0.5
     card = Material("cardboard", (0.5, 0.5, 0.5), 0.6)
     parts = [boxes(centres, sizes, card, tint, rng.uniform(0, 3, count))]
+    if rng.random() < 0.6:  # loose sheets
+        sheets = rng.uniform(-0.8, 0.8, (int(rng.integers(1, 6)), 3)) * [1, 1, 0] + np.array([0, 0, 0.004])
+        parts.append(boxes(sheets, (0.3, 0.21, 0.002), PAPER, yaw=rng.uniform(0, 3, len(sheets))))
     if rng.random() < 0.6:
         size = (rng.uniform(0.15, 0.45), rng.uniform(0.1, 0.3), rng.uniform(0.03, 0.12))
         at = (*rng.uniform(-0.5, 0.5, 2), size[2] / 2)

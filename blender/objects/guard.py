@@ -18,6 +18,8 @@ from blender.parts import protectors, variants
 from blender.parts.fittings import BLACK, YELLOW, ZINC, label, striped, wire_walls
 
 sample = variants.sample
+LEMON: Colour = (0.62, 0.68, 0.03)
+"""The greenish yellow of some plastic guards, linear RGB."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Ranges:
 
 def _yellow(rng: np.random.Generator) -> Material:
     """Draw a yellow paint and its wear."""
-    shades: tuple[Colour, ...] = (YELLOW, (0.78, 0.38, 0.01), (0.80, 0.58, 0.03))
-    return Material("paint", shades[int(rng.integers(3))], round(float(rng.uniform(0.2, 0.8)), 2))
+    shades: tuple[Colour, ...] = (YELLOW, (0.78, 0.38, 0.01), (0.80, 0.58, 0.03), (0.72, 0.35, 0.01), LEMON)
+    return Material("paint", shades[int(rng.integers(len(shades)))], round(float(rng.uniform(0.2, 0.9)), 2))
 
 
 def _bollard(rng: np.random.Generator) -> list[Part]:
@@ -138,6 +140,41 @@ def _kerb(rng: np.random.Generator) -> list[Part]:
     ]
 
 
+def _portal(rng: np.random.Generator) -> list[Part]:
+    """Build a portal of square tubes along y, from a single frame to a long table-like one."""
+    paint = _yellow(rng)
+    half, high, thick = rng.choice([0.4, 0.45, 1.0, 1.5]), rng.uniform(0.8, 1.05), rng.uniform(0.07, 0.11)
+    deep = 0.0 if half < 0.5 else rng.uniform(0.3, 0.7)
+    legs = [(x, y, high / 2) for x in (0.0, deep)[: 1 + (deep > 0)] for y in (-half, half)]
+    parts = [
+        boxes(legs, (thick, thick, high), paint),
+        boxes([(x, y, 0.006) for x, y, _ in legs], (0.2, 0.2, 0.012), paint),
+        boxes([(x, 0, high - thick / 2) for x, y, _ in legs if y > 0], (thick, 2 * half, thick), paint),
+    ]
+    if deep:
+        ties = [(deep / 2, y, high - thick / 2) for y in (-half, half)]
+        parts.append(boxes(ties, (deep, thick, thick), paint))
+    return parts
+
+
+def _box_guard(rng: np.random.Generator) -> list[Part]:
+    """Build a corner guard: a steel box that is open at one side and stands on short feet."""
+    paint = _yellow(rng)
+    x, y, high = rng.uniform(0.3, 0.6), rng.uniform(0.4, 1.0), rng.uniform(0.3, 0.5)
+    walls = [(x / 2, 0, high / 2 + 0.04), (0, -y / 2, high / 2 + 0.04), (0, y / 2, high / 2 + 0.04)]
+    sizes = [(0.012, y, high), (x, 0.012, high), (x, 0.012, high)]
+    feet = [(s * x * 0.45, t * y * 0.46, 0.02) for s in (-1, 1) for t in (-1, 1)]
+    parts = [
+        boxes(walls, sizes, paint),
+        boxes([(0, 0, high + 0.04)], (x + 0.012, y + 0.012, 0.01), paint),
+        boxes(feet, (0.08, 0.08, 0.04), paint),
+    ]
+    if rng.random() < 0.5:
+        bands = [(x / 2 + 0.008, t * y, high / 2 + 0.04) for t in (-0.38, -0.13, 0.13, 0.38)]
+        parts.append(plates(bands, (0.11 * y, 0.95 * high), 0, 1, Material("paint", BLACK, 0.4)))
+    return parts
+
+
 def _column_guard(rng: np.random.Generator) -> list[Part]:
     """Build a column in a shell of stacked yellow plastic rings with black bands."""
     skin = Material("plastic", _yellow(rng).colour, 0.4)
@@ -201,6 +238,8 @@ VARIANTS: dict[str, variants.Builder] = {
     "double_rail": _double_rail,
     "end_plate": _end_plate,
     "kerb": _kerb,
+    "portal": _portal,
+    "box_guard": _box_guard,
     "column_guard": _column_guard,
     "upright_guard": _upright_guard,
     "cone": _cone,

@@ -43,7 +43,7 @@ def _load_weights() -> dict[str, float]:
     return {
         "cartons": 4.0, "mixed": 5.0, "goods": 2.0, "crate": 4.0, "bundle": 3.0, "drinks": 1.0, "crates": 2.0,
         "sacks": 0.5, "containers": 2.0, "tyres": 1.0, "rolls": 1.0, "drums": 1.0, "canisters": 0.5,
-        "parts": 1.5, "stack": 1.0, "none": 1.0,
+        "parts": 1.5, "blanks": 0.5, "tank": 0.5, "stack": 1.0, "none": 1.0,
     }  # fmt: skip
 
 
@@ -52,7 +52,10 @@ def _shelf_weights() -> dict[str, float]:
 
 
 def _protector_weights() -> dict[str, float]:
-    return {"none": 4.0, "angle": 4.0, "shell": 3.0, "plate": 1.0, "post": 1.0, "striped": 1.0, "high": 0.5}
+    return {
+        "none": 3.0, "angle": 3.0, "shell": 4.0, "plate": 1.0, "post": 1.0, "striped": 1.0, "high": 0.3,
+        "painted": 1.5,
+    }  # fmt: skip
 
 
 def _end_weights() -> dict[str, float]:
@@ -93,6 +96,10 @@ class Ranges:
     """Share of halls whose racks have a beam near the floor; their bays are never open."""
     low_beam_height: Annotated[tuple[float, float], Ge(0.17), Ordered()] = (0.17, 0.4)
     """Height of that beam's top in metres."""
+    high_first: Share = 0.25
+    """Share of halls whose lowest beam is higher by ``rise``: goods stand on the floor in a row below it."""
+    rise: Annotated[tuple[float, float], Ge(0), Ordered()] = (0.4, 0.9)
+    """Metres by which that beam, and all above it, are higher."""
     picking: Share = 0.25
     """Share of racks whose lowest one or two storeys have shelves with bins; their bays are never open."""
     shelves: Annotated[dict[str, float], Weights(picking.CONTENTS)] = field(default_factory=_shelf_weights)
@@ -116,7 +123,8 @@ class Ranges:
 
 
 STYLE = (
-    "uprights", "beams", "pitch", "base", "labels", "protectors", "protector_paint", "ends", "looks", "load",
+    "uprights", "beams", "pitch", "base", "rise", "labels", "protectors", "protector_paint", "ends", "looks",
+    "load",
 )  # fmt: skip
 """Parameters that the racks of a hall share."""
 
@@ -133,6 +141,7 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "levels": integer(ranges.levels, rng),
         "pitch": uniform(ranges.pitch, rng),
         "base": uniform(ranges.low_beam_height, rng) if chance(ranges.low_beam, rng) else 0.0,
+        "rise": uniform(ranges.rise, rng) if chance(ranges.high_first, rng) else 0.0,
         "top": TOP_LOAD,
         "fill": uniform(ranges.fill, rng),
         "floor_fill": uniform(ranges.floor_fill, rng),
@@ -202,7 +211,7 @@ def _is_open(params: dict[str, Any], bay: int) -> bool:
 def _shelves(params: dict[str, Any], rng: np.random.Generator, bay: int, level: int) -> list[Part]:
     """Build shelves with bins between a bay's level and the next."""
     z = level_height(params, level) or 0.06
-    size = (BAY - 0.12, DEPTH - 0.1, (level + 1) * params["pitch"] - z - 0.14)
+    size = (BAY - 0.12, DEPTH - 0.1, level_height(params, level + 1) - z - 0.14)
     look = np.random.default_rng(params["looks"])
     colours = [plastic(look) for _ in range(int(look.choice([1, 1, 2, 3])))]
     edge = Material("paint", STEELS[params["beams"]], 0.4)
@@ -221,7 +230,7 @@ def _places(params: dict[str, Any], rng: np.random.Generator, bay: int, level: i
         return []
     share = params["fill"] if level else params["floor_fill"]
     z = level_height(params, level)
-    room = (level + 1) * params["pitch"] - z - pallet.HEIGHT - 0.25
+    room = level_height(params, level + 1) - z - pallet.HEIGHT - 0.25
     room = max(room, 0.3) if level < params["levels"] else params["top"]
     parts: list[Part] = []
     for place in range(3):

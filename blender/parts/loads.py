@@ -10,9 +10,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from blender.geometry.mesh import Colour, Floats, Material, Part, box, boxes, move, plates, spin
+from blender.geometry.mesh import Colour, Floats, Material, Part, box, boxes, cylinder, move, plates, spin
 from blender.parts.containers import containers, crates
-from blender.parts.fittings import PAPER, bright
+from blender.parts.fittings import PAPER, ZINC, bright, wire_walls
 from blender.parts.machine_parts import parts_box
 from blender.parts.round_goods import canisters, drums, rolls, tyres
 from blender.parts.soft import AREA, cushion, shade, tone, wrapped
@@ -21,6 +21,10 @@ CARD = ((0.44, 0.31, 0.19), (0.38, 0.27, 0.165), (0.50, 0.38, 0.25), (0.31, 0.22
 """Colours of cardboard, linear RGB."""
 _GOODS: tuple[Colour, ...] = (
     (0.5, 0.5, 0.48),
+    (0.66, 0.66, 0.64),
+    (0.62, 0.12, 0.02),
+    (0.5, 0.03, 0.03),
+    (0.7, 0.42, 0.03),
     (0.05, 0.12, 0.3),
     (0.35, 0.05, 0.04),
     (0.1, 0.22, 0.1),
@@ -172,6 +176,31 @@ def _drinks(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
     ]
 
 
+def _blanks(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
+    """Build stacks of flat cardboard blanks."""
+    count = max(3, int(height / 0.06))
+    shifts = rng.normal(0, 0.008, (count, 3)) * np.array([1, 1, 0])
+    centres = shifts + np.arange(count)[:, None] * np.array([0, 0, 0.06]) + np.array([0, 0, 0.03])
+    tint = tone(rng, CARD) * rng.uniform(0.7, 1.2, (count, 1)) / 0.5
+    size = (rng.uniform(0.9, 1.16), rng.uniform(0.6, 0.76), 0.052)
+    return [boxes(centres, size, Material("cardboard", (0.5, 0.5, 0.5), round(wear, 2)), tint)]
+
+
+def _tank(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
+    """Build an IBC tank: a white bottle in a cage of tubes, with a label and a lid; up to 1.0 m high."""
+    white = Material("plastic", shade(rng, ((0.6, 0.6, 0.56), (0.55, 0.52, 0.4), (0.03, 0.03, 0.03))), wear)
+    note = Material("paper", shade(rng, ((0.65, 0.66, 0.66), (0.03, 0.12, 0.4))), 0.1)
+    high = min(1.0, max(0.5, height))
+    return [
+        box((-0.56, -0.36, 0.03), (0.56, 0.36, high - 0.04), white),
+        wire_walls((1.16, 0.76), (0.02, high), 0.19, ZINC, thick=0.02),
+        cylinder((0, 0, high - 0.04), (0, 0, high), 0.12, Material("plastic", bright(rng), 0.2), 12),
+        plates([(-0.592, 0.0, 0.6 * high)], (0.4, 0.3), 0, -1, note),
+        plates([(0.1, -0.392, 0.6 * high)], (0.45, 0.3), 1, -1, note),
+        cylinder((-0.59, 0, 0.1), (-0.56, 0, 0.1), 0.06, Material("plastic", (0.4, 0.02, 0.02), 0.3), 10),
+    ]
+
+
 def _collars(rng: np.random.Generator, height: float, wear: float, lid: bool = False) -> list[Part]:
     """Build wooden pallet collars with hinges and labels.
 
@@ -215,6 +244,8 @@ LOADS: dict[str, Callable[[np.random.Generator, float, float], list[Part]]] = {
     "drums": drums,
     "canisters": canisters,
     "parts": parts_box,
+    "blanks": _blanks,
+    "tank": _tank,
 }
 """Load -> function that builds it from (rng, height in metres, wear 0..1)."""
 

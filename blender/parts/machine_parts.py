@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from blender.geometry.mesh import Colour, Material, Part, boxes, cylinder, move, plates, rounded_path, tube
+from blender.geometry.mesh import (
+    Colour,
+    Material,
+    Part,
+    boxes,
+    cylinder,
+    move,
+    plates,
+    repeat,
+    rounded_path,
+    tube,
+)
 from blender.parts.fittings import PAPER, bright, wire_walls
 from blender.parts.soft import AREA, cushion, shade
 
@@ -100,10 +111,29 @@ def parts_box(rng: np.random.Generator, height: float, wear: float) -> list[Part
         [(x, y, wall / 2) for x in (-0.57, 0.57) for y in (-0.37, 0.37)], (0.04, 0.04, wall + 0.02), steel
     )
     note = plates([(-0.5925, 0.1, wall * 0.6)], (0.21, 0.15), 0, -1, PAPER)
+    if rng.random() < 0.35:
+        return [walls, posts, note, *_wheels(rng, wall)]
     bottom = 0.5 * wall
     contents = heap(rng, (1.08, 0.68, min(height - bottom, 0.55)))
     floor = boxes([(0, 0, bottom / 2)], (1.14, 0.74, bottom), Material("rubber", (0.02, 0.02, 0.02), 0.5))
     return [walls, posts, note, floor, *move(contents, (0, 0, bottom))]
+
+
+def _wheels(rng: np.random.Generator, height: float) -> list[Part]:
+    """Build shiny wheels or flanges that stand in a row in a box, with coloured plugs and dark bolts."""
+    radius = min(0.35, 0.55 * height)
+    metal = Material("galvanised", shade(rng, ((0.45, 0.45, 0.46), (0.2, 0.2, 0.2), (0.05, 0.05, 0.05))), 0.4)
+    plug, dark = Material("plastic", bright(rng), 0.2), Material("steel", (0.05, 0.05, 0.05), 0.5)
+    x = np.arange(-0.5, 0.46, float(rng.uniform(0.16, 0.3)))
+    places = np.stack([x, 0 * x, np.full(len(x), radius + 0.01)], 1)
+    angle = np.arange(10) * np.pi / 5
+    bolts = np.stack([np.full(10, -0.003), np.cos(angle) * 0.75 * radius, np.sin(angle) * 0.75 * radius], 1)
+    return [
+        repeat(cylinder((0, 0, 0), (0.05, 0, 0), radius, metal, 20), places),
+        repeat(cylinder((-0.06, 0, 0), (0.12, 0, 0), 0.45 * radius, metal, 14), places),
+        repeat(cylinder((-0.065, 0, 0), (0.1, 0, 0), 0.2 * radius, plug, 10), places),
+        repeat(plates(bolts, (0.05 * radius + 0.012, 0.05 * radius + 0.012), 0, -1, dark), places),
+    ]
 
 
 def _batteries(rng: np.random.Generator, height: float) -> list[Part]:

@@ -14,7 +14,7 @@ PAINTS: dict[str, tuple[Colour, ...]] = {
     "orange": ((0.7, 0.2, 0.01),),
 }
 """Shades of the protectors' colours, linear RGB."""
-STYLES = ("angle", "shell", "plate", "post", "striped", "high")
+STYLES = ("angle", "shell", "plate", "post", "striped", "high", "painted")
 """Shapes of protectors of uprights; see ``upright``."""
 
 
@@ -32,18 +32,13 @@ def upright(style: str, colour: str, rng: np.random.Generator) -> list[Part]:
     high = float(rng.uniform(0.38, 0.62))
     if style == "shell":  # rounded plastic with a groove and a maker's mark
         skin = Material("plastic", paint.colour, wear)
-        half = 0.075
-        outline = [
-            (-half, 0.09),
-            (-half, -0.01),
-            (-0.05, -0.055),
-            (0.05, -0.055),
-            (half, -0.01),
-            (half, 0.09),
-        ]
+        half = float(rng.uniform(0.075, 0.1))
+        right = [(0.055, -0.055), (half, -0.02), (half, 0.09)]
+        outline = [*[(-x, y) for x, y in reversed(right)], *right]
         groove = Material("plastic", BLACK, 0.3)
         marks = plates([(0, -0.0562, high * 0.82)], (0.05, 0.05), 1, -1, groove)
-        lines = plates([(s * 0.02, -0.0562, high * 0.4) for s in (-1, 1)], (0.005, high * 0.6), 1, -1, groove)
+        grooves = [(at, -0.0562, high * 0.4) for at in (-0.028, 0.0, 0.028)]
+        lines = plates(grooves, (0.005, high * 0.6), 1, -1, groove)
         return [prism(outline, 0.0, high, 2, skin), marks, lines]
     if style == "post":  # a round post in front of the upright
         parts = [cylinder((0, -0.03, 0), (0, -0.03, high), 0.055, paint, 14)]
@@ -52,6 +47,8 @@ def upright(style: str, colour: str, rng: np.random.Generator) -> list[Part]:
         colours = (paint.colour, BLACK)
         sides = [striped((s * 0.075, 0.02, high / 2), (0.01, 0.12, high), 2, 0.09, colours) for s in (-1, 1)]
         return [striped((0, -0.045, high / 2), (0.16, 0.012, high), 2, 0.09, colours), *sides]
+    if style == "painted":  # the lowest part of the upright itself
+        return [boxes([(0, 0.05, high / 2)], (0.105, 0.115, high), paint)]
     if style == "high":
         high = 1.1
     if style == "plate":

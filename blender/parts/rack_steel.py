@@ -43,7 +43,7 @@ def frames(params: dict[str, Any]) -> list[Part]:
     """Build the uprights and the zigzag braces between them."""
     steel = Material("paint", STEELS[params["uprights"]], 0.5)
     zinc = Material("galvanised", (0.4, 0.4, 0.42), 0.4)
-    height = params["levels"] * params["pitch"] + UPRIGHT_ABOVE
+    height = level_height(params, params["levels"]) + UPRIGHT_ABOVE
     x = np.array([bay_start(params, bay) for bay in range(params["bays"] + 1)])
     feet = np.stack(np.meshgrid(x, (POST / 2, DEPTH - POST / 2), (0.0,), indexing="ij"), -1).reshape(-1, 3)
     near, far, braces = 0.06, DEPTH - 0.06, []
@@ -60,7 +60,7 @@ def frames(params: dict[str, Any]) -> list[Part]:
 
 def holes(params: dict[str, Any]) -> list[Part]:
     """Build the rows of slots in the uprights: dark plates on their front and their sides."""
-    height = params["levels"] * params["pitch"] + UPRIGHT_ABOVE
+    height = level_height(params, params["levels"]) + UPRIGHT_ABOVE
     shadow = Material("paper", (0.012, 0.012, 0.014), 0.0)
     levels = np.arange(0.1, height - 0.05, 0.1)
     x = np.array([bay_start(params, bay) for bay in range(params["bays"] + 1)])
@@ -77,7 +77,7 @@ def decks(params: dict[str, Any], rng: np.random.Generator) -> Part:
     across = np.arange(0.17, BAY - 0.1, 0.16)
     starts = [bay_start(params, bay) for bay in range(params["bays"])]
     centres = [
-        (x + at, DEPTH / 2, level * params["pitch"] - 0.011)
+        (x + at, DEPTH / 2, level_height(params, level) - 0.011)
         for x in starts for level in range(1, params["levels"] + 1) for at in across
     ]  # fmt: skip
     return boxes(
@@ -85,9 +85,25 @@ def decks(params: dict[str, Any], rng: np.random.Generator) -> Part:
     )
 
 
+def _signs(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
+    """Build the bays' number plates, and large boards with dark characters at some ends."""
+    yellow, ink = Material("paper", YELLOW, 0.1), Material("paper", (0.02, 0.02, 0.02), 0.1)
+    x = [bay_start(params, bay) for bay in range(params["bays"] + 1)]
+    parts = [plates([(at, -0.003, 1.75) for at in x], (0.085, 0.16), 1, -1, yellow)]
+    if rng.random() < 0.25:
+        middle = np.array([x[0], -0.02, rng.uniform(1.4, 2.4)])
+        wide, high = rng.uniform(0.3, 0.6), rng.uniform(0.25, 0.5)
+        board, letter = (yellow, ink) if rng.random() < 0.75 else (ink, yellow)
+        strokes = rng.uniform([-0.35, -0.002, -0.25], [0.35, -0.002, 0.25], (5, 3)) * [wide, 1, high]
+        sizes = np.where(rng.random((5, 1)) < 0.5, [0.05, 0.6], [0.2, 0.1]) * [wide, high]
+        parts.append(plates([middle], (wide, high), 1, -1, board))
+        parts.append(plates(middle + strokes * [1, 1, 0.4], sizes, 1, -1, letter))
+    return parts
+
+
 def level_height(params: dict[str, Any], level: int) -> float:
     """Return the height of a level's top, metres; level 0 is the floor, or a beam near the floor."""
-    return float(level * params["pitch"] if level else params["base"])
+    return float(level * params["pitch"] + params["rise"] if level else params["base"])
 
 
 def beams(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
@@ -98,8 +114,7 @@ def beams(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
     centres = [(x, y, z - 0.06) for x in middles for z in levels for y in (0.025, DEPTH - 0.025)]
     ends = [(x + s * (BAY / 2 - 0.06), -0.004, z) for x, y, z in centres if y < 0.1 for s in (-1, 1)]
     parts = [boxes(centres, (BAY - 0.09, 0.05, 0.12), steel), boxes(ends, (0.05, 0.012, 0.2), steel)]
-    numbers = [(bay_start(params, bay), -0.003, 1.75) for bay in range(params["bays"] + 1)]
-    parts.append(plates(numbers, (0.085, 0.16), 1, -1, Material("paper", YELLOW, 0.1)))
+    parts += _signs(params, rng)
     if params["labels"] == "none":
         return parts
     colour, high = LABELS[params["labels"]]

@@ -21,8 +21,9 @@ CAMERA = CameraSpec((1.0, 0.0, 1.5), 0.0, 0.0, 0.0, 1.0)
 
 @pytest.fixture
 def sampler(default_config: Config, assets: Assets) -> SceneSampler:
-    """Return a sampler whose racks have only open bays."""
-    ranges = {**default_config.ranges, "rack": replace(default_config.ranges["rack"], open=1.0)}
+    """Return a sampler whose racks have only open bays and whose rows have no guards."""
+    racks = replace(default_config.ranges["rack"], open=1.0, low_beam=0.0, picking=0.0, ends={"none": 1.0})
+    ranges = {**default_config.ranges, "rack": racks}
     return SceneSampler(replace(default_config, ranges=ranges), np.random.default_rng(0), assets)
 
 
@@ -35,7 +36,7 @@ def test_racks_stay_below_the_roof(sampler: SceneSampler) -> None:
         for _ in range(20):
             style = draw_rack_style(sampler, roof)
             assert style["levels"] >= 1
-            assert style["levels"] * style["pitch"] + style["top"] < roof - HEADROOM or style["levels"] == 1
+            assert rack.level_height(style, style["levels"]) + style["top"] < roof - HEADROOM or style["levels"] == 1
             assert style["top"] <= rack.TOP_LOAD
 
 
@@ -56,7 +57,7 @@ def test_rack_row_fills_its_span_and_gives_a_face_and_open_bays(front: Face, sam
 
 def test_low_beams_make_no_bay_that_trucks_may_enter(sampler: SceneSampler) -> None:
     plan = empty_plan()
-    style = {**draw_rack_style(sampler, 9.0), "pitch": 1.0}
+    style = {**draw_rack_style(sampler, 9.0), "pitch": 1.0, "rise": 0.0}
     add_rack_row(sampler, plan, style, Face(0, 3.0, -1, (4.0, 28.0)))
     assert plan.bay_floors and not plan.open_bays
 
