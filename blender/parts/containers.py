@@ -67,6 +67,8 @@ def _stacks(rng: np.random.Generator, height: float, wear: float, ragged: bool) 
     ]
     for axis, side in product((0, 1), (-1, 1)):
         outside = centres[centres[:, axis] * side > 0]
+        if not len(outside):
+            continue
         face = np.zeros(3)
         face[axis] = side * (0.2865 if axis == 0 else 0.1865)
         parts += _openings(rng, outside + face, axis, side, each, slotted)

@@ -42,7 +42,7 @@ def upright(style: str, colour: str, rng: np.random.Generator) -> list[Part]:
         return [prism(outline, 0.0, high, 2, skin), marks, lines]
     if style == "post":  # a round post in front of the upright
         parts = [cylinder((0, -0.03, 0), (0, -0.03, high), 0.055, paint, 14)]
-        return [*parts, boxes([(0, -0.02, 0.005)], (0.16, 0.16, 0.01), paint)]
+        return [*parts, boxes([(0, -0.005, 0.005)], (0.16, 0.16, 0.01), paint)]
     if style == "striped":
         colours = (paint.colour, BLACK)
         sides = [striped((s * 0.075, 0.02, high / 2), (0.01, 0.12, high), 2, 0.09, colours) for s in (-1, 1)]

@@ -91,8 +91,8 @@ def _signs(params: dict[str, Any], rng: np.random.Generator) -> list[Part]:
     x = [bay_start(params, bay) for bay in range(params["bays"] + 1)]
     parts = [plates([(at, -0.003, 1.75) for at in x], (0.085, 0.16), 1, -1, yellow)]
     if rng.random() < 0.25:
-        middle = np.array([x[0], -0.02, rng.uniform(1.4, 2.4)])
         wide, high = rng.uniform(0.3, 0.6), rng.uniform(0.25, 0.5)
+        middle = np.array([x[0] + wide / 2 - POST / 2, -0.02, rng.uniform(1.4, 2.4)])
         board, letter = (yellow, ink) if rng.random() < 0.75 else (ink, yellow)
         strokes = rng.uniform([-0.35, -0.002, -0.25], [0.35, -0.002, 0.25], (5, 3)) * [wide, 1, high]
         sizes = np.where(rng.random((5, 1)) < 0.5, [0.05, 0.6], [0.2, 0.1]) * [wide, high]
