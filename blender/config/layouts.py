@@ -127,12 +127,26 @@ class CrossingConfig:
     """Weights of the guards that protect the ends of rows."""
 
 
-STORED_GOODS = ("pallet", "mesh_box", "tub", "crates", "roll_cage")
-"""Goods that are stored along walls: pallets, and variants of ``blender.objects.cage``."""
+STORED_GOODS = (
+    "pallet",
+    "mesh_box",
+    "tub",
+    "crates",
+    "roll_cage",
+    "roll_box",
+    "vessels",
+    "tyres",
+    "rolls",
+    "parts",
+)
+"""Goods stored along walls: pallets, and variants of ``blender.objects.cage`` and ``clutter``."""
 
 
 def _stored() -> dict[str, float]:
-    return {"pallet": 6.0, "mesh_box": 3.0, "tub": 1.0, "crates": 0.5, "roll_cage": 0.5}
+    return {
+        "pallet": 6.0, "mesh_box": 3.0, "tub": 1.0, "crates": 0.5, "roll_cage": 1.0, "roll_box": 0.3,
+        "vessels": 0.3, "tyres": 0.3, "rolls": 0.3, "parts": 0.3,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -231,15 +231,25 @@ def _tube_faces(count: int, segments: int, closed: bool) -> tuple[Ints, NDArray[
     return faces, smooth
 
 
-def repeat(part: Part, offsets: ArrayLike) -> Part:
-    """Build copies of an untinted part, moved by each of ``offsets`` (N, 3), as one part."""
-    shift = np.asarray(offsets, float)
+def repeat(part: Part, offsets: ArrayLike, tint: ArrayLike | None = None) -> Part:
+    """Build copies of a part, moved by each of ``offsets`` (N, 3), as one part.
+
+    Args:
+        part: the part to copy; without a tint unless ``tint`` is None.
+        offsets: (N, 3) metres.
+        tint: (N, 3) linear RGB of each copy, multiplied with the material's colour.
+    """
+    shift = np.atleast_2d(np.asarray(offsets, float))
     count, size = len(shift), len(part.vertices)
     vertices = (part.vertices[None] + shift[:, None]).reshape(-1, 3)
     start = size * np.arange(count, dtype=np.int32)[:, None, None]
     faces = np.where(part.faces >= 0, part.faces[None] + start, -1).reshape(-1, 4)
     smooth = None if part.smooth is None else np.tile(part.smooth, count)
-    return Part(vertices, faces.astype(np.int32), part.material, smooth=smooth)
+    if tint is None:
+        colours = None if part.tint is None else np.tile(part.tint, (count, 1))
+    else:
+        colours = np.repeat(np.asarray(tint, float), len(part.faces), axis=0)
+    return Part(vertices, faces.astype(np.int32), part.material, colours, smooth)
 
 
 def cylinder(start: ArrayLike, end: ArrayLike, radius: float, material: Material, segments: int = 20) -> Part:

@@ -14,6 +14,7 @@ import numpy as np
 from blender.contract.limits import Weights
 from blender.geometry.mesh import Colour, Material, Part, box, boxes, move, rounded_path, tube
 from blender.parts import variants
+from blender.parts.containers import plastic as container_colour
 from blender.parts.fittings import ZINC, bright, castors, label, wire_walls
 from blender.parts.loads import mixed_cartons
 
@@ -61,28 +62,59 @@ def _single_mesh_box(rng: np.random.Generator, steel: Material) -> list[Part]:
 
 def _roll_cage(rng: np.random.Generator) -> list[Part]:
     """Build one to three roll containers in a row (about 0.7 x 0.8 x 1.7 m each)."""
-    base = Material("paint", bright(rng), 0.5)
+    shades = (
+        (0.7, 0.15, 0.02),
+        (0.6, 0.06, 0.02),
+        (0.75, 0.42, 0.02),
+        (0.02, 0.02, 0.022),
+        (0.06, 0.06, 0.065),
+    )
+    base = Material("paint", shades[int(rng.integers(5))] if rng.random() < 0.7 else bright(rng), 0.5)
     tyre = Material("rubber", (0.02, 0.09, 0.3) if rng.random() < 0.5 else (0.03, 0.03, 0.03), 0.4)
     high = rng.uniform(1.5, 1.75)
+    wire = Material("paint", (0.72, 0.42, 0.02), 0.4) if rng.random() < 0.2 else ZINC
+    if rng.random() < 0.25:  # empty ones, pushed into each other
+        empty = _single_roll_cage(rng, base, tyre, high, wire, laden=False)
+        turns = rng.normal(0, 0.02, int(rng.integers(3, 9)))
+        return [part for k, turn in enumerate(turns) for part in move(empty, (0.21 * k, 0, 0), turn)]
     parts: list[Part] = []
     for number in range(int(rng.choice([1, 1, 2, 3]))):
-        parts += move(_single_roll_cage(rng, base, tyre, high), (0, 0.84 * number, 0), rng.normal(0, 0.02))
+        single = _single_roll_cage(rng, base, tyre, high, wire, laden=rng.random() < 0.6)
+        parts += move(single, (0, 0.84 * number, 0), rng.normal(0, 0.02))
     return parts
 
 
-def _single_roll_cage(rng: np.random.Generator, base: Material, tyre: Material, high: float) -> list[Part]:
-    """Build a roll container ``high`` metres high: castors, base, wire sides, some with back or cartons."""
+def _roll_box(rng: np.random.Generator) -> list[Part]:
+    """Build one to three closed roll containers with a pale trim, such as insulated boxes."""
+    shell = Material("plastic", (0.5, 0.01, 0.03) if rng.random() < 0.6 else bright(rng), 0.3)
+    trim, high = Material("galvanised", (0.4, 0.4, 0.41), 0.3), rng.uniform(1.4, 1.8)
+    single = castors([(x, y) for x in (-0.28, 0.28) for y in (-0.3, 0.3)], 0.06)
+    edges = [(x, y, 0.5 * high + 0.1) for x in (-0.35, 0.35) for y in (-0.38, 0.38)]
+    single += [
+        box((-0.35, -0.38, 0.15), (0.35, 0.38, high), shell),
+        boxes(edges, (0.03, 0.03, high - 0.2), trim),
+        boxes([(0, 0, z) for z in (0.16, 0.5 * high, high)], (0.72, 0.78, 0.04), trim),
+        boxes([(0.362, 0.3, 0.55 * high)], (0.02, 0.03, 0.25), trim),
+    ]
+    count = int(rng.choice([1, 1, 2, 3]))
+    return [part for k in range(count) for part in move(single, (0, 0.84 * k, 0), rng.normal(0, 0.02))]
+
+
+def _single_roll_cage(
+    rng: np.random.Generator, base: Material, tyre: Material, high: float, wire: Material, laden: bool
+) -> list[Part]:
+    """Build a roll container ``high`` metres high: castors, base, wire sides, some with a back."""
     parts = castors([(x, y) for x in (-0.28, 0.28) for y in (-0.32, 0.32)], 0.055, tyre)
     parts += [
         box((-0.36, -0.4, 0.138), (0.36, 0.4, 0.17), base),
-        wire_walls((0.72, 0.78), (0.2, high - 0.1), 0.12, ZINC, "lr"),
+        wire_walls((0.72, 0.78), (0.2, high - 0.1), 0.12, wire, "lr"),
     ]
     for side in (-0.39, 0.39):
         hoop = [(-0.35, side, 0.15), (-0.35, side, high), (0.35, side, high), (0.35, side, 0.15)]
-        parts.append(tube(rounded_path(hoop, 0.15), 0.014, ZINC, 8))
+        parts.append(tube(rounded_path(hoop, 0.15), 0.014, wire, 8))
     if rng.random() < 0.6:
-        parts.append(wire_walls((0.7, 0.78), (0.2, high - 0.3), 0.14, ZINC, "b"))
-    if rng.random() < 0.5:
+        parts.append(wire_walls((0.7, 0.78), (0.2, high - 0.3), 0.14, wire, "b"))
+    if laden:
         parts += move(mixed_cartons(rng, rng.uniform(0.4, 1.2), 0.4, (0.6, 0.7)), (0, 0, 0.172))
     return parts
 
@@ -90,6 +122,9 @@ def _single_roll_cage(rng: np.random.Generator, base: Material, tyre: Material, 
 def _tub(rng: np.random.Generator) -> list[Part]:
     """Build one to three stacked plastic pallet boxes (1.2 x 1.0 x 0.76 m) with ribs, on runners."""
     shades: tuple[Colour, ...] = (
+        (0.02, 0.12, 0.35),
+        (0.02, 0.02, 0.022),
+        (0.4, 0.03, 0.02),
         (0.25, 0.26, 0.27),
         (0.42, 0.42, 0.40),
         (0.03, 0.12, 0.4),
@@ -113,8 +148,8 @@ def _tub(rng: np.random.Generator) -> list[Part]:
 
 def _crates(rng: np.random.Generator) -> list[Part]:
     """Build a stack of Euro crates (600 x 400 mm) on a dolly."""
-    shade = bright(rng)
-    plastic, dark = Material("plastic", shade, 0.4), Material("plastic", (0.02, 0.02, 0.02), 0.3)
+    r, g, b = (round(float(c), 4) for c in container_colour(rng))
+    plastic, dark = Material("plastic", (r, g, b), 0.4), Material("plastic", (0.02, 0.02, 0.02), 0.3)
     parts = castors([(x, y) for x in (-0.22, 0.22) for y in (-0.13, 0.13)], 0.05)
     parts.append(box((-0.3, -0.2, 0.125), (0.3, 0.2, 0.16), plastic))
     height = float(rng.choice([0.17, 0.22, 0.32]))
@@ -131,6 +166,7 @@ def _crates(rng: np.random.Generator) -> list[Part]:
 VARIANTS: dict[str, variants.Builder] = {
     "mesh_box": _mesh_box,
     "roll_cage": _roll_cage,
+    "roll_box": _roll_box,
     "tub": _tub,
     "crates": _crates,
 }

@@ -1,21 +1,35 @@
-"""Small objects on a warehouse floor: drums, bins, ladders, gas bottles, hoses, litter. Unlabelled.
+"""Small objects on a warehouse floor: drums, tyres, rolls, bins, ladders, litter, random shapes. Unlabelled.
 
 Origin: on the floor below the middle.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated
 
 import numpy as np
 
 from blender.contract.limits import Weights
-from blender.geometry.mesh import Colour, Material, Part, box, boxes, cylinder, plates, rounded_path, tube
+from blender.geometry.mesh import (
+    Colour,
+    Material,
+    Part,
+    box,
+    boxes,
+    cylinder,
+    plates,
+    repeat,
+    rounded_path,
+    tube,
+)
 from blender.parts import variants
-from blender.parts.fittings import RUBBER, ZINC, bright
+from blender.parts.distractors import distractor
+from blender.parts.fittings import PAPER, RUBBER, ZINC, bright
 from blender.parts.loads import CARD
+from blender.parts.machine_parts import heap, parts_box
+from blender.parts.round_goods import canisters, drums, tyre, tyre_stack
 from blender.parts.soft import cushion
 
 sample = variants.sample
@@ -177,6 +191,9 @@ def _litter(rng: np.random.Generator) -> list[Part]:
     tint = np.array(CARD)[rng.integers(len(CARD), size=count)] / 0.5
     card = Material("cardboard", (0.5, 0.5, 0.5), 0.6)
     parts = [boxes(centres, sizes, card, tint, rng.uniform(0, 3, count))]
+    if rng.random() < 0.6:  # loose sheets
+        sheets = rng.uniform(-0.8, 0.8, (int(rng.integers(1, 6)), 3)) * [1, 1, 0] + np.array([0, 0, 0.004])
+        parts.append(boxes(sheets, (0.3, 0.21, 0.002), PAPER, yaw=rng.uniform(0, 3, len(sheets))))
     if rng.random() < 0.6:
         size = (rng.uniform(0.15, 0.45), rng.uniform(0.1, 0.3), rng.uniform(0.03, 0.12))
         at = (*rng.uniform(-0.5, 0.5, 2), size[2] / 2)
@@ -185,6 +202,62 @@ def _litter(rng: np.random.Generator) -> list[Part]:
     curl = np.stack([0.3 * np.cos(angle), 0.2 * np.sin(1.3 * angle), 0.012 + 0.01 * np.sin(angle) ** 2], 1)
     parts.append(tube(curl, 0.004, Material("plastic", bright(rng), 0.2), 4))
     return parts
+
+
+def _tyres(rng: np.random.Generator) -> list[Part]:
+    """Build one or two stacks of tyres, or tyres that stand in a row in a low frame."""
+    radius, width = float(rng.uniform(0.27, 0.42)), float(rng.uniform(0.16, 0.28))
+    if rng.random() < 0.6:
+        stacks = [
+            tyre_stack(rng, int(rng.integers(1, 7)), radius, width) for _ in range(int(rng.integers(1, 3)))
+        ]
+        return [p.moved((0, 2.05 * radius * k, 0)) for k, stack in enumerate(stacks) for p in stack]
+    lying = tyre(radius, width, Material("rubber", (0.02, 0.02, 0.021), 0.5))
+    standing = replace(lying, vertices=lying.vertices[:, [0, 2, 1]] * [1, 1, -1])  # turned about x
+    count, gap = int(rng.integers(3, 8)), width + 0.02
+    hole = cylinder((0, 0.02 * width, 0), (0, 0.98 * width, 0), 0.6 * radius, _BLACK, 14)
+    places = [(0, gap * k, radius + 0.06) for k in range(count)]
+    frame = ZINC if rng.random() < 0.5 else Material("paint", bright(rng), 0.5)
+    long, half = count * gap, 0.75 * radius
+    posts = [(x, y, 0.5) for x in (-half, half) for y in (0, long)]
+    rails = [(x, long / 2, z) for x in (-half, half) for z in (0.1, 0.9)]
+    return [
+        repeat(standing, places),
+        repeat(hole, places),
+        boxes(posts, (0.05, 0.05, 1.0), frame),
+        boxes(rails, (0.05, long, 0.05), frame),
+    ]
+
+
+def _rolls(rng: np.random.Generator) -> list[Part]:
+    """Build one to four rolls of film, paper or carpet, standing or lying side by side."""
+    surface = ("wrap", "plastic", "cardboard", "fabric")[int(rng.integers(4))]
+    shades: tuple[Colour, ...] = ((0.6, 0.6, 0.58), (0.45, 0.33, 0.2), (0.03, 0.03, 0.03), (0.1, 0.2, 0.35))
+    material = Material(surface, shades[int(rng.integers(4))], 0.3)
+    radius, length = rng.uniform(0.08, 0.4), rng.uniform(0.4, 1.6)
+    core = Material("cardboard", (0.1, 0.07, 0.05), 0.2)
+    start, end, step = (0, 0, 0), (0, 0, length), (0, 2.03 * radius, 0)
+    if rng.random() < 0.6:
+        start, end, step = (-length / 2, 0, radius), (length / 2, 0, radius), (0, 2.01 * radius, 0)
+    out = 0.003 * (np.array(end) - start) / length
+    places = np.arange(int(rng.integers(1, 5)))[:, None] * np.array(step)
+    return [
+        repeat(cylinder(start, end, radius, material, 20), places),
+        repeat(cylinder(start - out * (start[2] > 0), end + out, 0.22 * radius, core, 10), places),
+    ]
+
+
+def _vessels(rng: np.random.Generator) -> list[Part]:
+    """Build kegs, barrels, buckets or canisters that stand on the floor."""
+    build_load = drums if rng.random() < 0.7 else canisters
+    return build_load(rng, float(rng.uniform(0.2, 1.0)), 0.6)
+
+
+def _parts(rng: np.random.Generator) -> list[Part]:
+    """Build odd dark parts: in a box, or in a heap on the floor."""
+    if rng.random() < 0.5:
+        return parts_box(rng, float(rng.uniform(0.3, 0.9)), 0.6)
+    return variants.grounded(heap(rng, (rng.uniform(0.6, 1.5), rng.uniform(0.3, 0.9), rng.uniform(0.2, 0.5))))
 
 
 VARIANTS: dict[str, variants.Builder] = {
@@ -199,6 +272,11 @@ VARIANTS: dict[str, variants.Builder] = {
     "bottles": _bottles,
     "planks": _planks,
     "litter": _litter,
+    "tyres": _tyres,
+    "rolls": _rolls,
+    "vessels": _vessels,
+    "parts": _parts,
+    "shapes": distractor,
 }
 build = partial(variants.build, VARIANTS)
 footprint = partial(variants.footprint, VARIANTS)

@@ -13,11 +13,13 @@ from typing import Annotated
 import numpy as np
 
 from blender.contract.limits import Weights
-from blender.geometry.mesh import Colour, Material, Part, box, boxes, cylinder, rounded_path, tube
-from blender.parts import variants
+from blender.geometry.mesh import Colour, Material, Part, box, boxes, cylinder, plates, rounded_path, tube
+from blender.parts import protectors, variants
 from blender.parts.fittings import BLACK, YELLOW, ZINC, label, striped, wire_walls
 
 sample = variants.sample
+LEMON: Colour = (0.62, 0.68, 0.03)
+"""The greenish yellow of some plastic guards, linear RGB."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Ranges:
 
 def _yellow(rng: np.random.Generator) -> Material:
     """Draw a yellow paint and its wear."""
-    shades: tuple[Colour, ...] = (YELLOW, (0.78, 0.38, 0.01), (0.80, 0.58, 0.03))
-    return Material("paint", shades[int(rng.integers(3))], round(float(rng.uniform(0.2, 0.8)), 2))
+    shades: tuple[Colour, ...] = (YELLOW, (0.78, 0.38, 0.01), (0.80, 0.58, 0.03), (0.72, 0.35, 0.01), LEMON)
+    return Material("paint", shades[int(rng.integers(len(shades)))], round(float(rng.uniform(0.2, 0.9)), 2))
 
 
 def _bollard(rng: np.random.Generator) -> list[Part]:
@@ -43,9 +45,12 @@ def _bollard(rng: np.random.Generator) -> list[Part]:
         cylinder((0, 0, 0), (0, 0, height), radius, paint, 20),
         boxes([(0, 0, 0.006)], (plate, plate, 0.012), black if rng.random() < 0.4 else paint),
     ]
+    if rng.random() < 0.35:
+        wide = rng.uniform(0.05, 0.13)
+        bands = np.arange(0.2, height - 0.1, 2.2 * wide)
+        parts += [cylinder((0, 0, z), (0, 0, z + wide), radius + 0.002, black, 20) for z in bands]
     if rng.random() < 0.3:
-        bands = np.arange(0.2, height - 0.1, 0.24)
-        parts += [cylinder((0, 0, z), (0, 0, z + 0.1), radius + 0.002, black, 20) for z in bands]
+        parts.append(cylinder((0, 0, height), (0, 0, height + 0.02), 0.9 * radius, black, 20))
     return parts
 
 
@@ -85,15 +90,106 @@ def _rack_guard(rng: np.random.Generator) -> list[Part]:
     ]
 
 
-def _upright_guard(rng: np.random.Generator) -> list[Part]:
-    """Build an angle profile in front of a rack's upright."""
-    height = rng.uniform(0.35, 0.6)
-    colours = (YELLOW, BLACK) if rng.random() < 0.4 else (YELLOW, YELLOW)
-    return [
-        striped((0.08, 0, height / 2), (0.012, 0.17, height), 2, 0.1, colours),
-        striped((0, -0.08, height / 2), (0.15, 0.012, height), 2, 0.1, colours),
-        boxes([(0.0, 0.0, 0.004)], (0.17, 0.17, 0.008), _yellow(rng)),
+def _double_rail(rng: np.random.Generator) -> list[Part]:
+    """Build a plastic barrier along y: two round rails between posts with black feet and caps."""
+    yellow, black = _yellow(rng), Material("plastic", BLACK, 0.4)
+    skin = Material("plastic", yellow.colour, yellow.wear)
+    half, posts = rng.uniform(0.5, 1.15), 2 if rng.random() < 0.7 else 3
+    high, thick = rng.uniform(0.42, 0.6), rng.uniform(0.05, 0.08)
+    parts: list[Part] = []
+    for y in np.linspace(-half, half, posts):
+        parts += [
+            cylinder((0, y, 0.09), (0, y, high), thick + 0.02, skin, 16),
+            cylinder((0, y, 0), (0, y, 0.09), thick + 0.035, black, 16),
+            cylinder((0, y, high), (0, y, high + 0.02), thick + 0.015, black, 16),
+        ]
+    levels = (0.17, high - 0.1) if rng.random() < 0.75 else (high - 0.12,)
+    return [*parts, *[tube([(0, -half, z), (0, half, z)], thick, skin, 10) for z in levels]]
+
+
+def _end_plate(rng: np.random.Generator) -> list[Part]:
+    """Build a steel rack-end protector along y: a folded plate with cheeks at both ends and dark bolts."""
+    paint = _yellow(rng)
+    half, high = rng.uniform(0.45, 1.15), rng.uniform(0.22, 0.42)
+    cheeks = [(0.14, y, high / 2) for y in (-half, half)]
+    bolts = [(-0.008, y, z) for y in (-0.9 * half, 0.9 * half) for z in (0.06, high - 0.05)]
+    parts = [
+        boxes([(0, 0, high / 2), (0.06, 0, high)], [(0.012, 2 * half, high), (0.13, 2 * half, 0.012)], paint),
+        boxes(cheeks, (0.28, 0.012, high), paint),
+        plates(bolts, (0.03, 0.03), 0, -1, Material("steel", (0.15, 0.15, 0.15))),
     ]
+    if rng.random() < 0.3:  # warning stripes on the plate
+        stripes = [(-0.007, y, high / 2) for y in np.arange(-0.85, 0.86, 0.34) * half]
+        parts.append(plates(stripes, (0.15 * half, 0.9 * high), 0, -1, Material("paint", BLACK, 0.4)))
+    return parts
+
+
+def _kerb(rng: np.random.Generator) -> list[Part]:
+    """Build a low beam along y on two feet, such as a kerb or a wheel stop."""
+    paint = _yellow(rng)
+    half, high = rng.uniform(0.5, 1.3), rng.uniform(0.1, 0.24)
+    if rng.random() < 0.4:
+        return [striped((0, 0, high / 2), (0.12, 2 * half, high), 1, 0.2, (paint.colour, BLACK))]
+    feet = [(0, y, 0.03) for y in (-0.85 * half, 0.85 * half)]
+    return [
+        tube(
+            [(0, -half, high - 0.045), (0, half, high - 0.045)], 0.05, paint, 8 if rng.random() < 0.5 else 4
+        ),
+        boxes(feet, (0.2, 0.14, 0.06), paint),
+        boxes([(0, y, high / 2) for y in (-0.85 * half, 0.85 * half)], (0.05, 0.06, high), paint),
+    ]
+
+
+def _portal(rng: np.random.Generator) -> list[Part]:
+    """Build a portal of square tubes along y, from a single frame to a long table-like one."""
+    paint = _yellow(rng)
+    half, high, thick = rng.choice([0.4, 0.45, 1.0, 1.5]), rng.uniform(0.8, 1.05), rng.uniform(0.07, 0.11)
+    deep = 0.0 if half < 0.5 else rng.uniform(0.3, 0.7)
+    legs = [(x, y, high / 2) for x in (0.0, deep)[: 1 + (deep > 0)] for y in (-half, half)]
+    parts = [
+        boxes(legs, (thick, thick, high), paint),
+        boxes([(x, y, 0.006) for x, y, _ in legs], (0.2, 0.2, 0.012), paint),
+        boxes([(x, 0, high - thick / 2) for x, y, _ in legs if y > 0], (thick, 2 * half, thick), paint),
+    ]
+    if deep:
+        ties = [(deep / 2, y, high - thick / 2) for y in (-half, half)]
+        parts.append(boxes(ties, (deep, thick, thick), paint))
+    return parts
+
+
+def _box_guard(rng: np.random.Generator) -> list[Part]:
+    """Build a corner guard: a steel box that is open at one side and stands on short feet."""
+    paint = _yellow(rng)
+    x, y, high = rng.uniform(0.3, 0.6), rng.uniform(0.4, 1.0), rng.uniform(0.3, 0.5)
+    walls = [(x / 2, 0, high / 2 + 0.04), (0, -y / 2, high / 2 + 0.04), (0, y / 2, high / 2 + 0.04)]
+    sizes = [(0.012, y, high), (x, 0.012, high), (x, 0.012, high)]
+    feet = [(s * x * 0.45, t * y * 0.46, 0.02) for s in (-1, 1) for t in (-1, 1)]
+    parts = [
+        boxes(walls, sizes, paint),
+        boxes([(0, 0, high + 0.04)], (x + 0.012, y + 0.012, 0.01), paint),
+        boxes(feet, (0.08, 0.08, 0.04), paint),
+    ]
+    if rng.random() < 0.5:
+        bands = [(x / 2 + 0.008, t * y, high / 2 + 0.04) for t in (-0.38, -0.13, 0.13, 0.38)]
+        parts.append(plates(bands, (0.11 * y, 0.95 * high), 0, 1, Material("paint", BLACK, 0.4)))
+    return parts
+
+
+def _column_guard(rng: np.random.Generator) -> list[Part]:
+    """Build a column in a shell of stacked yellow plastic rings with black bands."""
+    skin = Material("plastic", _yellow(rng).colour, 0.4)
+    half, high = rng.uniform(0.22, 0.34), rng.uniform(0.9, 1.3)
+    rings = np.arange(0.0, high - 0.2, high / 3)
+    parts = [tube([(0, 0, z), (0, 0, z + high / 3 - 0.04)], half, skin, 8) for z in rings]
+    parts.append(tube([(0, 0, 0), (0, 0, high)], half - 0.02, Material("plastic", BLACK, 0.4), 8))
+    return [*parts, boxes([(0, 0, 1.9)], (half, half, 3.8), Material("paint", (0.5, 0.5, 0.48), 0.5))]
+
+
+def _upright_guard(rng: np.random.Generator) -> list[Part]:
+    """Build a protector of a rack's upright, as in ``blender.parts.protectors``; it faces +x."""
+    style = protectors.STYLES[int(rng.integers(len(protectors.STYLES)))]
+    colour = ("yellow", "yellow", "yellow", "lime", "orange", "red")[int(rng.integers(6))]
+    return [part.moved(yaw=np.pi / 2) for part in protectors.upright(style, colour, rng)]
 
 
 def _cone(rng: np.random.Generator) -> list[Part]:
@@ -139,6 +235,12 @@ VARIANTS: dict[str, variants.Builder] = {
     "hoop": _hoop,
     "rail": _rail,
     "rack_guard": _rack_guard,
+    "double_rail": _double_rail,
+    "end_plate": _end_plate,
+    "kerb": _kerb,
+    "portal": _portal,
+    "box_guard": _box_guard,
+    "column_guard": _column_guard,
     "upright_guard": _upright_guard,
     "cone": _cone,
     "fence": _fence,

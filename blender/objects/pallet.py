@@ -5,7 +5,7 @@ Origin: on the floor below the pallet's middle; its long side lies along x.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -30,6 +30,10 @@ LEVEL_MARGIN = 0.35
 """Maximum excess of a load over its nominal height, metres: uneven tops, lids, cartons on top."""
 
 
+PAINTED = 0.15
+"""Share of pallets in the paint of rental companies, or of grey plastic."""
+_PAINTS = ((0.02, 0.09, 0.35), (0.02, 0.09, 0.35), (0.3, 0.31, 0.32), (0.12, 0.12, 0.13), (0.4, 0.03, 0.03))
+_WOOD = Material("wood", (0.42, 0.32, 0.21))
 KINDS = ("none", "stack", *loads.LOADS)
 """Loads of a pallet: nothing, more empty pallets, or a key of ``loads.LOADS``."""
 
@@ -132,5 +136,7 @@ def pallet(rng: np.random.Generator, wear: float) -> Part:
         centres.append((0, y, 0.011))
         sizes.append((LENGTH, w, _BOARD))
     tone = rng.uniform(0.55, 1.25) * np.array([1.0, 1.0 - 0.1 * rng.random(), 1.0 - 0.15 * rng.random()])
+    if rng.random() < PAINTED:
+        tone = np.array(_PAINTS[int(rng.integers(len(_PAINTS)))]) / np.array(_WOOD.colour)
     tint = tone * rng.uniform(0.8, 1.15, (len(centres), 1))
-    return boxes(centres, sizes, Material("wood", (0.42, 0.32, 0.21), round(wear, 2)), tint)
+    return boxes(centres, sizes, replace(_WOOD, wear=round(wear, 2)), tint)

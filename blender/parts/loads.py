@@ -1,4 +1,4 @@
-"""Build loads of pallets: cartons, goods, sacks, drinks, plastic crates, pallet collars, wrapped loads.
+"""Build loads of pallets: cartons, goods, sacks, drinks, pallet collars; and the table of all loads.
 
 A load stands on z = 0 with its middle at the origin and covers at most ``AREA``. No bpy.
 """
@@ -10,14 +10,21 @@ from itertools import pairwise
 
 import numpy as np
 
-from blender.geometry.mesh import Colour, Floats, Material, Part, box, boxes, move, plates, spin
-from blender.parts.fittings import PAPER, bright
+from blender.geometry.mesh import Colour, Floats, Material, Part, box, boxes, cylinder, move, plates, spin
+from blender.parts.containers import containers, crates
+from blender.parts.fittings import PAPER, ZINC, bright, wire_walls
+from blender.parts.machine_parts import parts_box
+from blender.parts.round_goods import canisters, drums, rolls, tyres
 from blender.parts.soft import AREA, cushion, shade, tone, wrapped
 
 CARD = ((0.44, 0.31, 0.19), (0.38, 0.27, 0.165), (0.50, 0.38, 0.25), (0.31, 0.22, 0.14), (0.45, 0.30, 0.16))
 """Colours of cardboard, linear RGB."""
 _GOODS: tuple[Colour, ...] = (
     (0.5, 0.5, 0.48),
+    (0.66, 0.66, 0.64),
+    (0.62, 0.12, 0.02),
+    (0.5, 0.03, 0.03),
+    (0.7, 0.42, 0.03),
     (0.05, 0.12, 0.3),
     (0.35, 0.05, 0.04),
     (0.1, 0.22, 0.1),
@@ -169,20 +176,28 @@ def _drinks(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
     ]
 
 
-def _crates(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
-    """Build four stacks of plastic crates (600 x 400 mm) with dark grips."""
-    shades: tuple[Colour, ...] = ((0.02, 0.1, 0.4), (0.3, 0.31, 0.32), (0.03, 0.3, 0.08), (0.4, 0.03, 0.03))
-    plastic = Material("plastic", shade(rng, shades), round(wear * 0.5, 2))
-    each, layers = 0.22, max(1, int(height / 0.22))
-    grid = np.stack(np.meshgrid([-0.297, 0.297], [-0.197, 0.197], np.arange(layers), indexing="ij"), -1)
-    centres = grid.reshape(-1, 3) * [1, 1, each] + [0, 0, each / 2]
-    centres[:, :2] += rng.normal(0, 0.003, (len(centres), 2))
-    dark = Material("plastic", (0.015, 0.015, 0.015), 0.2)
+def _blanks(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
+    """Build stacks of flat cardboard blanks."""
+    count = max(3, int(height / 0.06))
+    shifts = rng.normal(0, 0.008, (count, 3)) * np.array([1, 1, 0])
+    centres = shifts + np.arange(count)[:, None] * np.array([0, 0, 0.06]) + np.array([0, 0, 0.03])
+    tint = tone(rng, CARD) * rng.uniform(0.7, 1.2, (count, 1)) / 0.5
+    size = (rng.uniform(0.9, 1.16), rng.uniform(0.6, 0.76), 0.052)
+    return [boxes(centres, size, Material("cardboard", (0.5, 0.5, 0.5), round(wear, 2)), tint)]
+
+
+def _tank(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
+    """Build an IBC tank: a white bottle in a cage of tubes, with a label and a lid; up to 1.0 m high."""
+    white = Material("plastic", shade(rng, ((0.6, 0.6, 0.56), (0.55, 0.52, 0.4), (0.03, 0.03, 0.03))), wear)
+    note = Material("paper", shade(rng, ((0.65, 0.66, 0.66), (0.03, 0.12, 0.4))), 0.1)
+    high = min(1.0, max(0.5, height))
     return [
-        boxes(centres - [0, 0, 0.02], (0.565, 0.365, each - 0.045), plastic),
-        boxes(centres + np.array([0, 0, each / 2 - 0.03]), (0.588, 0.388, 0.05), plastic),
-        boxes(centres + np.array([0, 0, 0.045]), (0.57, 0.13, 0.03), dark),
-        boxes(centres + np.array([0, 0, 0.045]), (0.13, 0.37, 0.03), dark),
+        box((-0.56, -0.36, 0.03), (0.56, 0.36, high - 0.04), white),
+        wire_walls((1.16, 0.76), (0.02, high), 0.19, ZINC, thick=0.02),
+        cylinder((0, 0, high - 0.04), (0, 0, high), 0.12, Material("plastic", bright(rng), 0.2), 12),
+        plates([(-0.592, 0.0, 0.6 * high)], (0.4, 0.3), 0, -1, note),
+        plates([(0.1, -0.392, 0.6 * high)], (0.45, 0.3), 1, -1, note),
+        cylinder((-0.59, 0, 0.1), (-0.56, 0, 0.1), 0.06, Material("plastic", (0.4, 0.02, 0.02), 0.3), 10),
     ]
 
 
@@ -220,9 +235,17 @@ LOADS: dict[str, Callable[[np.random.Generator, float, float], list[Part]]] = {
     "mixed": mixed_cartons,
     "sacks": _sacks,
     "drinks": _drinks,
-    "crates": _crates,
+    "crates": crates,
+    "containers": containers,
     "crate": _collars,
     "bundle": wrapped,
+    "tyres": tyres,
+    "rolls": rolls,
+    "drums": drums,
+    "canisters": canisters,
+    "parts": parts_box,
+    "blanks": _blanks,
+    "tank": _tank,
 }
 """Load -> function that builds it from (rng, height in metres, wear 0..1)."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from blender.assets import Assets
-from blender.geometry.mesh import Part, bounds
+from blender.geometry.mesh import Part, bounds, move
 from blender.sampling import draw_seed, pick
 
 Builder = Callable[[np.random.Generator], list[Part]]
@@ -41,3 +41,8 @@ def footprint(
     """Return the meshes' extent on the floor: x from, x to, y from, y to, metres."""
     low, high = bounds(build(builders, params, assets))
     return (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+
+
+def grounded(parts: list[Part]) -> list[Part]:
+    """Return the parts moved so that the lowest stands on the floor."""
+    return move(parts, (0, 0, -bounds(parts)[0][2]))

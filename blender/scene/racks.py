@@ -22,6 +22,8 @@ BAY_DEPTH_MARGIN = 0.05
 """Distance between the forks' tips and the end of an open bay, metres."""
 RACK_GAP = 0.02
 """Gap between two racks of a row, metres."""
+END_GUARD_GAP = 0.32
+"""Distance of a guard's middle from the end of a row of racks, metres."""
 LOAD_CLEARANCE = 0.2
 """Gap between the highest load on a top level and the space below the roof, metres."""
 
@@ -35,10 +37,12 @@ def draw_rack_style(sampler: SceneSampler, roof: float) -> Params:
     """
     params = sampler.params("rack")
     free = roof - HEADROOM
-    pitch = params["pitch"]
-    levels = max(1, min(params["levels"], int((free - rack.UPRIGHT_ABOVE) / pitch)))
-    top = round(min(rack.TOP_LOAD, free - levels * pitch - LOAD_CLEARANCE), 4)
-    style = {key: params[key] for key in ("uprights", "beams", "pitch")}
+    pitch, high = params["pitch"], params["rise"] + rack.UPRIGHT_ABOVE
+    levels = max(1, min(params["levels"], int((free - high) / pitch)))
+    if levels * pitch + high > free:
+        params["rise"] = 0.0
+    top = round(min(rack.TOP_LOAD, free - levels * pitch - params["rise"] - LOAD_CLEARANCE), 4)
+    style = {key: params[key] for key in rack.STYLE}
     return {**style, "levels": levels, "top": top}
 
 
@@ -70,6 +74,7 @@ def add_rack_row(sampler: SceneSampler, plan: Plan, style: Params, front: Face) 
             _add_rack(plan, item, front)
         position += length + RACK_GAP
     if position > start:
+        _add_end_guards(sampler, plan, style["ends"], front, (start, position - RACK_GAP))
         goods = front.position + front.inward * rack.OVERHANG
         plan.faces.append(Face(front.axis, goods, front.inward, (start, position), is_rack=True))
 
@@ -80,10 +85,34 @@ def _add_rack(plan: Plan, item: ObjectSpec, front: Face) -> None:
     for bay in rack.open_bays(item.params):
         corners = corners_of(bay, item.position, item.yaw)
         plan.bay_floors.append(corners)
-        if item.params["pitch"] - BEAM_HALF_HEIGHT > TRUCK_CLEARANCE:
+        if rack.level_height(item.params, 1) - BEAM_HALF_HEIGHT > TRUCK_CLEARANCE:
             low, high = float(corners[:, front.axis].min()), float(corners[:, front.axis].max())
             entry = Face(front.axis, front.position, front.inward, (low + BAY_MARGIN, high - BAY_MARGIN))
             plan.open_bays.append(OpenBay(entry, bay[3] - BAY_DEPTH_MARGIN))
+
+
+def _add_end_guards(
+    sampler: SceneSampler, plan: Plan, variant: str, front: Face, span: tuple[float, float]
+) -> None:
+    """Add guards at both ends of a row of racks, where the floor is free.
+
+    Args:
+        sampler: draws the guards.
+        plan: the scene so far.
+        variant: a key of ``blender.objects.guard.VARIANTS``, or "none".
+        front: the row's front.
+        span: where the row starts and ends along its front, metres.
+    """
+    if variant == "none":
+        return
+    params = {"variant": variant, "seed": sampler.seed()}
+    middle = front.position - front.inward * rack.DEPTH / 2
+    for end, outward in zip(span, (-1, 1), strict=True):
+        along = end + outward * END_GUARD_GAP
+        place = (along, middle, 0.0) if front.axis == 0 else (middle, along, 0.0)
+        turn = 0.0 if outward > 0 else np.pi  # guards run along y and face -x
+        item = ObjectSpec("guard", params, place, turn + np.pi + (0.0 if front.axis == 0 else np.pi / 2))
+        plan.add_if_free(item, sampler.footprint(item))
 
 
 def add_rack_end_guard(

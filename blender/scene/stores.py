@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from blender.config.layouts import StoresConfig
-from blender.objects import hall
+from blender.objects import cage, hall
 from blender.scene.free_space import Corners, corners_of, is_apart
 from blender.scene.plan import Face, Plan
 from blender.scene.sampler import SceneSampler
@@ -85,11 +85,12 @@ def _add_run(
 
 
 def _draw_stack(sampler: SceneSampler, ranges: StoresConfig) -> ObjectSpec:
-    """Draw a pallet by the ranges of [scene.pallet], or a variant of ``blender.objects.cage``."""
+    """Draw a pallet by the ranges of [scene.pallet], or a variant of ``cage`` or ``clutter``."""
     name = sampler.pick(ranges.things)
     if name == "pallet":
         return ObjectSpec("pallet", sampler.params("pallet"))
-    return ObjectSpec("cage", {"variant": name, "seed": sampler.seed()})
+    kind = "cage" if name in cage.VARIANTS else "clutter"
+    return ObjectSpec(kind, {"variant": name, "seed": sampler.seed()})
 
 
 def _may_stand(

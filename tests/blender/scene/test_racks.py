@@ -12,7 +12,7 @@ from blender.config.profile import Config
 from blender.objects import rack
 from blender.scene.camera import HEADROOM
 from blender.scene.plan import Face, Plan
-from blender.scene.racks import add_rack_end_guard, add_rack_row, draw_rack_style
+from blender.scene.racks import RACK_GAP, add_rack_end_guard, add_rack_row, draw_rack_style
 from blender.scene.sampler import SceneSampler
 from blender.spec import CameraSpec, ObjectSpec
 
@@ -21,8 +21,9 @@ CAMERA = CameraSpec((1.0, 0.0, 1.5), 0.0, 0.0, 0.0, 1.0)
 
 @pytest.fixture
 def sampler(default_config: Config, assets: Assets) -> SceneSampler:
-    """Return a sampler whose racks have only open bays."""
-    ranges = {**default_config.ranges, "rack": replace(default_config.ranges["rack"], open=1.0)}
+    """Return a sampler whose racks have only open bays and whose rows have no guards."""
+    racks = replace(default_config.ranges["rack"], open=1.0, low_beam=0.0, picking=0.0, ends={"none": 1.0})
+    ranges = {**default_config.ranges, "rack": racks}
     return SceneSampler(replace(default_config, ranges=ranges), np.random.default_rng(0), assets)
 
 
@@ -35,7 +36,10 @@ def test_racks_stay_below_the_roof(sampler: SceneSampler) -> None:
         for _ in range(20):
             style = draw_rack_style(sampler, roof)
             assert style["levels"] >= 1
-            assert style["levels"] * style["pitch"] + style["top"] < roof - HEADROOM or style["levels"] == 1
+            assert (
+                rack.level_height(style, style["levels"]) + style["top"] < roof - HEADROOM
+                or style["levels"] == 1
+            )
             assert style["top"] <= rack.TOP_LOAD
 
 
@@ -56,7 +60,7 @@ def test_rack_row_fills_its_span_and_gives_a_face_and_open_bays(front: Face, sam
 
 def test_low_beams_make_no_bay_that_trucks_may_enter(sampler: SceneSampler) -> None:
     plan = empty_plan()
-    style = {**draw_rack_style(sampler, 9.0), "pitch": 1.0}
+    style = {**draw_rack_style(sampler, 9.0), "pitch": 1.0, "rise": 0.0}
     add_rack_row(sampler, plan, style, Face(0, 3.0, -1, (4.0, 28.0)))
     assert plan.bay_floors and not plan.open_bays
 
@@ -73,3 +77,23 @@ def test_rack_end_gets_a_guard_or_two_bollards(variant: str, count: int, sampler
     ranges = replace(sampler.scene.crossing, guards={variant: 1.0})
     add_rack_end_guard(sampler, plan, ranges, (12.0, 3.0))
     assert [item.params["variant"] for item in plan.objects] == [variant] * count
+
+
+@pytest.mark.parametrize("front", [Face(0, 3.0, -1, (4.0, 28.0)), Face(1, 28.0, -1, (-7.0, 7.0))])
+def test_rows_get_equal_guards_at_both_ends_outside_the_racks(front: Face, sampler: SceneSampler) -> None:
+    plan = empty_plan()
+    add_rack_row(sampler, plan, {**draw_rack_style(sampler, 9.0), "ends": "double_rail"}, front)
+    guards = [item for item in plan.objects if item.builder == "guard"]
+    assert [item.params["variant"] for item in guards] == ["double_rail"] * 2
+    assert guards[0].params == guards[1].params
+    start, end = plan.faces[0].span
+    along = [item.position[front.axis] for item in guards]
+    assert along[0] < start and along[1] > end - RACK_GAP
+
+
+def test_first_beam_rises_only_below_high_roofs(sampler: SceneSampler) -> None:
+    racks = replace(sampler.config.ranges["rack"], high_first=1.0, levels=(1, 1), pitch=(1.9, 1.9))
+    ranges = {**sampler.config.ranges, "rack": replace(racks, rise=(0.9, 0.9))}
+    high = replace(sampler, config=replace(sampler.config, ranges=ranges))
+    assert rack.level_height(draw_rack_style(high, 9.0), 1) == pytest.approx(2.8)
+    assert rack.level_height(draw_rack_style(high, 3.0), 1) == pytest.approx(1.9)
