@@ -62,8 +62,10 @@ def attached(first: ObjectSpec, second: ObjectSpec) -> bool:
     pair = {first.builder, second.builder}
     if "pallet_truck" in pair and pair & {"pallet", "pedestrian"}:
         return True
-    sitting = "sitting" in (first.params.get("pose"), second.params.get("pose"))
-    return pair == {"carried", "pedestrian"} or (pair == {"forklift", "pedestrian"} and sitting)
+    if "forklift" in pair and pair & {"pallet", "cage"}:
+        return first.params.get("loaded", False) or second.params.get("loaded", False)
+    raised = any(item.builder == "pedestrian" and item.position[2] > 0.1 for item in (first, second))
+    return pair == {"carried", "pedestrian"} or (pair == {"forklift", "pedestrian"} and raised)
 
 
 def test_footprints_are_apart_and_inside_the_hall(tiny_people: Path, assets: Assets) -> None:
