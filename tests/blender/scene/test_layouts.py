@@ -60,7 +60,7 @@ def test_frame_depends_on_seed_split_and_number_alone(default_config: Config, as
 def attached(first: ObjectSpec, second: ObjectSpec) -> bool:
     """Return whether two objects may share floor: a load, an operator, a driver or a held object."""
     pair = {first.builder, second.builder}
-    if "pallet_truck" in pair and pair & {"pallet", "pedestrian"}:
+    if "pallet_truck" in pair and pair & {"pallet", "cage", "pedestrian"}:
         return True
     if "forklift" in pair and pair & {"pallet", "cage"}:
         return first.params.get("loaded", False) or second.params.get("loaded", False)
