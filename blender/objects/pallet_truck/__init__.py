@@ -139,10 +139,8 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
     """Draw one truck's parameters (JSON values)."""
     variant = pick(ranges.variants, rng)
     paints = {"paint": pick(ranges.paint, rng)}
-    for key, weights in tuple(
-        (key, getattr(ranges, key)) for key in ("handle_paint", "cover_paint", "skirt_paint")
-    ):
-        drawn = pick(weights, rng)
+    for key in ("handle_paint", "cover_paint", "skirt_paint"):
+        drawn = pick(getattr(ranges, key), rng)
         paints[key] = paints["paint"] if drawn == "same" else drawn
     turn = np.radians(uniform(ranges.tiller_turn, rng) * rng.random() ** 2).item()
     if chance(ranges.turned_aside, rng):
