@@ -63,7 +63,7 @@ class SceneShares(Protocol):
 
     @property
     def driven(self) -> float:
-        """Share of counterbalance forklifts with a driver."""
+        """Share of forklifts, reach trucks, order pickers and tow tractors with a driver."""
 
 
 @dataclass(frozen=True)

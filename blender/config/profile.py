@@ -100,7 +100,7 @@ class SceneConfig:
     loaded: Share = 0.35
     """Share of pallet trucks that carry a pallet."""
     driven: Share = 0.3
-    """Share of counterbalance forklifts with a driver, if a sitting person was baked."""
+    """Share of forklifts, reach trucks, order pickers and tow tractors with a driver."""
     under_racks: Share = 0.3
     """Share of parked pallet trucks without a load whose forks are in an open bay of a rack."""
     aisle: AisleConfig = field(default_factory=AisleConfig)

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
+from blender.assets import Assets
 from blender.contract.limits import Weights
-from blender.geometry.mesh import Colour, Material, Part, box, boxes, move, rounded_path, tube
+from blender.geometry.mesh import Colour, Material, Part, bounds, box, boxes, move, rounded_path, tube
 from blender.parts import variants
 from blender.parts.containers import plastic as container_colour
 from blender.parts.fittings import ZINC, bright, castors, label, wire_walls
 from blender.parts.loads import mixed_cartons
+from blender.sampling import draw_seed
 
 sample = variants.sample
 
@@ -172,3 +174,16 @@ VARIANTS: dict[str, variants.Builder] = {
 }
 build = partial(variants.build, VARIANTS)
 footprint = partial(variants.footprint, VARIANTS)
+
+SINGLE_HEIGHT = {"mesh_box": 1.0, "roll_cage": 2.0}
+"""Variant that trucks carry -> maximum height of a single container, metres."""
+_SINGLE_WIDTH = 0.95
+
+
+def sample_single(variant: str, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
+    """Draw one container of a key of ``SINGLE_HEIGHT``: neither a stack nor a row."""
+    while True:  # about every third seed is a single container
+        params = {"variant": variant, "seed": draw_seed(rng)}
+        low, high = bounds(build(params, assets))
+        if high[2] < SINGLE_HEIGHT[variant] and high[1] - low[1] < _SINGLE_WIDTH:
+            return params

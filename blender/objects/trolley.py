@@ -14,7 +14,7 @@ import numpy as np
 from blender.contract.limits import Weights
 from blender.geometry.mesh import Material, Part, box, boxes, move, prism, rounded_path, tube
 from blender.parts import variants
-from blender.parts.fittings import RUBBER, ZINC, bright, castors, wheel
+from blender.parts.fittings import PAPER, RUBBER, ZINC, bright, castors, wheel
 from blender.parts.loads import mixed_cartons
 
 sample = variants.sample
@@ -156,6 +156,85 @@ def _bin_cart(rng: np.random.Generator) -> list[Part]:
     ]
 
 
+def _picking_cart(rng: np.random.Generator) -> list[Part]:
+    """Build a picking cart: a frame with two to four sloping boards, and small bins in rows on them."""
+    frame = _frame(rng)
+    length, half, high = rng.uniform(0.9, 1.4) / 2, rng.uniform(0.25, 0.35), rng.uniform(1.1, 1.7)
+    posts = [(x, y, (high + 0.15) / 2) for x in (-length, length) for y in (-half, half)]
+    parts = castors(_corners(length - 0.08, half - 0.05), 0.06)
+    parts.append(boxes(posts, (0.03, 0.03, high - 0.15), frame))
+    shades = [bright(rng) for _ in range(2)]
+    for z in np.linspace(0.2, high - 0.25, int(rng.integers(2, 5))):
+        parts.append(box((-length, -half, z - 0.02), (length, half, z), frame))
+        count = int(rng.integers(2, 6))
+        wide = 2 * length / count
+        filled = np.flatnonzero(rng.random(count) < 0.85)
+        if len(filled):
+            at = [(-length + wide * (k + 0.5), 0.0, z + 0.085) for k in filled]
+            tint = np.array([shades[int(rng.random() < 0.3)] for _ in filled])
+            size = (wide - 0.03, 2 * half - 0.03, 0.16)
+            parts.append(boxes(at, size, Material("plastic", (1.0, 1.0, 1.0), 0.4), tint))
+            fronts = [(x, s * (half - 0.012), z + 0.1) for x, _, z in at for s in (-1, 1)]
+            parts.append(boxes(fronts, (0.07, 0.01, 0.04), PAPER))
+    bar = [
+        (-length, -half, 0.95),
+        (-length - 0.15, -half, 1.0),
+        (-length - 0.15, half, 1.0),
+        (-length, half, 0.95),
+    ]
+    parts.append(tube(rounded_path(bar, 0.06), 0.014, frame, 8))
+    return parts
+
+
+def _steps(rng: np.random.Generator) -> list[Part]:
+    """Build steps on wheels: rails, treads, a platform with a railing, two wheels behind."""
+    frame = ZINC if rng.random() < 0.5 else _frame(rng)
+    count = int(rng.integers(3, 9))
+    rise, run, half = 0.25, rng.uniform(0.16, 0.2), rng.uniform(0.25, 0.32)
+    high, length = rise * count, run * count
+    treads = [(run * (k + 0.5) - length / 2, 0.0, rise * (k + 1) - 0.02) for k in range(count)]
+    top = length / 2
+    parts = [
+        boxes(treads, (0.18, 2 * half, 0.035), frame),
+        box((top - 0.05, -half, high - 0.04), (top + 0.45, half, high), frame),
+    ]
+    for y in (-half, half):
+        hand_rail = [
+            (-length / 2, y, 0.9), (top, y, high + 0.9), (top + 0.45, y, high + 0.9), (top + 0.45, y, 0.02)
+        ]  # fmt: skip
+        parts += [
+            tube([(-length / 2 - 0.1, y, 0.03), (top, y, high - 0.02)], 0.02, frame, 6),
+            tube(rounded_path(hand_rail, 0.1), 0.016, frame, 6),
+            tube([(-length / 2, y, 0.05), (-length / 2, y, 0.9)], 0.016, frame, 6),
+            *wheel((top + 0.3, y * 1.15, 0.1), 0.1, 0.04),
+        ]
+    return parts
+
+
+def _tugger_trailer(rng: np.random.Generator) -> list[Part]:
+    """Build one to three trailers of a tugger train, each with a high frame or a stack of crates on it."""
+    frame, deck = _frame(rng), _deck(rng)
+    parts: list[Part] = []
+    for number in range(int(rng.choice([1, 1, 2, 3]))):
+        one = [
+            *castors(_corners(0.5, 0.32), 0.08),
+            box((-0.62, -0.42, 0.2), (0.62, 0.42, 0.26), deck),
+            boxes([(0, y, 0.23) for y in (-0.41, 0.41)], (1.3, 0.05, 0.1), frame),
+            tube([(-0.62, 0, 0.22), (-0.98, 0, 0.24)], 0.025, frame, 6),
+            tube([(0.62, 0, 0.22), (0.7, 0, 0.22)], 0.03, ZINC, 6),
+        ]
+        if rng.random() < 0.5:
+            high = rng.uniform(1.2, 1.7)
+            for y in (-0.4, 0.4):
+                hoop = [(-0.6, y, 0.2), (-0.6, y, high), (0.6, y, high), (0.6, y, 0.2)]
+                one.append(tube(rounded_path(hoop, 0.08), 0.018, frame, 6))
+            one.append(boxes([(0, 0, z) for z in (0.75, high)], (1.2, 0.78, 0.025), deck))
+        if rng.random() < 0.7:
+            one += move(mixed_cartons(rng, rng.uniform(0.2, 0.45), 0.4, (1.05, 0.7)), (0, 0, 0.262))
+        parts += move(one, (1.62 * number, 0, 0))
+    return parts
+
+
 VARIANTS: dict[str, variants.Builder] = {
     "platform": _platform,
     "shelf": _shelf,
@@ -163,6 +242,9 @@ VARIANTS: dict[str, variants.Builder] = {
     "lift_table": _lift_table,
     "trailer": _trailer,
     "bin_cart": _bin_cart,
+    "picking_cart": _picking_cart,
+    "steps": _steps,
+    "tugger_trailer": _tugger_trailer,
 }
 build = partial(variants.build, VARIANTS)
 footprint = partial(variants.footprint, VARIANTS)

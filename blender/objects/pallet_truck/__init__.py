@@ -19,7 +19,8 @@ from blender.objects.pallet_truck import manual, powered
 from blender.objects.pallet_truck.attachments import attach
 from blender.objects.pallet_truck.chassis import CHASSIS, POWERED, fork_height, front, grip, hold, to_truck
 from blender.objects.pallet_truck.forks import tip
-from blender.objects.pallet_truck.livery import PAINTS, TYRES, Livery, livery_of, stickers
+from blender.objects.pallet_truck.livery import PAINTS, TYRES, Livery, livery_of, scuffs, stickers
+from blender.objects.pallet_truck.mast import STRADDLE, STRADDLE_HALF
 from blender.objects.pallet_truck.tiller import LOOPS
 from blender.sampling import chance, draw_seed, integer, pick, uniform
 
@@ -48,6 +49,8 @@ VARIANTS: dict[str, Callable[[dict[str, Any], Livery], tuple[list[Part], list[Fl
 """Variant -> function that returns its meshes and its flat faces (4, 3) for stickers."""
 LOW_FRONT = 0.26
 """x from which a truck is low enough for a rack's lowest beam, metres. Frame and cover are behind it."""
+TURNED_ASIDE = (55.0, 90.0)
+"""Angle of a tiller that is turned aside, degrees."""
 GRIP_HALF = (0.05, 0.19)
 """Half of the depth and the width of grip and hands, metres, for the footprint."""
 
@@ -64,6 +67,12 @@ class Ranges:
         default_factory=lambda: {"same": 1.0}
     )
     """Weights of the paints of a motor's cover or a scale's box; "same": as the frame."""
+    skirt_paint: Annotated[dict[str, float], Weights((*PAINTS, "same"))] = field(
+        default_factory=lambda: {"same": 2.0, "black": 3.0, "grey": 2.0}
+    )
+    """Weights of the paints of a powered truck's lower part; "same": as the frame."""
+    cover_height: Annotated[tuple[float, float], Gt(0.5), Le(2), Ordered()] = (0.9, 1.25)
+    """Factor on the height of a motor's cover."""
     variants: Annotated[dict[str, float], Weights(VARIANTS)] = field(default_factory=lambda: {"hand": 1.0})
     """Weights of the variants."""
     fork_length: Annotated[tuple[float, float], Ge(0.3), Le(3), Ordered()] = (0.90, 1.22)
@@ -92,6 +101,8 @@ class Ranges:
     """Degrees by which a lowered tiller leans."""
     tiller_turn: Annotated[tuple[float, float], Ge(-180), Le(180), Ordered()] = (-60.0, 60.0)
     """Steering angle in degrees about the vertical axis; small angles are more likely."""
+    turned_aside: Share = 0.15
+    """Share of tillers that are turned aside by 55 to 90 degrees."""
     closed_apron: Share = 0.35
     """Share of hand trucks with a plate between the frame's legs."""
     tandem: Share = 0.5
@@ -110,6 +121,12 @@ class Ranges:
         default_factory=lambda: {"clear": 1.0, "wire": 1.0}
     )
     """Weights of the guards in front of a stacker's mast."""
+    mast_shapes: Annotated[dict[str, float], Weights(("twin", "single"))] = field(
+        default_factory=lambda: {"twin": 3.0, "single": 1.0}
+    )
+    """Weights of the shapes of a stacker's mast: two rails, or one column."""
+    straddle: Share = 0.3
+    """Share of stackers whose legs stand beside the load."""
     stickers: Annotated[tuple[int, int], Ge(0), Ordered()] = (1, 4)
     """Number of labels on a truck."""
     shade: Annotated[tuple[float, float], Gt(0), Le(4), Ordered()] = (0.75, 1.15)
@@ -122,9 +139,12 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
     """Draw one truck's parameters (JSON values)."""
     variant = pick(ranges.variants, rng)
     paints = {"paint": pick(ranges.paint, rng)}
-    for key, weights in (("handle_paint", ranges.handle_paint), ("cover_paint", ranges.cover_paint)):
-        drawn = pick(weights, rng)
+    for key in ("handle_paint", "cover_paint", "skirt_paint"):
+        drawn = pick(getattr(ranges, key), rng)
         paints[key] = paints["paint"] if drawn == "same" else drawn
+    turn = np.radians(uniform(ranges.tiller_turn, rng) * rng.random() ** 2).item()
+    if chance(ranges.turned_aside, rng):
+        turn = float(rng.choice([-1, 1]) * np.radians(rng.uniform(*TURNED_ASIDE)))
     lean = uniform(ranges.tiller_low if chance(ranges.lowered, rng) else ranges.tiller_rest, rng)
     return {
         "variant": variant,
@@ -136,7 +156,7 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "lift": _lift(ranges, variant, rng),
         "tiller_length": round(uniform(ranges.handle_height, rng) - CHASSIS[variant].hinge[1] - 0.015, 4),
         "tiller_angle": round(np.radians(lean).item(), 4),
-        "tiller_turn": round(np.radians(uniform(ranges.tiller_turn, rng) * rng.random() ** 2).item(), 4),
+        "tiller_turn": round(turn, 4),
         "wear": uniform(ranges.wear, rng),
         "tyre": pick(ranges.tyres, rng),
         "stickers": integer(ranges.stickers, rng),
@@ -159,6 +179,8 @@ def _fittings(ranges: Ranges, variant: str, rng: np.random.Generator) -> dict[st
     if variant not in POWERED:
         out["handle_shape"] = pick(ranges.handles, rng)
         out["apron"] = "closed" if chance(ranges.closed_apron, rng) else "open"
+    else:
+        out["cover_height"] = uniform(ranges.cover_height, rng)
     if variant not in ("scissor", "stacker"):
         out["tandem"] = chance(ranges.tandem, rng)
     if variant == "rider":
@@ -166,6 +188,7 @@ def _fittings(ranges: Ranges, variant: str, rng: np.random.Generator) -> dict[st
     if variant == "stacker":
         out["mast"], out["backrest"] = uniform(ranges.mast, rng), uniform(ranges.backrest, rng)
         out["guard"] = pick(ranges.mast_guards, rng)
+        out["mast_shape"], out["straddle"] = pick(ranges.mast_shapes, rng), chance(ranges.straddle, rng)
     return out
 
 
@@ -174,6 +197,8 @@ def footprint(params: dict[str, Any], assets: Assets) -> tuple[float, float, flo
     chassis, length, (deep, wide) = CHASSIS[params["variant"]], params["tiller_length"], GRIP_HALF
     handle = to_truck(params, np.array([(x, y, length) for x in (-deep, deep) for y in (-wide, wide)]))
     half = max(params["overall_width"] / 2, chassis.half_width)
+    if params.get("straddle"):
+        half = max(half, STRADDLE + STRADDLE_HALF)
     x0, (y0, y1) = min(chassis.rear, handle[:, 0].min()), (handle[:, 1].min(), handle[:, 1].max())
     return float(x0), tip(params), float(min(-half, y0)), float(max(half, y1))
 
@@ -186,4 +211,4 @@ def rack_insertion(params: dict[str, Any]) -> float | None:
 def build(params: dict[str, Any], assets: Assets) -> list[Part]:
     """Build the truck's meshes."""
     parts, faces = VARIANTS[params["variant"]](params, livery_of(params))
-    return [*parts, *stickers(params, faces)]
+    return [*parts, *scuffs(params, faces), *stickers(params, faces)]

@@ -9,7 +9,7 @@ import numpy as np
 from blender.assets import Assets
 from blender.geometry.mesh import Floats
 from blender.kinds import AttachmentContext, ObjectGroup
-from blender.objects import pallet, pedestrian
+from blender.objects import cage, pallet, pedestrian
 from blender.objects.pallet_truck.chassis import fork_height, front, grip, hold
 from blender.sampling import chance, uniform
 from blender.spec import ObjectSpec, Params
@@ -27,6 +27,10 @@ FITTING_MARGIN = 0.006
 """That distance for forks that are changed to fit: a millimetre more, as a reserve for rounding."""
 SHORTEST_FORK = 1.0
 """Minimum length of forks that carry a pallet lengthwise, metres."""
+MESH_BOXES = 0.2
+"""Share of loaded trucks that carry a mesh box; its floor is as high as a pallet's deck."""
+MESH_BOX_MARGIN = 0.06
+"""Half of a mesh box's length beyond a pallet's, metres."""
 LOAD_GAP = 0.01
 """Gap between the forks' face and the pallet, metres."""
 SURFACE_GAP = 0.001
@@ -50,7 +54,12 @@ def attach(truck: ObjectSpec, context: AttachmentContext) -> ObjectGroup:
         loaded = fits_pallet(params)
     if loaded:
         single = replace(context.common_ranges["pallet"], tiers=(1, 1))  # trucks carry no stacked loads
-        objects.append(place_load(params, pallet.sample(single, rng, context.assets)))
+        load = place_load(params, pallet.sample(single, rng, context.assets))
+        if chance(MESH_BOXES, rng):
+            x, y, z = load.position
+            box = cage.sample_single("mesh_box", rng, context.assets)
+            load = ObjectSpec("cage", box, (round(x + MESH_BOX_MARGIN, 4), y, z))
+        objects.append(load)
     operator = None
     if chance(context.shares.operated, rng):
         operator = pedestrian.sample_in_pose(pedestrian.AT_TILLER, context)

@@ -39,6 +39,8 @@ class Livery:
     frame: Material
     handle: Material
     cover: Material
+    skirt: Material
+    """Paint of a powered truck's lower part."""
     tyre: Material
     hub: Material
     dark: Material
@@ -61,6 +63,7 @@ def livery_of(params: dict[str, Any]) -> Livery:
         frame=painted("paint"),
         handle=painted("handle_paint"),
         cover=painted("cover_paint"),
+        skirt=painted("skirt_paint"),
         tyre=Material("plastic" if params["tyre"] == "nylon" else "rubber", TYRES[params["tyre"]], wear),
         hub=Material("paint", (0.32, 0.32, 0.31), wear),
         dark=Material("plastic", (0.022, 0.022, 0.024), wear),
@@ -84,6 +87,25 @@ def stickers(params: dict[str, Any], faces: Sequence[Floats]) -> list[Part]:
     return [
         part for i in chosen for part in LABELS[names[int(rng.integers(len(names)))]](_panel(faces[i], rng))
     ]
+
+
+def scuffs(params: dict[str, Any], faces: Sequence[Floats]) -> list[Part]:
+    """Build dark and rusty patches on a truck's flat faces, (4, 3) each; a worn truck has more."""
+    rng = np.random.default_rng([params["seed"], 2])
+    parts = []
+    for face in faces:
+        count = int(rng.integers(0, 1 + round(5 * params["wear"])))
+        if count:
+            size = rng.uniform((0.04, 0.01), (0.3, 0.12), (count, 2))
+            start = rng.random((count, 2)) * (1 - size)
+            colour = _BARE[int(rng.integers(len(_BARE)))]
+            patch = Material("paint", colour, params["wear"])
+            parts.append(decals(face, np.hstack([start, start + size]), patch, 0.0004))
+    return parts
+
+
+_BARE: tuple[Colour, ...] = ((0.05, 0.045, 0.04), (0.14, 0.065, 0.03), (0.22, 0.21, 0.2))
+"""Colours of grease, rust and bare steel below the paint."""
 
 
 def _panel(face: Floats, rng: np.random.Generator) -> Floats:

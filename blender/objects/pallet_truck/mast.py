@@ -21,6 +21,8 @@ def mast(params: dict[str, Any], livery: Livery) -> list[Part]:
     front, high = CHASSIS["stacker"].front, params["mast"]
     x0, x1 = front - 0.21, front - 0.10
     rise = max(0.0, params["lift"] - FREE_LIFT) / 2
+    if params["mast_shape"] == "single":
+        return _column(params, livery, x0, x1, rise)
     parts: list[Part] = []
     for side in (-1, 1):
         y = side * 0.255
@@ -45,6 +47,17 @@ def mast(params: dict[str, Any], livery: Livery) -> list[Part]:
         *_guard(params, livery, x0 - 0.012),
     ]
     return parts
+
+
+def _column(params: dict[str, Any], livery: Livery, x0: float, x1: float, rise: float) -> list[Part]:
+    """Build a single closed column with the inner column in it, a chain, and the cross beam at its foot."""
+    high = params["mast"]
+    return [
+        slab((x0, -0.085, 0.05), (x1 - 0.01, 0.085, high), livery.frame, 0.012),
+        slab((x0 + 0.02, -0.06, high - 0.1), (x1 - 0.03, 0.06, high + 0.02 + rise), livery.cast, 0.006),
+        boxes([(x1 - 0.004, 0.0, (high + 0.5) / 2)], (0.006, 0.03, high - 0.5), livery.steel),
+        slab((CHASSIS["stacker"].front - 0.26, -0.33, 0.05), (x1, 0.33, 0.26), livery.frame, 0.01),
+    ]
 
 
 def _rail(
@@ -100,8 +113,10 @@ def carriage(params: dict[str, Any], livery: Livery) -> list[Part]:
 
 
 def legs(params: dict[str, Any], livery: Livery) -> list[Part]:
-    """Build the support legs inside the lowered forks, on rollers."""
+    """Build the support legs, inside the lowered forks or beside them, on rollers."""
     front, end = CHASSIS["stacker"].front, tip(params) - 0.12
+    if params["straddle"]:
+        return _straddle_legs(front, end, livery)
     parts: list[Part] = []
     for y in centres(params):
         for s in (y - 0.056, y + 0.050):
@@ -111,4 +126,22 @@ def legs(params: dict[str, Any], livery: Livery) -> list[Part]:
         )
         for x in (end - 0.13, end - 0.04):
             parts.append(wheel((x, y, ROLLER), 0.045, livery))
+    return parts
+
+
+STRADDLE = 0.46
+"""y of the middle of legs that stand beside the forks and their load, metres."""
+STRADDLE_HALF = 0.04
+"""Half of the width of such a leg, metres."""
+
+
+def _straddle_legs(front: float, end: float, livery: Livery) -> list[Part]:
+    """Build two legs beside the load, joined to the mast's foot by a cross beam."""
+    parts = [slab((front - 0.26, -STRADDLE, 0.06), (front - 0.18, STRADDLE, 0.22), livery.frame, 0.008)]
+    for y in (-STRADDLE, STRADDLE):
+        low, high = (front - 0.26, y - STRADDLE_HALF, 0.04), (end, y + STRADDLE_HALF, 0.13)
+        parts += [
+            slab(low, high, livery.frame, 0.008),
+            *[wheel((x, y, ROLLER), 0.03, livery) for x in (end - 0.15, end - 0.05)],
+        ]
     return parts

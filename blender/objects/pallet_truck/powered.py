@@ -67,6 +67,7 @@ def _chassis(
     params: dict[str, Any], livery: Livery, front: float, high: float
 ) -> tuple[list[Part], list[Floats]]:
     """Build skirt, cover with a slot for the tiller, wheels, panel and tiller; also return flat faces."""
+    high *= params["cover_height"]
     half = CHASSIS[params["variant"]].half_width
     plan, tiller = _plan(half, front), powered_tiller(params, livery)
     cover = [
@@ -81,7 +82,7 @@ def _chassis(
     slot = [(-0.137, 0.10), (-0.136, 0.24), (-0.128, 0.42), (-0.107, high - 0.09)]  # for the tiller
     panel = np.array([(-0.055, 0.12), (-0.055, -0.12), (0.08, -0.16), (0.08, 0.16)])[::-1]
     parts = [
-        loft(np.array([level(inset(plan, d), z) for d, z in skirt]), livery.frame, smooth=True),
+        loft(np.array([level(inset(plan, d), z) for d, z in skirt]), livery.skirt, smooth=True),
         loft(np.array([level(inset(plan, d), z) for d, z in cover]), livery.cover, smooth=True),
         loft([level(rectangle((x, -0.062), (-0.05, 0.062), 0.012), z) for x, z in slot], livery.dark),
         bevelled(panel, high - 0.004, high + 0.014, 2, livery.dark, 0.006),

@@ -10,10 +10,12 @@ import pytest
 
 from blender.assets import Assets
 from blender.config.profile import Config
+from blender.geometry.mesh import bounds
 from blender.kinds import AttachmentContext, KindTable, ObjectGroup, find_kind
-from blender.objects import pallet_truck
+from blender.objects import forklift, pallet_truck
 from blender.objects.pallet_truck.attachments import fit_forks_to_pallet, fits_pallet
 from blender.spec import ObjectSpec
+from tests.helpers.assets import NO_ASSETS
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def test_loaded_pallet_truck_carries_a_single_pallet(context: AttachmentContext)
     group = attach("pallet_truck", replace(context, shares=Shares(loaded=1.0)))
     truck, load = group.objects
     assert truck.params["loaded"] and fits_pallet(truck.params) and not group.in_use
-    assert load.builder == "pallet" and load.params["tiers"] == 1
+    assert load.builder == "cage" or load.params["tiers"] == 1
     assert load.position[0] > pallet_truck.front(truck.params)
 
 
@@ -74,19 +76,52 @@ def test_forks_do_not_change_if_the_ranges_contain_none_that_fit() -> None:
 
 
 @pytest.mark.parametrize(("variant", "allowed", "driven"), [
-    ("counterbalance", True, True), ("counterbalance", False, False), ("reach", True, False),
+    ("counterbalance", True, True), ("counterbalance", False, False), ("reach_truck", True, True),
+    ("order_picker", True, True), ("order_picker", False, False), ("tow", True, True),
 ])  # fmt: skip
-def test_only_counterbalance_trucks_get_a_driver_where_labels_are_allowed(
+def test_machines_get_a_driver_where_labels_are_allowed(
     variant: str, allowed: bool, driven: bool, context: AttachmentContext, default_config: Config
 ) -> None:
     context = replace(
         context,
-        ranges=default_config.ranges["forklift"],
+        ranges=replace(default_config.ranges["forklift"], loaded=0.0),
         shares=Shares(driven=1.0),
         allow_labelled=allowed,
     )
     group = attach("forklift", context, variant=variant)
     assert (len(group.objects) == 2) == group.in_use == driven
+    if driven:
+        machine, driver = group.objects
+        low = bounds(find_kind("pedestrian").build(driver.params, context.assets))[0][2] + driver.position[2]
+        x0, x1, y0, y1 = find_kind("forklift").footprint(machine.params, context.assets)
+        assert 0.1 < low < 0.6, "above the floor, on the platform or with the feet in the cab"
+        assert x0 < driver.position[0] < x1 and y0 < driver.position[1] < y1
+
+
+@pytest.mark.parametrize("variant", ["counterbalance", "reach_truck", "order_picker"])
+def test_loads_of_machines_lie_on_the_forks_one_behind_the_other(
+    variant: str, context: AttachmentContext, default_config: Config
+) -> None:
+    context = replace(context, ranges=replace(default_config.ranges["forklift"], loaded=1.0))
+    for _ in range(6):
+        machine, *loads = attach("forklift", replace(context, allow_labelled=False), variant=variant).objects
+        assert loads and machine.params["loaded"] and not any(load.category for load in loads)
+        ends = -np.inf
+        for load in loads:
+            x0, x1, _, _ = find_kind(load.builder).footprint(load.params, context.assets)
+            assert load.position[0] + x0 > ends - 0.03, "behind the load before"
+            ends = load.position[0] + x1
+        assert loads[0].position[0] > 0 and all(load.position[2] >= 0 for load in loads)
+
+
+def test_same_seed_gives_the_same_machine_and_other_seeds_other_shapes(default_config: Config) -> None:
+    for variant in forklift.VARIANTS:
+        params = {"variant": variant, "paint": "red", "trim": "grey", "mast": 2.2, "lift": 0.1, "wear": 0.3}
+        first, again, other = (
+            bounds(forklift.build({**params, "seed": seed}, NO_ASSETS)) for seed in (1, 1, 2)
+        )
+        assert np.array_equal(first, again) and first[0][2] > -0.012
+        assert variant == "tow" or not np.array_equal(first, other)
 
 
 @pytest.mark.parametrize(

@@ -60,10 +60,12 @@ def test_frame_depends_on_seed_split_and_number_alone(default_config: Config, as
 def attached(first: ObjectSpec, second: ObjectSpec) -> bool:
     """Return whether two objects may share floor: a load, an operator, a driver or a held object."""
     pair = {first.builder, second.builder}
-    if "pallet_truck" in pair and pair & {"pallet", "pedestrian"}:
+    if "pallet_truck" in pair and pair & {"pallet", "cage", "pedestrian"}:
         return True
-    sitting = "sitting" in (first.params.get("pose"), second.params.get("pose"))
-    return pair == {"carried", "pedestrian"} or (pair == {"forklift", "pedestrian"} and sitting)
+    if "forklift" in pair and pair & {"pallet", "cage"}:
+        return first.params.get("loaded", False) or second.params.get("loaded", False)
+    raised = any(item.builder == "pedestrian" and item.position[2] > 0.1 for item in (first, second))
+    return pair == {"carried", "pedestrian"} or (pair == {"forklift", "pedestrian"} and raised)
 
 
 def test_footprints_are_apart_and_inside_the_hall(tiny_people: Path, assets: Assets) -> None:

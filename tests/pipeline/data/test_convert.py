@@ -294,7 +294,7 @@ category = "visitor"
 [scene.objects.lift]
 builder = "forklift"
 category = "pedestrian"
-ranges = { variants = { reach = 1 }, paint = { red = 1 } }
+ranges = { variants = { reach_truck = 1 }, paint = { red = 1 } }
 [scene.objects.both]
 builder = "cage"
 category = "person"
