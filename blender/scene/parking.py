@@ -17,8 +17,8 @@ LEAST_INSERTION = 0.3
 INSERTION_HEADING_DEVIATION = 0.04
 """Standard deviation of the heading of an object below a beam, radians: forks go in nearly straight."""
 BESIDE_MEAN_GAP, BESIDE_SHIFT, BESIDE_HEADING_DEVIATION = 0.12, 0.4, 0.08
-"""An object beside another: mean of the exponentially distributed gap between both, metres; standard deviation
-of its position along the other, metres, and of its heading, radians."""
+"""An object beside another: mean of the exponentially distributed gap between both, metres; standard
+deviation of its position along the other, metres, and of its heading, radians."""
 
 
 def stand_at_face(

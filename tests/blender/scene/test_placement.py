@@ -117,7 +117,7 @@ def inside(points: np.ndarray, corners: Corners) -> np.ndarray:
 
 
 def only_table(config: Config, key: str, **changes: object) -> Config:
-    """Return a configuration of which one table of objects is left, with changed keys, and no rack or pallet."""
+    """Return a configuration with one table of objects, whose keys are changed, and no goods."""
     objects = {key: replace(config.scene.objects[key], frames=1.0, **changes)}  # type: ignore[arg-type]
     stores = replace(config.scene.stores, halls=0.0)
     scene = replace(
