@@ -31,6 +31,10 @@ class AisleConfig:
     """Metres from the wall behind the camera to the start of each row of racks."""
     end: Distance = (0.5, 5.0)
     """Metres from the end of each row to the hall's end wall."""
+    length: Annotated[tuple[float, float] | None, Ge(SHORTEST), Ordered()] = None
+    """Length of the hall in metres; without this key as in [scene.hall]."""
+    blocks: Share = 0.0
+    """Share of the sides with goods on the floor along the wall in place of racks."""
 
 
 @dataclass(frozen=True)

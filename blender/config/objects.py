@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from blender.contract import UserError
+from blender.contract import UserError, merge_tables
 from blender.contract.table_reader import try_from_table
 from blender.kinds import find_kind
 
@@ -21,6 +21,33 @@ def subtable(table: Any, *keys: str) -> dict[str, Any]:
     for key in keys:
         table = table.get(key) if isinstance(table, dict) else None
     return table if isinstance(table, dict) else {}
+
+
+def fill_like_tables(used: dict[str, Any], file: str, problems: list[str]) -> dict[str, Any]:
+    """Fill each table of [scene.objects] that has the key ``like`` with the keys of the table it names.
+
+    Args:
+        used: the renderer's tables of a profile; not changed.
+        file: the profile, for messages.
+        problems: gets a line for each ``like`` that names no other table, or a table with ``like`` itself.
+
+    Returns:
+        The tables, with all keys in each table of [scene.objects].
+    """
+    objects = subtable(used, "scene", "objects")
+    filled = {}
+    for name, table in objects.items():
+        other = subtable(table).get("like")
+        if not isinstance(other, str) or not other:
+            continue
+        base = subtable(objects, other)
+        if not base or "like" in base:
+            reason = "has the key 'like' itself" if base else "is no table of [scene.objects]"
+            problems.append(f"{file}: [scene.objects.{name}]: like names '{other}', which {reason}")
+        filled[name] = merge_tables(base, table)
+    if not filled:
+        return used
+    return used | {"scene": subtable(used, "scene") | {"objects": objects | filled}}
 
 
 def category_problems(used: dict[str, Any]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from blender.config.layouts import (
     StoresConfig,
     WallConfig,
 )
-from blender.config.objects import category_problems, read_ranges, subtable
+from blender.config.objects import category_problems, fill_like_tables, read_ranges, subtable
 from blender.contract import (
     ProfileHeader,
     UserError,
@@ -81,6 +81,13 @@ class ObjectConfig:
     """Number of parked objects side by side; both ends are included."""
     clear: Share = 0.0
     """Share with a free line of sight to the camera, if the camera is below 2.2 metres."""
+    cut: Share = 0.0
+    """Share that the edge of the picture cuts off, so that a part of the object is in the picture; for small
+    ``distance``. Of the others, a point one metre above the floor is in the picture."""
+    beside: Share = 0.0
+    """Share that stands close beside a labelled object, if the scene has one."""
+    like: str = ""
+    """Another table of [scene.objects]: this one has its keys, also its ranges, where it sets none itself."""
     ranges: dict[str, Any] = field(default_factory=dict)
     """Ranges of the kind of object; see the table of the kind below."""
 
@@ -258,6 +265,7 @@ def _read_tables(
     Returns:
         The profile, the ranges of its kinds of object, its lenses, and notes for the user.
     """
+    used = fill_like_tables(used, str(path), problems)
     profile = try_from_table(RendererProfile, used, str(path), "", problems)
     ranges = read_ranges(used, str(path), problems)
     lenses, notes = _fit_lenses(used, path, problems)

@@ -12,6 +12,8 @@ HEADROOM = 1.1
 """Minimum distance between camera and roof, metres, for lamps, beams and ducts."""
 LATERAL_RANGE = 0.25
 """Maximum distance of the camera from the hall's middle plane, as a share of the hall's half width."""
+LEAST_AHEAD = 3.0
+"""Minimum distance of the camera from the end wall, metres."""
 
 
 def sample_mount(config: CameraConfig, rng: np.random.Generator) -> tuple[str, float]:
@@ -29,7 +31,7 @@ def sample_mount(config: CameraConfig, rng: np.random.Generator) -> tuple[str, f
 def sample_camera(
     config: CameraConfig, mount: str, height: float, room: Footprint, rng: np.random.Generator
 ) -> CameraSpec:
-    """Draw a camera near the wall at the start of a room.
+    """Draw a camera, at the mount's distance from the wall at the start of a room.
 
     Args:
         config: [scene.camera].
@@ -41,7 +43,7 @@ def sample_camera(
     settings = config.mounts[mount]
     x0, x1, y0, y1 = room
     lens = pick({key: value.weight for key, value in config.lenses.items()}, rng)
-    x = x0 + uniform(settings.behind, rng)
+    x = min(x0 + uniform(settings.behind, rng), x1 - LEAST_AHEAD)
     pitch = float(np.radians(uniform(settings.pitch, rng)))
     if settings.floor is not None:
         pitch += _pitch_to_floor(settings.floor, height, x1 - x)

@@ -15,7 +15,8 @@ def scene_warnings(config: Config, assets: Assets) -> list[str]:
     """
     hall, lines = config.ranges["hall"], []
     layouts = (getattr(config.scene, name) for name, weight in config.scene.layouts.items() if weight > 0)
-    longest = max(hall.length[1], *(getattr(layout, "length", hall.length)[1] for layout in layouts))
+    lengths = (getattr(layout, "length", None) or hall.length for layout in layouts)
+    longest = max(hall.length[1], *(length[1] for length in lengths))
     for key, table in config.scene.objects.items():
         lines += find_kind(table.builder).warnings(config.ranges[key], assets, hall)
         near, far = table.distance

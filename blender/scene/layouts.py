@@ -19,6 +19,7 @@ from blender.scene.groups import add_dock_lanes, add_packing_line, add_staged_pa
 from blender.scene.plan import Face, Plan
 from blender.scene.racks import add_rack_end_guard, add_rack_row, draw_rack_style
 from blender.scene.sampler import SceneSampler
+from blender.scene.stores import add_block
 from blender.spec import ObjectSpec
 
 RACK_SPACE = 1.65
@@ -111,15 +112,21 @@ def _style(sampler: SceneSampler, plan: Plan) -> dict[str, Any]:
 
 @layout("aisle")
 def aisle(sampler: SceneSampler) -> Plan:
-    """Draw an aisle between two rows of racks."""
+    """Draw an aisle between two rows of racks, or of goods on the floor."""
     ranges, rng = sampler.scene.aisle, sampler.rng
     half = rng.uniform(ranges.width[0] / 2, ranges.width[1] / 2)
-    plan = draw_empty_hall(sampler, half - CAMERA_TO_RACK, width=round(2 * (half + RACK_SPACE), 3))
+    fixed = {"width": round(2 * (half + RACK_SPACE), 3)}
+    if ranges.length is not None:
+        fixed["length"] = sampler.uniform(ranges.length)
+    plan = draw_empty_hall(sampler, half - CAMERA_TO_RACK, **fixed)
     style = _style(sampler, plan)
     _, length, _, _ = plan.room
     for side in (-1, 1):
         span = (rng.uniform(*ranges.start), length - rng.uniform(*ranges.end))
-        add_rack_row(sampler, plan, style, Face(0, side * half, -side, span))
+        if ranges.blocks > 0 and sampler.chance(ranges.blocks):
+            add_block(sampler, plan, Face(0, side * (half + RACK_SPACE), -side, span))
+        else:
+            add_rack_row(sampler, plan, style, Face(0, side * half, -side, span))
     return plan
 
 
@@ -189,7 +196,7 @@ def crossing(sampler: SceneSampler) -> Plan:
     ranges, rng = sampler.scene.crossing, sampler.rng
     half = rng.uniform(ranges.width[0] / 2, ranges.width[1] / 2)
     width = round(2 * half + sampler.uniform(ranges.beside), 3)
-    plan = draw_empty_hall(sampler, width=width, columns=False)
+    plan = draw_empty_hall(sampler, half - CAMERA_TO_RACK, width=width, columns=False)
     style = _style(sampler, plan)
     _, length, low, high = plan.room
     x, side_aisle = rng.uniform(*ranges.first), rng.uniform(*ranges.side_aisle)

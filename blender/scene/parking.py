@@ -16,6 +16,9 @@ LEAST_INSERTION = 0.3
 """Minimum depth to which an object reaches below a rack's lowest beam, metres."""
 INSERTION_HEADING_DEVIATION = 0.04
 """Standard deviation of the heading of an object below a beam, radians: forks go in nearly straight."""
+BESIDE_MEAN_GAP, BESIDE_SHIFT, BESIDE_HEADING_DEVIATION = 0.12, 0.4, 0.08
+"""An object beside another: mean of the exponentially distributed gap between both, metres; standard
+deviation of its position along the other, metres, and of its heading, radians."""
 
 
 def stand_at_face(
@@ -70,3 +73,28 @@ def stand_under_rack(
     position[face.across] = face.position + face.inward * outside
     yaw = face.heading_to + rng.normal(0, INSERTION_HEADING_DEVIATION)
     return (position[0], position[1], 0.0), float(yaw)
+
+
+def stand_beside(
+    other: Footprint, position: Position, yaw: float, footprint: Footprint, rng: np.random.Generator
+) -> tuple[Position, float]:
+    """Draw the position and the heading of an object close beside another one, to its left or right.
+
+    Args:
+        other: footprint of the other object in its own frame, metres.
+        position: the other object's position (x, y, z), metres.
+        yaw: the other object's heading, radians.
+        footprint: footprint of the object with its attached objects, metres.
+        rng: the frame's generator.
+
+    Returns:
+        The position (x, y, z) in metres and the yaw in radians.
+    """
+    turn = int(rng.integers(4)) * np.pi / 2 + rng.normal(0, BESIDE_HEADING_DEVIATION)
+    corners, side = corners_of(footprint, yaw=turn), int(rng.choice([-1, 1]))
+    gap = LEAST_GAP + ROUNDING_GAP + rng.exponential(BESIDE_MEAN_GAP)
+    y = other[3] + gap - corners[:, 1].min() if side > 0 else other[2] - gap - corners[:, 1].max()
+    x = (other[0] + other[1]) / 2 - corners[:, 0].mean() + rng.normal(0, BESIDE_SHIFT)
+    c, s = np.cos(yaw), np.sin(yaw)
+    at = (float(position[0] + c * x - s * y), float(position[1] + s * x + c * y), 0.0)
+    return at, float(yaw + turn)

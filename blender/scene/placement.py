@@ -9,10 +9,18 @@ import numpy as np
 from blender.config.profile import ObjectConfig
 from blender.kinds import ObjectGroup, Parking, find_kind
 from blender.scene.free_space import Corners, corners_of, is_apart
-from blender.scene.parking import stand_at_face, stand_under_rack
+from blender.scene.parking import stand_at_face, stand_beside, stand_under_rack
 from blender.scene.plan import LEAST_GAP, Plan
 from blender.scene.sampler import SceneSampler
-from blender.scene.visibility import draw_point_in_view, horizontal_distance, in_image, view_area
+from blender.scene.visibility import (
+    CUT_SPREAD,
+    VIEW_SPREAD,
+    draw_point_in_view,
+    horizontal_distance,
+    in_image,
+    is_cut,
+    view_area,
+)
 from blender.spec import Footprint, ObjectSpec, Position
 
 ATTEMPTS = 80
@@ -45,6 +53,10 @@ class Placement:
     """The x from which the object is low enough for a rack's lowest beam, metres; None: not below a rack."""
     clear: bool
     """Whether the floor between the camera and the group must stay free."""
+    cut: float | None
+    """Height of an object that the image's edge cuts off, metres; None: its middle is in the image."""
+    beside: ObjectSpec | None
+    """The object beside which the group stands, if any."""
 
     @property
     def outline(self) -> Footprint:
@@ -73,7 +85,7 @@ def place_object(sampler: SceneSampler, plan: Plan, key: str, allow_labelled: bo
     outline = placement.outline
     for attempt in range(ATTEMPTS):
         position, yaw = _draw_position(sampler, plan, table, placement, outline)
-        if not _in_view(sampler, plan, table, position):
+        if not _in_view(sampler, plan, table, placement, position, yaw):
             continue
         placed = [move_to(item, position, yaw) for item in placement.objects]
         shapes = zip(placement.footprints, placed, strict=True)
@@ -101,7 +113,13 @@ def _draw_placement(sampler: SceneSampler, plan: Plan, key: str, group: ObjectGr
     if low_from is not None and not sampler.chance(sampler.scene.under_racks):
         low_from = None
     clear = table.clear > 0 and sampler.chance(table.clear) and plan.camera.position[2] < HIGH_CAMERA
-    return Placement(objects, footprints, parked, kind.parking(objects[0].params), low_from, clear)
+    cut = sampler.height(objects[0]) if table.cut > 0 and sampler.chance(table.cut) else None
+    beside = None
+    if table.beside > 0 and single and sampler.chance(table.beside):
+        labelled = [item for item in plan.objects if item.category]
+        beside = labelled[int(sampler.rng.integers(len(labelled)))] if labelled else None
+    parking = kind.parking(objects[0].params)
+    return Placement(objects, footprints, parked, parking, low_from, clear, cut, beside)
 
 
 def _row(
@@ -125,8 +143,12 @@ def _draw_position(
     rng = sampler.rng
     if placement.low_from is not None:
         return stand_under_rack(plan.open_bays, outline, placement.low_from, rng)
+    if placement.beside is not None:
+        other = placement.beside
+        return stand_beside(sampler.footprint(other), other.position, other.yaw, outline, rng)
     near, far = np.log(table.distance[0]), np.log(table.distance[1])
-    point = draw_point_in_view(plan.camera, float(np.exp(rng.uniform(near, far))), rng)
+    spread = VIEW_SPREAD if placement.cut is None else CUT_SPREAD
+    point = draw_point_in_view(plan.camera, float(np.exp(rng.uniform(near, far))), rng, spread)
     if not (placement.parked or placement.parking.always):
         return point, float(rng.uniform(-np.pi, np.pi))
     faces = plan.faces
@@ -136,11 +158,21 @@ def _draw_position(
     return stand_at_face(face, point, outline, placement.parking, rng)
 
 
-def _in_view(sampler: SceneSampler, plan: Plan, table: ObjectConfig, position: Position) -> bool:
-    """Return whether a position is within the table's distances and in the image."""
+def _in_view(
+    sampler: SceneSampler,
+    plan: Plan,
+    table: ObjectConfig,
+    placement: Placement,
+    position: Position,
+    yaw: float,
+) -> bool:
+    """Return whether a position is within the table's distances, and in the image as the placement says."""
     near, far = table.distance
     if not near <= horizontal_distance(plan.camera, position) <= far:
         return False
+    if placement.cut is not None:
+        shape, size = placement.footprints[0], sampler.config.render
+        return is_cut(plan.camera, size, shape, placement.cut, position, yaw)
     return in_image(plan.camera, sampler.config.render, (position[0], position[1], MIDDLE_HEIGHT))
 
 

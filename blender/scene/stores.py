@@ -1,7 +1,7 @@
 """Draw stored goods along free walls: runs of equal stacks of pallets or containers. No bpy.
 
-They are drawn after all other objects. So they never take the place of a labelled object, and a profile
-without them gives otherwise equal scenes.
+``add_stores`` draws them after all other objects. So they never take the place of a labelled object, and a
+profile without them gives otherwise equal scenes. A block store is a part of a layout.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from blender.scene.sampler import SceneSampler
 from blender.scene.visibility import horizontal_distance, in_image
 from blender.spec import Footprint, ObjectSpec
 
+BLOCK_FILL = 0.9
+"""Share of a block store's length that has goods."""
+BLOCK_NEAR = 1.0
+"""Minimum distance of a block store's goods from the camera, metres."""
 ROOF_SPACE = 0.6
 """Space below the roof for beams, pipes and lamps, metres."""
 DEVIATION = 0.012
@@ -32,17 +36,37 @@ def add_stores(sampler: SceneSampler, plan: Plan) -> None:
     ranges = sampler.scene.stores
     if not sampler.chance(ranges.halls):
         return
-    doorways = [corners_of(area) for area in hall.entrances(plan.hall.params)]
+    doorways = _doorways(plan)
     for face in plan.faces:
         if face.is_rack:
             continue
         filled, (position, end) = sampler.uniform(ranges.filled), face.span
         while position < end:
-            position = _add_run(sampler, plan, face, position, sampler.chance(filled), doorways)
+            stacked = sampler.chance(filled)
+            position = _add_run(sampler, plan, face, position, stacked, doorways, ranges.near)
+
+
+def _doorways(plan: Plan) -> list[Corners]:
+    """Return the floor in front of the hall's doors."""
+    return [corners_of(area) for area in hall.entrances(plan.hall.params)]
+
+
+def add_block(sampler: SceneSampler, plan: Plan, face: Face) -> None:
+    """Fill a wall with goods from end to end, with small gaps: a block store in place of a row of racks."""
+    doorways = _doorways(plan)
+    position, end = face.span
+    while position < end:
+        position = _add_run(sampler, plan, face, position, sampler.chance(BLOCK_FILL), doorways, BLOCK_NEAR)
 
 
 def _add_run(
-    sampler: SceneSampler, plan: Plan, face: Face, start: float, filled: bool, doorways: list[Corners]
+    sampler: SceneSampler,
+    plan: Plan,
+    face: Face,
+    start: float,
+    filled: bool,
+    doorways: list[Corners],
+    near: float,
 ) -> float:
     """Add a run of equal stacks at a wall, or leave an equal length of the wall free.
 
@@ -53,6 +77,7 @@ def _add_run(
         start: where the run starts along the wall, metres.
         filled: False: leave this part of the wall free.
         doorways: floor that stays free.
+        near: minimum distance from the camera, metres.
 
     Returns:
         The end of the run along the wall, metres.
@@ -78,6 +103,8 @@ def _add_run(
             at[:2] += rng.normal(0, DEVIATION, 2)
             turn = yaw + float(rng.normal(0, DEVIATION))
             item = ObjectSpec(stack.builder, stack.params, tuple(at.tolist()), turn)
+            if horizontal_distance(plan.camera, item.position) < near:
+                continue
             if _may_stand(sampler, plan, item, footprint, doorways):
                 plan.add_if_free(item, footprint)
         start += float(size[face.axis]) + gap
@@ -96,10 +123,8 @@ def _draw_stack(sampler: SceneSampler, ranges: StoresConfig) -> ObjectSpec:
 def _may_stand(
     sampler: SceneSampler, plan: Plan, item: ObjectSpec, footprint: Footprint, doorways: list[Corners]
 ) -> bool:
-    """Return whether a stack is in or near the image, far enough from the camera, and in no doorway."""
+    """Return whether a stack is in or near the image, and in no doorway."""
     x, y, _ = item.position
-    if horizontal_distance(plan.camera, item.position) < sampler.scene.stores.near:
-        return False
     if not in_image(plan.camera, sampler.config.render, (x, y, VIEW_HEIGHT), VIEW_MARGIN):
         return False
     return is_apart(corners_of(footprint, item.position, item.yaw), doorways, 0.0)

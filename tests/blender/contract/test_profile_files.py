@@ -42,7 +42,7 @@ def test_a_file_comes_before_a_shipped_profile(tmp_path: Path, monkeypatch: pyte
 def test_a_path_is_never_the_name_of_a_shipped_profile(tmp_path: Path) -> None:
     for path in (tmp_path / "smoke.toml", Path("no such folder/smoke"), Path("smoke.json"), Path("nothing")):
         assert find_profile(path) == path
-    with pytest.raises(UserError, match=r"nothing: no such profile; .* default, full, ordinary, smoke"):
+    with pytest.raises(UserError, match=r"nothing: no such profile; .* default, full, near, ordinary, smoke"):
         load_profile(find_profile("nothing"))
 
 

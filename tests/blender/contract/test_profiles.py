@@ -91,7 +91,7 @@ def test_a_missing_profile_is_one_line_and_exit_status_2(tmp_path: Path) -> None
         assert "none.toml" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["smoke", "default", "full", "ordinary"])
+@pytest.mark.parametrize("name", ["smoke", "default", "full", "ordinary", "near"])
 def test_shipped_profiles_are_valid(name: str) -> None:
     path = PROFILES / f"{name}.toml"
     assert load_config(path, "train").profile == read_profile(path).name == name

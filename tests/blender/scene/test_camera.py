@@ -41,7 +41,7 @@ def test_mounts_and_lenses_are_drawn_by_weight() -> None:
     assert set(lenses) == set(lens.LENSES)
 
 
-@pytest.mark.parametrize("mount", ["vehicle", "hand", "overhead"])
+@pytest.mark.parametrize("mount", ["vehicle", "turning", "hand", "overhead"])
 def test_camera_is_in_free_air_below_the_roof(mount: str, default_config: Config, assets: Assets) -> None:
     low, high = default_config.scene.camera.mounts[mount].height
     for spec in scenes(default_config, assets, mount, 8):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +34,22 @@ def test_every_layout_draws_a_plan_with_camera_and_walls(default_config: Config,
         assert all(bay.depth > 0 for bay in plan.open_bays)
 
 
+def test_aisles_have_their_own_length_and_goods_in_place_of_racks(
+    default_config: Config, assets: Assets
+) -> None:
+    ranges = replace(default_config.scene.aisle, length=(30.0, 32.0), blocks=1.0)
+    config = replace(default_config, scene=replace(default_config.scene, aisle=ranges))
+    plan = LAYOUTS["aisle"](SceneSampler(config, np.random.default_rng(0), assets))
+    assert 30 <= plan.hall.params["length"] <= 32
+    assert {item.builder for item in plan.objects} <= {"pallet", "cage"} and len(plan.objects) > 15
+    far = max(item.position[0] for item in plan.objects)
+    assert far > 20 and not any(face.is_rack for face in plan.faces)
+
+
 def test_sampler_gives_the_first_table_of_each_kind(default_config: Config, assets: Assets) -> None:
     sampler = SceneSampler(default_config, np.random.default_rng(0), assets)
     table = sampler.first_tables["pedestrian"]
-    assert table.category == "pedestrian" and table.ranges is default_config.ranges["pedestrian"]
+    assert table.category == "pedestrian" and table.ranges == default_config.ranges["pedestrian"]
     assert sampler.first_tables["pallet"].ranges is default_config.ranges["pallets"]
 
 

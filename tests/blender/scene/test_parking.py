@@ -7,8 +7,8 @@ import pytest
 
 from blender.kinds import Parking
 from blender.objects import pedestrian
-from blender.scene.free_space import corners_of
-from blender.scene.parking import LEAST_INSERTION, stand_at_face, stand_under_rack
+from blender.scene.free_space import corners_of, overlap
+from blender.scene.parking import LEAST_INSERTION, stand_at_face, stand_beside, stand_under_rack
 from blender.scene.plan import LEAST_GAP, Face, OpenBay
 
 PERSON = (-0.3, 0.4, -0.3, 0.3)
@@ -44,6 +44,17 @@ def test_people_who_reach_stand_close_to_racks_even_if_not_parked() -> None:
     parking = pedestrian.parking({"pose": "reaching"})
     assert parking.always and parking.at_racks and parking.facing
     assert parking.mean_gap < pedestrian.parking({"pose": "standing"}).mean_gap
+
+
+def test_an_object_beside_another_is_close_to_its_side_and_apart() -> None:
+    rng, sides, gaps = np.random.default_rng(0), set(), []
+    other = corners_of(TRUCK, (3.0, 1.0, 0.0), 0.7)
+    for _ in range(40):
+        position, yaw = stand_beside(TRUCK, (3.0, 1.0, 0.0), 0.7, (-0.6, 0.6, -0.4, 0.4), rng)
+        gaps.append(-overlap(other, corners_of((-0.6, 0.6, -0.4, 0.4), position, yaw)))
+        to = np.subtract(position[:2], (3.0, 1.0))
+        sides.add(np.sign(to @ (-np.sin(0.7), np.cos(0.7))))
+    assert min(gaps) >= LEAST_GAP and np.median(gaps) < 0.3 and sides == {-1.0, 1.0}
 
 
 def test_position_along_a_face_is_clipped_to_its_span() -> None:

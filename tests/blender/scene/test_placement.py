@@ -11,6 +11,7 @@ import pytest
 from blender.assets import Assets
 from blender.config.profile import Config
 from blender.geometry import lens
+from blender.kinds import find_kind
 from blender.objects import pallet_truck, pedestrian, rack
 from blender.rendering.frame import frame_scene
 from blender.scene.free_space import Corners, corners_of, overlap
@@ -115,6 +116,58 @@ def inside(points: np.ndarray, corners: Corners) -> np.ndarray:
     return (turns > 0).all(1) | (turns < 0).all(1)
 
 
+def only_table(config: Config, key: str, **changes: object) -> Config:
+    """Return a configuration with one table of objects, whose keys are changed, and no goods."""
+    objects = {key: replace(config.scene.objects[key], frames=1.0, **changes)}  # type: ignore[arg-type]
+    stores = replace(config.scene.stores, halls=0.0)
+    scene = replace(
+        config.scene, objects=objects, stores=stores, negatives=0.0, loaded=0.0, layouts={"packing": 1.0}
+    )
+    mounts = {"vehicle": config.scene.camera.mounts["vehicle"]}
+    return replace(config, scene=replace(scene, camera=replace(scene.camera, mounts=mounts)))
+
+
+@pytest.mark.parametrize("key", ["pallet_truck_near", "pedestrian_near"])
+def test_objects_that_are_cut_off_are_near_and_partly_in_the_image(
+    key: str, default_config: Config, assets: Assets
+) -> None:
+    config = only_table(default_config, key, cut=1.0, count=(1, 1))
+    width, height = config.render.width, config.render.height
+    shares, distances = [], []
+    for frame in range(12):
+        spec = frame_scene(config, assets, frame)
+        for item in (item for item in spec.objects if item.builder == config.scene.objects[key].builder):
+            if item.params.get("pose") in pedestrian.AT_TILLER and "truck" in key:
+                continue  # the truck's operator
+            parts = find_kind(item.builder).build(item.params, assets)
+            vertices = np.concatenate([part.vertices for part in parts])
+            c, s = np.cos(item.yaw), np.sin(item.yaw)
+            world = vertices @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) + np.asarray(item.position)
+            pixels, depth = lens.project(world, spec.camera, width, height)
+            inside = (depth > 0) & (pixels >= 0).all(1) & (pixels <= [width, height]).all(1)
+            shares.append(inside.mean())
+            distances.append(np.hypot(*np.subtract(item.position[:2], spec.camera.position[:2])))
+    assert len(shares) >= 8 and max(shares) < 1 and np.mean(np.array(shares) > 0.02) > 0.8
+    near, far = config.scene.objects[key].distance
+    assert near - 0.01 <= min(distances) and max(distances) <= far + 0.01
+
+
+def test_key_beside_puts_objects_close_to_labelled_ones(default_config: Config, assets: Assets) -> None:
+    def gaps(beside: float) -> list[float]:
+        changed = only_table(default_config, "pallet_truck", count=(1, 1), clear=0.0)
+        cages = replace(default_config.scene.objects["cages"], beside=beside, count=(1, 1), cut=0.0)
+        scene = replace(changed.scene, objects={**changed.scene.objects, "cages": cages}, operated=0.0)
+        least = []
+        for frame in range(15):
+            objects = frame_scene(replace(changed, scene=scene), assets, frame).objects
+            trucks = [c for item in objects if item.category for c in floor_of(item, assets)]
+            boxes = [c for item in objects if item.builder == "cage" for c in floor_of(item, assets)]
+            least += [-overlap(box, truck) for box in boxes for truck in trucks[:1]]
+        return least
+
+    assert np.median(gaps(1.0)) < 0.4 < np.median(gaps(0.0))
+
+
 @pytest.mark.slow
 def test_key_clear_reduces_the_occlusion_of_trucks(default_config: Config, assets: Assets) -> None:
     def shares(clear: float) -> list[float]:
@@ -134,7 +187,11 @@ def test_labelled_objects_are_placed_in_the_image(
 ) -> None:
     camera = default_config.scene.camera
     camera = replace(camera, lenses={name: camera.lenses[name]}, mounts={mount: camera.mounts[mount]})
-    scene = replace(default_config.scene, camera=camera, negatives=0.0)
+    objects = {
+        key: replace(table, frames=float(not table.cut))
+        for key, table in default_config.scene.objects.items()
+    }
+    scene = replace(default_config.scene, camera=camera, negatives=0.0, objects=objects)
     config = replace(default_config, scene=scene)
     width, height = config.render.width, config.render.height
     in_image, trucks = [], 0

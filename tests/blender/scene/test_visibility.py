@@ -11,6 +11,7 @@ from blender.scene.visibility import (
     draw_point_in_view,
     horizontal_distance,
     in_image,
+    is_cut,
     view_area,
 )
 from blender.spec import CameraSpec
@@ -45,3 +46,19 @@ def test_view_area_reaches_from_the_camera_to_the_outermost_corners() -> None:
     assert area[1:3] == pytest.approx(np.array([[5.0, 1.0], [5.0, 3.0]]))
     eye = np.array(CAMERA.position[:2])
     assert np.linalg.norm(area[[0, 3]] - eye, axis=1) == pytest.approx([VIEW_START, VIEW_START])
+
+
+PERSON, TALL = (-0.2, 0.2, -0.25, 0.25), 1.75
+
+
+@pytest.mark.parametrize(
+    ("position", "cut"),
+    [
+        ((2.0, 2.0, 0.0), True),  # the legs are below the image
+        ((12.0, 2.0, 0.0), False),  # all of it is in the image
+        ((1.5, 8.0, 0.0), False),  # nothing is
+        ((6.0, 7.1, 0.0), True),  # across the left edge
+    ],
+)
+def test_an_object_is_cut_if_a_part_is_in_the_image(position: tuple[float, float, float], cut: bool) -> None:
+    assert is_cut(CAMERA, RENDER, PERSON, TALL, position, 0.0) == cut
