@@ -109,7 +109,8 @@ def _interpolate(array: np.ndarray, position: np.ndarray, axis: int) -> np.ndarr
     low = np.minimum(position.astype(np.intp), size - 2)
     share = (position - low).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(array.ndim)])
     first = np.take(array, low, axis)
-    return first + (np.take(array, low + 1, axis) - first) * share
+    between: np.ndarray = first + (np.take(array, low + 1, axis) - first) * share
+    return between
 
 
 Kernel = dict[tuple[int, int], float]

@@ -33,4 +33,5 @@ def amplitude_jitter(image: Tensor, rng: np.random.Generator) -> Tensor:
     deviation = (deviation / np.sqrt(2)).astype(np.float32)
     spectrum = torch.fft.rfft2(image)
     factors = rng.standard_normal(spectrum.shape, np.float32) * deviation + 1
-    return torch.fft.irfft2(spectrum * torch.from_numpy(factors), s=(height, width)).clamp(0, 1)
+    jittered: Tensor = torch.fft.irfft2(spectrum * torch.from_numpy(factors), s=(height, width))
+    return jittered.clamp(0, 1)
