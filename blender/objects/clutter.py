@@ -236,9 +236,10 @@ def _rolls(rng: np.random.Generator) -> list[Part]:
     material = Material(surface, shades[int(rng.integers(4))], 0.3)
     radius, length = rng.uniform(0.08, 0.4), rng.uniform(0.4, 1.6)
     core = Material("cardboard", (0.1, 0.07, 0.05), 0.2)
-    start, end, step = (0, 0, 0), (0, 0, length), (0, 2.03 * radius, 0)
+    start, end, step = (0.0, 0.0, 0.0), (0.0, 0.0, length), (0.0, 2.03 * radius, 0.0)
     if rng.random() < 0.6:
-        start, end, step = (-length / 2, 0, radius), (length / 2, 0, radius), (0, 2.01 * radius, 0)
+        start, end = (-length / 2, 0.0, radius), (length / 2, 0.0, radius)
+        step = (0.0, 2.01 * radius, 0.0)
     out = 0.003 * (np.array(end) - start) / length
     places = np.arange(int(rng.integers(1, 5)))[:, None] * np.array(step)
     return [

@@ -32,7 +32,9 @@ class Ranges:
 
 def _yellow(rng: np.random.Generator) -> Material:
     """Draw a yellow paint and its wear."""
-    shades: tuple[Colour, ...] = (YELLOW, (0.78, 0.38, 0.01), (0.80, 0.58, 0.03), (0.72, 0.35, 0.01), LEMON)
+    shades: tuple[Colour, ...] = (YELLOW, (0.78, 0.38, 0.01), (0.80, 0.58, 0.03), (0.72, 0.35, 0.01))
+    if rng.random() < 0.1:
+        shades = (LEMON,)
     return Material("paint", shades[int(rng.integers(len(shades)))], round(float(rng.uniform(0.2, 0.9)), 2))
 
 

@@ -1,4 +1,4 @@
-"""Meshes that several kinds of objects share: loads, wheels, labels, floor markings, doors, soft bodies.
+"""Meshes that several kinds of objects share: loads, containers, rack steel, wheels, labels, soft bodies.
 
 Each function returns numpy meshes (``blender.geometry.mesh.Part``); none needs bpy.
 """

@@ -6,6 +6,7 @@ import numpy as np
 
 from blender.config.layouts import CrossingConfig
 from blender.objects import rack
+from blender.parts.rack_steel import level_height
 from blender.scene.camera import HEADROOM
 from blender.scene.free_space import corners_of
 from blender.scene.plan import Face, OpenBay, Plan
@@ -85,7 +86,7 @@ def _add_rack(plan: Plan, item: ObjectSpec, front: Face) -> None:
     for bay in rack.open_bays(item.params):
         corners = corners_of(bay, item.position, item.yaw)
         plan.bay_floors.append(corners)
-        if rack.level_height(item.params, 1) - BEAM_HALF_HEIGHT > TRUCK_CLEARANCE:
+        if level_height(item.params, 1) - BEAM_HALF_HEIGHT > TRUCK_CLEARANCE:
             low, high = float(corners[:, front.axis].min()), float(corners[:, front.axis].max())
             entry = Face(front.axis, front.position, front.inward, (low + BAY_MARGIN, high - BAY_MARGIN))
             plan.open_bays.append(OpenBay(entry, bay[3] - BAY_DEPTH_MARGIN))

@@ -12,6 +12,7 @@ from blender.config.profile import Config
 from blender.geometry.mesh import Part, bounds
 from blender.objects import rack
 from blender.parts import picking, protectors
+from blender.parts.rack_steel import level_height
 from tests.helpers.assets import NO_ASSETS
 
 
@@ -53,7 +54,7 @@ def test_shelves_fill_the_lowest_storey_and_stay_within_it(default_config: Confi
     params = {**params, "picking": 1, "protectors": "none", "rise": 0.0}
     shelved = rack.build(params, NO_ASSETS)
     empty = rack.build({**params, "picking": 0}, NO_ASSETS)
-    top = rack.level_height(params, 1)
+    top = level_height(params, 1)
     assert within(shelved, 0.0, top) > within(empty, 0.0, top) + 300
     assert within(shelved, top, 9.0) == within(empty, top, 9.0)
     x0, x1, y0, y1 = rack.footprint(params, NO_ASSETS)

@@ -10,6 +10,7 @@ import pytest
 from blender.assets import Assets
 from blender.config.profile import Config
 from blender.objects import rack
+from blender.parts.rack_steel import level_height
 from blender.scene.camera import HEADROOM
 from blender.scene.plan import Face, Plan
 from blender.scene.racks import RACK_GAP, add_rack_end_guard, add_rack_row, draw_rack_style
@@ -37,8 +38,7 @@ def test_racks_stay_below_the_roof(sampler: SceneSampler) -> None:
             style = draw_rack_style(sampler, roof)
             assert style["levels"] >= 1
             assert (
-                rack.level_height(style, style["levels"]) + style["top"] < roof - HEADROOM
-                or style["levels"] == 1
+                level_height(style, style["levels"]) + style["top"] < roof - HEADROOM or style["levels"] == 1
             )
             assert style["top"] <= rack.TOP_LOAD
 
@@ -95,5 +95,5 @@ def test_first_beam_rises_only_below_high_roofs(sampler: SceneSampler) -> None:
     racks = replace(sampler.config.ranges["rack"], high_first=1.0, levels=(1, 1), pitch=(1.9, 1.9))
     ranges = {**sampler.config.ranges, "rack": replace(racks, rise=(0.9, 0.9))}
     high = replace(sampler, config=replace(sampler.config, ranges=ranges))
-    assert rack.level_height(draw_rack_style(high, 9.0), 1) == pytest.approx(2.8)
-    assert rack.level_height(draw_rack_style(high, 3.0), 1) == pytest.approx(1.9)
+    assert level_height(draw_rack_style(high, 9.0), 1) == pytest.approx(2.8)
+    assert level_height(draw_rack_style(high, 3.0), 1) == pytest.approx(1.9)
