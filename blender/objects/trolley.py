@@ -212,10 +212,10 @@ def _steps(rng: np.random.Generator) -> list[Part]:
 
 
 def _tugger_trailer(rng: np.random.Generator) -> list[Part]:
-    """Build one to three trailers of a tugger train, each with a high frame or a stack of crates on it."""
+    """Build one or two trailers of a tugger train, each with a high frame or a stack of crates on it."""
     frame, deck = _frame(rng), _deck(rng)
     parts: list[Part] = []
-    for number in range(int(rng.choice([1, 1, 2, 3]))):
+    for number in range(int(rng.choice([1, 1, 2]))):
         one = [
             *castors(_corners(0.5, 0.32), 0.08),
             box((-0.62, -0.42, 0.2), (0.62, 0.42, 0.26), deck),

@@ -134,3 +134,21 @@ def test_held_object_depends_on_the_pose(
     group = attach("pedestrian", replace(context, ranges=ranges))
     assert [item.params["thing"] for item in group.objects[1:]] == ([held] if held else [])
     assert all(item.position[2] > 0.5 for item in group.objects[1:]) and not group.in_use
+
+
+def test_machine_parks_nose_in_as_drawn(default_config: Config) -> None:
+    ranges = replace(default_config.ranges["forklift"], nose_in=1.0)
+    params = forklift.sample(ranges, np.random.default_rng(0), NO_ASSETS)
+    assert forklift.parking(params).facing and not forklift.parking({**params, "nose_in": False}).facing
+
+
+def test_straddle_legs_stand_beside_the_load_and_widen_the_footprint(default_config: Config) -> None:
+    ranges = replace(default_config.ranges["pallet_truck"], variants={"stacker": 1.0}, straddle=1.0)
+    params = pallet_truck.sample(ranges, np.random.default_rng(0), NO_ASSETS)
+    for shape in ("twin", "single"):
+        wide = {**params, "mast_shape": shape}
+        low, high = bounds(pallet_truck.build(wide, NO_ASSETS))
+        _, _, y0, y1 = pallet_truck.footprint(wide, NO_ASSETS)
+        assert 0.49 < high[1] <= y1 + 0.01 and y0 - 0.01 <= low[1]
+    narrow = {**params, "straddle": False}
+    assert pallet_truck.footprint(narrow, NO_ASSETS)[3] < 0.49
