@@ -175,15 +175,14 @@ VARIANTS: dict[str, variants.Builder] = {
 build = partial(variants.build, VARIANTS)
 footprint = partial(variants.footprint, VARIANTS)
 
-SINGLE_HEIGHT = {"mesh_box": 1.0, "roll_cage": 2.0}
-"""Variant that trucks carry -> maximum height of a single container, metres."""
-_SINGLE_WIDTH = 0.95
+SINGLE_SIZE = {"mesh_box": (1.4, 0.95, 1.0), "roll_cage": (0.95, 0.95, 2.0)}
+"""Variant that trucks carry -> maximum length, width and height of a single container, metres."""
 
 
 def sample_single(variant: str, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
-    """Draw one container of a key of ``SINGLE_HEIGHT``: neither a stack nor a row."""
+    """Draw one container of a key of ``SINGLE_SIZE``: neither a stack nor a row."""
     while True:  # about every third seed is a single container
         params = {"variant": variant, "seed": draw_seed(rng)}
         low, high = bounds(build(params, assets))
-        if high[2] < SINGLE_HEIGHT[variant] and high[1] - low[1] < _SINGLE_WIDTH:
+        if (high - low < SINGLE_SIZE[variant]).all():
             return params
