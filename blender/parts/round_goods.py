@@ -121,14 +121,14 @@ def rolls(rng: np.random.Generator, height: float, wear: float) -> list[Part]:
         return [repeat(roll, kept), repeat(core, top)]
     radius = min(float(rng.uniform(0.1, 0.19)), 0.5 * height)
     across, rows = int(AREA[0] / (2 * radius)), max(1, int(height / (1.75 * radius)))
-    places = [
+    lying = [
         ((k - (across - 1 - row % 2) / 2) * 2 * radius, 0.0, radius * (1 + 1.74 * row))
         for row in range(min(rows, across)) for k in range(across - row % 2)
     ]  # fmt: skip
     half = AREA[1] / 2 - 0.01
     roll = tube([(0, -half, 0), (0, half, 0)], radius - 0.003, material, 14)
     core = tube([(0, -half - 0.003, 0), (0, half + 0.003, 0)], 0.25 * radius, _HOLE, 8)
-    return [repeat(roll, places), repeat(core, places)]
+    return [repeat(roll, lying), repeat(core, lying)]
 
 
 def _vessel(kind: str) -> tuple[list[tuple[float, float]], tuple[int, int], float]:

@@ -72,8 +72,8 @@ def random_object_centre(
         labels = labels.clamp(max=classes + 1)
     if not len(labels):
         return None
-    classes = labels.unique().tolist()
-    of_class = (labels == classes[int(rng.integers(len(classes)))]).nonzero()[:, 0].tolist()
+    present = labels.unique().tolist()
+    of_class = (labels == present[int(rng.integers(len(present)))]).nonzero()[:, 0].tolist()
     left, top, right, bottom = target["boxes"][of_class[int(rng.integers(len(of_class)))]].tolist()
     return (left + right) / 2, (top + bottom) / 2
 

@@ -89,7 +89,7 @@ def test_haze_turns_distant_surfaces_grey() -> None:
     near, far = optics.haze(light, np.array([[0.0, 0.0], [1e6, 69.0]]), 0.01)[0]
     assert near == pytest.approx([0.9, 0.9])
     assert far[0] == pytest.approx(optics.MID_GREY)
-    assert far[1] == pytest.approx((0.9 + sensor.MID_GREY) / 2, rel=0.01), (
+    assert far[1] == pytest.approx((0.9 + optics.MID_GREY) / 2, rel=0.01), (
         "half of the light is transmitted: 0.99**69 = 0.5"
     )
 

@@ -15,7 +15,8 @@ from torchvision.ops import MultiScaleRoIAlign
 from pipeline.models.detector import Detector
 from pipeline.models.heads import FusedMaskHead
 from pipeline.models.registry import COCO, EMBEDDED, build_model
-from pipeline.models.roi.heads import CascadeRoIHeads, mirror_boxes
+from pipeline.models.roi.box_outputs import mirror_boxes
+from pipeline.models.roi.heads import CascadeRoIHeads
 from tests.pipeline.models.regions import make_boxes, make_levels
 from tests.pipeline.models.training_step import SMALL
 
