@@ -30,7 +30,7 @@ def test_a_variant_goes_before_its_kind_and_a_class_before_both() -> None:
     assert auxiliary_category(bollard, ("guard",)) == "guard"
     assert auxiliary_category(bollard, ("cage",)) == ""
     assert auxiliary_category(replace(bollard, category="post"), ("guard", "bollard")) == ""
-    assert {"forklift", "reach", "rack_guard", "trolley", "cage", "drum"} <= set(auxiliary_names())
+    assert {"forklift", "reach_truck", "rack_guard", "trolley", "cage", "drum"} <= set(auxiliary_names())
     assert "hall" not in auxiliary_names()
 
 
@@ -38,7 +38,7 @@ def test_auxiliary_classes_label_objects_and_change_nothing_else_of_a_scene(
     tmp_path: Path, tiny_people: Path
 ) -> None:
     assets = load_assets(tiny_people)
-    plain = load_config(DEFAULT, "train")
+    plain = load_config(write(tmp_path / "plain.toml", "[model]\nauxiliary = []\n"), "train")
     labelled = load_config(write(tmp_path / "p.toml", OBJECTS), "train")
     found = set()
     for frame in range(6):

@@ -37,7 +37,10 @@ def joint_pixels(pedestrian: ObjectSpec, people: Assets) -> np.ndarray:
 
 RACK = {
     "uprights": "blue", "beams": "orange", "bays": 2, "levels": 2, "pitch": 1.9, "top": 1.3, "fill": 0.0,
-    "floor_fill": 0.0, "open": [True, True], "decks": False, "seed": 0,
+    "floor_fill": 0.0, "open": [True, True], "decks": False, "seed": 0, "base": 0.0,
+    "rise": 0.0, "load": {"none": 1.0}, "wrapped": 0.0, "picking": 0, "shelves": "bins", "labels": "none",
+    "protectors": "none",
+    "protector_paint": "yellow", "ends": "none", "looks": [0],
 }  # fmt: skip
 UPRIGHT = slice(117, 123)
 """Columns that the upright hides: it is 0.09 m wide and 3 m away, so 0.09 * 200 / 3 = 6 columns at the

@@ -47,7 +47,7 @@ def test_people_who_reach_have_their_fingers_at_a_rack(default_config: Config, a
             back = corners_of((x0, x0 + 0.02, -0.2, 0.2), person.position, person.yaw)
             gaps.append(min(-overlap(fingers, corners) for corners in racks))
             assert gaps[-1] < min(-overlap(back, corners) for corners in racks)
-    assert len(gaps) >= 8
+    assert len(gaps) >= 6
     assert np.median(gaps) < 0.12 and np.mean(np.array(gaps) < 0.25) > 0.9
 
 
@@ -161,7 +161,7 @@ def test_key_beside_puts_objects_close_to_labelled_ones(default_config: Config, 
         least = []
         for frame in range(15):
             objects = frame_scene(replace(changed, scene=scene), assets, frame).objects
-            trucks = [c for item in objects if item.category for c in floor_of(item, assets)]
+            trucks = [c for o in objects if o.category == "pallet_truck" for c in floor_of(o, assets)]
             boxes = [c for item in objects if item.builder == "cage" for c in floor_of(item, assets)]
             least += [-overlap(box, truck) for box in boxes for truck in trucks[:1]]
         return least

@@ -45,6 +45,6 @@ def test_class_without_a_visible_object_is_named_with_the_reason(
     objects = {key: replace(t, count=(0, 0)) for key, t in default_config.scene.objects.items()}
     none = replace(default_config, scene=replace(default_config.scene, objects=objects))
     (line,) = count(none, without)
-    assert "count = [0, 0] in [scene.objects.pedestrian]" in line
+    assert "count = [0, 0] in [scene.objects.pedestrian_near], [scene.objects.pedestrian]" in line
     negative = replace(default_config, scene=replace(default_config.scene, negatives=1.0))
     assert "negatives = 1" in count(negative, without)[0]
