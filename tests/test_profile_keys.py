@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pytest
 from click.testing import CliRunner
 
+from blender.config.objects import fill_like_tables
 from blender.config.reference import renderer_tables
 from blender.contract import UserError, from_table, load_profile
 from blender.contract.field_types import (
@@ -28,9 +29,11 @@ from pipeline.config.reference import pipeline_tables, profile_reference
 from tests.conftest import ROOT, TINY, run
 
 TABLES = {**pipeline_tables(), **renderer_tables()}
-DEFAULT = load_profile(ROOT / "assets/profiles/default.toml")
+DEFAULT = fill_like_tables(load_profile(ROOT / "assets/profiles/default.toml"), "default.toml", [])
 PEDESTRIAN = 'scene.objects.NAME.ranges with builder = "pedestrian"'
 WITHOUT_LIMITS = {
+    ("scene.objects.NAME", "like"): "compared with the names of the tables",
+    ("model", "auxiliary"): "compared with the kinds of object and their variants",
     ("scene.objects.NAME", "category"): "compared with classes; empty for objects without a label",
     ("scene.camera", "mounts"): "the names of mounts are free",
     ("scene", "objects"): "the names of objects are free",

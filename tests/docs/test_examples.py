@@ -79,11 +79,11 @@ def test_extended_profile_example_is_valid(tmp_path: Path) -> None:
     assert "trolleys" not in config.scene.objects and "cages" in config.scene.objects
     profile.write_text(with_ordinary.replace("default.toml", f"{ROOT}/assets/profiles/default.toml"))
     trucks = load_config(profile, "ordinary").scene.objects["pallet_truck"]
-    assert (trucks.frames, trucks.count) == (0.1, (1, 2))
+    assert (trucks.frames, trucks.count) == (0.08, (1, 2))
 
 
 def test_training_examples_are_valid_profiles(tmp_path: Path) -> None:
-    example, with_negatives = blocks("training.md", "toml")
+    with_auxiliary, example, with_negatives = blocks("training.md", "toml")
     path = tmp_path / "mine.toml"
     path.write_text(HEAD + example)
     profile = read_profile(path)
@@ -91,6 +91,8 @@ def test_training_examples_are_valid_profiles(tmp_path: Path) -> None:
     assert read == ("timm/convnext_atto", 4, 8)
     path.write_text(HEAD + with_negatives)
     assert len(read_profile(path).train.negatives) == 2
+    path.write_text(f'extends = "{ROOT}/assets/profiles/default.toml"\n{with_auxiliary}')
+    assert "rack_guard" in load_config(path).categories() and len(read_profile(path).model.auxiliary) == 6
 
 
 def test_extra_set_example_is_a_valid_profile(tmp_path: Path) -> None:

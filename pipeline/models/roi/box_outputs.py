@@ -18,7 +18,7 @@ def mirror_boxes(boxes: list[Tensor], image_shapes: Shapes) -> list[Tensor]:
     return mirrored
 
 
-def auxiliary_as_background(logits: Tensor, offsets: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+def auxiliary_as_background(logits: Tensor, offsets: Tensor, auxiliary: int) -> tuple[Tensor, Tensor]:
     """Add the probability of the auxiliary classes to the background's, and drop their columns.
 
     The probabilities of the other classes do not change.
@@ -26,12 +26,13 @@ def auxiliary_as_background(logits: Tensor, offsets: Tensor, classes: int) -> tu
     Args:
         logits: (P, K + A) for K classes with the background and A auxiliary classes.
         offsets: (P, 4 (K + A)).
-        classes: K.
+        auxiliary: A.
 
     Returns:
         Logits (P, K) and offsets (P, 4 K).
     """
-    if logits.shape[1] == classes:
+    if not auxiliary:
         return logits, offsets
+    classes = logits.shape[1] - auxiliary
     others = torch.cat([logits[:, :1], logits[:, classes:]], 1).logsumexp(1, keepdim=True)
     return torch.cat([others, logits[:, 1:classes]], 1), offsets[:, : 4 * classes]

@@ -174,12 +174,12 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
     ) -> tuple[Tensor, Tensor]:
         """Return ``_box_outputs``, averaged over the images and the mirrored images if these are given."""
         logits, offsets = self._box_outputs(features, boxes, image_shapes)
-        logits, offsets = auxiliary_as_background(logits, offsets, self._classes)
+        logits, offsets = auxiliary_as_background(logits, offsets, self.auxiliary)
         if mirrored is None:
             return logits, offsets
         mirrored_boxes = mirror_boxes(boxes, image_shapes)
         mirrored_logits, mirrored_offsets = auxiliary_as_background(
-            *self._box_outputs(mirrored, mirrored_boxes, image_shapes), self._classes
+            *self._box_outputs(mirrored, mirrored_boxes, image_shapes), self.auxiliary
         )
         # The offsets are for the centre's x and y, the width and the height: only x changes its sign.
         signs = torch.tensor([-1.0, 1.0, 1.0, 1.0], device=offsets.device).repeat(offsets.shape[1] // 4)

@@ -41,7 +41,7 @@ def checkpoint() -> Checkpoint:
     moments = {"step": torch.tensor(7.0), "exp_avg": torch.rand(3, 2, 3, 3)}
     return Checkpoint(
         model=EMBEDDED,
-        config=dataclasses.asdict(CONFIG),
+        config=dataclasses.asdict(CONFIG) | {"auxiliary": []},
         classes=CLASSES,
         start={"kind": "none", "source": "nothing", "fallback": ""},
         metrics={"classes": {"pedestrian": {"AP": None}}},
