@@ -243,6 +243,7 @@ def test_every_key_has_a_description() -> None:
 
 def test_the_reference_has_every_key() -> None:
     text = profile_reference()
+    assert not set(renderer_tables()) & set(pipeline_tables()), "a table stands twice in the reference"
     for name, cls in TABLES.items():
         place, _, condition = name.partition(" ")
         keys = [key.name for key in table_keys(cls) if not is_table(field_types(cls)[key.name])]

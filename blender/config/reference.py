@@ -14,7 +14,7 @@ FIXED = ("hall", "rack", "carried")
 def renderer_tables() -> dict[str, type]:
     """Return the tables that the renderer reads: table name -> dataclass."""
     tables = nested_tables(RendererProfile)
-    del tables[""]
+    del tables[""], tables["model"]  # the pipeline's reference has the complete [model]
     tables = {"render": tables.pop("render")} | tables
     tables |= {f"scene.{name}": find_kind(name).Ranges for name in RANGES}
     movable = [name for name in kind_names() if name not in FIXED]

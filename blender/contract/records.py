@@ -177,7 +177,7 @@ class Manifest:
     seed: int
     """The profile's seed."""
     categories: tuple[str, ...]
-    """The profile's classes in its order: category ids are 1..N."""
+    """The profile's classes in its order, then its auxiliary classes: category ids are 1..N."""
     blender: str
     """Blender's version."""
     render_version: int
@@ -188,6 +188,8 @@ class Manifest:
     """Frame name ("000042") to the SHA-256 of its record."""
     total: int = 0
     """Number of frames of the complete split, also if this is a shard; 0: unknown."""
+    auxiliary: tuple[str, ...] = ()
+    """Those of the categories that are auxiliary classes; without any the manifest has no such key."""
     kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Kinds of object that a class has, by its name. A class with the name of its only kind is left out;
     without other classes the manifest has no such key."""
@@ -201,8 +203,9 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """Encode the manifest as canonical JSON."""
         table = dataclasses.asdict(self)
-        if not self.kinds:
-            del table["kinds"]
+        for key in ("auxiliary", "kinds"):
+            if not table[key]:
+                del table[key]
         return canonical_json(table)
 
 

@@ -48,7 +48,7 @@ def draw_rack_style(sampler: SceneSampler, roof: float) -> Params:
 
 
 def add_rack_row(sampler: SceneSampler, plan: Plan, style: Params, front: Face) -> None:
-    """Add racks end to end, where the floor is free, and their front as a face to park at.
+    """Add racks end to end, where the floor is free, and the front of each run of them as a face to park at.
 
     Args:
         sampler: draws each rack.
@@ -56,8 +56,8 @@ def add_rack_row(sampler: SceneSampler, plan: Plan, style: Params, front: Face) 
         style: shared parameters of the racks: see ``draw_rack_style``.
         front: the row's front; its span limits the row.
     """
-    start, end = front.span
-    position = start
+    position, end = front.span
+    runs: list[tuple[float, float]] = []  # start and end of racks without a gap between them
     while True:
         params = {**sampler.params("rack"), **style}
         params["bays"] = min(params["bays"], int((end - position - 2 * rack.POST) / rack.BAY))
@@ -73,11 +73,13 @@ def add_rack_row(sampler: SceneSampler, plan: Plan, style: Params, front: Face) 
         item = ObjectSpec("rack", params, place, yaw)
         if plan.is_free(corners_of(footprint, item.position, item.yaw)):
             _add_rack(plan, item, front)
+            start = runs.pop()[0] if runs and runs[-1][1] == position else position
+            runs.append((start, position + length + RACK_GAP))
         position += length + RACK_GAP
-    if position > start:
-        _add_end_guards(sampler, plan, style["ends"], front, (start, position - RACK_GAP))
+    if runs:
+        _add_end_guards(sampler, plan, style["ends"], front, (runs[0][0], runs[-1][1] - RACK_GAP))
         goods = front.position + front.inward * rack.OVERHANG
-        plan.faces.append(Face(front.axis, goods, front.inward, (start, position), is_rack=True))
+        plan.faces += [Face(front.axis, goods, front.inward, run, is_rack=True) for run in runs]
 
 
 def _add_rack(plan: Plan, item: ObjectSpec, front: Face) -> None:

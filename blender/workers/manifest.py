@@ -124,6 +124,7 @@ def write_manifest(out: Path, config: Config, fingerprint: str, devices: Iterabl
         split=config.split,
         seed=config.seed,
         categories=config.categories(),
+        auxiliary=config.auxiliary,
         blender=blender_version(),
         render_version=RENDER_VERSION,
         fingerprint=fingerprint,

@@ -85,9 +85,6 @@ class TrainConfig:
     EMA."""
     box_batch_size_per_image: Annotated[int, Ge(1)] = 64
     """Regions of interest sampled per image. This key has the largest effect on the time of a step."""
-    hard_background: Share = 0.0
-    """Share of the sampled background regions that are the proposals with the highest objectness, instead of
-    random proposals: what most looks like an object."""
     flip: Share = 0.5
     """Probability of a horizontal flip."""
     scale_jitter: Annotated[tuple[float, float], Gt(0), Le(10), Ordered()] = (0.6, 1.6)

@@ -100,15 +100,20 @@ def convert_split(split_dir: Path, config: CocoConfig, scheduler: str | None = N
     click.echo(
         f"coco: {len(images)} images, {len(annotations) - ignored} objects, {ignored} ignore regions -> {out}"
     )
-    for line in _missing_classes(dataset):
+    for line in _missing_classes(dataset, manifest.auxiliary):
         print_warning(line)
     return out
 
 
-def _missing_classes(dataset: dict[str, Any]) -> list[str]:
-    """Describe each class without an object, one line each; ignore regions do not count."""
+def _missing_classes(dataset: dict[str, Any], auxiliary: tuple[str, ...]) -> list[str]:
+    """Describe each class without an object, one line each; ignore regions do not count.
+
+    Auxiliary classes are left out: a split may do without them.
+    """
     lines = []
     for category in dataset["categories"] if dataset["images"] else []:
+        if category["name"] in auxiliary:
+            continue
         crowds = [a["iscrowd"] for a in dataset["annotations"] if a["category_id"] == category["id"]]
         if all(crowds):
             reason = "render some (count, distance and size in [scene.objects])"

@@ -14,7 +14,6 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 from pipeline.models.backbones.staged import StagedBackbone
 from pipeline.models.roi.align import RoIAlign
 from pipeline.models.roi.heads import CascadeRoIHeads
-from pipeline.models.roi.sampling import ProposalSampling
 from pipeline.models.rpn import IgnoringRPN
 from pipeline.models.transform import DetectionTransform
 
@@ -49,8 +48,6 @@ class MaskRCNNOptions:
     """The same in prediction."""
     box_batch_size_per_image: int = 512
     """Proposals per image that are sampled for the box losses."""
-    hard_background: float = 0.0
-    """Share of the sampled background proposals with the highest objectness, instead of random ones."""
     box_score_thresh: float = 0.05
     """Lowest score of a detection."""
     box_nms_thresh: float = 0.5
@@ -106,7 +103,7 @@ class TranspaletteMaskRCNN(MaskRCNN):  # type: ignore[misc]
             pixels=heads.pixels,
             stages=options.box_stages,
             auxiliary=options.auxiliary,
-            sampling=ProposalSampling(options.box_batch_size_per_image, options.hard_background),
+            batch_size_per_image=options.box_batch_size_per_image,
             score_thresh=options.box_score_thresh,
             nms_thresh=options.box_nms_thresh,
             detections_per_img=options.box_detections_per_img,

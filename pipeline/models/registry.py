@@ -232,7 +232,6 @@ def training_options(config: TrainConfig) -> dict[str, Any]:
     """Return the fields of ``MaskRCNNOptions`` that are used only in training."""
     return {
         "box_batch_size_per_image": config.box_batch_size_per_image,
-        "hard_background": config.hard_background,
         "rpn_pre_nms_top_n_train": TRAINING_PROPOSALS,
         "rpn_post_nms_top_n_train": TRAINING_PROPOSALS,
     }

@@ -16,6 +16,7 @@ from blender.contract import UserError, canonical_json, read_manifest, sha256_fi
 from pipeline.common.stages import is_up_to_date, write_stamp
 from pipeline.common.versions import package_version
 from pipeline.config import Profile
+from pipeline.data.combine import select_categories
 from pipeline.data.validation.check import load_validated_coco
 from pipeline.evaluation.evaluate import EVALUATOR_VERSION
 from pipeline.evaluation.masks import with_rle
@@ -58,7 +59,7 @@ def write_report(profile: Profile, run_dir: Path) -> None:
     """
     inputs = _inputs(profile, run_dir)
     metrics = read_json(run_dir / "evaluation" / "metrics.json")
-    test = load_validated_coco(run_dir / "test" / "annotations.json")
+    test = _load_split(run_dir / "test", profile.classes)
     _check_evaluation(metrics, inputs["files"], run_dir, test)
     stamp, outputs = run_dir / ".report.stamp.json", [run_dir / name for name in OUTPUTS]
     current = is_up_to_date(stamp, inputs, outputs)
@@ -81,7 +82,7 @@ def collect_facts(profile: Profile, run_dir: Path, metrics: dict[str, Any]) -> d
     return {
         "profile": dataclasses.asdict(profile),
         "metrics": metrics,
-        "splits": {split: _split_facts(run_dir / split) for split in SPLITS},
+        "splits": {split: _split_facts(run_dir / split, profile.classes) for split in SPLITS},
         "epochs": _read_lines(run_dir / "metrics.jsonl"),
         "model": {
             "name": checkpoint.model,
@@ -152,9 +153,15 @@ def _check_evaluation(
         )
 
 
-def _split_facts(split_dir: Path) -> dict[str, Any]:
+def _load_split(split_dir: Path, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Read a split's annotations of the classes; those of auxiliary classes are left out."""
+    dataset = load_validated_coco(split_dir / "annotations.json")
+    return select_categories(dataset, [c["id"] for c in dataset["categories"] if c["name"] in classes])
+
+
+def _split_facts(split_dir: Path, classes: tuple[str, ...]) -> dict[str, Any]:
     """Collect the counts and the origin of one split."""
-    manifest, dataset = read_manifest(split_dir), load_validated_coco(split_dir / "annotations.json")
+    manifest, dataset = read_manifest(split_dir), _load_split(split_dir, classes)
     statistics = dataset_statistics(dataset)
     sizes = sorted({(i["width"], i["height"]) for i in dataset["images"]})
     return {

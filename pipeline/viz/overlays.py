@@ -20,6 +20,7 @@ Box = tuple[float, float, float, float]
 
 PALETTE: tuple[Colour, ...] = (
     (0, 200, 255), (255, 205, 0), (255, 70, 170), (90, 230, 110), (255, 130, 40), (170, 120, 255),
+    (60, 110, 255), (190, 255, 60), (0, 165, 145), (215, 100, 85), (255, 175, 205), (150, 60, 190),
 )  # fmt: skip
 """Colours of the classes. They are bright on concrete and steel; colour-blind readers can distinguish the
 first

@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from pipeline.viz.overlays import SHAPES, readable
 
 COLOURS = ("#0079a8", "#a97c00", "#c2277b", "#238636", "#bf5b12", "#6f42c1")
-"""Colours of classes, or of datasets, on white; the same hues as ``overlays.PALETTE``, darker."""
+"""Colours of classes, or of datasets, on white; the first hues of ``overlays.PALETTE``, darker."""
 _INK, _GRID = "#3a4049", "#dedcd6"
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib

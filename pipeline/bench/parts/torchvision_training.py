@@ -47,7 +47,9 @@ def train(
     Returns:
         The model and the time of each step.
     """
-    config = profile.model if sizes is None else replace(profile.model, min_size=sizes[0], max_size=sizes[1])
+    config = replace(profile.model, auxiliary=())  # torchvision's heads have none
+    if sizes is not None:
+        config = replace(config, min_size=sizes[0], max_size=sizes[1])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = initial_model(resolve(config), profile.classes, config, profile.seed).to_torchvision().to(device)
     set_trainable(model, profile.train.trainable)

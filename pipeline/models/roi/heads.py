@@ -26,7 +26,7 @@ from torchvision.ops.boxes import clip_boxes_to_image
 from pipeline.models.losses import background_losses, box_losses, mask_losses, segmentation_losses
 from pipeline.models.roi.align import RoIAlign, enlarge_boxes
 from pipeline.models.roi.box_outputs import Shapes, auxiliary_as_background, mirror_boxes
-from pipeline.models.roi.sampling import POSITIVE_FRACTION, ProposalSampling, sample_indices
+from pipeline.models.roi.sampling import POSITIVE_FRACTION, sample_indices, sample_proposals
 from pipeline.models.rpn import in_ignore_region
 from pipeline.models.samples import Target
 
@@ -62,7 +62,7 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
         pixels: nn.Conv2d | None,
         stages: int,
         auxiliary: int = 0,
-        sampling: ProposalSampling,
+        batch_size_per_image: int,
         score_thresh: float,
         nms_thresh: float,
         detections_per_img: int,
@@ -79,19 +79,19 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
             pixels: the segmentation branch, or None.
             stages: how often the box head refines the boxes.
             auxiliary: number of auxiliary classes, the last labels.
-            sampling: how proposals are sampled for training.
+            batch_size_per_image: proposals that are sampled in each image for training.
             score_thresh: lowest score of a detection.
             nms_thresh: IoU of two boxes of a class above which the box with the lower score is dropped.
             detections_per_img: largest number of detections per image.
         """
         super().__init__(
-            box_roi_pool, box_head, box_predictor, FOREGROUND_IOU, BACKGROUND_IOU, sampling.count,
+            box_roi_pool, box_head, box_predictor, FOREGROUND_IOU, BACKGROUND_IOU, batch_size_per_image,
             POSITIVE_FRACTION, None, score_thresh, nms_thresh, detections_per_img,
             mask_roi_pool, mask_head, mask_predictor,
         )  # fmt: skip
         self.stages = stages
         self.auxiliary = auxiliary
-        self.sampling = sampling
+        self.batch_size_per_image = batch_size_per_image
         self.pixels = pixels
         self.background_losses = torch.zeros(0)
         """(B,), of the last training step: each image's loss on background, for hard-example mining."""
@@ -147,7 +147,7 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
 
     def subsample(self, labels: list[Tensor]) -> list[Tensor]:
         """Return the indices of the sampled proposals of each image, from their labels (P_i,)."""
-        return [self.sampling.sample(label, self._classes) for label in labels]
+        return [sample_proposals(label, self.batch_size_per_image, self._classes) for label in labels]
 
     @property
     def _classes(self) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -12,30 +10,19 @@ POSITIVE_FRACTION = 0.25
 auxiliary classes (torchvision's value for Mask R-CNN)."""
 
 
-@dataclass(frozen=True)
-class ProposalSampling:
-    """How the proposals of an image are sampled for training."""
+def sample_proposals(labels: Tensor, count: int, classes: int) -> Tensor:
+    """Draw the indices of at most ``count`` proposals: objects, auxiliary objects, and background.
 
-    count: int
-    """Proposals per image."""
-    hard_background: float = 0.0
-    """Share of the sampled background proposals with the highest objectness, instead of random ones."""
-
-    def sample(self, labels: Tensor, classes: int) -> Tensor:
-        """Draw the indices of at most ``count`` proposals: objects, auxiliary objects, and background.
-
-        Args:
-            labels: (P,) of proposals in the order of falling objectness; 0: background; -1: not to be used.
-            classes: number of classes with the background; labels from here on are auxiliary classes.
-        """
-        most = int(self.count * POSITIVE_FRACTION)
-        objects = sample_indices((labels > 0) & (labels < classes), most)
-        auxiliary = sample_indices(labels >= classes, most)
-        room = self.count - len(objects) - len(auxiliary)
-        background = labels == 0
-        hard = background.nonzero()[: round(room * self.hard_background), 0]
-        background[hard] = False
-        return torch.cat([objects, auxiliary, hard, sample_indices(background, room - len(hard))])
+    Args:
+        labels: (P,) of the proposals; 0: background; -1: not to be used.
+        count: proposals per image.
+        classes: number of classes with the background; labels from here on are auxiliary classes.
+    """
+    most = int(count * POSITIVE_FRACTION)
+    objects = sample_indices((labels > 0) & (labels < classes), most)
+    auxiliary = sample_indices(labels >= classes, most)
+    background = sample_indices(labels == 0, count - len(objects) - len(auxiliary))
+    return torch.cat([objects, auxiliary, background])
 
 
 def sample_indices(mask: Tensor, count: int) -> Tensor:

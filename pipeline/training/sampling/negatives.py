@@ -32,7 +32,7 @@ def find_negatives(folders: Sequence[str]) -> Sources:
     """
     for folder in folders:
         if not folder or not Path(folder).is_dir():
-            raise UserError(f"{folder or repr(folder)}: no such folder of negatives")
+            raise UserError(f"{folder or repr(folder)}: no such folder; negatives are folders of photographs")
     return find_sources(tuple(map(Path, folders))) if folders else Sources([])
 
 

@@ -39,6 +39,7 @@ def test_default_frames_vary_in_all_factors_and_sizes(tmp_path: Path) -> None:
         for name in ("layout", "mount", "lens", "variant", "pose", "labelled", "truncated", "far")
     }
     widths, visible_fractions = [], []
+    near = config.scene.objects["pallet_truck_near"].distance[1]
     for frame in range(FRAMES):
         spec = frame_scene(config, assets, frame)
         placed = build_scene(spec, config, assets)
@@ -47,7 +48,8 @@ def test_default_frames_vary_in_all_factors_and_sizes(tmp_path: Path) -> None:
         counts["layout"][spec.layout] += 1
         counts["mount"][spec.camera.mount] += 1
         counts["lens"][spec.camera.lens] += 1
-        instances = instance_records(placed, ids, spec.camera, assets)
+        records = instance_records(placed, ids, spec.camera, assets)
+        instances = [record for record in records if record.category in config.classes]
         counts["labelled"][bool(instances)] += 1
         for instance in instances:
             if instance.visible_pixels < LEAST_PIXELS or instance.visible_fraction < LEAST_VISIBLE:
@@ -58,8 +60,9 @@ def test_default_frames_vary_in_all_factors_and_sizes(tmp_path: Path) -> None:
             counts["variant"][instance.parameters["variant"]] += 1
             counts["truncated"][instance.truncated] += 1
             counts["far"][instance.distance > 7] += 1
-            across = np.flatnonzero((ids == instance.id).any(0))
-            widths.append((across[-1] - across[0] + 1) / WIDTH)
+            if instance.distance > near:
+                across = np.flatnonzero((ids == instance.id).any(0))
+                widths.append((across[-1] - across[0] + 1) / WIDTH)
             visible_fractions.append(instance.visible_fraction)
     print({name: dict(counter) for name, counter in counts.items()}, len(widths), np.median(widths))
     assert 0.06 <= np.median(widths) <= 0.14
@@ -70,4 +73,4 @@ def test_default_frames_vary_in_all_factors_and_sizes(tmp_path: Path) -> None:
     assert set(counts["variant"]) == set(VARIANTS)
     assert set(counts["pose"]) == {person["pose"] for person in assets.people}
     assert counts["truncated"][True] and counts["truncated"][False] and counts["far"][True]
-    assert 0.1 <= counts["labelled"][False] / FRAMES <= 0.3
+    assert 0.1 <= counts["labelled"][False] / FRAMES <= 0.2

@@ -97,3 +97,15 @@ def test_first_beam_rises_only_below_high_roofs(sampler: SceneSampler) -> None:
     high = replace(sampler, config=replace(sampler.config, ranges=ranges))
     assert level_height(draw_rack_style(high, 9.0), 1) == pytest.approx(2.8)
     assert level_height(draw_rack_style(high, 3.0), 1) == pytest.approx(1.9)
+
+
+def test_a_gap_in_a_row_of_racks_is_no_face_of_racks(sampler: SceneSampler) -> None:
+    racks = replace(sampler.config.ranges["rack"], bays=(2, 2))
+    short = replace(sampler, config=replace(sampler.config, ranges={**sampler.config.ranges, "rack": racks}))
+    plan = empty_plan()
+    plan.occupied.append(np.array([[14.0, 3.2], [14.4, 3.2], [14.4, 3.6], [14.0, 3.6]]))  # a column
+    add_rack_row(short, plan, draw_rack_style(short, 9.0), Face(0, 3.0, -1, (4.0, 28.0)))
+    (_, before), (after, _) = (face.span for face in plan.faces)
+    assert before <= 14.0 and after >= 14.4
+    middles = [item.position[0] for item in plan.objects if item.builder == "rack"]
+    assert len(middles) >= 2 and all(x < before or x > after for x in middles)

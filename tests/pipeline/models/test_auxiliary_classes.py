@@ -112,6 +112,19 @@ def test_labels_of_auxiliary_classes_follow_those_of_the_classes(split: Path) ->
     assert len(CocoDataset(*files, CATEGORIES, auxiliary=("ladder",))) == 2
 
 
+def test_a_split_without_an_auxiliary_object_is_no_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_split(tmp_path / "val", frames=1, objects=1, categories=(*CATEGORIES, "cage"))
+    changed = replace(manifest, auxiliary=("cage",))
+    (tmp_path / "val/manifest.json").write_bytes(changed.to_bytes())
+    convert_split(tmp_path / "val", CocoConfig())
+    printed = capsys.readouterr()
+    assert "class 'pallet_truck': 0 objects" in printed.out + printed.err
+    assert "class 'cage'" not in printed.out + printed.err
+    assert b"auxiliary" in changed.to_bytes() and b"auxiliary" not in manifest.to_bytes()
+
+
 def test_train_predict_evaluate_and_export(split: Path, tmp_path: Path) -> None:
     profile, out = tmp_path / "p.toml", tmp_path / "out"
     profile.write_text(PROFILE)

@@ -13,6 +13,7 @@ from huggingface_hub import ModelCard
 
 from blender.contract import UserError
 from pipeline.evaluation.evaluate import evaluate
+from pipeline.reporting.mistakes import find_mistakes
 from pipeline.reporting.report import MODEL_FILE, write_report
 from tests.helpers.synthetic import CATEGORIES, write_tiny_model
 from tests.pipeline.reporting.conftest import FALLBACK, PROFILE, add_baseline, epoch, sets_of
@@ -79,6 +80,32 @@ def test_report_json_has_the_figures_of_the_run(run_dir: Path) -> None:
     assert facts["splits"]["test"]["images"] == 4 and facts["splits"]["test"]["empty"] == 1
     assert facts["splits"]["val"]["objects"] == {"pedestrian": 4, "pallet_truck": 2}
     assert len(facts["epochs"]) == 3 and facts["seed"] == 5 and "torch" in facts["versions"]
+
+
+def test_objects_of_auxiliary_classes_are_neither_counted_nor_missed(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def keep(evaluation: Any, *rest: Any) -> dict[str, list[Any]]:
+        seen.append(find_mistakes(evaluation, *rest))
+        return seen[-1]
+
+    monkeypatch.setattr("pipeline.reporting.report.find_mistakes", keep)
+    write_report(PROFILE, run_dir)
+    before = json.loads((run_dir / "report.json").read_bytes())["splits"]
+    for split in PROFILE.splits:
+        path = run_dir / split / "annotations.json"
+        table = json.loads(path.read_bytes())
+        table["categories"].append({"id": 9, "name": "cage"})
+        cages = [a | {"id": 1000 + a["id"], "category_id": 9} for a in table["annotations"]]
+        table["annotations"] += cages
+        path.write_text(json.dumps(table))
+    evaluate(run_dir / MODEL_FILE, sets_of(run_dir, "test"), run_dir / "evaluation", 10)
+    write_report(PROFILE, run_dir)
+    assert json.loads((run_dir / "report.json").read_bytes())["splits"] == before
+    kinds = [{kind: len(of_kind) for kind, of_kind in mistakes.items()} for mistakes in seen]
+    assert kinds[0] == kinds[1] and sum(kinds[0].values()) > 0
 
 
 def test_a_report_is_rewritten_only_if_its_inputs_change(

@@ -149,7 +149,7 @@ def truncate(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (move_away, "photos: no such folder of negatives"),
+        (move_away, "photos: no such folder; negatives are folders"),
         (remove_images, "photos: no image in this folder"),
         (write_text_into_image, "1.jpg: not a readable image: "),
         (truncate, "1.jpg: not a readable image: image file is truncated"),
@@ -170,5 +170,5 @@ def test_a_mistake_is_named_in_one_line_before_training_starts(
 
 
 def test_an_empty_name_is_not_the_working_directory() -> None:
-    with pytest.raises(Exception, match="'': no such folder of negatives"):
+    with pytest.raises(Exception, match="'': no such folder; negatives are folders"):
         find_negatives([""])
