@@ -35,7 +35,7 @@ from blender.contract.limits import Ge, Gt, Le, MinLen, Ordered, Share, Weights
 from blender.contract.table_reader import try_from_table
 from blender.kinds import find_kind
 
-RENDER_VERSION = 11
+RENDER_VERSION = 12
 """Raise this number when the same profile and seed give other pixels, or records with more information."""
 
 

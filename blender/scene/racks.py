@@ -9,7 +9,7 @@ from blender.objects import rack
 from blender.parts.rack_steel import level_height
 from blender.scene.camera import HEADROOM
 from blender.scene.free_space import corners_of
-from blender.scene.plan import Face, OpenBay, Plan
+from blender.scene.plan import LEAST_GAP, Face, OpenBay, Plan
 from blender.scene.sampler import SceneSampler
 from blender.spec import ObjectSpec, Params
 
@@ -21,8 +21,8 @@ BAY_MARGIN = 0.35
 """Minimum distance of a pallet truck's middle from the uprights, metres: half of its width plus a gap."""
 BAY_DEPTH_MARGIN = 0.05
 """Distance between the forks' tips and the end of an open bay, metres."""
-RACK_GAP = 0.02
-"""Gap between two racks of a row, metres."""
+RACK_GAP = LEAST_GAP + 0.01
+"""Gap between two racks of a row, metres; with less, the second one would have no free floor."""
 END_GUARD_GAP = 0.32
 """Distance of a guard's middle from the end of a row of racks, metres."""
 LOAD_CLEARANCE = 0.2
@@ -58,6 +58,7 @@ def add_rack_row(sampler: SceneSampler, plan: Plan, style: Params, front: Face) 
     """
     position, end = front.span
     runs: list[tuple[float, float]] = []  # start and end of racks without a gap between them
+    follows_rack = False
     while True:
         params = {**sampler.params("rack"), **style}
         params["bays"] = min(params["bays"], int((end - position - 2 * rack.POST) / rack.BAY))
@@ -71,13 +72,15 @@ def add_rack_row(sampler: SceneSampler, plan: Plan, style: Params, front: Face) 
         else:
             place, yaw = (front.position, middle, 0.0), -np.pi / 2 if front.inward < 0 else np.pi / 2
         item = ObjectSpec("rack", params, place, yaw)
-        if plan.is_free(corners_of(footprint, item.position, item.yaw)):
+        is_free = plan.is_free(corners_of(footprint, item.position, item.yaw))
+        if is_free:
             _add_rack(plan, item, front)
-            start = runs.pop()[0] if runs and runs[-1][1] == position else position
-            runs.append((start, position + length + RACK_GAP))
+            start = runs.pop()[0] if follows_rack else position
+            runs.append((start, position + length))
+        follows_rack = is_free
         position += length + RACK_GAP
     if runs:
-        _add_end_guards(sampler, plan, style["ends"], front, (runs[0][0], runs[-1][1] - RACK_GAP))
+        _add_end_guards(sampler, plan, style["ends"], front, (runs[0][0], runs[-1][1]))
         goods = front.position + front.inward * rack.OVERHANG
         plan.faces += [Face(front.axis, goods, front.inward, run, is_rack=True) for run in runs]
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F  # noqa: N812 (the name that PyTorch users expec
 from torch import Tensor
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 
+from pipeline.models.roi.box_outputs import auxiliary_as_background
 from pipeline.models.samples import Target
 
 MASK_SMOOTHING = 1
@@ -20,6 +21,37 @@ DICE_WEIGHT = 0.5
 """Weight of the segmentation branch's Dice loss."""
 FINEST_STRIDE = 4
 """Stride of the pyramid's finest level."""
+IMPOSSIBLE = -1e4
+"""Logit of a class of probability 0."""
+ALL_LABELLED = torch.tensor(True)
+"""``auxiliary_labelled`` of a target without that entry."""
+
+
+def accept_auxiliary_as_background(
+    logits: Tensor, labels: list[Tensor], targets: list[Target], auxiliary: int
+) -> Tensor:
+    """Let auxiliary classes count as background in images in which they are not labelled.
+
+    There the classification loss of a background box becomes -log(P(background) + P(auxiliary classes)): a
+    forklift in a photograph may stay a forklift, but not become a pallet truck.
+
+    Args:
+        logits: class logits (P, K + A) of the boxes of all images, for A auxiliary classes.
+        labels: for each image (P_i,), 0 for background.
+        targets: of the images.
+        auxiliary: A.
+
+    Returns:
+        Logits (P, K + A), in which auxiliary classes of such boxes have the probability 0.
+    """
+    unlabelled = torch.cat(
+        [(n == 0) & ~t.get("auxiliary_labelled", ALL_LABELLED) for n, t in zip(labels, targets, strict=True)]
+    )
+    if not auxiliary or not unlabelled.any():
+        return logits
+    merged, _ = auxiliary_as_background(logits, logits.new_zeros(len(logits), 0), auxiliary)
+    merged = F.pad(merged, [0, auxiliary], value=IMPOSSIBLE)
+    return torch.where(unlabelled[:, None], merged, logits)
 
 
 def box_losses(
@@ -92,23 +124,27 @@ def dice_losses(probabilities: Tensor, targets: Tensor, smoothing: float) -> Ten
     return 1 - overlap / total
 
 
-def segmentation_losses(logits: Tensor, targets: list[Target]) -> dict[str, Tensor]:
+def segmentation_losses(logits: Tensor, targets: list[Target], auxiliary: int = 0) -> dict[str, Tensor]:
     """Compute the losses of the segmentation branch: cross-entropy of pixels, and Dice of classes per image.
 
     As in panoptic feature pyramid networks (Kirillov et al. 2019), which train such a branch beside the
-    region heads. Pixels of ignore regions do not count, unless a labelled object is in front of them.
+    region heads. Pixels of ignore regions do not count, unless a labelled object is in front of them. Nor do
+    auxiliary classes in images in which they are not labelled.
 
     Args:
         logits: (B, K, h, w) of K classes, at a quarter of the padded images' size.
         targets: of the resized images.
+        auxiliary: number of auxiliary classes, the last of the K.
 
     Returns:
         ``loss_pixels`` (cross-entropy) and ``loss_regions`` (Dice).
     """
     losses = []
     for image_logits, target in zip(logits.float(), targets, strict=True):
-        truth, weights = _segmentation_target(target, len(image_logits))
-        inside = image_logits[:, : truth.shape[1], : truth.shape[2]]  # without the padding
+        is_complete = target.get("auxiliary_labelled", ALL_LABELLED)
+        classes = len(image_logits) - (0 if is_complete else auxiliary)
+        truth, weights = _segmentation_target(target, classes)
+        inside = image_logits[:classes, : truth.shape[1], : truth.shape[2]]  # without the padding
         pixel_losses = F.binary_cross_entropy_with_logits(inside, truth, reduction="none")
         dice = dice_losses(inside.sigmoid() * weights, truth, SEGMENTATION_SMOOTHING).mean()
         losses.append(torch.stack([(pixel_losses * weights).mean(), dice]))

@@ -18,6 +18,8 @@ Target = dict[str, Tensor]
 - ``masks`` (N, H, W) uint8, 0 or 1;
 - ``ignore`` (K, 4) float, xyxy: regions that are neither object nor background;
 - ``image_id`` () int64;
+- ``auxiliary_labelled`` () bool: whether objects of auxiliary classes are labelled; in photographs and other
+  people's sets they are not. Without this entry they are;
 - ``keypoints`` (N, 17, 3) float, only if the COCO file has body keypoints: x, y and visibility (0 not
   labelled, 1 hidden, 2 visible)."""
 Sample = tuple[Tensor, Target]

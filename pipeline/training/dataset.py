@@ -80,6 +80,13 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
         for annotation in self.coco["annotations"]:
             if annotation["category_id"] in self.labels and annotation["image_id"] in self.annotations:
                 self.annotations[annotation["image_id"]].append(annotation)
+        auxiliary_ids = {key for key, label in self.labels.items() if label > len(self.classes)}
+        self.auxiliary_sets = {
+            combined.set_numbers[a["image_id"]]
+            for a in self.coco["annotations"]
+            if a["category_id"] in auxiliary_ids
+        }
+        """Numbers of the sets in which auxiliary classes are labelled."""
         self.has_keypoints = any(
             len(a.get("keypoints", ())) == KEYPOINT_NUMBERS for a in self.coco["annotations"]
         )
@@ -218,6 +225,9 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
             "masks": masks,
             "ignore": _tight_boxes(ignored, size) * scale,
             "image_id": torch.tensor(record["id"]),
+            "auxiliary_labelled": torch.tensor(
+                self.combined.set_numbers.get(record["id"]) in self.auxiliary_sets
+            ),
         }
         if self.has_keypoints:
             points = keypoints_from_annotations(objects)

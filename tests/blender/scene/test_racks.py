@@ -99,6 +99,17 @@ def test_first_beam_rises_only_below_high_roofs(sampler: SceneSampler) -> None:
     assert level_height(draw_rack_style(high, 3.0), 1) == pytest.approx(1.9)
 
 
+def test_racks_of_a_row_stand_side_by_side(sampler: SceneSampler) -> None:
+    """On a free floor a row has no gap but that between two racks, to less than a bay before its end."""
+    for front in (Face(0, 3.0, -1, (4.0, 28.0)), Face(1, 28.0, -1, (-7.0, 7.0))):
+        plan = empty_plan()
+        add_rack_row(sampler, plan, draw_rack_style(sampler, 9.0), front)
+        (run,) = (face.span for face in plan.faces)
+        start, end = front.span
+        assert run[0] == start and end - rack.BAY - 2 * rack.POST <= run[1] <= end
+        assert sum(item.builder == "rack" for item in plan.objects) >= 2
+
+
 def test_a_gap_in_a_row_of_racks_is_no_face_of_racks(sampler: SceneSampler) -> None:
     racks = replace(sampler.config.ranges["rack"], bays=(2, 2))
     short = replace(sampler, config=replace(sampler.config, ranges={**sampler.config.ranges, "rack": racks}))

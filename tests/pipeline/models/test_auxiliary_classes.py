@@ -10,13 +10,14 @@ import torch
 from click.testing import CliRunner
 
 from pipeline.cli import main
-from pipeline.config import CocoConfig, ModelConfig, UserError
+from pipeline.config import CocoConfig, ExtraSet, ModelConfig, TrainConfig, UserError
 from pipeline.data.convert import convert_split
 from pipeline.models.checkpoint import load_checkpoint, load_model, save_checkpoint
 from pipeline.models.pretrained import initial_model, weights_from_file
 from pipeline.models.registry import EMBEDDED, build_model
 from pipeline.models.roi.box_outputs import auxiliary_as_background
 from pipeline.training.dataset import CocoDataset
+from pipeline.training.sampling.negatives import add_negatives
 from tests.helpers.synthetic import CATEGORIES, write_split, write_tiny_model
 
 AUXILIARY = ("forklift", "cage")
@@ -110,6 +111,18 @@ def test_labels_of_auxiliary_classes_follow_those_of_the_classes(split: Path) ->
     assert {n for _, target in (plain[0], plain[1]) for n in target["labels"].tolist()} == {1, 2}
     # A set without such a category, a user's photographs for example, is no error.
     assert len(CocoDataset(*files, CATEGORIES, auxiliary=("ladder",))) == 2
+
+
+def test_other_sets_and_negatives_do_not_label_auxiliary_classes(split: Path, tmp_path: Path) -> None:
+    """There, auxiliary classes are allowed on the background: see test_losses.py."""
+    files = split / "annotations.json", split / "images"
+    photographs = write_split(tmp_path / "photographs", frames=1, objects=2, categories=CATEGORIES)
+    convert_split(tmp_path / "photographs", CocoConfig())
+    assert photographs.frames
+    extra = ExtraSet(str(tmp_path / "photographs/annotations.json"), str(tmp_path / "photographs/images"))
+    config = TrainConfig(negatives=(str(tmp_path / "photographs/images"),))
+    data = add_negatives(CocoDataset(*files, CATEGORIES, auxiliary=AUXILIARY, extra=[extra]), config)
+    assert [bool(data[i][1]["auxiliary_labelled"]) for i in range(4)] == [True, True, False, False]
 
 
 def test_a_split_without_an_auxiliary_object_is_no_warning(
