@@ -1,7 +1,10 @@
-"""Auxiliary classes: look-alikes that the network learns as classes of their own, and never reports.
+"""Classes that label every object of a kind, without a table of [scene.objects] for them.
 
-A name is a kind of object ("forklift") or one of its variants ("reach_truck"). Objects with a class of the
-profile keep it. Of a kind and its variant, the variant's name is used if both are named.
+Most are auxiliary classes: look-alikes that the network learns as classes of their own, and never reports. A
+name in ``classes`` that is the category of no table labels such objects, too.
+
+A name is a kind of object ("forklift") or one of its variants ("reach_truck"). Objects with the category of a
+table keep it. Of a kind and its variant, the variant's name is used if both are named.
 """
 
 from __future__ import annotations
@@ -27,22 +30,22 @@ class AuxiliaryClasses:
     """Kinds of object and variants to label as auxiliary classes."""
 
 
-def auxiliary_category(item: ObjectSpec, auxiliary: Collection[str]) -> str:
-    """Return the auxiliary class of an object; empty: it has a class, or belongs to none of ``auxiliary``."""
+def category_of_kind(item: ObjectSpec, names: Collection[str]) -> str:
+    """Return the name of an object's kind or variant; empty: it has a category, or none of ``names`` fits."""
     if item.category:
         return ""
-    names = (item.params.get("variant", ""), item.builder)
-    return next((name for name in names if name in auxiliary), "")
+    own = (item.params.get("variant", ""), item.builder)
+    return next((name for name in own if name in names), "")
 
 
 def auxiliary_names() -> list[str]:
-    """Return the names of all kinds and variants that can be auxiliary classes, sorted."""
+    """Return the names of all kinds and variants that can be classes without a table, sorted."""
     kinds = [name for name in kind_names() if name not in WITHOUT]
     return sorted({*kinds, *(variant for kind in kinds for variant in _variants(kind))})
 
 
 def kinds_of(name: str) -> set[str]:
-    """Return the kinds of object that an auxiliary class is, or is a variant of."""
+    """Return the kinds of object that a class without a table is, or is a variant of."""
     return {kind for kind in kind_names() if kind not in WITHOUT and name in (kind, *_variants(kind))}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from blender.config.auxiliary import auxiliary_names
 from blender.contract import UserError, merge_tables
 from blender.contract.table_reader import try_from_table
 from blender.kinds import find_kind
@@ -51,7 +52,10 @@ def fill_like_tables(used: dict[str, Any], file: str, problems: list[str]) -> di
 
 
 def category_problems(used: dict[str, Any]) -> Iterator[str]:
-    """Report each category that is no class, and each class without objects."""
+    """Report each category that is no class, and each class without objects.
+
+    A class without a table is right if it is the name of a kind or a variant: it labels all of these.
+    """
     objects, classes = subtable(used, "scene", "objects"), used.get("classes")
     if not isinstance(classes, list):
         return
@@ -59,8 +63,11 @@ def category_problems(used: dict[str, Any]) -> Iterator[str]:
     for category in sorted(name for name in made if isinstance(name, str) and name not in classes):
         yield f"category '{category}' of [scene.objects] is missing from classes"
     for category in classes:
-        if isinstance(category, str) and category not in made:
-            yield f"no table of [scene.objects] has the category of class '{category}'"
+        if isinstance(category, str) and category not in made and category not in auxiliary_names():
+            yield (
+                f"no table of [scene.objects] has the category of class '{category}', and it is no kind of "
+                "object"
+            )
 
 
 def read_ranges(used: dict[str, Any], file: str, problems: list[str]) -> dict[str, Any]:

@@ -184,8 +184,13 @@ class Config:
         for table in self.scene.objects.values():
             if table.category:
                 kinds[table.category].add(table.builder)
-        kinds |= {name: kinds_of(name) for name in self.auxiliary}
+        kinds |= {name: kinds_of(name) for name in self.kind_classes()}
         return {name: tuple(sorted(made)) for name, made in kinds.items() if made != {name}}
+
+    def kind_classes(self) -> tuple[str, ...]:
+        """Return the classes and auxiliary classes that label every object of a kind or a variant."""
+        made = {table.category for table in self.scene.objects.values()}
+        return (*(name for name in self.classes if name not in made), *self.auxiliary)
 
     def categories(self) -> tuple[str, ...]:
         """Return the classes and the auxiliary classes: COCO's category ids are 1..N in this order."""

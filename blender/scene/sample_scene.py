@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from blender.assets import Assets
-from blender.config.auxiliary import auxiliary_category
+from blender.config.auxiliary import category_of_kind
 from blender.config.profile import Config
 from blender.imaging.sensor import sample_sensor
 from blender.objects import hall
@@ -53,7 +53,8 @@ def sample_scene(
     sensor = sample_sensor(scene.sensor, rng)
     add_stores(sampler, plan)  # last, so that no other draw depends on stored goods
     lit_hall = replace(plan.hall, params=hall.with_lamps(plan.hall.params, lamps))
-    objects = [_with_auxiliary_class(item, config.auxiliary) for item in plan.objects]
+    names = config.kind_classes()
+    objects = [_with_category_of_kind(item, names) for item in plan.objects]
     return SceneSpec(
         layout=name,
         objects=(lit_hall, *objects),
@@ -66,7 +67,7 @@ def sample_scene(
     )
 
 
-def _with_auxiliary_class(item: ObjectSpec, auxiliary: tuple[str, ...]) -> ObjectSpec:
-    """Return an object with its auxiliary class, if it has one, as its category."""
-    name = auxiliary_category(item, auxiliary)
+def _with_category_of_kind(item: ObjectSpec, names: tuple[str, ...]) -> ObjectSpec:
+    """Return an object with the class that labels its kind, if there is one, as its category."""
+    name = category_of_kind(item, names)
     return replace(item, category=name) if name else item

@@ -17,6 +17,7 @@ from pipeline.models import weight_files
 from pipeline.models.checkpoint import load_checkpoint
 from pipeline.models.checkpoint_metadata import is_checkpoint
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
+from pipeline.models.predictors import Labels, copy_known_rows
 from pipeline.models.registry import CLS_SCORE, COCO, COCO_V2, EMBEDDED, TIMM, build_model, builder_of
 from pipeline.models.weight_files import WeightsError, extract_body, parse_state_dict
 
@@ -200,11 +201,15 @@ def initial_model(
     """Build the model before its first training step.
 
     Args:
-        start: the weights; their predictors are loaded too if they are for the same classes.
+        start: the weights. Of a checkpoint's predictors, what belongs to classes of the profile is kept.
         classes: the profile's classes.
         config: the profile's [model] table.
         seed: seed of the random weights; sets torch's global generator.
     """
     torch.manual_seed(derive_seed(seed, 0))
     keep = (start.classes, start.auxiliary) == (classes, config.auxiliary)
-    return build_model(start.model, len(classes) + 1, config, start.state, keep_predictors=keep)
+    model = build_model(start.model, len(classes) + 1, config, start.state, keep_predictors=keep)
+    if start.classes and start.state is not None and not keep:
+        before, after = Labels(start.classes, start.auxiliary), Labels(classes, config.auxiliary)
+        copy_known_rows(model, start.state, before, after)
+    return model

@@ -38,7 +38,7 @@ class TrainState:
 
 
 def initial_checkpoint(profile: Profile, images: int, inputs_hash: str, device: torch.device) -> Checkpoint:
-    """Return the checkpoint of epoch 0: the start weights, with new predictors if the classes differ.
+    """Return the checkpoint of epoch 0: the start weights, with new predictors for new classes.
 
     Args:
         profile: the run's profile.
@@ -52,7 +52,9 @@ def initial_checkpoint(profile: Profile, images: int, inputs_hash: str, device: 
     start = resolve(profile.model)
     description = start.describe()
     if start.classes and start.classes != profile.classes:
-        description["source"] += f", trained on {', '.join(start.classes)}: new predictors"
+        description["source"] += f", trained on {', '.join(start.classes)}"
+        if new := [name for name in profile.classes if name not in start.classes]:
+            description["source"] += f": new predictors for {', '.join(new)}"
     model = initial_model(start, profile.classes, profile.model, profile.seed)
     return Checkpoint(
         model=start.model,

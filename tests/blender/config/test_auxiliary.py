@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blender.assets import load_assets
-from blender.config.auxiliary import auxiliary_category, auxiliary_names
+from blender.config.auxiliary import auxiliary_names, category_of_kind
 from blender.config.profile import load_config
 from blender.contract import UserError
 from blender.rendering.frame import frame_scene
@@ -26,10 +26,10 @@ def write(path: Path, text: str) -> Path:
 
 def test_a_variant_goes_before_its_kind_and_a_class_before_both() -> None:
     bollard = ObjectSpec("guard", {"variant": "bollard"})
-    assert auxiliary_category(bollard, ("guard", "bollard")) == "bollard"
-    assert auxiliary_category(bollard, ("guard",)) == "guard"
-    assert auxiliary_category(bollard, ("cage",)) == ""
-    assert auxiliary_category(replace(bollard, category="post"), ("guard", "bollard")) == ""
+    assert category_of_kind(bollard, ("guard", "bollard")) == "bollard"
+    assert category_of_kind(bollard, ("guard",)) == "guard"
+    assert category_of_kind(bollard, ("cage",)) == ""
+    assert category_of_kind(replace(bollard, category="post"), ("guard", "bollard")) == ""
     assert {"forklift", "reach_truck", "rack_guard", "trolley", "cage", "drum"} <= set(auxiliary_names())
     assert "hall" not in auxiliary_names()
 
@@ -68,3 +68,16 @@ def test_auxiliary_classes_label_objects_and_change_nothing_else_of_a_scene(
 def test_mistakes_are_named(names: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         load_config(write(tmp_path / "p.toml", f"[model]\nauxiliary = {names}\n"), "train")
+
+
+def test_a_class_without_a_table_labels_its_kind(tmp_path: Path, tiny_people: Path) -> None:
+    """So a profile can learn every kind of object, also those that layouts place, with masks."""
+    classes = 'classes = ["pedestrian", "pallet_truck", "pallet", "rack_guard"]\n'
+    config = load_config(write(tmp_path / "p.toml", classes + "[model]\nauxiliary = []\n"), "train")
+    assert config.kinds() == {"rack_guard": ("guard",)}
+    scenes = [frame_scene(config, load_assets(tiny_people), frame) for frame in range(6)]
+    objects = [item for scene in scenes for item in scene.objects]
+    assert all(item.category == "pallet" for item in objects if item.builder == "pallet")
+    assert any(item.category == "pallet" for item in objects)
+    with pytest.raises(UserError, match="class 'palet', and it is no kind of object"):
+        load_config(write(tmp_path / "q.toml", classes.replace('"pallet"', '"palet"')), "train")

@@ -12,6 +12,7 @@ from blender.contract import UserError, load_profile, move_model_files
 from blender.rendering.frame import frame_scene
 from tests.conftest import ROOT, TINY
 
+DEFAULT = ROOT / "assets/profiles/default.toml"
 ORDINARY = ROOT / "assets/profiles/ordinary.toml"
 SPLIT = TINY.replace("[splits]", "[splits]\nordinary = 30", 1)
 
@@ -76,10 +77,10 @@ def test_model_files_of_a_splits_scene_are_relative_to_the_profile(tmp_path: Pat
 
 
 def test_the_profile_ordinary_differs_from_default_in_its_own_split_alone() -> None:
-    default = load_config(ROOT / "assets/profiles/default.toml", "test")
+    default = load_config(DEFAULT, "test")
     assert load_config(ORDINARY, "test").scene == default.scene
     ordinary = load_config(ORDINARY, "ordinary")
     tables = ordinary.scene.objects
     assert tables["pallet_truck"].frames + tables["pallet_truck_near"].frames == pytest.approx(0.1)
     assert ordinary.frames == 40
-    assert load_profile(ORDINARY)["splits"]["train"] == 400
+    assert load_profile(ORDINARY)["splits"] == load_profile(DEFAULT)["splits"] | {"ordinary": 40}

@@ -20,6 +20,7 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 from pipeline.config import ModelConfig, Profile, UserError
 from pipeline.models import weight_files
 from pipeline.models.checkpoint import load_checkpoint
+from pipeline.models.predictors import Labels, copy_known_rows
 from pipeline.models.pretrained import coco_weights, resolve, weights_from_file
 from pipeline.models.registry import COCO, COCO_V2, EMBEDDED, build_model
 from pipeline.training.train_state import initial_checkpoint
@@ -161,15 +162,54 @@ def test_checkpoint_of_the_same_classes_keeps_its_predictors(tmp_path: Path) -> 
     assert all(torch.equal(start.state[k], v) for k, v in before.state.items())
 
 
-@pytest.mark.parametrize("classes", [("forklift",), CLASSES[::-1], (*CLASSES, "forklift")])
-def test_checkpoint_of_other_classes_gets_new_predictors(classes: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize("classes", [("forklift",), CLASSES[::-1], ("forklift", *CLASSES)])
+def test_checkpoint_of_other_classes_keeps_the_predictors_of_known_ones(
+    classes: tuple[str, ...], tmp_path: Path
+) -> None:
     path = tmp_path / "model.safetensors"
     write_tiny_model(path, CLASSES)
     before, start = load_checkpoint(path), start_training(make_profile(path, classes))
-    assert start.start["source"].endswith("trained on pedestrian, pallet_truck: new predictors")
+    source = start.start["source"].partition(", trained on ")[2]
+    new = ": new predictors for forklift" if "forklift" in classes else ""
+    assert source == f"pedestrian, pallet_truck{new}"
     changed = {k for k, v in before.state.items() if not torch.equal(start.state[k], v)}
     assert changed and all("_predictor." in k or ".pixels." in k for k in changed)
-    assert len(start.state["roi_heads.box_predictor.cls_score.weight"]) == len(classes) + 1
+
+    old, own = (c.state["roi_heads.box_predictor.cls_score.weight"] for c in (before, start))
+    old_offsets, offsets = (c.state["roi_heads.box_predictor.bbox_pred.bias"] for c in (before, start))
+    old_masks, masks = (c.state["roi_heads.mask_predictor.mask_fcn_logits.weight"] for c in (before, start))
+    assert torch.equal(own[0], old[0]) and len(own) == len(classes) + 1
+    for label, name in enumerate(classes, start=1):
+        if name in CLASSES:
+            known = CLASSES.index(name) + 1
+            assert torch.equal(own[label], old[known]) and torch.equal(masks[label], old_masks[known])
+            assert torch.equal(offsets[4 * label :][:4], old_offsets[4 * known :][:4])
+
+
+def test_an_auxiliary_class_of_a_checkpoint_can_become_a_class() -> None:
+    """Its box predictor and its pixels are known then, its masks are not."""
+    torch.manual_seed(0)
+    source = build_model(EMBEDDED, 2, dataclasses.replace(SMALL, auxiliary=("cage", "guard"))).state_dict()
+    model = build_model(EMBEDDED, 3, dataclasses.replace(SMALL, auxiliary=("ladder", "cage")))
+    fresh = {k: v.clone() for k, v in model.state_dict().items()}
+    copy_known_rows(
+        model, source, Labels(("crate",), ("cage", "guard")), Labels(("guard", "crate"), ("ladder", "cage"))
+    )
+    own = model.state_dict()
+    boxes, masks, pixels = (
+        f"roi_heads.{name}.weight"
+        for name in ("box_predictor.cls_score", "mask_predictor.mask_fcn_logits", "pixels")
+    )
+    assert torch.equal(
+        own[boxes],
+        torch.stack(
+            [source[boxes][0], source[boxes][3], source[boxes][1], fresh[boxes][3], source[boxes][2]]
+        ),
+    )
+    assert torch.equal(own[masks], torch.stack([source[masks][0], fresh[masks][1], source[masks][1]]))
+    assert torch.equal(
+        own[pixels], torch.stack([source[pixels][2], source[pixels][0], fresh[pixels][2], source[pixels][1]])
+    )
 
 
 def test_checkpoint_with_other_heads_gives_its_body(tmp_path: Path) -> None:
