@@ -91,11 +91,6 @@ class TrainConfig:
     """Range of the random zoom, after which the image is cropped or padded to its own size."""
     crop: Annotated[float, Gt(0), Le(1)] = 1.0
     """Width and height of the crop after the zoom, as a share of the image's."""
-    whole: Annotated[int, Ge(0)] = 0
-    """Every ``whole``-th view of the images is without a crop, so that objects larger than a crop are
-    trained, too; 0: no view. Such a view takes 1 / ``crop`` squared times as long."""
-    whole_scale: Annotated[tuple[float, float], Gt(0), Le(10), Ordered()] = (0.8, 1.25)
-    """Range of the random zoom of those views."""
     focus: Share = 0.0
     """Probability that the crop is placed on an object. Its class is drawn first, all with equal
     probability."""
@@ -150,12 +145,6 @@ class TrainConfig:
                 "cache_features needs a frozen stage1: leave it out of trainable, unfreeze and "
                 "pretrained_trainable"
             )
-
-    def of_view(self, view: int) -> TrainConfig:
-        """Return the recipe of one augmented view, counted from 0: with or without a crop."""
-        if self.whole and view % self.whole == self.whole - 1:
-            return replace(self, crop=1.0, scale_jitter=self.whole_scale)
-        return self
 
     def of_start(self, kind: str) -> TrainConfig:
         """Return the recipe for a kind of start weights, with its trainable parts and epochs.

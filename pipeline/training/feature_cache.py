@@ -18,7 +18,6 @@ from pipeline.config import TrainConfig
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
 from pipeline.models.samples import Target
 from pipeline.training.augment.augmentation import augmentation
-from pipeline.training.augment.resolution import set_input_size
 from pipeline.training.dataset import CocoDataset
 
 MEMORY_DIVISOR = 2
@@ -130,12 +129,8 @@ def choose_cached_views(
     trains_stages = any(part.startswith("stage") for part in (*config.trainable, *config.unfreeze))
     if trains_stages and not model.backbone.stages():
         return 0
-    nbytes = []
-    for view in range(max(1, config.whole)):
-        image, target = train_set.transformed(augmentation(config, 0, view))[0]
-        set_input_size(model, config.of_view(view))
-        nbytes.append(forward_frozen(model.train(), [image], [target]).nbytes)
-    view_nbytes = sum(nbytes) // len(nbytes) * len(train_set)
+    image, target = train_set.transformed(augmentation(config, 0, 0))[0]
+    view_nbytes = forward_frozen(model.train(), [image], [target]).nbytes * len(train_set)
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # not on Windows

@@ -7,7 +7,6 @@ import torch
 from pipeline.common.seeds import derive_seed
 from pipeline.config import Profile, UserError
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
-from pipeline.training.augment.resolution import set_input_size
 from pipeline.training.data_loader import TrainLoader
 from pipeline.training.device import autocast
 from pipeline.training.distributed import all_reduce
@@ -55,7 +54,6 @@ def train_one_epoch(
     epoch_losses = torch.zeros(len(names), device=device)
     model.train()
     for step, batch in enumerate(data_loader.batches(epoch), start=epoch * steps):
-        set_input_size(model, config.of_view(batch.view))
         factor = learning_rate_factor(step, config.epochs * steps, config)
         for group in optimizer.param_groups:
             group["lr"] = config.lr * group["lr_factor"] * factor

@@ -15,7 +15,6 @@ from pipeline.models.checkpoint import Checkpoint, ResumeState, load_checkpoint,
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
 from pipeline.models.pretrained import initial_model, resolve
 from pipeline.models.registry import training_options
-from pipeline.training.augment.resolution import set_input_size
 from pipeline.training.device import choose_precision
 from pipeline.training.distributed import rank
 from pipeline.training.param_groups import parameter_groups, set_trainable, trainable_parameters
@@ -23,6 +22,8 @@ from pipeline.training.param_groups import parameter_groups, set_trainable, trai
 BETAS = (0.9, 0.98)
 """AdamW's betas. The usual second value, 0.999, averages squared gradients over as many steps as a short run
 has: the large gradients of the first steps would make all later updates small."""
+MIN_IMAGE_SIDE = 32
+"""Shortest side of a training image in pixels: the largest stride of the feature maps."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def restore(checkpoint: Checkpoint, config: TrainConfig, device: torch.device) -
     ema_model = ema_model.to(device, memory_format=torch.channels_last).eval()
     set_trainable(ema_model, (*config.trainable, *config.unfreeze))  # the parts of all epochs
     model = copy.deepcopy(ema_model)
-    set_input_size(model, config)
+    shorter_side = config.min_size or model.transform.min_size[0]
+    model.transform.min_size = (max(MIN_IMAGE_SIDE, round(shorter_side * config.crop)),)
     with torch.no_grad():
         for name, parameter in trainable_parameters(model):
             if name in resume.weights:

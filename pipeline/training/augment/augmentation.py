@@ -38,8 +38,7 @@ def augmentation(
         view: number of the view; the same view of the same image has the same bits.
         classes: see ``random_object_centre``.
     """
-    # A closure cannot be sent to workers.
-    return partial(_augment_image, config.of_view(view), seed, view, classes)
+    return partial(_augment_image, config, seed, view, classes)  # a closure cannot be sent to workers
 
 
 def _augment_image(

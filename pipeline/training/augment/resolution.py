@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.config import TrainConfig
-from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
+from torchvision.models.detection import MaskRCNN
 
-MIN_IMAGE_SIDE = 32
-"""Shortest side of a training image in pixels: the largest stride of the feature maps."""
+from pipeline.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -30,18 +28,7 @@ class Resolution:
         return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def set_input_size(model: TranspaletteMaskRCNN, config: TrainConfig) -> None:
-    """Set the size to which a model resizes augmented images in training.
-
-    Args:
-        model: the model; its own ``min_size`` counts if the recipe has none.
-        config: the recipe of the images' view (``TrainConfig.of_view``).
-    """
-    shorter_side = config.min_size or model.options.min_size
-    model.transform.min_size = (max(MIN_IMAGE_SIDE, round(shorter_side * config.crop)),)
-
-
-def usable_resolution(model: TranspaletteMaskRCNN, config: TrainConfig) -> Resolution:
+def usable_resolution(model: MaskRCNN, config: TrainConfig) -> Resolution:
     """Compute the resolution at which the largest zoom gives the model one image pixel per input pixel.
 
     Args:

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torchvision.models.detection import MaskRCNN
 
 from pipeline.config import TrainConfig
 from pipeline.models.checkpoint import load_checkpoint
-from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
-from pipeline.training.augment.augmentation import augmentation
-from pipeline.training.augment.resolution import set_input_size
 from pipeline.training.command import train
 from pipeline.training.dataset import CocoDataset, collate_fn
 from pipeline.training.feature_cache import (
@@ -43,7 +41,7 @@ def train_set(splits: tuple[Path, Path]) -> CocoDataset:
 
 
 @pytest.fixture
-def model() -> TranspaletteMaskRCNN:
+def model() -> MaskRCNN:
     return restore(initial_checkpoint(PROFILE, 5, "hash", CPU), PROFILE.train, CPU).model.train()
 
 
@@ -62,7 +60,7 @@ def test_cached_features_give_the_same_weights(splits: tuple[Path, Path], tmp_pa
 
 
 def test_the_cache_holds_fewer_views_if_memory_is_short(
-    model: TranspaletteMaskRCNN, train_set: CocoDataset, monkeypatch: pytest.MonkeyPatch
+    model: MaskRCNN, train_set: CocoDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = dataclasses.replace(PROFILE.train, cache_features=3)
     assert choose_cached_views(model, train_set, config, CPU) == 3
@@ -75,29 +73,12 @@ def test_the_cache_holds_fewer_views_if_memory_is_short(
     assert choose_cached_views(model, train_set, config, torch.device("cuda")) == 0
 
 
-def test_views_without_a_crop_are_resized_to_the_complete_size(
-    model: TranspaletteMaskRCNN, train_set: CocoDataset
-) -> None:
-    """So objects of a view have one scale, with or without a crop; such a view takes more memory."""
-    config = dataclasses.replace(PROFILE.train, crop=0.5, min_size=96, whole=2)
-    nbytes = []
-    for view in range(2):
-        image, target = train_set.transformed(augmentation(config, 0, view))[0]
-        set_input_size(model, config.of_view(view))
-        features = forward_frozen(model, [image], [target])
-        assert min(features.sizes[0]) == (48, 96)[view]
-        nbytes.append(features.nbytes)
-    assert nbytes[1] > 2 * nbytes[0]
-
-
 def test_the_cache_needs_a_frozen_stage() -> None:
     with pytest.raises(ValueError, match="frozen stage1"):
         TrainConfig(cache_features=1, trainable=("heads", "fpn", "stage1"))
 
 
-def test_losses_from_features_equal_those_of_the_model(
-    model: TranspaletteMaskRCNN, train_set: CocoDataset
-) -> None:
+def test_losses_from_features_equal_those_of_the_model(model: MaskRCNN, train_set: CocoDataset) -> None:
     images, targets = collate_fn([train_set[0], train_set[1]])
     torch.manual_seed(1)
     expected = model(images, [dict(t) for t in targets])
@@ -107,9 +88,7 @@ def test_losses_from_features_equal_those_of_the_model(
     assert all(torch.equal(losses[name], expected[name]) for name in expected)
 
 
-def test_features_are_computed_once_per_view_and_image(
-    model: TranspaletteMaskRCNN, train_set: CocoDataset
-) -> None:
+def test_features_are_computed_once_per_view_and_image(model: MaskRCNN, train_set: CocoDataset) -> None:
     image, target = train_set[0]
     cache = FeatureCache(2)
     features = cache.features(model, (1, 0), [image], [target])

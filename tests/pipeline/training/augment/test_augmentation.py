@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -164,19 +163,6 @@ def test_a_crop_contains_the_object_in_focus(dataset: CocoDataset) -> None:
         assert image.shape[1:] == (full.shape[1] // 2, full.shape[2] // 2)
         assert len(truth["labels"]) and len(target["labels"])
         assert torch.equal(target["boxes"], boxes_from_masks(target["masks"]))
-
-
-def test_every_nth_view_is_whole(dataset: CocoDataset) -> None:
-    config = TrainConfig(crop=0.5, whole=3, whole_scale=(1.0, 1.0), flip=0, blur=0, noise=0, jpeg=0)
-    full, truth = dataset[0]
-    for view in range(6):
-        image, target = dataset.transformed(augmentation(config, 0, view))[0]
-        is_whole = view in (2, 5)
-        assert image.shape == (full.shape if is_whole else (3, full.shape[1] // 2, full.shape[2] // 2))
-        if is_whole:
-            assert torch.equal(target["masks"], truth["masks"])
-    cropped = dataset.transformed(augmentation(replace(config, whole=0), 0, 2))[0][0]
-    assert cropped.shape == (3, full.shape[1] // 2, full.shape[2] // 2)
 
 
 # ------------------------------------------------------------------------------ reproducibility
