@@ -7,8 +7,7 @@ import torch.nn.functional as F  # noqa: N812 (the name that PyTorch users expec
 from torch import Tensor
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 
-from pipeline.models.roi.box_outputs import auxiliary_as_background
-from pipeline.models.samples import Target
+from pipeline.models.samples import ALL_LABELLED, Target
 
 MASK_SMOOTHING = 1
 """Cells added to numerator and denominator of a region's Dice score, which defines it for empty masks."""
@@ -21,37 +20,6 @@ DICE_WEIGHT = 0.5
 """Weight of the segmentation branch's Dice loss."""
 FINEST_STRIDE = 4
 """Stride of the pyramid's finest level."""
-IMPOSSIBLE = -1e4
-"""Logit of a class of probability 0."""
-ALL_LABELLED = torch.tensor(True)
-"""``auxiliary_labelled`` of a target without that entry."""
-
-
-def accept_auxiliary_as_background(
-    logits: Tensor, labels: list[Tensor], targets: list[Target], auxiliary: int
-) -> Tensor:
-    """Let auxiliary classes count as background in images in which they are not labelled.
-
-    There the classification loss of a background box becomes -log(P(background) + P(auxiliary classes)): a
-    forklift in a photograph may stay a forklift, but not become a pallet truck.
-
-    Args:
-        logits: class logits (P, K + A) of the boxes of all images, for A auxiliary classes.
-        labels: for each image (P_i,), 0 for background.
-        targets: of the images.
-        auxiliary: A.
-
-    Returns:
-        Logits (P, K + A), in which auxiliary classes of such boxes have the probability 0.
-    """
-    unlabelled = torch.cat(
-        [(n == 0) & ~t.get("auxiliary_labelled", ALL_LABELLED) for n, t in zip(labels, targets, strict=True)]
-    )
-    if not auxiliary or not unlabelled.any():
-        return logits
-    merged, _ = auxiliary_as_background(logits, logits.new_zeros(len(logits), 0), auxiliary)
-    merged = F.pad(merged, [0, auxiliary], value=IMPOSSIBLE)
-    return torch.where(unlabelled[:, None], merged, logits)
 
 
 def box_losses(

@@ -24,6 +24,8 @@ Target = dict[str, Tensor]
   labelled, 1 hidden, 2 visible)."""
 Sample = tuple[Tensor, Target]
 """An image (3, H, W), float in 0..1, and its target."""
+ALL_LABELLED = torch.tensor(True)
+"""``auxiliary_labelled`` of a target without that entry."""
 OBJECT_FIELDS = ("boxes", "labels", "masks", "keypoints")
 """Entries of a target that have one row per object."""
 MIN_OBJECT_PIXELS = 16

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F  # noqa: N812 (the name that PyTorch users expect)
 from torch import Tensor
+
+from pipeline.models.samples import ALL_LABELLED, Target
 
 Shapes = list[tuple[int, int]]
 """(H, W) of images, without their padding."""
+IMPOSSIBLE = -1e4
+"""Logit of a class of probability 0."""
 
 
 def mirror_boxes(boxes: list[Tensor], image_shapes: Shapes) -> list[Tensor]:
@@ -36,3 +41,30 @@ def auxiliary_as_background(logits: Tensor, offsets: Tensor, auxiliary: int) -> 
     classes = logits.shape[1] - auxiliary
     others = torch.cat([logits[:, :1], logits[:, classes:]], 1).logsumexp(1, keepdim=True)
     return torch.cat([others, logits[:, 1:classes]], 1), offsets[:, : 4 * classes]
+
+
+def accept_auxiliary_as_background(
+    logits: Tensor, labels: list[Tensor], targets: list[Target], auxiliary: int
+) -> Tensor:
+    """Let auxiliary classes count as background in images in which they are not labelled.
+
+    There the classification loss of a background box becomes -log(P(background) + P(auxiliary classes)): a
+    forklift in a photograph may stay a forklift, but not become a pallet truck.
+
+    Args:
+        logits: class logits (P, K + A) of the boxes of all images, for A auxiliary classes.
+        labels: for each image (P_i,), 0 for background.
+        targets: of the images.
+        auxiliary: A.
+
+    Returns:
+        Logits (P, K + A), in which auxiliary classes of such boxes have the probability 0.
+    """
+    unlabelled = torch.cat(
+        [(n == 0) & ~t.get("auxiliary_labelled", ALL_LABELLED) for n, t in zip(labels, targets, strict=True)]
+    )
+    if not auxiliary or not unlabelled.any():
+        return logits
+    merged, _ = auxiliary_as_background(logits, logits.new_zeros(len(logits), 0), auxiliary)
+    merged = F.pad(merged, [0, auxiliary], value=IMPOSSIBLE)
+    return torch.where(unlabelled[:, None], merged, logits)

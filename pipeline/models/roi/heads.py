@@ -23,15 +23,14 @@ from torch import Tensor, nn
 from torchvision.models.detection.roi_heads import RoIHeads, maskrcnn_inference, project_masks_on_boxes
 from torchvision.ops.boxes import clip_boxes_to_image
 
-from pipeline.models.losses import (
-    accept_auxiliary_as_background,
-    background_losses,
-    box_losses,
-    mask_losses,
-    segmentation_losses,
-)
+from pipeline.models.losses import background_losses, box_losses, mask_losses, segmentation_losses
 from pipeline.models.roi.align import RoIAlign, enlarge_boxes
-from pipeline.models.roi.box_outputs import Shapes, auxiliary_as_background, mirror_boxes
+from pipeline.models.roi.box_outputs import (
+    Shapes,
+    accept_auxiliary_as_background,
+    auxiliary_as_background,
+    mirror_boxes,
+)
 from pipeline.models.roi.sampling import POSITIVE_FRACTION, sample_indices, sample_proposals
 from pipeline.models.rpn import in_ignore_region
 from pipeline.models.samples import Target

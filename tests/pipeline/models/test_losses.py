@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from pipeline.models.losses import accept_auxiliary_as_background, segmentation_losses
+from pipeline.models.losses import segmentation_losses
+from pipeline.models.roi.box_outputs import accept_auxiliary_as_background
 
 UNLABELLED = {"auxiliary_labelled": torch.tensor(False)}
 
