@@ -190,7 +190,7 @@ class Config:
     def kind_classes(self) -> tuple[str, ...]:
         """Return the classes and auxiliary classes that label every object of a kind or a variant."""
         made = {table.category for table in self.scene.objects.values()}
-        return (*(name for name in self.classes if name not in made), *self.auxiliary)
+        return tuple(name for name in self.categories() if name not in made)
 
     def categories(self) -> tuple[str, ...]:
         """Return the classes and the auxiliary classes: COCO's category ids are 1..N in this order."""
@@ -207,15 +207,9 @@ class Config:
             if table["frames"] == 1:  # as before there was this key
                 del table["frames"]
         settings = {
-            "render_version": RENDER_VERSION,
-            "blender": blender_version,
-            "assets": assets_digest,
-            "seed": self.seed,
-            "split": self.split,
-            "classes": self.classes,
-            "render": render,
-            "scene": scene,
-        }
+            "render_version": RENDER_VERSION, "blender": blender_version, "assets": assets_digest,
+            "seed": self.seed, "split": self.split, "classes": self.classes, "render": render, "scene": scene,
+        }  # fmt: skip
         if self.auxiliary:
             settings["auxiliary"] = self.auxiliary
         return sha256_bytes(canonical_json(settings))
