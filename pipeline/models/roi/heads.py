@@ -220,30 +220,20 @@ class CascadeRoIHeads(RoIHeads):  # type: ignore[misc]
         boxes, matched, labels, regression_targets = self.select_training_samples(proposals, targets)
         logits, offsets = self._box_outputs(features, boxes, image_shapes)
         self.background_losses = background_losses(logits, labels)
-        stage_losses = [self._box_losses(logits, offsets, labels, regression_targets, targets)]
+        accepted = accept_auxiliary_as_background(logits, labels, targets, self.auxiliary)
+        stage_losses = [box_losses(accepted, offsets, labels, regression_targets)]
         for _ in range(1, self.stages):
             boxes = self._next_boxes(boxes, offsets.detach(), logits.detach(), labels, image_shapes, targets)
             matched, labels, regression_targets = self._match_to_objects(boxes, targets)
             logits, offsets = self._box_outputs(features, boxes, image_shapes)
-            stage_losses.append(self._box_losses(logits, offsets, labels, regression_targets, targets))
+            accepted = accept_auxiliary_as_background(logits, labels, targets, self.auxiliary)
+            stage_losses.append(box_losses(accepted, offsets, labels, regression_targets))
         loss_classifier, loss_box_reg = torch.stack(stage_losses).mean(0)
         losses = {"loss_classifier": loss_classifier, "loss_box_reg": loss_box_reg}
         losses |= self._compute_mask_losses(features, boxes, matched, labels, image_shapes, targets)
         if self.pixels is not None:
             losses |= segmentation_losses(self.pixels(features["0"]), targets, self.auxiliary)
         return losses
-
-    def _box_losses(
-        self,
-        logits: Tensor,
-        offsets: Tensor,
-        labels: list[Tensor],
-        regression_targets: list[Tensor],
-        targets: list[Target],
-    ) -> Tensor:
-        """Compute the losses (2,) of a stage."""
-        logits = accept_auxiliary_as_background(logits, labels, targets, self.auxiliary)
-        return box_losses(logits, offsets, labels, regression_targets)
 
     def _compute_mask_losses(
         self,
