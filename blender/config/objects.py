@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from blender.config.auxiliary import auxiliary_names
+from blender.config.kind_classes import kind_class_names
 from blender.contract import UserError, merge_tables
 from blender.contract.table_reader import try_from_table
 from blender.kinds import find_kind
@@ -63,7 +63,7 @@ def category_problems(used: dict[str, Any]) -> Iterator[str]:
     for category in sorted(name for name in made if isinstance(name, str) and name not in classes):
         yield f"category '{category}' of [scene.objects] is missing from classes"
     for category in classes:
-        if isinstance(category, str) and category not in made and category not in auxiliary_names():
+        if isinstance(category, str) and category not in made and category not in kind_class_names():
             yield (
                 f"no table of [scene.objects] has the category of class '{category}', and it is no kind of "
                 "object"

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from blender.config.auxiliary import AuxiliaryClasses, auxiliary_problems, kinds_of
 from blender.config.capture import CameraConfig, LensConfig, LightConfig, SensorConfig, fit_lenses
+from blender.config.kind_classes import AuxiliaryClasses, auxiliary_problems, kinds_of
 from blender.config.layouts import (
     LAYOUTS,
     AisleConfig,
@@ -163,7 +163,7 @@ class Config:
     frames: int
     classes: tuple[str, ...]
     auxiliary: tuple[str, ...]
-    """Auxiliary classes: see ``blender.config.auxiliary``."""
+    """Auxiliary classes: see ``blender.config.kind_classes``."""
     render: RenderConfig
     scene: SceneConfig
     ranges: dict[str, Any]

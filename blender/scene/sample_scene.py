@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from blender.assets import Assets
-from blender.config.auxiliary import category_of_kind
+from blender.config.kind_classes import category_of_kind
 from blender.config.profile import Config
 from blender.imaging.sensor import sample_sensor
 from blender.objects import hall

@@ -12,6 +12,8 @@ from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
 
 BACKGROUND = ""
 """The background among the names of a predictor's rows; no class has this name."""
+SHARED = "roi_heads.mask_predictor.conv5_mask."
+"""Start of the names of the mask predictor's layer that all classes share."""
 BOX_OFFSETS = 4
 """Rows of the box regression for each class."""
 
@@ -44,7 +46,9 @@ def copy_known_rows(
 ) -> None:
     """Copy the rows of the background and of each known class from a checkpoint into a model's predictors.
 
-    Rows of new classes stay as they are. A class that was an auxiliary class has no row for masks.
+    The layer of the mask predictor that all classes share is copied, too, since rows of masks mean nothing
+    without it. Rows of new classes stay as they are. A class that was an auxiliary class has no row for
+    masks.
 
     Args:
         model: the model, with predictors for ``after``.
@@ -52,7 +56,10 @@ def copy_known_rows(
         before: the labels of the checkpoint.
         after: the labels of the model.
     """
-    own = model.state_dict()
+    own = model.state_dict()  # it shares its memory with the model
+    for key in own:
+        if key.startswith(SHARED) and key in state:
+            own[key].copy_(state[key])
     for module, names in after.rows.items():
         old_names = before.rows[module]
         pairs = []
@@ -62,8 +69,7 @@ def copy_known_rows(
         for key in (f"{module}.weight", f"{module}.bias"):
             if key in own and key in state and pairs:
                 rows, old_rows = torch.tensor(pairs).T
-                with torch.no_grad():
-                    own[key][rows] = state[key][old_rows].to(own[key])
+                own[key][rows] = state[key][old_rows].to(own[key])
 
 
 def _places(names: tuple[str, ...], name: str) -> list[int]:

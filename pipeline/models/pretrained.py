@@ -207,9 +207,8 @@ def initial_model(
         seed: seed of the random weights; sets torch's global generator.
     """
     torch.manual_seed(derive_seed(seed, 0))
-    keep = (start.classes, start.auxiliary) == (classes, config.auxiliary)
-    model = build_model(start.model, len(classes) + 1, config, start.state, keep_predictors=keep)
-    if start.classes and start.state is not None and not keep:
+    model = build_model(start.model, len(classes) + 1, config, start.state)
+    if start.classes and start.state is not None:
         before, after = Labels(start.classes, start.auxiliary), Labels(classes, config.auxiliary)
         copy_known_rows(model, start.state, before, after)
     return model

@@ -174,6 +174,7 @@ def test_checkpoint_of_other_classes_keeps_the_predictors_of_known_ones(
     assert source == f"pedestrian, pallet_truck{new}"
     changed = {k for k, v in before.state.items() if not torch.equal(start.state[k], v)}
     assert changed and all("_predictor." in k or ".pixels." in k for k in changed)
+    assert not any("conv5_mask" in k for k in changed)  # all classes share this layer
 
     old, own = (c.state["roi_heads.box_predictor.cls_score.weight"] for c in (before, start))
     old_offsets, offsets = (c.state["roi_heads.box_predictor.bbox_pred.bias"] for c in (before, start))

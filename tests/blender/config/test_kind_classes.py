@@ -1,4 +1,4 @@
-"""[model] auxiliary: which objects are labelled, and what the scene, the record and the manifest say."""
+"""Classes that label all objects of a kind: which objects, and what scene, record and manifest say."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blender.assets import load_assets
-from blender.config.auxiliary import auxiliary_names, category_of_kind
+from blender.config.kind_classes import category_of_kind, kind_class_names
 from blender.config.profile import load_config
 from blender.contract import UserError
 from blender.rendering.frame import frame_scene
@@ -30,8 +30,8 @@ def test_a_variant_goes_before_its_kind_and_a_class_before_both() -> None:
     assert category_of_kind(bollard, ("guard",)) == "guard"
     assert category_of_kind(bollard, ("cage",)) == ""
     assert category_of_kind(replace(bollard, category="post"), ("guard", "bollard")) == ""
-    assert {"forklift", "reach_truck", "rack_guard", "trolley", "cage", "drum"} <= set(auxiliary_names())
-    assert "hall" not in auxiliary_names()
+    assert {"forklift", "reach_truck", "rack_guard", "trolley", "cage", "drum"} <= set(kind_class_names())
+    assert "hall" not in kind_class_names()
 
 
 def test_auxiliary_classes_label_objects_and_change_nothing_else_of_a_scene(

@@ -38,7 +38,7 @@ def category_of_kind(item: ObjectSpec, names: Collection[str]) -> str:
     return next((name for name in own if name in names), "")
 
 
-def auxiliary_names() -> list[str]:
+def kind_class_names() -> list[str]:
     """Return the names of all kinds and variants that can be classes without a table, sorted."""
     kinds = [name for name in kind_names() if name not in WITHOUT]
     return sorted({*kinds, *(variant for kind in kinds for variant in _variants(kind))})
@@ -58,7 +58,7 @@ def _variants(kind: str) -> tuple[str, ...]:
 
 def auxiliary_problems(table: AuxiliaryClasses, classes: Collection[str]) -> Iterator[str]:
     """Report auxiliary classes that are unknown, named twice, or classes of the profile."""
-    known = auxiliary_names()
+    known = kind_class_names()
     for number, name in enumerate(table.auxiliary):
         if name in table.auxiliary[:number]:
             yield f"[model] auxiliary names '{name}' twice"
