@@ -23,7 +23,7 @@ def test_stores_fill_free_walls_and_change_nothing_else(default_config: Config, 
     near = default_config.scene.stores.near
     none, all_halls = with_share_of_halls(default_config, 0.0), with_share_of_halls(default_config, 1.0)
     added, repeated, doors = 0, 0, 0
-    for frame in range(20):
+    for frame in range(24):
         without, spec = frame_scene(none, assets, frame), frame_scene(all_halls, assets, frame)
         count = len(without.objects)
         assert spec == replace(without, objects=spec.objects) and spec.objects[:count] == without.objects
