@@ -40,12 +40,12 @@ DOCS := $(PY) -m sphinx -n -W --keep-going -q --fresh-env
 
 .DEFAULT_GOAL := help
 # The Makefile is phony, too: make would warn if its time is in the future.
-.PHONY: Makefile $(READY) help all setup check people render coco train evaluate report preview test test-slow lint docs format doctor golden check-golden bench study clean
+.PHONY: Makefile $(READY) help all setup check people render coco train evaluate report preview test test-slow lint docs format doctor golden check-golden bench study foundation clean
 .NOTPARALLEL:
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  PROFILE=smoke|default|full, or the path of a profile; results go to build/PROFILE/"
+	@echo "  PROFILE=smoke|default|foundation, or the path of a profile; results go to build/PROFILE/"
 
 all: report ## Run all stages: render, train, evaluate, report
 
@@ -110,6 +110,11 @@ bench: people ## Measure speed and memory beside references, in build/bench/; BE
 study: $(READY) ## Compare variants of a profile: STUDY=ablation|freezing|effort, PHOTOS="--annotations FILE --images DIR"
 	@study=$(call quote,$(value STUDY)); \
 	  $(PY) -m pipeline.bench.study "$$study" --out "build/studies/$$(basename "$$study" .toml)" $(PHOTOS)
+
+foundation: ## Train a general warehouse detector of twelve classes (hours); its 8-bit file is build/foundation/warehouse.safetensors
+	@$(MAKE) --no-print-directory train PROFILE=foundation
+	@$(TOOL) export build/foundation/model.safetensors --format safetensors --int8 --out build/foundation/warehouse.safetensors \
+	  --annotations build/foundation/test/annotations.json --images build/foundation/test/images
 
 test: $(READY) ## Run the tests that take minutes
 	@$(PY) -m pytest -m "not slow" --numprocesses $(TEST_JOBS) --dist loadfile

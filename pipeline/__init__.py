@@ -11,6 +11,7 @@ In a notebook::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["load_model"]
 
 
-def load_model(path: str | Path, device: str = "cpu") -> Segmenter:
+def load_model(path: str | Path, device: str = "cpu", classes: Sequence[str] = ()) -> Segmenter:
     """Load a checkpoint of ``transpalette train``, or an .onnx file of ``transpalette export``.
 
     torch is not needed for an .onnx file.
@@ -29,12 +30,15 @@ def load_model(path: str | Path, device: str = "cpu") -> Segmenter:
         path: the file, such as model.safetensors.
         device: a device of torch, such as "cpu" or "cuda"; exported files run on the CPU.
 
+        classes: the classes to detect, in the order of the labels; empty: all that the model has. For a
+            checkpoint only.
+
     Returns:
         The model, with a method ``predict``.
 
     Raises:
-        UserError: the file is missing, damaged or foreign.
+        UserError: the file is missing, damaged or foreign, or does not have a class.
     """
     from pipeline.inference.segmenter import load  # imported here for start-up time
 
-    return load(Path(path), device)
+    return load(Path(path), device, classes)

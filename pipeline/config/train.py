@@ -12,7 +12,7 @@ Part = Literal["heads", "fpn", "stage4", "stage3", "stage2", "stage1"]
 """A part of the network."""
 PARTS: tuple[Part, ...] = typing.get_args(Part)
 """The parts of the network, from its outputs to its inputs."""
-DETECTOR_STARTS = ("coco", "checkpoint")
+DETECTOR_STARTS = ("coco", "warehouse", "checkpoint")
 """Kinds of start weights that include a detector's heads."""
 
 
@@ -94,6 +94,9 @@ class TrainConfig:
     focus: Share = 0.0
     """Probability that the crop is placed on an object. Its class is drawn first, all with equal
     probability."""
+    main_classes: Annotated[int, Ge(0)] = 0
+    """Number of classes, the first of the profile, that count most: ``focus`` draws each of them as often as
+    all others together, and the best epoch and the score threshold are chosen by them alone. 0: all."""
     min_size: Annotated[int, ZeroOrGe(32)] = 0
     """Shorter side in pixels to which an uncropped image is resized in training; 0: that of [model]. With a
     zoom above 1, training uses crops at the model's scale in smaller images, which take less time."""

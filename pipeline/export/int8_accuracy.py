@@ -1,4 +1,4 @@
-"""Measure the loss of accuracy by 8-bit weights on a COCO file."""
+"""Measure the loss of accuracy by 8-bit weights on a COCO file, of exported models and of checkpoints."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from pipeline.data.validation.check import load_validated_coco
 from pipeline.evaluation.masks import with_rle
 from pipeline.evaluation.matching import evaluate_detections
 from pipeline.evaluation.metrics import compute_metrics
-from pipeline.evaluation.run_model import run_model
+from pipeline.evaluation.run_model import Predict, run_model
 from pipeline.evaluation.sets.read import label_ids, shared_classes
-from pipeline.inference.exported import ExportedModel
 
 MAX_AP50_LOSS = 0.02
 """Largest allowed loss of AP50 of boxes or masks by 8-bit weights."""
@@ -53,37 +52,42 @@ def read_comparison_set(annotations: Path, images: Path, classes: tuple[str, ...
     return ComparisonSet(dataset, paths, label_ids(classes, shared))
 
 
-def check_int8(fp32: ExportedModel, int8: ExportedModel, comparison_set: ComparisonSet) -> str:
+def check_int8(
+    fp32: Predict, int8: Predict, comparison_set: ComparisonSet, name: str, limit: float = MAX_AP50_LOSS
+) -> str:
     """Compare the AP50 of a model with 32-bit and with 8-bit weights.
+
+    Args:
+        fp32: predicts with 32-bit weights.
+        int8: predicts with 8-bit weights.
+        comparison_set: the images.
+        name: the file's name, for messages.
+        limit: largest allowed loss of AP50.
 
     Returns:
         A line for the terminal that states both.
 
     Raises:
-        UserError: the loss is more than ``MAX_AP50_LOSS``, or the AP50 is too low to measure a loss.
+        UserError: the loss is more than ``limit``, or the AP50 is too low to measure a loss.
     """
-    before = _ap50(fp32, comparison_set)
-    if max(before.values()) <= MAX_AP50_LOSS:
-        raise UserError(
-            f"{fp32.name}: its AP50 on these images is too low to measure a loss; give other --images"
-        )
-    after = _ap50(int8, comparison_set)
+    before = _ap50(fp32, comparison_set, "fp32")
+    if max(before.values()) <= limit:
+        raise UserError(f"{name}: its AP50 on these images is too low to measure a loss; give other --images")
+    after = _ap50(int8, comparison_set, "int8")
     line = "int8: AP50 " + ", ".join(f"{kind} {before[kind]:.3f} -> {after[kind]:.3f}" for kind in before)
     line += f" on {len(comparison_set.paths)} images"
-    if max(before[kind] - after[kind] for kind in before) > MAX_AP50_LOSS:
-        raise UserError(
-            f"{int8.name}: {line}: the largest allowed loss is {MAX_AP50_LOSS}; export without --int8"
-        )
+    if max(before[kind] - after[kind] for kind in before) > limit:
+        raise UserError(f"{name}: {line}: the largest allowed loss is {limit}; export without --int8")
     return line
 
 
-def _ap50(exported: ExportedModel, comparison_set: ComparisonSet) -> dict[str, float]:
+def _ap50(predict: Predict, comparison_set: ComparisonSet, title: str) -> dict[str, float]:
     results, _ = run_model(
-        exported.predict,
+        predict,
         comparison_set.dataset["images"],
         comparison_set.paths,
         comparison_set.category_ids,
-        title=exported.metadata.precision,
+        title=title,
     )
     overall = compute_metrics(evaluate_detections(comparison_set.dataset, results))["overall"]
     kinds = {"boxes": "bbox", "masks": "segm"}

@@ -98,6 +98,7 @@ def predict_images(
     threshold: float | None = None,
     camera: int | None = None,
     frames: int | None = None,
+    classes: tuple[str, ...] = (),
 ) -> None:
     """Detect the objects in ``images`` (see ``find_sources``), draw them, and write COCO results and a table.
 
@@ -115,6 +116,7 @@ def predict_images(
         threshold: lowest score that is drawn and written; None: the model's threshold.
         camera: number of a camera to read until the user interrupts, or until ``frames`` are read.
         frames: largest number of frames of each video or camera; None: all.
+        classes: the classes to detect; empty: all of the model.
 
     Raises:
         UserError: no image, camera or model was found, or ``out`` cannot be written to.
@@ -131,11 +133,11 @@ def predict_images(
     length = None if live and not frames else sum(lengths) + (frames or 0) * (live is not None)
     if found and found.left_out:
         print_note(f"left out: {found.describe_left_out()}")
-    segmenter = load(model_path)
+    segmenter = load(model_path, classes=classes)
     min_score = segmenter.threshold if threshold is None else threshold
 
     def inputs() -> str:
-        return hash_inputs(model_path, min_score, frames, sources, names)
+        return hash_inputs(model_path, segmenter.classes, min_score, frames, sources, names)
 
     progress = _earlier_progress(out, inputs, len(sources))
     replaces_results = not progress.sources and (out / RESULTS).exists()

@@ -57,7 +57,12 @@ class Progress:
 
 
 def hash_inputs(
-    model: Path, threshold: float, frames: int | None, sources: Iterable[Source], names: Iterable[str]
+    model: Path,
+    classes: tuple[str, ...],
+    threshold: float,
+    frames: int | None,
+    sources: Iterable[Source],
+    names: Iterable[str],
 ) -> str:
     """Return a hash of everything that determines the results; sources count by path, size and date."""
     files = []
@@ -68,7 +73,7 @@ def hash_inputs(
         except OSError:
             state = []
         files.append([str(source.path.absolute()), source.file_name, name, *state])
-    return sha256_bytes(canonical_json([sha256_file(model), threshold, frames, files]))
+    return sha256_bytes(canonical_json([sha256_file(model), classes, threshold, frames, files]))
 
 
 def save_progress(out: Path, inputs: str, progress: Progress) -> None:

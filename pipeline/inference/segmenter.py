@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,10 +59,12 @@ class Segmenter:
         return self.predict_all(opened.pixels).filter(min_score).resize(opened.size)
 
 
-def load(path: Path, device: str = "cpu") -> Segmenter:
+def load(path: Path, device: str = "cpu", classes: Sequence[str] = ()) -> Segmenter:
     """Load a checkpoint or an exported .onnx file; see ``pipeline.load_model``."""
     check_suffix(path)
     if is_exported(path):
+        if classes:
+            raise UserError(f"{path}: an exported file has fixed classes; give a checkpoint, or no classes")
         if device != "cpu":
             raise UserError(f"{path}: exported files run on the CPU; give device 'cpu', or a checkpoint")
         exported = read_exported(path)
@@ -72,7 +74,7 @@ def load(path: Path, device: str = "cpu") -> Segmenter:
     from pipeline.inference.predictor import predict_array
     from pipeline.models.checkpoint import load_model
 
-    model, checkpoint = load_model(path, device)
+    model, checkpoint = load_model(path, device, classes)
     return Segmenter(model, checkpoint.classes, checkpoint.score_threshold, partial(predict_array, model))
 
 

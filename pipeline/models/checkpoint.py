@@ -7,7 +7,8 @@ The tensors under plain names are the model's state dict, so other tools can loa
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from blender.contract import from_table, write_atomic
+from blender.contract.table_reader import closest
 from pipeline.config import ModelConfig, UserError
 from pipeline.models import safetensors_file
 from pipeline.models.checkpoint_metadata import (
@@ -24,7 +26,9 @@ from pipeline.models.checkpoint_metadata import (
     bad_metadata,
     read_checkpoint,
 )
+from pipeline.models.eight_bit import compress, expand
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
+from pipeline.models.predictors import Labels, reorder_rows
 from pipeline.models.registry import CLS_SCORE, build_model
 
 _WEIGHTS, _OPTIMIZER = "train/weights/", "train/optimizer/"
@@ -65,13 +69,20 @@ class Checkpoint(CheckpointMetadata):
     """None in model.safetensors."""
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically.
+def save_checkpoint(path: Path, checkpoint: Checkpoint, *, eight_bit: bool = False) -> None:
+    """Write a checkpoint atomically, with ``eight_bit`` its weights in 8 bits (see ``eight_bit``).
 
     Raises:
         OSError: the disk is full or the folder is not writable; an earlier file is not changed.
     """
+    write_atomic(path, encode_checkpoint(checkpoint, eight_bit=eight_bit))
+
+
+def encode_checkpoint(checkpoint: Checkpoint, *, eight_bit: bool = False) -> bytes:
+    """Return the content of the file of ``save_checkpoint``."""
     tensors, resume = dict(checkpoint.state), checkpoint.resume
+    if eight_bit:
+        tensors = compress(tensors)
     fields = {name: value for name, value in vars(checkpoint).items() if name not in ("state", "resume")}
     metadata = {name: json.dumps(value) for name, value in fields.items()}
     metadata |= {"format": "pt", FORMAT_KEY: str(FORMAT)}  # other tools require "format"
@@ -82,7 +93,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         plain = {**vars(resume), "optimizer": resume.optimizer.get("param_groups")}
         del plain["weights"]
         metadata["resume"] = json.dumps(plain)
-    write_atomic(path, safetensors_file.encode(tensors, metadata))
+    return safetensors_file.encode(tensors, metadata)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -112,7 +123,34 @@ def _from_tensors(tensors: dict[str, Tensor], fields: dict[str, Any]) -> Checkpo
             optimizer={"state": state, "param_groups": groups} if groups else {},
             **resume,
         )
-    return Checkpoint(**{**fields, "classes": tuple(fields["classes"])}, state=tensors, resume=resume)
+    return Checkpoint(**{**fields, "classes": tuple(fields["classes"])}, state=expand(tensors), resume=resume)
+
+
+def select_classes(checkpoint: Checkpoint, classes: tuple[str, ...], path: Path) -> Checkpoint:
+    """Return a checkpoint that detects some of its classes; the others become auxiliary classes.
+
+    Args:
+        checkpoint: the checkpoint.
+        classes: the classes to detect, in the order of the labels.
+        path: its file, for messages.
+
+    Raises:
+        UserError: a class is named twice, or the checkpoint does not have it.
+    """
+    for number, name in enumerate(classes):
+        if name in classes[:number]:
+            raise UserError(f"class '{name}' is named twice")
+        if name not in checkpoint.classes:
+            known = ", ".join(checkpoint.classes)
+            raise UserError(
+                f"{path}: has no class '{name}'; it has: {known}{closest(name, checkpoint.classes)}"
+            )
+    before = Labels(checkpoint.classes, checkpoint.auxiliary)
+    others = tuple(name for name in checkpoint.classes if name not in classes)
+    after = Labels(classes, (*others, *checkpoint.auxiliary))
+    config = {**checkpoint.config, "auxiliary": list(after.auxiliary)}
+    state = reorder_rows(checkpoint.state, before, after)
+    return replace(checkpoint, classes=classes, config=config, state=state, resume=None)
 
 
 def model_from_checkpoint(checkpoint: Checkpoint, path: Path, **options: Any) -> TranspaletteMaskRCNN:
@@ -144,12 +182,21 @@ def model_from_checkpoint(checkpoint: Checkpoint, path: Path, **options: Any) ->
         ) from None
 
 
-def load_model(path: Path, device: str = "cpu") -> tuple[TranspaletteMaskRCNN, Checkpoint]:
+def load_model(
+    path: Path, device: str = "cpu", classes: Sequence[str] = ()
+) -> tuple[TranspaletteMaskRCNN, Checkpoint]:
     """Load a trained model in eval mode, with exactly the weights that were saved.
 
+    Args:
+        path: the checkpoint.
+        device: a device of torch.
+        classes: the classes to detect, in the order of the labels; empty: all of the checkpoint.
+
     Raises:
-        UserError: as ``load_checkpoint``, or the weights do not fit the network.
+        UserError: as ``load_checkpoint``; the weights do not fit the network; or the model has no such class.
     """
     checkpoint = load_checkpoint(path)
+    if classes:
+        checkpoint = select_classes(checkpoint, tuple(classes), path)
     model = model_from_checkpoint(checkpoint, path).to(device, memory_format=torch.channels_last)
     return model.eval(), checkpoint

@@ -72,6 +72,23 @@ def copy_known_rows(
                 own[key][rows] = state[key][old_rows].to(own[key])
 
 
+def reorder_rows(state: Mapping[str, Tensor], before: Labels, after: Labels) -> dict[str, Tensor]:
+    """Return a state dict whose predictors have their rows in the order of other labels.
+
+    Args:
+        state: the weights.
+        before: their labels.
+        after: labels with the same names, in another order or with fewer classes and more auxiliary classes.
+    """
+    reordered = dict(state)
+    for module, names in after.rows.items():
+        rows = [place for name in dict.fromkeys(names) for place in _places(before.rows[module], name)]
+        for key in (f"{module}.weight", f"{module}.bias"):
+            if key in state:
+                reordered[key] = state[key][rows]
+    return reordered
+
+
 def _places(names: tuple[str, ...], name: str) -> list[int]:
     """Return the indices of the rows with a name."""
     return [i for i, other in enumerate(names) if other == name]

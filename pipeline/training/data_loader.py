@@ -101,8 +101,9 @@ class TrainLoader:
         batches = self.indices_of_pass(data_pass)
         shares = [list(shard(indices)) for indices in batches]
         to_load = [[i for i in share if (view, i) not in self.feature_cache] for share in shares]
+        main_classes = self.config.main_classes or len(self.dataset.classes)
         loader = torch.utils.data.DataLoader(
-            self.dataset.transformed(augmentation(self.config, self.seed, view, len(self.dataset.classes))),
+            self.dataset.transformed(augmentation(self.config, self.seed, view, main_classes)),
             batch_sampler=to_load,
             collate_fn=collate_fn,
             num_workers=self.config.workers,

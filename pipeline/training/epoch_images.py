@@ -58,7 +58,8 @@ def write_epoch_images(
     if not count:
         return
     view = feature_cache.view_of((checkpoint.epoch - 1) * profile.train.passes)
-    augmented = train_set.transformed(augmentation(profile.train, profile.seed, view, len(profile.classes)))
+    main_classes = profile.train.main_classes or len(profile.classes)
+    augmented = train_set.transformed(augmentation(profile.train, profile.seed, view, main_classes))
     first = first[:count]
     names = (*profile.classes, *profile.model.auxiliary)
     cells = [draw_ground_truth(augmented[i], names) for i in first]

@@ -50,10 +50,19 @@ def predict_dataset(
 
 
 def compute_validation_metrics(
-    dataset: CocoDataset, results: list[dict[str, Any]]
+    dataset: CocoDataset, results: list[dict[str, Any]], main_classes: int = 0
 ) -> tuple[dict[str, Any], float]:
-    """Compute the COCO metrics of results on a dataset, and the score threshold with the best F1."""
-    evaluation = evaluate_detections(select_categories(dataset.coco, dataset.labels), results)
+    """Compute the COCO metrics of results on a dataset, and the score threshold with the best F1.
+
+    Args:
+        dataset: the images.
+        results: COCO results.
+        main_classes: number of classes, the first of the dataset, that count; 0: all.
+    """
+    most = main_classes or len(dataset.classes)
+    categories = [category for category, label in dataset.labels.items() if label <= most]
+    of_main = [result for result in results if result["category_id"] in categories]
+    evaluation = evaluate_detections(select_categories(dataset.coco, categories), of_main)
     return compute_metrics(evaluation), best_threshold(evaluation)
 
 
@@ -71,7 +80,9 @@ def read_threshold_set(profile: Profile, val_dir: Path, threshold_dir: Path) -> 
     return dataset
 
 
-def choose_threshold(model_path: Path, dataset: CocoDataset, precision: str, device: torch.device) -> None:
+def choose_threshold(
+    model_path: Path, dataset: CocoDataset, precision: str, device: torch.device, main_classes: int = 0
+) -> None:
     """Set the score threshold of a checkpoint to that with the best F1 on a dataset. All processes call this.
 
     Args:
@@ -79,11 +90,12 @@ def choose_threshold(model_path: Path, dataset: CocoDataset, precision: str, dev
         dataset: the images.
         precision: number format of the prediction.
         device: where the model runs.
+        main_classes: as in ``compute_validation_metrics``.
     """
     model, checkpoint = load_model(model_path, str(device))
     results = predict_dataset(model, dataset, precision, lambda images, loss: None)
     if rank() == 0:
-        _, threshold = compute_validation_metrics(dataset, results)
+        _, threshold = compute_validation_metrics(dataset, results, main_classes)
         save_checkpoint(model_path, dataclasses.replace(checkpoint, score_threshold=threshold))
         click.echo(
             f"train: score threshold {threshold:.2f} (best F1 on {len(dataset)} images of two splits; on the "

@@ -83,7 +83,8 @@ def fit(
             dataclasses.replace(profile, train=config), state, checkpoint, train_set, val_set, out, device
         )
         if threshold_set is not None and checkpoint.resume is not None:
-            choose_threshold(out / "model.safetensors", threshold_set, checkpoint.resume.precision, device)
+            precision = checkpoint.resume.precision
+            choose_threshold(out / "model.safetensors", threshold_set, precision, device, config.main_classes)
 
 
 def _read_splits(
@@ -173,7 +174,7 @@ def run_epochs(
         optimizer_state = optimizer.state_dict()
         seconds = round(checkpoint.seconds + time.monotonic() - began, 1)
         if is_leader:
-            metrics, score_threshold = compute_validation_metrics(val_set, results)
+            metrics, score_threshold = compute_validation_metrics(val_set, results, config.main_classes)
             resume = _after_validation(resume, metrics, state, optimizer_state)
             if background_losses:
                 resume = dataclasses.replace(resume, background_losses=background_losses.state())

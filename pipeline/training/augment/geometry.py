@@ -63,8 +63,8 @@ def random_object_centre(
     Args:
         sample: the image and its target.
         rng: the generator.
-        classes: number of classes without auxiliary ones, which count together as one more class; None:
-            there are no auxiliary classes.
+        classes: number of classes that are drawn each for itself; the others, such as auxiliary classes,
+            count together as one more class. None: all classes.
     """
     _, target = sample
     labels = target["labels"]

@@ -22,7 +22,7 @@ SHIPPED = ROOT / "assets" / "profiles"
 # ------------------------------------------------------------------------------ names
 
 
-@pytest.mark.parametrize("name", ["smoke", "smoke.toml", "default", "full.toml"])
+@pytest.mark.parametrize("name", ["smoke", "smoke.toml", "default", "near.toml"])
 def test_a_shipped_profile_has_a_name_with_or_without_its_suffix(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -42,7 +42,9 @@ def test_a_file_comes_before_a_shipped_profile(tmp_path: Path, monkeypatch: pyte
 def test_a_path_is_never_the_name_of_a_shipped_profile(tmp_path: Path) -> None:
     for path in (tmp_path / "smoke.toml", Path("no such folder/smoke"), Path("smoke.json"), Path("nothing")):
         assert find_profile(path) == path
-    with pytest.raises(UserError, match=r"nothing: no such profile; .* default, full, near, ordinary, smoke"):
+    with pytest.raises(
+        UserError, match=r"nothing: no such profile; .* default, foundation, near, ordinary, smoke"
+    ):
         load_profile(find_profile("nothing"))
 
 

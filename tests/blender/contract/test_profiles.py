@@ -91,7 +91,7 @@ def test_a_missing_profile_is_one_line_and_exit_status_2(tmp_path: Path) -> None
         assert "none.toml" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["smoke", "default", "full", "ordinary", "near"])
+@pytest.mark.parametrize("name", ["smoke", "default", "ordinary", "near", "foundation"])
 def test_shipped_profiles_are_valid(name: str) -> None:
     path = PROFILES / f"{name}.toml"
     assert load_config(path, "train").profile == read_profile(path).name == name
@@ -128,11 +128,11 @@ def test_a_profile_extends_another(tmp_path: Path) -> None:
     ]
 
 
-def test_full_toml_gives_only_what_differs_from_default() -> None:
-    """Every value of full.toml differs from default.toml's, or its table was removed."""
-    full, default = (tomllib.loads((PROFILES / f"{name}.toml").read_text()) for name in ("full", "default"))
-    assert full.pop("extends") == "default.toml" and "train" in full.pop("remove") and full.pop("train")
-    assert merge_tables(default, full) != default
+@pytest.mark.parametrize("name", ["ordinary", "near", "foundation"])
+def test_an_extending_profile_gives_only_what_differs(name: str) -> None:
+    profile = tomllib.loads((PROFILES / f"{name}.toml").read_text())
+    other = load_profile(PROFILES / profile.pop("extends"))
+    assert merge_tables(other, profile) != other
 
     def same(table: dict, other: dict) -> list[str]:
         return [
@@ -141,7 +141,7 @@ def test_full_toml_gives_only_what_differs_from_default() -> None:
             if (same(value, other.get(key, {})) if isinstance(value, dict) else other.get(key) == value)
         ]
 
-    assert same(full, default) == []
+    assert same(profile, other) == []
 
 
 def test_an_extended_profile_can_remove_tables_and_keys(tmp_path: Path) -> None:

@@ -192,5 +192,5 @@ def test_coco_file_contains_boxes_and_array_paths(all_passes: tuple[Path, Path],
 
 
 def test_shipped_profiles_have_no_optional_passes() -> None:
-    for name in ("smoke", "default", "full"):
+    for name in ("smoke", "default", "foundation"):
         assert load_config(ROOT / f"assets/profiles/{name}.toml").render.passes == ()

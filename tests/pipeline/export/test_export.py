@@ -119,7 +119,10 @@ def test_wrong_arguments_and_missing_packages_are_named(
     model = folder / "model.safetensors"
     assert "must be named *.onnx" in run_export(model, tmp_path / "a.bin").output
     done = run_export(model, tmp_path / "a.onnx", "--format", "torchscript")
-    assert done.exit_code == 2 and "'torchscript' is not 'onnx'" in done.output
+    assert done.exit_code == 2 and "'torchscript' is not one of" in done.output
+    done = run_export(model, tmp_path / "a.safetensors", "--format", "safetensors")
+    assert done.exit_code == 2 and "--format safetensors needs --int8" in done.output
+    assert "must be named *.onnx" in run_export(model, tmp_path / "a.safetensors").output
     for options in ([], ["--images", folder]):
         done = run_export(model, tmp_path / "a.onnx", "--int8", *options)
         assert done.exit_code == 2 and "--annotations FILE and --images DIR" in done.output

@@ -72,11 +72,35 @@ def test_int8_is_accepted_only_if_it_costs_little_ap50(folder: Path, tmp_path: P
         assert len(int8.predict(pixels)) == len(fp32.predict(pixels)) > 0
     annotations = write_own_detections(load_model(folder / "model.onnx"), tmp_path)
     evaluation_set = read_comparison_set(annotations, tmp_path / "images", fp32.metadata.classes)
-    line = check_int8(fp32, fp32, evaluation_set)
+    line = check_int8(fp32.predict, fp32.predict, evaluation_set, "int8.onnx")
     assert "boxes 1.000 -> 1.000, masks 1.000 -> 1.000 on 4 images" in line
     shifted = ShiftedModel(fp32.metadata, fp32.session, fp32.name)
     with pytest.raises(UserError, match=r"AP50 boxes 1.000 -> .* the largest allowed loss is 0.02"):
-        check_int8(fp32, shifted, evaluation_set)
+        check_int8(fp32.predict, shifted.predict, evaluation_set, "int8.onnx")
+
+
+def test_a_checkpoint_in_8_bits_is_written_only_if_it_costs_little_ap50(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, out = folder / "model.safetensors", tmp_path / "small.safetensors"
+    annotations = write_own_detections(load_model(model), tmp_path)
+    options = (
+        "--format",
+        "safetensors",
+        "--int8",
+        "--annotations",
+        annotations,
+        "--images",
+        tmp_path / "images",
+    )
+    monkeypatch.setattr("pipeline.export.command.MAX_CHECKPOINT_LOSS", -1)
+    done = run_export(model, out, *options)
+    assert done.exit_code == 2 and "the largest allowed loss is -1" in done.output and not out.exists()
+    monkeypatch.setattr("pipeline.export.command.MAX_CHECKPOINT_LOSS", 0.9)
+    done = run_export(model, out, *options)
+    assert done.exit_code == 0 and "int8: AP50 boxes 1.000 -> " in done.output, done.output
+    assert out.stat().st_size < 0.27 * model.stat().st_size
+    assert load_model(out).classes == load_model(model).classes
 
 
 @pytest.mark.slow

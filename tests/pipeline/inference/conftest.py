@@ -33,7 +33,7 @@ def quick_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return Detections(box, np.array([1]), score, [encode_mask(mask)], (mask.shape[0], mask.shape[1]))
 
     segmenter = Segmenter(None, ("pedestrian", "pallet_truck"), 0.3, predict_all)
-    monkeypatch.setattr("pipeline.inference.predict.load", lambda path: segmenter)
+    monkeypatch.setattr("pipeline.inference.predict.load", lambda path, classes: segmenter)
     path = tmp_path / "quick.safetensors"
     path.write_bytes(b"model")
     return path

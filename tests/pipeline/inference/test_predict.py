@@ -10,15 +10,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from blender.contract import UserError
+from pipeline.cli import main
 from pipeline.data.images import read_rgb
 from pipeline.data.rle import encode_mask
 from pipeline.inference.sources import find_images, find_sources
 from pipeline.viz.overlays import IGNORED, Overlay, class_colour, draw_overlays
 from tests.conftest import ROOT
 from tests.pipeline.inference.commands import noise, predict, read_results, write_image
+
+
+def test_only_the_named_classes_are_detected(model: Path, tmp_path: Path) -> None:
+    image, out = write_image(tmp_path / "a.png"), tmp_path / "out"
+    words = ["predict", str(model), str(image), "--out", str(out), "--threshold", "0"]
+    run = CliRunner().invoke(main, [*words, "--classes", "pallet_truck"])
+    assert run.exit_code == 0, run.output
+    assert {(r["category_name"], r["category_id"]) for r in read_results(out)} == {("pallet_truck", 1)}
+    run = CliRunner().invoke(main, [*words, "--classes", "pallet_trucks"])
+    assert run.exit_code == 2 and "no class 'pallet_trucks'; it has: pedestrian, pallet_truck" in run.output
 
 
 def test_predict_writes_drawings_and_results(model: Path, tmp_path: Path) -> None:

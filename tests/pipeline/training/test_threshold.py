@@ -14,7 +14,11 @@ from pipeline.config import CocoConfig, Profile
 from pipeline.data.convert import convert_split
 from pipeline.models.checkpoint import load_checkpoint
 from pipeline.training.command import train
-from pipeline.training.epoch_validation import choose_threshold, read_threshold_set
+from pipeline.training.epoch_validation import (
+    choose_threshold,
+    compute_validation_metrics,
+    read_threshold_set,
+)
 from tests.helpers import training
 from tests.helpers.synthetic import CATEGORIES, perfect_results, write_split, write_tiny_model
 from tests.helpers.training import same_weights
@@ -52,6 +56,19 @@ def test_false_alarms_in_ordinary_frames_raise_the_threshold(
     after = load_checkpoint(model)
     assert after.score_threshold == 0.8 and same_weights(before, after)
     assert after.metrics == before.metrics and after.epoch == before.epoch
+
+
+def test_the_threshold_can_be_chosen_by_the_first_classes_alone(tmp_path: Path) -> None:
+    """Objects of the first class have a score of 0.7, those of others one of 0.4."""
+    val, ordinary = write_splits(tmp_path)
+    dataset = read_threshold_set(PROFILE, val, ordinary)
+    results = perfect_results(dataset.coco)
+    for result in results:
+        result["score"] = 0.7 if dataset.labels[result["category_id"]] == 1 else 0.4
+    metrics, threshold = compute_validation_metrics(dataset, results)
+    assert list(metrics["classes"]) == list(CATEGORIES) and threshold == 0.4
+    metrics, threshold = compute_validation_metrics(dataset, results, main_classes=1)
+    assert list(metrics["classes"]) == [CATEGORIES[0]] and threshold == 0.7
 
 
 def test_a_threshold_set_without_annotations_is_named_before_training(

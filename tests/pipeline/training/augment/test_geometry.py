@@ -47,5 +47,8 @@ def test_the_object_in_focus_is_drawn_by_class_first() -> None:
     rng = np.random.default_rng(0)
     centres = [random_object_centre(sample, rng) for _ in range(200)]
     assert 70 < centres.count((19.0, 10.5)) < 130, "half of the draws, though one object of ten"
+    others = (sample[0], {**sample[1], "labels": torch.tensor([1] * 8 + [2, 3])})
+    centres = [random_object_centre(others, rng, classes=1) for _ in range(200)]
+    assert 70 < sum(centres.count(c) for c in ((17.0, 9.5), (19.0, 10.5))) < 130, "two classes count as one"
     without_objects = (sample[0], {**sample[1], "labels": labels[:0]})
     assert random_object_centre(without_objects, rng) is None
