@@ -102,12 +102,11 @@ def predict_images(
 ) -> None:
     """Detect the objects in ``images`` (see ``find_sources``), draw them, and write COCO results and a table.
 
-    ``out`` gets a drawing per image and a drawn .mp4 per video, rotated as the source states, and
-    predictions.json: COCO results that also have ``file_name``, ``picture`` (the drawing's name in ``out``)
-    and ``category_name``; ``image_id`` counts from 1. Results of a video also have ``frame``, from 0, and
-    ``seconds``. predictions.csv has the same without masks. An image that cannot be read, and a drawing that
-    cannot be written, are reported and skipped. After Ctrl-C or SIGTERM the results so far are kept, and a
-    repeated call continues.
+    ``out`` gets a drawing per image, a drawn .mp4 per video, and predictions.json: COCO results that also
+    have ``file_name``, ``picture`` (the drawing's name in ``out``) and ``category_name``; ``image_id`` counts
+    from 1. Results of a video also have ``frame``, from 0, and ``seconds``. predictions.csv has the same
+    without masks. What cannot be read or drawn is reported and skipped. After Ctrl-C or SIGTERM the results
+    so far are kept, and a repeated call continues.
 
     Args:
         model_path: a checkpoint (model.safetensors), or an exported .onnx file.
@@ -194,10 +193,7 @@ def _predict_sources(
     headers: list[VideoHeader],
     frames: int | None,
 ) -> None:
-    """Predict the sources that are not done yet, until the user interrupts or the disk is full.
-
-    An interrupted video leaves its results and its drawing, but does not count as done.
-    """
+    """Predict what is not done yet until the user interrupts or the disk is full; a cut video is not done."""
     for source, name, header in list(zip(sources, names, headers, strict=True))[run.progress.sources :]:
         if run.interrupts.came():
             return
