@@ -211,7 +211,7 @@ def export(
     """Write a checkpoint as an .onnx file, or as a smaller checkpoint.
 
     An .onnx file is written only if its detections are those of the checkpoint. A .safetensors file is a
-    checkpoint, with 8-bit weights and a quarter of the size.
+    checkpoint, with 8-bit weights and less than a third of the size.
     """
     from pipeline.export.command import export_model
 

@@ -1,7 +1,7 @@
 """The command ``export``: write a checkpoint as an .onnx file, if its detections do not change.
 
-With 8-bit weights it also writes checkpoints, to be sent or shipped: a quarter of the size, and training can
-start from them.
+With 8-bit weights it also writes checkpoints, to be sent or shipped: they have less than a third of the size,
+and training can start from them.
 """
 
 from __future__ import annotations
