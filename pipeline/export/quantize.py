@@ -13,11 +13,9 @@ import numpy.typing as npt
 from pipeline.common.optional import import_optional
 from pipeline.export.onnx_model import serialize, without_warnings
 from pipeline.inference.exported import ExportMetadata
+from pipeline.models.eight_bit import MAX_INT8
 
 Floats = npt.NDArray[np.float32]
-
-MAX_INT8 = 127
-"""Largest weight in 8 bits; -128 is not used, so that weights are symmetric around 0."""
 
 
 def quantize_file(data: bytes, metadata: ExportMetadata) -> bytes:
