@@ -21,7 +21,7 @@ from pipeline.export.verify import check_parity
 from pipeline.inference.exported import FORMAT, ExportedModel, ExportMetadata, parse_onnx
 from pipeline.inference.mask_pasting import MASK_THRESHOLD
 from pipeline.inference.predictor import predict_array
-from pipeline.models.checkpoint import Checkpoint, encode_checkpoint, load_model, model_from_checkpoint
+from pipeline.models.checkpoint import Checkpoint, load_model, model_from_checkpoint, save_checkpoint
 from pipeline.models.checkpoint_metadata import current_versions
 from pipeline.models.eight_bit import compress, expand
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
@@ -38,7 +38,7 @@ def export_model(
     annotations: Path | None = None,
     file_format: str = "onnx",
 ) -> None:
-    """Export a checkpoint to ONNX. The exported model maps raw pixels to boxes, labels, scores and masks.
+    """Export a checkpoint. An ONNX model maps raw pixels to boxes, labels, scores and masks.
 
     Args:
         model_path: the checkpoint (model.safetensors).
@@ -99,7 +99,6 @@ def _export_checkpoint(
     model: TranspaletteMaskRCNN, checkpoint: Checkpoint, out: Path, comparison_set: ComparisonSet
 ) -> None:
     """Write a checkpoint with 8-bit weights, if its AP50 drops by at most ``MAX_CHECKPOINT_LOSS``."""
-    data = encode_checkpoint(checkpoint, eight_bit=True)
     rounded = dataclasses.replace(checkpoint, state=expand(compress(checkpoint.state)))
     line = check_int8(
         partial(predict_array, model),
@@ -109,8 +108,8 @@ def _export_checkpoint(
         MAX_CHECKPOINT_LOSS,
     )
     click.echo(f"export: {line}")
-    write_atomic(out, data)
-    click.echo(f"export: {out} ({len(data) / 1e6:.1f} MB)")
+    save_checkpoint(out, checkpoint, eight_bit=True)
+    click.echo(f"export: {out} ({out.stat().st_size / 1e6:.1f} MB)")
 
 
 def describe_export(model: TranspaletteMaskRCNN, checkpoint: Checkpoint) -> ExportMetadata:

@@ -193,7 +193,7 @@ def _predict_sources(
     headers: list[VideoHeader],
     frames: int | None,
 ) -> None:
-    """Predict what is not done yet until the user interrupts or the disk is full; a cut video is not done."""
+    """Predict the sources that are not done yet, until the user interrupts or the disk is full."""
     for source, name, header in list(zip(sources, names, headers, strict=True))[run.progress.sources :]:
         if run.interrupts.came():
             return
@@ -205,7 +205,7 @@ def _predict_sources(
             run.progress = before
             run.writer.cut(before.position)
             return
-        if source.is_video and run.interrupts.came():
+        if source.is_video and run.interrupts.came():  # its results and drawing stay, but it is not done
             run.partial, run.progress = run.progress, before
             return
         run.progress.sources += 1

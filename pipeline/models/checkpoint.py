@@ -70,16 +70,11 @@ class Checkpoint(CheckpointMetadata):
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, *, eight_bit: bool = False) -> None:
-    """Write a checkpoint atomically, with ``eight_bit`` its weights in 8 bits (see ``eight_bit``).
+    """Write a checkpoint atomically, with ``eight_bit`` its weights in 8 bits.
 
     Raises:
         OSError: the disk is full or the folder is not writable; an earlier file is not changed.
     """
-    write_atomic(path, encode_checkpoint(checkpoint, eight_bit=eight_bit))
-
-
-def encode_checkpoint(checkpoint: Checkpoint, *, eight_bit: bool = False) -> bytes:
-    """Return the content of the file of ``save_checkpoint``."""
     tensors, resume = dict(checkpoint.state), checkpoint.resume
     if eight_bit:
         tensors = compress(tensors)
@@ -93,7 +88,7 @@ def encode_checkpoint(checkpoint: Checkpoint, *, eight_bit: bool = False) -> byt
         plain = {**vars(resume), "optimizer": resume.optimizer.get("param_groups")}
         del plain["weights"]
         metadata["resume"] = json.dumps(plain)
-    return safetensors_file.encode(tensors, metadata)
+    write_atomic(path, safetensors_file.encode(tensors, metadata))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
