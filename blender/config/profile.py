@@ -35,7 +35,7 @@ from blender.contract.limits import Ge, Gt, Le, MinLen, Ordered, Share, Weights
 from blender.contract.table_reader import try_from_table
 from blender.kinds import find_kind
 
-RENDER_VERSION = 12
+RENDER_VERSION = 13
 """Raise this number when the same profile and seed give other pixels, or records with more information."""
 
 
@@ -86,6 +86,8 @@ class ObjectConfig:
     ``distance``. Of the others, a point one metre above the floor is in the picture."""
     beside: Share = 0.0
     """Share that stands close beside a labelled object, if the scene has one."""
+    aligned: Share = 0.0
+    """Share along or across the hall, of those in the open."""
     like: str = ""
     """Another table of [scene.objects]: this one has its keys, also its ranges, where it sets none itself."""
     ranges: dict[str, Any] = field(default_factory=dict)

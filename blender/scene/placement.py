@@ -38,6 +38,9 @@ ROW_MEAN_GAP = 0.08
 ROW_DEVIATION = 0.06
 """Standard deviation of the positions across the row, metres."""
 
+HEADING_DEVIATION = 0.08
+"""Standard deviation of the heading of objects along or across the hall, radians."""
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -150,6 +153,8 @@ def _draw_position(
     spread = VIEW_SPREAD if placement.cut is None else CUT_SPREAD
     point = draw_point_in_view(plan.camera, float(np.exp(rng.uniform(near, far))), rng, spread)
     if not (placement.parked or placement.parking.always):
+        if sampler.chance(table.aligned):
+            return point, float(rng.integers(4) * np.pi / 2 + rng.normal(0, HEADING_DEVIATION))
         return point, float(rng.uniform(-np.pi, np.pi))
     faces = plan.faces
     if placement.parking.at_racks:

@@ -17,8 +17,18 @@ from blender.contract.limits import Ge, Gt, Le, Ordered, Share, ShareRange, Weig
 from blender.geometry.mesh import Floats, Part
 from blender.objects.pallet_truck import manual, powered
 from blender.objects.pallet_truck.attachments import attach
-from blender.objects.pallet_truck.chassis import CHASSIS, POWERED, fork_height, front, grip, hold, to_truck
+from blender.objects.pallet_truck.chassis import (
+    CHASSIS,
+    POWERED,
+    fork_height,
+    front,
+    grip,
+    hinge,
+    hold,
+    to_truck,
+)
 from blender.objects.pallet_truck.forks import tip
+from blender.objects.pallet_truck.hood import HEIGHTS
 from blender.objects.pallet_truck.livery import PAINTS, TYRES, Livery, livery_of, scuffs, stickers
 from blender.objects.pallet_truck.mast import STRADDLE, STRADDLE_HALF
 from blender.objects.pallet_truck.tiller import LOOPS
@@ -62,7 +72,11 @@ class Ranges:
     paint: Annotated[dict[str, float], Weights(PAINTS)]
     """Weights of the paints of the frame."""
     handle_paint: Annotated[dict[str, float], Weights((*PAINTS, "same"))]
-    """Weights of the paints of the tiller; "same": as the frame."""
+    """Weights of the paints of a hand truck's tiller; "same": as the frame."""
+    powered_handle_paint: Annotated[dict[str, float], Weights((*PAINTS, "same"))] = field(
+        default_factory=lambda: {"same": 1.0, "black": 3.0, "grey": 2.0, "white": 1.0}
+    )
+    """Weights of the paints of a powered truck's tiller; "same": as the frame."""
     cover_paint: Annotated[dict[str, float], Weights((*PAINTS, "same"))] = field(
         default_factory=lambda: {"same": 1.0}
     )
@@ -71,6 +85,8 @@ class Ranges:
         default_factory=lambda: {"same": 2.0, "black": 3.0, "grey": 2.0}
     )
     """Weights of the paints of a powered truck's lower part; "same": as the frame."""
+    hoods: Annotated[dict[str, float], Weights(HEIGHTS)] = field(default_factory=lambda: {"low": 1.0})
+    """Weights of the shapes of a powered truck's body."""
     cover_height: Annotated[tuple[float, float], Gt(0.5), Le(2), Ordered()] = (0.9, 1.25)
     """Factor on the height of a motor's cover."""
     variants: Annotated[dict[str, float], Weights(VARIANTS)] = field(default_factory=lambda: {"hand": 1.0})
@@ -121,10 +137,14 @@ class Ranges:
         default_factory=lambda: {"clear": 1.0, "wire": 1.0}
     )
     """Weights of the guards in front of a stacker's mast."""
-    mast_shapes: Annotated[dict[str, float], Weights(("twin", "single"))] = field(
+    mast_shapes: Annotated[dict[str, float], Weights(("twin", "single", "wide"))] = field(
         default_factory=lambda: {"twin": 3.0, "single": 1.0}
     )
-    """Weights of the shapes of a stacker's mast: two rails, or one column."""
+    """Weights of the shapes of a stacker's mast: two rails, one column, or two rails as wide as the body."""
+    mast_paint: Annotated[dict[str, float], Weights(PAINTS)] = field(
+        default_factory=lambda: {"black": 3.0, "grey": 1.0}
+    )
+    """Weights of the paints of a stacker's mast."""
     straddle: Share = 0.3
     """Share of stackers whose legs stand beside the load."""
     stickers: Annotated[tuple[int, int], Ge(0), Ordered()] = (1, 4)
@@ -138,10 +158,9 @@ class Ranges:
 def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str, Any]:
     """Draw one truck's parameters (JSON values)."""
     variant = pick(ranges.variants, rng)
-    paints = {"paint": pick(ranges.paint, rng)}
-    for key in ("handle_paint", "cover_paint", "skirt_paint"):
-        drawn = pick(getattr(ranges, key), rng)
-        paints[key] = paints["paint"] if drawn == "same" else drawn
+    paints = _paints(ranges, variant, rng)
+    fittings = _fittings(ranges, variant, rng)
+    hinge_height = hinge({"variant": variant, **fittings})[1]
     turn = np.radians(uniform(ranges.tiller_turn, rng) * rng.random() ** 2).item()
     if chance(ranges.turned_aside, rng):
         turn = float(rng.choice([-1, 1]) * np.radians(rng.uniform(*TURNED_ASIDE)))
@@ -154,15 +173,24 @@ def sample(ranges: Ranges, rng: np.random.Generator, assets: Assets) -> dict[str
         "fork_width": uniform(ranges.fork_width, rng),
         "overall_width": uniform(ranges.overall_width, rng),
         "lift": _lift(ranges, variant, rng),
-        "tiller_length": round(uniform(ranges.handle_height, rng) - CHASSIS[variant].hinge[1] - 0.015, 4),
+        "tiller_length": round(uniform(ranges.handle_height, rng) - hinge_height - 0.015, 4),
         "tiller_angle": round(np.radians(lean).item(), 4),
         "tiller_turn": round(turn, 4),
         "wear": uniform(ranges.wear, rng),
         "tyre": pick(ranges.tyres, rng),
         "stickers": integer(ranges.stickers, rng),
         "seed": draw_seed(rng),
-        **_fittings(ranges, variant, rng),
+        **fittings,
     }
+
+
+def _paints(ranges: Ranges, variant: str, rng: np.random.Generator) -> dict[str, str]:
+    """Draw the paints of a truck's parts."""
+    handle = ranges.powered_handle_paint if variant in POWERED else ranges.handle_paint
+    paint = pick(ranges.paint, rng)
+    others = {"handle_paint": handle, "cover_paint": ranges.cover_paint, "skirt_paint": ranges.skirt_paint}
+    drawn = {key: pick(weights, rng) for key, weights in others.items()}
+    return {"paint": paint} | {key: paint if name == "same" else name for key, name in drawn.items()}
 
 
 def _lift(ranges: Ranges, variant: str, rng: np.random.Generator) -> float:
@@ -180,6 +208,7 @@ def _fittings(ranges: Ranges, variant: str, rng: np.random.Generator) -> dict[st
         out["handle_shape"] = pick(ranges.handles, rng)
         out["apron"] = "closed" if chance(ranges.closed_apron, rng) else "open"
     else:
+        out["hood"] = pick(ranges.hoods, rng)
         out["cover_height"] = uniform(ranges.cover_height, rng)
     if variant not in ("scissor", "stacker"):
         out["tandem"] = chance(ranges.tandem, rng)
@@ -189,6 +218,7 @@ def _fittings(ranges: Ranges, variant: str, rng: np.random.Generator) -> dict[st
         out["mast"], out["backrest"] = uniform(ranges.mast, rng), uniform(ranges.backrest, rng)
         out["guard"] = pick(ranges.mast_guards, rng)
         out["mast_shape"], out["straddle"] = pick(ranges.mast_shapes, rng), chance(ranges.straddle, rng)
+        out["mast_paint"] = pick(ranges.mast_paint, rng)
     return out
 
 

@@ -42,10 +42,21 @@ CHASSIS = {
     "stacker": Chassis((-0.17, 0.26), 0.66, -0.19, 0.40),
 }
 """Variant -> its dimensions."""
+HOOD_HINGES: dict[str, tuple[float, float] | None] = {
+    "low": None,
+    "tall": (-0.125, 0.56),
+    "stepped": (-0.05, 0.66),
+}
+"""Shape of a powered truck's hood -> hinge of its tiller, (x, z) metres; None: the chassis' own."""
 LEAN_COSINES = (0.35, 0.995)
 """Minimum and maximum cosine of a held tiller's lean: between 70 degrees and almost upright."""
 POWERED = ("walkie", "rider", "stacker")
 """Variants with a motor: they have a covered chassis and a thick tiller head."""
+
+
+def hinge(params: dict[str, Any]) -> tuple[float, float]:
+    """Return the hinge of the tiller, (x, z) metres, while the wheels point ahead."""
+    return HOOD_HINGES[params.get("hood", "low")] or CHASSIS[params["variant"]].hinge
 
 
 def grip(params: dict[str, Any]) -> Floats:
@@ -65,7 +76,7 @@ def fork_height(params: dict[str, Any]) -> float:
 
 def hold(params: dict[str, Any], height: float) -> dict[str, Any]:
     """Return the parameters with the tiller straight and lowered until its grip is at ``height`` metres."""
-    rise = height - CHASSIS[params["variant"]].hinge[1]
+    rise = height - hinge(params)[1]
     lean = np.arccos(np.clip(rise / params["tiller_length"], *LEAN_COSINES))
     return {**params, "tiller_angle": round(float(lean), 4), "tiller_turn": 0.0}
 
@@ -79,7 +90,7 @@ def to_truck(params: dict[str, Any], points: Floats) -> Floats:
     """Transform points (N, 3) from the tiller's frame to the truck's frame."""
     c, s = np.cos(params["tiller_angle"]), np.sin(params["tiller_angle"])
     leaning = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
-    x, z = CHASSIS[params["variant"]].hinge
+    x, z = hinge(params)
     c, s = np.cos(params["tiller_turn"]), np.sin(params["tiller_turn"])
     turning = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
     return (points @ leaning.T + np.array([x, 0.0, z])) @ turning.T

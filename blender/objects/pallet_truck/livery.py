@@ -23,6 +23,8 @@ PAINTS: dict[str, Colour] = {
     "white": (0.60, 0.60, 0.58),
     "black": (0.02, 0.02, 0.02),
 }
+CAST: Colour = (0.045, 0.046, 0.05)
+"""Dark grey of castings."""
 TYRES: dict[str, Colour] = {
     "black": (0.022, 0.022, 0.022),
     "grey": (0.12, 0.12, 0.12),
@@ -47,6 +49,8 @@ class Livery:
     """Plastic of grips, skirts and mats."""
     cast: Material
     """Paint of pump, castings and bolts."""
+    mast: Material
+    """Paint of a stacker's mast."""
     steel: Material
     chrome: Material
 
@@ -67,7 +71,8 @@ def livery_of(params: dict[str, Any]) -> Livery:
         tyre=Material("plastic" if params["tyre"] == "nylon" else "rubber", TYRES[params["tyre"]], wear),
         hub=Material("paint", (0.32, 0.32, 0.31), wear),
         dark=Material("plastic", (0.022, 0.022, 0.024), wear),
-        cast=Material("paint", (0.045, 0.046, 0.05), wear),
+        cast=Material("paint", CAST, wear),
+        mast=painted("mast_paint") if "mast_paint" in params else Material("paint", CAST, wear),
         steel=Material("steel", (0.42, 0.41, 0.40), wear),
         chrome=Material("chrome", (0.75, 0.75, 0.75), 0.2),
     )

@@ -10,8 +10,11 @@ from blender.geometry.mesh import Material, Part, boxes
 from blender.geometry.solids import rod, slab
 from blender.objects.pallet_truck.chassis import CHASSIS, TOP
 from blender.objects.pallet_truck.forks import ROLLER, centres, tip, wheel
+from blender.objects.pallet_truck.hood import height
 from blender.objects.pallet_truck.livery import Livery
 
+RAIL_MIDDLE = (0.255, 0.335)
+"""y of the outer rails of a mast with two rails, and of a wide one, metres."""
 FREE_LIFT = 0.1
 """Lift of the forks before the inner rails follow, metres."""
 
@@ -19,17 +22,18 @@ FREE_LIFT = 0.1
 def mast(params: dict[str, Any], livery: Livery) -> list[Part]:
     """Build the outer rails, the inner rails raised by half of the lift, crossbars, ram, chains and guard."""
     front, high = CHASSIS["stacker"].front, params["mast"]
+    half = RAIL_MIDDLE[params["mast_shape"] == "wide"]
     x0, x1 = front - 0.21, front - 0.10
     rise = max(0.0, params["lift"] - FREE_LIFT) / 2
     if params["mast_shape"] == "single":
         return _column(params, livery, x0, x1, rise)
     parts: list[Part] = []
     for side in (-1, 1):
-        y = side * 0.255
+        y = side * half
         parts += [
-            *_rail(x0, x1, y, 0.05, high, side, livery.cast),
+            *_rail(x0, x1, y, 0.05, high, side, livery.mast),
             *_rail(
-                x0 + 0.015, x1 - 0.012, y - side * 0.045, 0.08 + rise, high - 0.02 + rise, side, livery.cast
+                x0 + 0.015, x1 - 0.012, y - side * 0.045, 0.08 + rise, high - 0.02 + rise, side, livery.mast
             ),
         ]
         chain = side * 0.045
@@ -38,14 +42,15 @@ def mast(params: dict[str, Any], livery: Livery) -> list[Part]:
                   (0.012, 0.022, max(0.1, high + rise - 0.56 - params["lift"])), livery.steel)
         )  # fmt: skip
     parts += [
-        slab((x0, -0.28, high - 0.09), (x0 + 0.03, 0.28, high - 0.01), livery.cast),
-        slab((x0, -0.28, 0.30), (x0 + 0.03, 0.28, 0.38), livery.cast),
-        slab((x0 + 0.03, -0.22, high - 0.07 + rise), (x1 - 0.02, 0.22, high - 0.02 + rise), livery.cast),
+        slab((x0, -half - 0.025, high - 0.09), (x0 + 0.03, half + 0.025, high - 0.01), livery.mast),
+        slab((x0, -half - 0.025, 0.30), (x0 + 0.03, half + 0.025, 0.38), livery.mast),
+        slab((x0 + 0.03, 0.035 - half, high - 0.07 + rise), (x1 - 0.02, half - 0.035, high - 0.02 + rise),
+             livery.mast),
         rod((x0 + 0.06, 0, 0.12), (x0 + 0.06, 0, high * 0.62), 0.034, livery.cast, 20),
         rod((x0 + 0.06, 0, high * 0.6), (x0 + 0.06, 0, high - 0.06 + rise), 0.021, livery.chrome, 16),
         slab((CHASSIS["stacker"].front - 0.26, -0.33, 0.05), (x1, 0.33, 0.26), livery.frame, 0.01),
-        *_guard(params, livery, x0 - 0.012),
-    ]
+        *_guard(params, livery, x0 - 0.012, half - 0.01),
+    ]  # fmt: skip
     return parts
 
 
@@ -73,9 +78,9 @@ def _rail(
     return [web, *flanges]
 
 
-def _guard(params: dict[str, Any], livery: Livery, x: float) -> list[Part]:
+def _guard(params: dict[str, Any], livery: Livery, x: float, half: float) -> list[Part]:
     """Build the guard that keeps hands out of the mast: a clear sheet or a wire mesh between two straps."""
-    low, high, half = 0.84, params["mast"] - 0.1, 0.245
+    low, high = max(0.84, height(params) + 0.02), params["mast"] - 0.1
     straps = [
         slab((x, -half, z - 0.012), (x + 0.008, half, z + 0.012), livery.cast, 0.002) for z in (low, high)
     ]

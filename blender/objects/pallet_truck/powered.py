@@ -1,4 +1,4 @@
-"""Powered trucks: the chassis of walkies, riders and stackers.
+"""Powered trucks: walkies, riders and stackers.
 
 The figures come from manufacturers' data sheets (VDI 2198) of 1.6 to 2 t walkies and riders and
 of 1.2 t stackers: 0.70 to 0.80 m wide, 0.55 to 0.65 m from the tiller's side to the forks' face, motor cover
@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 
 from blender.geometry.mesh import Floats, Part, boxes, rounded_path, tube
-from blender.geometry.solids import bevelled, inset, level, loft, rectangle, rod, rounded, slab
+from blender.geometry.solids import bevelled, inset, rounded, slab
 from blender.objects.pallet_truck.chassis import CHASSIS, TOP
-from blender.objects.pallet_truck.forks import forks, rollers, wheel
+from blender.objects.pallet_truck.forks import forks, rollers
+from blender.objects.pallet_truck.hood import height, hood
 from blender.objects.pallet_truck.livery import Livery
 from blender.objects.pallet_truck.mast import carriage, legs, mast
-from blender.objects.pallet_truck.tiller import powered_tiller
 
 
 def walkie(params: dict[str, Any], livery: Livery) -> tuple[list[Part], list[Floats]]:
     """Build a walkie: a motor below a moulded cover, a battery box, forks that rise with the box."""
     front = CHASSIS["walkie"].front
-    parts, faces = _chassis(params, livery, 0.16, 0.62)
+    parts, faces = hood(params, livery, 0.16)
     box, more = _battery(params, livery, 0.16, front, 0.70 + params["lift"], params["lift"])
     return [*parts, *box, *_forks(params, livery)], [*faces, *more]
 
@@ -32,7 +32,7 @@ def walkie(params: dict[str, Any], livery: Livery) -> tuple[list[Part], list[Flo
 def rider(params: dict[str, Any], livery: Livery) -> tuple[list[Part], list[Floats]]:
     """Build a rider: longer, with a platform behind; some have side guards."""
     front = CHASSIS["rider"].front
-    parts, faces = _chassis(params, livery, 0.22, 0.80)
+    parts, faces = hood(params, livery, 0.22)
     box, more = _battery(params, livery, 0.22, front, 0.76 + params["lift"], params["lift"])
     parts += [*box, *_forks(params, livery), *_platform(livery)]
     if params["guards"]:
@@ -42,8 +42,8 @@ def rider(params: dict[str, Any], livery: Livery) -> tuple[list[Part], list[Floa
 
 def stacker(params: dict[str, Any], livery: Livery) -> tuple[list[Part], list[Floats]]:
     """Build a walkie stacker: a battery behind a mast, support legs below the forks."""
-    parts, faces = _chassis(params, livery, 0.16, 0.66)
-    box, more = _battery(params, livery, 0.16, 0.42, 0.82, 0.0)
+    parts, faces = hood(params, livery, 0.16)
+    box, more = _battery(params, livery, 0.16, 0.42, max(0.82, height(params)), 0.0)
     front = CHASSIS["stacker"].front
     parts += [*box, *mast(params, livery), *carriage(params, livery), *legs(params, livery)]
     return [*parts, *forks(params, livery, front - 0.02)], [*faces, *more]
@@ -54,54 +54,6 @@ def _forks(params: dict[str, Any], livery: Livery) -> list[Part]:
     front, half, top = CHASSIS[params["variant"]].front, params["overall_width"] / 2, TOP + params["lift"]
     bridge = slab((front - 0.03, -half, top - 0.055), (front, half, top + 0.12), livery.frame, 0.006)
     return [*forks(params, livery, front - 0.01), *rollers(params, livery), bridge]
-
-
-def _plan(half: float, front: float) -> Floats:
-    """Return the outline of the chassis from above, curved towards the operator, counter-clockwise (N, 2)."""
-    back = [(0.06, half), (-0.07, 0.72 * half), (-0.135, 0.3 * half)]
-    corners = [(front, -half), (front, half), *back, *[(x, -y) for x, y in reversed(back)]]
-    return rounded(corners, 0.05, 2)
-
-
-def _chassis(
-    params: dict[str, Any], livery: Livery, front: float, high: float
-) -> tuple[list[Part], list[Floats]]:
-    """Build skirt, cover with a slot for the tiller, wheels, panel and tiller; also return flat faces."""
-    high *= params["cover_height"]
-    half = CHASSIS[params["variant"]].half_width
-    plan, tiller = _plan(half, front), powered_tiller(params, livery)
-    cover = [
-        (0.010, 0.245),
-        (0.004, 0.252),
-        (0.012, 0.42),
-        (0.035, high - 0.05),
-        (0.055, high - 0.012),
-        (0.085, high),
-    ]
-    skirt = [(0.012, 0.04), (0.0, 0.052), (0.0, 0.232), (0.008, 0.24)]
-    slot = [(-0.137, 0.10), (-0.136, 0.24), (-0.128, 0.42), (-0.107, high - 0.09)]  # for the tiller
-    panel = np.array([(-0.055, 0.12), (-0.055, -0.12), (0.08, -0.16), (0.08, 0.16)])[::-1]
-    parts = [
-        loft(np.array([level(inset(plan, d), z) for d, z in skirt]), livery.skirt, smooth=True),
-        loft(np.array([level(inset(plan, d), z) for d, z in cover]), livery.cover, smooth=True),
-        loft([level(rectangle((x, -0.062), (-0.05, 0.062), 0.012), z) for x, z in slot], livery.dark),
-        bevelled(panel, high - 0.004, high + 0.014, 2, livery.dark, 0.006),
-        rod((0.03, 0.07, high), (0.03, 0.07, high + 0.028), 0.012, livery.steel, 12),  # the key
-        slab((-0.03, -0.10, high + 0.01), (0.03, -0.02, high + 0.018), livery.cast, 0.003),  # the hour meter
-        *_drive(half, livery), *tiller[0],
-    ]  # fmt: skip
-    low, up, rear = half - 0.0044, half - 0.0115, 0.07  # the cover's flanks lean in
-    faces = [
-        np.array([(rear, -low, 0.26), (front, -low, 0.26), (front, -up, 0.41), (rear, -up, 0.41)]),
-        np.array([(front, low, 0.26), (rear, low, 0.26), (rear, up, 0.41), (front, up, 0.41)]),
-    ]
-    return parts, [*faces, tiller[1]]
-
-
-def _drive(half: float, livery: Livery) -> list[Part]:
-    """Build the drive wheel and two castors beside it; the skirt hides most of them."""
-    castors = [wheel((0.05, y, 0.0625), 0.02, livery) for y in (0.09 - half, half - 0.09)]
-    return [wheel((0, 0, 0.115), 0.035, livery), *castors]
 
 
 def _battery(

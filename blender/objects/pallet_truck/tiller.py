@@ -75,7 +75,8 @@ def powered_tiller(params: dict[str, Any], livery: Livery) -> tuple[list[Part], 
         _taper([(0.10, 0.030, 0.040), (end - 0.28, 0.024, 0.032), (end - 0.14, 0.028, 0.045)], livery.handle),
         *_head(end, livery),
     ]
-    corners = ((0.028, 0.2), (-0.028, 0.2), (-0.022, end - 0.3), (0.022, end - 0.3))
+    low = min(0.2, end - 0.36)
+    corners = ((0.028, low), (-0.028, low), (-0.022, end - 0.3), (0.022, end - 0.3))
     return tilted(params, parts), to_truck(params, np.array([(-0.0315, y, z) for y, z in corners]))
 
 

@@ -16,7 +16,9 @@ from blender.config.profile import load_config
 from blender.contract import UserError, from_table
 from blender.geometry.mesh import Part, bounds
 from blender.objects import pallet, pallet_truck, pedestrian
-from blender.objects.pallet_truck import attachments
+from blender.objects.pallet_truck import attachments, hood
+from blender.objects.pallet_truck.chassis import CHASSIS, HOOD_HINGES, POWERED, hinge, to_truck
+from blender.objects.pallet_truck.livery import livery_of
 from blender.spec import ObjectSpec
 from tests.conftest import ROOT, default_scene
 
@@ -178,6 +180,26 @@ def test_wrong_ranges_are_errors_that_name_the_key(key: str, value: Any, message
         from_table(pallet_truck.Ranges, table, "here")
 
 
+@pytest.mark.parametrize("variant", POWERED)
+@pytest.mark.parametrize("shape", HOOD_HINGES)
+def test_hoods_hold_their_tillers(shape: str, variant: str, assets: Assets) -> None:
+    params = truck(variant, 3, assets, hood=shape, tiller_angle=0.0, tiller_turn=0.0)
+    parts, faces = hood.hood(params, livery_of(params), 0.16)
+    low, high = bounds(parts)
+    half = CHASSIS[variant].half_width
+    assert low[2] == pytest.approx(0, abs=0.001), "its wheels stand on the floor"
+    assert (-low[1], high[1]) == pytest.approx((half, half), abs=0.005), "it is as wide as the chassis"
+    x, z = hinge(params)
+    assert low[0] <= x and z < hood.height(params), "the tiller is hinged in it"
+    turned = {**params, "tiller_turn": 1.0}
+    assert np.allclose(to_truck(turned, np.zeros((1, 3)))[0, 2], z)
+    for face in faces:
+        edges = np.roll(face, -1, 0) - face
+        normal = np.cross(edges[0], edges[1])
+        assert np.linalg.norm(normal) > 0.001, "each face has room for a label"
+        assert abs((face[3] - face[0]) @ normal) < 1e-6, "and is flat"
+
+
 def test_frame_rises_with_the_forks_except_on_scissor_trucks(assets: Assets) -> None:
     """A stacker's chassis stays on the floor, too."""
     for variant, share in (("hand", 1.0), ("scissor", 0.0), ("walkie", 1.0)):
@@ -185,7 +207,10 @@ def test_frame_rises_with_the_forks_except_on_scissor_trucks(assets: Assets) -> 
         for lift in (0.0, 0.1):
             params = truck(variant, 2, assets, lift=lift, tiller_angle=1.2, tiller_turn=0.0)
             points = np.concatenate([p.vertices for p in pallet_truck.build(params, assets)])
-            body = points[(points[:, 0] > -0.05) & (points[:, 0] < pallet_truck.front(params) - 0.05)]
+            start = (
+                0.18 if variant == "walkie" else -0.05
+            )  # in front of it a walkie's hood stays on its wheels
+            body = points[(points[:, 0] > start) & (points[:, 0] < pallet_truck.front(params) - 0.05)]
             tops.append(body[:, 2].max())
         assert tops[1] - tops[0] == pytest.approx(0.1 * share, abs=0.02), variant
     low, _ = bounds(pallet_truck.build(truck("stacker", 2, assets, lift=1.0), assets))
