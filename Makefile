@@ -40,7 +40,7 @@ DOCS := $(PY) -m sphinx -n -W --keep-going -q --fresh-env
 
 .DEFAULT_GOAL := help
 # The Makefile is phony, too: make would warn if its time is in the future.
-.PHONY: Makefile $(READY) help all setup check people render coco train evaluate report preview test test-slow lint docs format doctor golden check-golden bench study foundation clean
+.PHONY: Makefile $(READY) help all setup check people render coco train evaluate report preview demo test test-slow lint docs format doctor golden check-golden bench check-gpu study foundation clean
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -94,6 +94,10 @@ report: evaluate ## Write an HTML page about the run
 preview: coco ## Write a contact sheet of the training split with its masks
 	@$(TOOL) preview $(RUN_DIR)/train --out $(RUN_DIR)/preview.png
 
+demo: $(READY) ## Detect people and pallet trucks in three rendered pictures with the model that comes with Transpalette
+	@$(TOOL) predict assets/demo --out build/demo
+	@echo "demo: the pictures are in build/demo/"
+
 check-golden: $(READY) ## Render the golden frames and compare them with tests/golden/
 	@rm -rf build/golden/golden # existing frames may be from older code with the same fingerprint
 	@$(TOOL) people --profile tests/golden/golden.toml --out build/golden/people
@@ -106,6 +110,9 @@ golden: $(READY) ## Replace the golden frames, after raising RENDER_VERSION
 
 bench: people ## Measure speed and memory beside references, in build/bench/; BENCH="--only render" for a part
 	@$(PY) -m pipeline.bench $(PROFILE_OPTION) --people $(RUN_DIR)/people --out build/bench $(BENCH)
+
+check-gpu: people ## Compare rendering, training and prediction on a GPU with the CPU; at most 8 minutes
+	@$(PY) -m pipeline.bench.gpu_check $(PROFILE_OPTION) --people $(RUN_DIR)/people --out build/check-gpu
 
 study: $(READY) ## Compare variants of a profile: STUDY=ablation|freezing|effort, PHOTOS="--annotations FILE --images DIR"
 	@study=$(call quote,$(value STUDY)); \
