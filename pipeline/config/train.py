@@ -33,6 +33,8 @@ class ExtraSet:
     entry."""
     exif: ExifReading = "stored"
     """What the annotations refer to in images with an EXIF orientation that their size does not decide."""
+    repeat: Annotated[int, Ge(1)] = 1
+    """How often each image of the set is seen in a pass, each time with another augmentation."""
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,8 @@ def training_inputs(profile: Profile, train_dir: Path, val_dir: Path) -> dict[st
     for name in ("workers", "processes", "pictures"):  # these change the weights only by rounding
         config.pop(name)
     config["extra"] = [
-        {"set": hash_coco_set(extra), "map": extra.map, "exif": extra.exif} for extra in profile.train.extra
+        {"set": hash_coco_set(extra), "map": extra.map, "exif": extra.exif, "repeat": extra.repeat}
+        for extra in profile.train.extra
     ]
     config["negatives"] = hash_negatives(profile.train.negatives)
     weights = Path(profile.model.weights)

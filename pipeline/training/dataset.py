@@ -75,11 +75,14 @@ class CocoDataset(torch.utils.data.Dataset[Sample]):
             + self._check_masks(combined, sets)
         )
         self.labels = self._labels_of_categories()
-        self.records: list[dict[str, Any]] = self.coco["images"]
-        self.annotations: dict[int, list[dict[str, Any]]] = {r["id"]: [] for r in self.records}
+        self.annotations: dict[int, list[dict[str, Any]]] = {r["id"]: [] for r in self.coco["images"]}
         for annotation in self.coco["annotations"]:
             if annotation["category_id"] in self.labels and annotation["image_id"] in self.annotations:
                 self.annotations[annotation["image_id"]].append(annotation)
+        self.records: list[dict[str, Any]] = [*self.coco["images"]]
+        for number, coco_set in enumerate(sets):
+            of_set = [r for r in self.coco["images"] if combined.set_numbers[r["id"]] == number]
+            self.records += of_set * (coco_set.repeat - 1)
         auxiliary_ids = {key for key, label in self.labels.items() if label > len(self.classes)}
         self.auxiliary_sets = {
             combined.set_numbers[a["image_id"]]

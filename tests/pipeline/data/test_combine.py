@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from pipeline.cli import main
@@ -16,6 +17,7 @@ from pipeline.data.combine import combine_sets, describe_extra_sets
 from pipeline.data.validation import check
 from pipeline.data.validation.check import find_problems
 from pipeline.models.checkpoint import load_checkpoint
+from pipeline.training.augment.augmentation import augmentation
 from pipeline.training.command import train, training_inputs
 from pipeline.training.dataset import CocoDataset
 from tests.conftest import TINY
@@ -114,6 +116,19 @@ def test_dataset_has_samples_of_all_sets_with_the_profiles_labels(folders: tuple
     assert len(data[5][1]["ignore"]) == 1
 
 
+def test_images_of_a_repeated_set_are_seen_several_times_with_other_augmentations(
+    folders: tuple[Path, Path],
+) -> None:
+    extra = dataclasses.replace(as_set(folders[1], person="pedestrian", truck="pallet_truck"), repeat=3)
+    data = CocoDataset(folders[0] / "annotations.json", folders[0] / "images", CLASSES, extra=[extra])
+    assert len(data) == 4 + 3 * 3 and len(data.coco["images"]) == 7
+    names = [data.name(index) for index in range(13)]
+    assert names[4:7] == names[7:10] == names[10:13] and len(set(names[:4])) == 4
+    assert [data[i][1]["labels"].tolist() for i in (4, 5)] == [data[i][1]["labels"].tolist() for i in (7, 8)]
+    views = data.transformed(augmentation(PROFILE.train, 0, 0))
+    assert not torch.equal(views[4][0], views[7][0])
+
+
 def test_training_uses_extra_sets_and_validates_each_file_once(
     folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], validated: list[Any]
 ) -> None:
@@ -125,6 +140,10 @@ def test_training_uses_extra_sets_and_validates_each_file_once(
     assert load_checkpoint(tmp_path / "mixed" / "model.safetensors").images == 7
     train(profile, folders[0], folders[0], tmp_path / "mixed")
     assert capsys.readouterr().out == "train: up to date\n"
+    repeated = with_extra(dataclasses.replace(as_set(folders[1], person="pedestrian"), repeat=2))
+    assert training_inputs(repeated, folders[0], folders[0]) != training_inputs(
+        profile, folders[0], folders[0]
+    )
 
 
 def test_changed_extra_set_makes_the_model_outdated(folders: tuple[Path, Path]) -> None:
