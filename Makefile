@@ -114,7 +114,7 @@ bench: people ## Measure speed and memory beside references, in build/bench/; BE
 check-gpu: people ## Compare rendering, training and prediction on a GPU with the CPU; at most 8 minutes
 	@$(PY) -m pipeline.bench.gpu_check $(PROFILE_OPTION) --people $(RUN_DIR)/people --out build/check-gpu
 
-study: $(READY) ## Compare variants of a profile: STUDY=ablation|freezing|effort, PHOTOS="--annotations FILE --images DIR"
+study: $(READY) ## Compare variants of a profile: STUDY=ablation|freezing|effort|start, PHOTOS="--annotations FILE --images DIR"
 	@study=$(call quote,$(value STUDY)); \
 	  $(PY) -m pipeline.bench.study "$$study" --out "build/studies/$$(basename "$$study" .toml)" $(PHOTOS)
 

@@ -23,6 +23,9 @@ class Study:
     """Name of a variant -> its changes, in the order of the table."""
     common: dict[str, Any] = field(default_factory=dict)
     """Changes that all variants share, such as fewer and smaller images."""
+    starts: dict[str, str] = field(default_factory=dict)
+    """Name of a start -> the profile of its training, relative to the file. Variants that have the name as
+    [model] weights start from its model."""
     seeds: tuple[int, ...] = (0,)
     timed_frames: int = 0
     """Frames of each variant that are rendered in one process to time them; 0: none."""

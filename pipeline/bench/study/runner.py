@@ -1,9 +1,10 @@
 """Run a study: render, train and evaluate every variant of a profile.
 
-Every variant is rendered, once if several variants have the same scenes, and trained with each seed. All
-models are evaluated on the same test split, that of the profile without a variant's changes. Where the
-variants differ in rendering effort, a few frames of each are also timed, one variant after the other.
-An interrupted study continues when the command is repeated; finished steps are reused.
+The models that variants start from are trained first, if the study has any. Every variant is rendered, once
+if several variants have the same scenes, and trained with each seed. All models are evaluated on the same
+test split, that of the profile without a variant's changes. Where the variants differ in rendering effort, a
+few frames of each are also timed, one variant after the other. An interrupted study continues when the
+command is repeated; finished steps are reused.
 """
 
 from __future__ import annotations
@@ -55,19 +56,27 @@ def run(study_file: Path, out: Path, photographs: list[LabelledSet]) -> None:
     """
     study, text = read_study(study_file), ""
     origin = study_file.parent / study.profile
-    base = merge_tables(absolute_model_files(load_profile(origin), origin.parent), study.common)
+    base = merge_tables(_load(origin), study.common)
     profiles = {
         (name, seed): merge_tables(merge_tables(base, changes), {"seed": seed})
         for seed in study.seeds  # the outer loop, so that the first table is complete early
         for name, changes in study.variants.items()
     }
-    for number, profile in enumerate([base, *profiles.values()]):  # check all profiles before the work starts
+    starts = {name: _load(study_file.parent / path) for name, path in study.starts.items()}
+    checked = [
+        base,
+        *starts.values(),
+        *(_with_start(p, dict.fromkeys(starts, "auto")) for p in profiles.values()),
+    ]
+    for number, profile in enumerate(checked):  # check all profiles before the work starts
         path = _write_profile(out / "profiles" / f"{number:03}.toml", profile)
         _call("pipeline", "check", "--profile", path)
     costs = {}
     if study.timed_frames:  # one after the other, so that the times can be compared
         for name in study.variants:
             costs[name] = measure_rendering(profiles[name, study.seeds[0]], study.timed_frames, out)
+    models = {name: str(train_model(profile, out)) for name, profile in starts.items()}
+    profiles = {key: _with_start(profile, models) for key, profile in profiles.items()}
     test = _render_splits(base, ("test",), out)["test"]
     sets = [LabelledSet("renders", test / "annotations.json", test / "images"), *photographs]
     rows: dict[str, list[dict[str, Any]]] = {}
@@ -100,16 +109,12 @@ def measure_variant(profile: dict[str, Any], sets: list[LabelledSet], out: Path)
     Returns:
         The seconds of the training, and for each set and class the AP50 by IoU type.
     """
-    splits = _render_splits(profile, ("train", "val"), out)
-    run_folder = out / "models" / _digest(profile)
-    path = _write_profile(run_folder / "profile.toml", profile)
-    options = ["--train", splits["train"], "--val", splits["val"], "--out", run_folder]
-    _call("pipeline", "train", "--profile", path, *options)
+    model = train_model(profile, out)
     row: dict[str, Any] = {}
     for labelled in sets:
-        result = run_folder / labelled.name
+        result = model.parent / labelled.name
         options = ["--annotations", labelled.annotations, "--images", labelled.images, "--out", result]
-        _call("pipeline", "evaluate", run_folder / "model.safetensors", *options, "--bootstrap", 0)
+        _call("pipeline", "evaluate", model, *options, "--bootstrap", 0)
         metrics = json.loads((result / "metrics.json").read_bytes())
         row["seconds"] = metrics["training"]["seconds"]
         row[labelled.name] = {
@@ -117,6 +122,27 @@ def measure_variant(profile: dict[str, Any], sets: list[LabelledSet], out: Path)
             for name, scores in metrics["classes"].items()
         }
     return row
+
+
+def train_model(profile: dict[str, Any], out: Path) -> Path:
+    """Render the splits of a profile, train on them, and return the checkpoint."""
+    splits = _render_splits(profile, ("train", "val"), out)
+    run_folder = out / "models" / _digest(profile)
+    path = _write_profile(run_folder / "profile.toml", profile)
+    options = ["--train", splits["train"], "--val", splits["val"], "--out", run_folder]
+    _call("pipeline", "train", "--profile", path, *options)
+    return run_folder / "model.safetensors"
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """Read a profile, to be written elsewhere."""
+    return absolute_model_files(load_profile(path), path.parent)
+
+
+def _with_start(profile: dict[str, Any], models: dict[str, str]) -> dict[str, Any]:
+    """Replace the name of a start in [model] weights by the path of its model."""
+    name = profile.get("model", {}).get("weights", "")
+    return merge_tables(profile, {"model": {"weights": models[name]}}) if name in models else profile
 
 
 def _render_splits(profile: dict[str, Any], names: tuple[str, ...], out: Path) -> dict[str, Path]:

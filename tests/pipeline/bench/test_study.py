@@ -16,6 +16,7 @@ from blender.contract import UserError, load_profile, merge_tables
 from pipeline.bench.study.profiles import absolute_model_files, read_study, to_toml
 from pipeline.bench.study.report import page
 from pipeline.config import read_profile
+from pipeline.models.checkpoint import load_checkpoint
 from tests.conftest import ROOT, TINY
 
 STUDIES = sorted((ROOT / "assets" / "studies").glob("*.toml"))
@@ -102,6 +103,27 @@ def test_table_has_means_and_half_ranges_of_the_seeds() -> None:
 def run_study(path: Path, out: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pipeline.bench.study", path, "--out", out]
     return subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_variants_start_from_a_model_that_the_study_trains(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY)
+    (tmp_path / "other.toml").write_text(
+        'extends = "tiny.toml"\nname = "other"\nclasses = ["pedestrian", "cage"]\n'
+        'remove = ["scene.objects.pallet_truck"]\n[scene.objects.cages]\nbuilder = "cage"\ncount = [1, 2]\n'
+        "distance = [2.0, 6.0]\nranges.variants = { mesh_box = 1 }\n"
+    )
+    study = SMALL.replace("seeds = [0, 1]", 'seeds = [0]\nstarts.other = "other.toml"').replace(
+        "timed_frames = 2", "timed_frames = 0"
+    )
+    (tmp_path / "s.toml").write_text(study + 'model.weights = "other"\n')
+    done = run_study(tmp_path / "s.toml", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    models = [load_checkpoint(path) for path in (tmp_path / "out" / "models").glob("*/model.safetensors")]
+    starts = {model.start["kind"]: model for model in models if model.classes[1] == "pallet_truck"}
+    assert starts.keys() == {"embedded", "checkpoint"}, "one variant starts from it"
+    (other,) = (model for model in models if model.classes[1] == "cage")
+    assert other.images == 4 and starts["checkpoint"].images == 2
 
 
 @pytest.mark.slow
