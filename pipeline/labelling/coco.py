@@ -44,14 +44,10 @@ class CocoBuilder:
     def add_mask(self, image_id: int, label: str, segmentation: Any) -> bool:
         """Add an object with a mask, polygons or RLE; return False if the mask has no pixel."""
         image = self.images[image_id - 1]
-        rle = as_rle(segmentation, image["width"], image["height"])
-        measured = measure_mask(rle, image["width"], image["height"])
-        if not measured.area:
-            return False
-        counts = rle["counts"] if isinstance(rle["counts"], str) else rle["counts"].decode("ascii")
-        mask = {"size": [image["height"], image["width"]], "counts": counts}
-        self._add(image_id, label, list(measured.bbox), measured.area, {"segmentation": mask})
-        return True
+        fields = _mask_fields(segmentation, image["width"], image["height"])
+        if fields["area"]:
+            self._add(image_id, label, fields)
+        return bool(fields["area"])
 
     def add_box(self, image_id: int, label: str, box: Sequence[float]) -> bool:
         """Add an object without a mask; return False if its box (x, y, width, height) is outside."""
@@ -59,13 +55,13 @@ class CocoBuilder:
         clipped = clip_box(box, image["width"], image["height"])
         if clipped is None:
             return False
-        self._add(image_id, label, clipped, clipped[2] * clipped[3], {})
+        self._add(image_id, label, {"bbox": clipped, "area": clipped[2] * clipped[3]})
         return True
 
-    def _add(self, image_id: int, label: str, box: list[float], area: float, fields: dict[str, Any]) -> None:
+    def _add(self, image_id: int, label: str, fields: dict[str, Any]) -> None:
         category_id = self._category_ids.setdefault(label, len(self._category_ids) + 1)
         ids = {"id": len(self.annotations) + 1, "image_id": image_id, "category_id": category_id}
-        self.annotations.append(ids | {"bbox": box, "area": area, "iscrowd": 0} | fields)
+        self.annotations.append(ids | {"iscrowd": 0} | fields)
 
     def shorten_names(self) -> None:
         """Remove the folders from the names of images, where the names then still differ."""
@@ -122,12 +118,7 @@ def with_rle_masks(dataset: dict[str, Any]) -> dict[str, Any]:
     for a in dataset["annotations"]:
         entry = {key: a[key] for key in ("id", "image_id", "category_id", "bbox", "area", "iscrowd")}
         if has_mask(a):
-            width, height = sizes[a["image_id"]]
-            rle = as_rle(a["segmentation"], width, height)
-            measured = measure_mask(rle, width, height)
-            counts = rle["counts"] if isinstance(rle["counts"], str) else rle["counts"].decode("ascii")
-            entry |= {"bbox": list(measured.bbox), "area": measured.area}
-            entry |= {"segmentation": {"size": [height, width], "counts": counts}}
+            entry |= _mask_fields(a["segmentation"], *sizes[a["image_id"]])
         annotations.append(entry)
     keys = ("id", "file_name", "width", "height")
     return {
@@ -135,3 +126,12 @@ def with_rle_masks(dataset: dict[str, Any]) -> dict[str, Any]:
         "annotations": annotations,
         "categories": [{"id": number, "name": name} for number, name in names.items()],
     }
+
+
+def _mask_fields(segmentation: Any, width: int, height: int) -> dict[str, Any]:
+    """Return a valid mask as compressed RLE, its box and its area in pixels."""
+    rle = as_rle(segmentation, width, height)
+    measured = measure_mask(rle, width, height)
+    counts = rle["counts"] if isinstance(rle["counts"], str) else rle["counts"].decode("ascii")
+    mask = {"size": [height, width], "counts": counts}
+    return {"segmentation": mask, "bbox": list(measured.bbox), "area": measured.area}

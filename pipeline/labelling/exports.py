@@ -143,11 +143,9 @@ def _files_of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
                 if entry.is_dir() or Path(entry.filename).suffix.lower() not in _SUFFIXES:
                     continue
                 where = f"{path}/{entry.filename}"
-                with archive.open(entry) as stream:
-                    data = stream.read(MAX_BYTES + 1) if entry.file_size <= MAX_BYTES else b""
-                if entry.file_size > MAX_BYTES or len(data) > MAX_BYTES:
+                if entry.file_size > MAX_BYTES:  # zipfile unpacks no more than this
                     raise _too_large(where)
-                yield where, data
+                yield where, archive.read(entry)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise UserError(f"{path}: not a readable zip archive: {error}; export it again") from None
 

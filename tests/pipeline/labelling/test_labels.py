@@ -104,11 +104,15 @@ def test_masks_of_cvats_brush_are_objects_but_other_ignore_regions_stay(tmp_path
     rle = encode_mask(SQUARE)
     other = encode_mask(SQUARE[:, ::-1])
     brush = {"segmentation": rle, "iscrowd": 1, "attributes": {"occluded": False}}
-    crowd = {"segmentation": other, "iscrowd": 1, "bbox": [30, 10, 30, 20]}
+    crowd = {"segmentation": other, "iscrowd": 1, "bbox": [30, 10, 30, 20], "attributes": {"night": True}}
     polygon = {"segmentation": [[1, 1, 9, 1, 9, 9, 1, 9]], "bbox": [1, 1, 8, 8], "area": 64}
-    dataset = read(coco_file(tmp_path / "instances.json", brush, crowd, polygon))
+    export = coco_file(
+        tmp_path / "instances.json", brush, crowd, polygon | {"attributes": {"occluded": True}}
+    )
+    dataset = read(export)
     assert [a["iscrowd"] for a in dataset["annotations"]] == [0, 1, 0]
     assert [a["area"] for a in dataset["annotations"]] == [600, 600, 64]
+    assert "note: 1 masks of CVAT's brush" in run_labels(export, tmp_path / "again.json").output
 
 
 def test_uncompressed_rle_of_cvat_is_read(tmp_path: Path) -> None:

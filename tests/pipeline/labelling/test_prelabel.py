@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -16,13 +18,17 @@ from PIL import Image
 
 from pipeline.cli import main
 from pipeline.cli.model import TOOLS
+from pipeline.config import ExtraSet
+from pipeline.data.combine import combine_sets
+from pipeline.data.images import read_rgb
 from pipeline.data.rle import encode_mask
 from pipeline.data.validation.check import load_validated_coco
 from pipeline.inference.detections import Detections
 from pipeline.inference.segmenter import Segmenter
-from pipeline.labelling.image_copies import copy_name
+from pipeline.labelling.image_copies import copy_name, upright_copy
 from pipeline.labelling.prelabel import WRITERS
 from tests.helpers.synthetic import write_tiny_model
+from tests.helpers.turned import ORIENTATIONS, save_turned
 from tests.pipeline.inference.commands import write_image
 from tests.pipeline.labelling.cases import accept_predictions, read_masks, run_labels, write_json
 
@@ -95,6 +101,8 @@ def test_detections_come_back_as_labels(tool: str, tiny_model: Path, tmp_path: P
     assert labels.exit_code == 0, labels.output
     dataset = load_validated_coco(tmp_path / "photos.json")
     assert [i["file_name"] for i in dataset["images"]] == [row["file"] for row in rows]
+    extra = combine_sets([ExtraSet(str(tmp_path / "photos.json"), str(images))])  # as train --extra
+    assert not extra.check_images() and extra.count_objects(0).total() == len(dataset["annotations"])
     objects = [sum(a["image_id"] == i["id"] for a in dataset["annotations"]) for i in dataset["images"]]
     assert objects == [int(row["objects"]) for row in rows] and sum(objects) > 0
 
@@ -175,6 +183,26 @@ def test_copies_are_upright_and_need_no_special_reader(model: Path, tmp_path: Pa
     assert sizes[sources[str(photos[0])].name] == (20, 40)
     for name, mask in read_masks(dataset).items():
         assert mask.shape == sizes[name][::-1]
+
+
+def test_copies_look_as_predict_reads_them(tmp_path: Path) -> None:
+    upright = np.random.default_rng(0).integers(0, 255, (12, 16, 3), np.uint8)
+    for orientation in ORIENTATIONS:  # 2 to 4 do not change the size
+        save_turned(tmp_path / "p.png", upright, orientation)
+        content, suffix = upright_copy(tmp_path / "p.png")
+        with Image.open(io.BytesIO(content)) as image:
+            assert suffix == ".png" and np.array_equal(np.array(image), upright), orientation
+    with av.open(str(tmp_path / "deep.png"), "w", format="image2") as container:
+        track = container.add_stream("png")
+        track.width, track.height, track.pix_fmt = 16, 12, "rgb48be"
+        deep = upright.astype(np.uint16) * 16
+        container.mux(track.encode(av.VideoFrame.from_ndarray(deep, format="rgb48le")))
+        container.mux(track.encode(None))
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(upright_copy(tmp_path / "deep.png")[0])
+    with Image.open(copy) as image:
+        assert np.array(image).mean() > 100  # a copy of 12 bits in 16 would look black
+    assert np.array_equal(read_rgb(copy), read_rgb(tmp_path / "deep.png"))
 
 
 def test_unreadable_images_are_named_and_the_others_written(model: Path, tmp_path: Path) -> None:
