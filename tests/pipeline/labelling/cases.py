@@ -14,11 +14,16 @@ from pycocotools import mask as mask_utils
 
 from pipeline.cli import main
 from pipeline.data.rle import encode_mask
+from pipeline.data.validation.check import load_validated_coco
 from pipeline.labelling.prelabel import WRITERS
 from pipeline.labelling.proposals import ProposedImage, ProposedObject
 
 Mask = npt.NDArray[np.bool_]
 CLASSES = ("pedestrian", "pallet truck")
+XML = '<?xml version="1.0"?><annotations><version>1.1</version>{}</annotations>'
+IMAGE = '<image id="0" name="p1.jpg" width="80" height="60">{}</image>'
+SQUARE = np.zeros((60, 80), bool)
+SQUARE[10:30, 20:50] = True
 
 
 def random_masks(count: int, seed: int = 0) -> list[Mask]:
@@ -108,3 +113,35 @@ def write_json(path: Path, value: Any) -> Path:
     """Write JSON and return the path."""
     path.write_text(json.dumps(value))
     return path
+
+
+def write_cvat_file(path: Path, *shapes: str) -> Path:
+    """Write a CVAT file of one image."""
+    path.write_text(XML.format(IMAGE.format("".join(shapes))))
+    return path
+
+
+def read_labels(export: Path, *options: object) -> dict[str, Any]:
+    """Run labels on an export, and read its result as training does."""
+    out = export.with_name("photos.json")
+    result = run_labels(export, out, *options)
+    assert result.exit_code == 0, result.output
+    return load_validated_coco(out)
+
+
+def check_error(export: Path, *words: str, options: tuple[object, ...] = ()) -> None:
+    """Check that labels ends with one line that has these words, and writes nothing."""
+    out = export.with_name("photos.json")
+    result = run_labels(export, out, *options)
+    assert result.exit_code == 2 and not out.exists(), result.output
+    (line,) = [line for line in result.output.splitlines() if not line.startswith("note: ")]
+    assert line.startswith("error: ") and all(word in line for word in words), line
+
+
+def coco_file(path: Path, *annotations: dict[str, Any], **image: Any) -> Path:
+    """Write a COCO file of one image and its annotations."""
+    images = [{"id": 1, "file_name": "p1.jpg", "width": 80, "height": 60} | image]
+    ids = {"image_id": 1, "category_id": 1, "bbox": [20, 10, 30, 20], "area": 600, "iscrowd": 0}
+    entries = [{"id": number} | ids | a for number, a in enumerate(annotations, start=1)]
+    categories = [{"id": 1, "name": "person"}]
+    return write_json(path, {"images": images, "annotations": entries, "categories": categories})
