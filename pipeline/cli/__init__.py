@@ -13,8 +13,8 @@ from pipeline.cli.group import SectionedGroup
 
 SECTIONS = {
     "Scenes": (scenes.check, scenes.people, scenes.render, scenes.merge, scenes.doctor),
-    "Data": (data.coco, data.validate, data.convert, data.preview, data.stats, data.card),
-    "Model": (model.train, model.evaluate, model.predict, model.export, model.report),
+    "Data": (data.coco, data.validate, data.labels, data.convert, data.preview, data.stats, data.card),
+    "Model": (model.train, model.evaluate, model.predict, model.prelabel, model.export, model.report),
 }
 """Title in ``--help`` -> its commands."""
 

@@ -1,4 +1,4 @@
-"""Commands about COCO datasets: coco, validate, convert, preview, stats, card.
+"""Commands about COCO datasets: coco, validate, labels, convert, preview, stats, card.
 
 Imports inside functions are for start-up time (see ``pipeline.cli``).
 """
@@ -49,6 +49,21 @@ def validate(file: Path, images: Path | None, fix: Path | None, exif: ExifReadin
     from pipeline.data.validation.check import validate_file
 
     sys.exit(2 if validate_file(file, images, fix, exif) else 0)
+
+
+@click.command()
+@click.argument("export", type=click.Path(path_type=Path))
+@click.option("--out", type=FILE, required=True, help="The COCO file to write.")
+@click.option("--images", type=FOLDER, help="Folder of the images, to match their names and read sizes.")
+def labels(export: Path, out: Path, images: Path | None) -> None:
+    """Read labels from CVAT or Label Studio.
+
+    EXPORT is COCO instances, CVAT for images 1.1, or JSON of Label Studio: a file, a folder or a zip archive.
+    The result is a COCO file with masks as RLE.
+    """
+    from pipeline.labelling.import_labels import import_labels
+
+    import_labels(export, out, images)
 
 
 @click.command()

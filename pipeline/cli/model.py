@@ -1,4 +1,4 @@
-"""Commands about models: train, evaluate, predict, export, report.
+"""Commands about models: train, evaluate, predict, prelabel, export, report.
 
 Imports inside functions are for start-up time (see ``pipeline.cli``).
 """
@@ -13,6 +13,9 @@ import click
 from blender.contract import UserError
 from pipeline.cli.group import EXIF, EXTRA, FILE, FOLDER, MAP, PROFILE, SCHEDULER, SHARE, profile_option
 from pipeline.config import ExifReading
+
+TOOLS = ("cvat", "label-studio", "coco")
+"""Names of the annotation tools that ``pipeline.labelling.prelabel`` writes for; a test compares them."""
 
 
 @click.command()
@@ -175,6 +178,35 @@ def predict(
 
     names = tuple(name.strip() for name in classes.split(",")) if classes is not None else ()
     predict_images(model, images, out, threshold, camera, frames, names)
+
+
+@click.command()
+@click.argument("model", type=FILE)
+@click.argument("images", type=click.Path(path_type=Path), nargs=-1, metavar="IMAGE...")
+@click.option("--for", "tool", type=click.Choice(TOOLS), required=True, help="The annotation tool.")
+@click.option("--out", type=FOLDER, required=True, help="A new folder for images, labels and review.csv.")
+@click.option(
+    "--classes",
+    help="Classes to detect, separated by commas.  [default: all of a checkpoint]",
+)
+@click.option("--threshold", type=SHARE, help="Lowest score.  [default: the model's]")
+def prelabel(
+    model: Path,
+    images: tuple[Path, ...],
+    tool: str,
+    out: Path,
+    classes: str | None,
+    threshold: float | None,
+) -> None:
+    """Write detections as labels to correct.
+
+    The result is what CVAT, Label Studio or a COCO editor imports, the least certain image first. Read the
+    corrected labels with 'labels'.
+    """
+    from pipeline.labelling.prelabel import prelabel as run
+
+    names = tuple(name.strip() for name in classes.split(",")) if classes is not None else ()
+    run(model, images, tool, out, threshold, names)
 
 
 @click.command()

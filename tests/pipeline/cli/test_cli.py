@@ -102,7 +102,7 @@ def test_shell_completion_offers_commands_and_options() -> None:
         code = "from pipeline.cli import main; main(prog_name='transpalette')"
         return [line.split(",")[1] for line in run("-c", code, env=env).stdout.split()]
 
-    assert sorted(complete("transpalette pre")) == ["predict", "preview"]
+    assert sorted(complete("transpalette pre")) == ["predict", "prelabel", "preview"]
     assert "--save-blend" in complete("transpalette render --s")
 
 
