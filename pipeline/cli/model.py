@@ -18,6 +18,14 @@ TOOLS = ("cvat", "label-studio", "coco")
 """Names of the annotation tools that ``pipeline.labelling.prelabel`` writes for; a test compares them."""
 
 
+PATHS = click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="[MODEL] IMAGE...")
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    """Split the value of --classes."""
+    return tuple(name.strip() for name in text.split(",")) if text is not None else ()
+
+
 @click.command()
 @PROFILE
 @click.option("--train", "train_dir", type=FOLDER, required=True, help="Split folder to train on.")
@@ -148,21 +156,19 @@ def evaluate(
 
 
 @click.command()
-@click.argument("model", type=FILE)
-@click.argument("images", type=click.Path(path_type=Path), nargs=-1, metavar="IMAGE...")
+@PATHS
 @click.option(
     "--out", type=FOLDER, required=True, help="Folder for drawings, predictions.json and predictions.csv."
 )
 @click.option(
     "--classes",
-    help="Classes to detect, separated by commas.  [default: all of a checkpoint]",
+    help="Classes to detect, separated by commas.  [default: all of MODEL]",
 )
 @click.option("--threshold", type=SHARE, help="Lowest score.  [default: the model's]")
 @click.option("--camera", type=click.IntRange(0), help="Read the camera of this number until Ctrl-C.")
 @click.option("--frames", type=click.IntRange(1), help="Read at most this many frames of a video or camera.")
 def predict(
-    model: Path,
-    images: tuple[Path, ...],
+    paths: tuple[Path, ...],
     out: Path,
     classes: str | None,
     threshold: float | None,
@@ -172,27 +178,27 @@ def predict(
     """Segment images, videos or a camera.
 
     IMAGE... are files, folders, 'patterns*' and videos. The masks are drawn, and COCO results are written.
-    MODEL is a checkpoint (model.safetensors), or an .onnx file of 'export'.
+    MODEL is a checkpoint (model.safetensors), or an .onnx file of 'export'. Without it, the general warehouse
+    detector that comes with Transpalette finds pedestrians and pallet trucks.
     """
     from pipeline.inference.predict import predict_images
+    from pipeline.inference.segmenter import split_model
 
-    names = tuple(name.strip() for name in classes.split(",")) if classes is not None else ()
+    model, images, names = split_model(paths, _names(classes))
     predict_images(model, images, out, threshold, camera, frames, names)
 
 
 @click.command()
-@click.argument("model", type=FILE)
-@click.argument("images", type=click.Path(path_type=Path), nargs=-1, metavar="IMAGE...")
+@PATHS
 @click.option("--for", "tool", type=click.Choice(TOOLS), required=True, help="The annotation tool.")
 @click.option("--out", type=FOLDER, required=True, help="A new folder for images, labels and review.csv.")
 @click.option(
     "--classes",
-    help="Classes to detect, separated by commas.  [default: all of a checkpoint]",
+    help="Classes to detect, separated by commas.  [default: all of MODEL]",
 )
 @click.option("--threshold", type=SHARE, help="Lowest score.  [default: the model's]")
 def prelabel(
-    model: Path,
-    images: tuple[Path, ...],
+    paths: tuple[Path, ...],
     tool: str,
     out: Path,
     classes: str | None,
@@ -201,11 +207,12 @@ def prelabel(
     """Write detections as labels to correct.
 
     The result is what CVAT, Label Studio or a COCO editor imports, the least certain image first. Read the
-    corrected labels with 'labels'.
+    corrected labels with 'labels'. Without a MODEL, the general warehouse detector is used (see 'predict').
     """
+    from pipeline.inference.segmenter import split_model
     from pipeline.labelling.prelabel import prelabel as run
 
-    names = tuple(name.strip() for name in classes.split(",")) if classes is not None else ()
+    model, images, names = split_model(paths, _names(classes))
     run(model, images, tool, out, threshold, names)
 
 

@@ -57,9 +57,10 @@ class ModelConfig:
     """A key of ``pipeline.models.registry.MODELS``; "timm/" and the name of a network of timm, for the
     backbone; or "auto": the network that ``weights`` belong to."""
     weights: Annotated[str, MinLen(1)] = "auto"
-    """Weights to start from: "coco"; "imagenet" (the backbone alone); "embedded"; "none"; "auto" (COCO, or
-    "embedded" if COCO's weights cannot be downloaded); or the path of a Transpalette checkpoint or of a state
-    dict of torchvision or timm, relative to the working directory."""
+    """Weights to start from: "coco"; "warehouse" (the general detector that comes with Transpalette);
+    "imagenet" and "embedded" (the backbone alone); "none"; "auto" (COCO, or "warehouse" if COCO's weights
+    cannot be downloaded); or the path of a Transpalette checkpoint or of a state dict of torchvision or timm,
+    relative to the working directory."""
     min_size: Annotated[int, Ge(32)] = 480
     """Shorter side in pixels to which images are resized, as far as ``max_size`` allows."""
     max_size: Annotated[int, Ge(32)] = 853

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from blender.contract import UserError
+from blender.contract.shipped import warehouse_path
 from pipeline.data.images import ReadImage, read_image, to_rgb
 from pipeline.inference.detections import Detections
 from pipeline.inference.exported import check_suffix, is_exported, read_exported
@@ -20,6 +21,11 @@ from pipeline.inference.exported import check_suffix, is_exported, read_exported
 MAX_PIXELS = 64_000_000
 """Pixels of the largest image that is predicted as it is. A larger one is reduced while it is read; it is
 still larger than what networks take."""
+MAIN_CLASSES = ("pedestrian", "pallet_truck")
+"""Classes that the general warehouse detector detects unless others are named."""
+MODEL_SUFFIXES = (".safetensors", ".onnx", ".torchscript", ".pt", ".pth")
+"""Suffixes by which commands know a model among their arguments. The last three are refused
+with a reason."""
 AnyImage = str | Path | Image.Image | npt.NDArray[np.uint8]
 """A file's path, a PIL image of any mode, or RGB pixels (H, W, 3) uint8."""
 
@@ -59,8 +65,10 @@ class Segmenter:
         return self.predict_all(opened.pixels).filter(min_score).resize(opened.size)
 
 
-def load(path: Path, device: str = "cpu", classes: Sequence[str] = ()) -> Segmenter:
+def load(path: Path | None, device: str = "cpu", classes: Sequence[str] = ()) -> Segmenter:
     """Load a checkpoint or an exported .onnx file; see ``pipeline.load_model``."""
+    if path is None:
+        path, classes = warehouse_path(), classes or MAIN_CLASSES
     check_suffix(path)
     if is_exported(path):
         if classes:
@@ -76,6 +84,23 @@ def load(path: Path, device: str = "cpu", classes: Sequence[str] = ()) -> Segmen
 
     model, checkpoint = load_model(path, device, classes)
     return Segmenter(model, checkpoint.classes, checkpoint.score_threshold, partial(predict_array, model))
+
+
+def split_model(
+    paths: tuple[Path, ...], classes: tuple[str, ...]
+) -> tuple[Path, tuple[Path, ...], tuple[str, ...]]:
+    """Split the arguments of a command into the model and the images.
+
+    Args:
+        paths: images, and before them the model, if any.
+        classes: the classes to detect; empty: the model's.
+
+    Returns:
+        The model, or the general warehouse detector if there is none; the images; and the classes to detect.
+    """
+    if paths and paths[0].suffix.lower() in MODEL_SUFFIXES:
+        return paths[0], paths[1:], classes
+    return warehouse_path(), paths, classes or MAIN_CLASSES
 
 
 def _to_image(image: AnyImage) -> ReadImage:

@@ -1,16 +1,16 @@
-"""The weights that training starts from: COCO's, ImageNet's, embedded weights, a file's, or random
-weights."""
+"""The weights that training starts from: COCO's, the shipped warehouse detector's, ImageNet's, embedded
+weights, a file's, or random weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import click
 import torch
 from torch import Tensor
 
-from blender.contract import sha256_bytes
+from blender.contract import print_note, sha256_bytes
+from blender.contract.shipped import warehouse_path
 from pipeline.common.seeds import derive_seed
 from pipeline.config import ModelConfig, UserError
 from pipeline.models import weight_files
@@ -27,7 +27,8 @@ class StartWeights:
     """The weights that a model starts from."""
 
     kind: str
-    """"coco", "imagenet", "embedded", "none", "checkpoint", or "body" (the body of another model's file)."""
+    """"coco", "warehouse", "imagenet", "embedded", "none", "checkpoint", or "body" (the body of another
+    model's file)."""
     model: str
     """A key of ``MODELS``, or the name of a model of a family in ``MODELS``."""
     source: str
@@ -49,8 +50,8 @@ class StartWeights:
 def resolve(config: ModelConfig) -> StartWeights:
     """Find, load and check the weights that a profile's [model] table names.
 
-    If name and weights are "auto", these are COCO's weights or, with a warning, the embedded weights. It is
-    an error if weights that the profile names are not available.
+    If name and weights are "auto", these are COCO's weights or, with a note, the warehouse weights. It is an
+    error if weights that the profile names are not available.
 
     Raises:
         UserError: the weights are not available, or do not fit the model's name; the message names the file
@@ -58,7 +59,7 @@ def resolve(config: ModelConfig) -> StartWeights:
     """
     name, weights = config.name, config.weights
     if name == weights == "auto":
-        return _coco_or_embedded()
+        return _coco_or_warehouse()
     if name != "auto":
         builder_of(name)
     if weights == "auto":
@@ -69,6 +70,8 @@ def resolve(config: ModelConfig) -> StartWeights:
         start = coco_weights(COCO_V2 if name == COCO_V2 else COCO)
     elif weights == "imagenet" and name != EMBEDDED:
         start = imagenet_weights(COCO if name == "auto" else name)
+    elif weights == "warehouse":
+        start = warehouse_weights()
     elif weights in ("embedded", "imagenet"):
         start = embedded_weights()
     else:
@@ -80,22 +83,23 @@ def resolve(config: ModelConfig) -> StartWeights:
     return start
 
 
-def _coco_or_embedded() -> StartWeights:
+def _coco_or_warehouse() -> StartWeights:
     try:
         return coco_weights()
     except WeightsError as error:
         reason = str(error)
-    start = embedded_weights()
-    click.secho(
-        "\n"
-        "WARNING: COCO-pretrained weights are not available; training starts from the EMBEDDED weights\n"
-        f"         ({start.source}),\n"
-        "         which were trained on ImageNet and never for detection: the result will be weaker.\n"
-        f"         Reason: {reason}\n",
-        fg="yellow",
-        err=True,
-    )
+    start = warehouse_weights()
+    print_note(f"COCO's weights are not available ({reason}); training starts from the warehouse weights")
     return replace(start, fallback=reason)
+
+
+def warehouse_weights() -> StartWeights:
+    """Load the general warehouse detector: a checkpoint with 8-bit weights, trained on renders.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    return replace(weights_from_file(warehouse_path()), kind="warehouse")
 
 
 def coco_weights_path() -> Path:
@@ -153,8 +157,8 @@ def weights_from_file(path: Path, name: str = "auto") -> StartWeights:
     """
     if not path.is_file():
         raise UserError(
-            f'{path}: no such weights; set [model] weights to "auto", "coco", "imagenet", "embedded", "none" '
-            "or a file"
+            f'{path}: no such weights; set [model] weights to "auto", "coco", "warehouse", "imagenet", '
+            '"embedded", "none" or a file'
         )
     data = path.read_bytes()
     source = f"{path.name}, sha256 {sha256_bytes(data)[:16]}"

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from blender.contract import UserError
+from pipeline import load_model
 from pipeline.cli import main
 from pipeline.data.images import read_rgb
 from pipeline.data.rle import encode_mask
@@ -31,6 +32,21 @@ def test_only_the_named_classes_are_detected(model: Path, tmp_path: Path) -> Non
     assert {(r["category_name"], r["category_id"]) for r in read_results(out)} == {("pallet_truck", 1)}
     run = CliRunner().invoke(main, [*words, "--classes", "pallet_trucks"])
     assert run.exit_code == 2 and "no class 'pallet_trucks'; it has: pedestrian, pallet_truck" in run.output
+
+
+@pytest.mark.usefixtures("warehouse_file")
+def test_without_a_model_the_shipped_detector_finds_people_and_trucks(tmp_path: Path) -> None:
+    image, out = write_image(tmp_path / "a.png"), tmp_path / "out"
+    words = ["predict", str(image), "--out", str(out), "--threshold", "0"]
+    run = CliRunner().invoke(main, words)
+    assert run.exit_code == 0, run.output
+    found = {r["category_name"] for r in read_results(out)}
+    assert found and found <= {"pedestrian", "pallet_truck"}
+    run = CliRunner().invoke(main, [*words, "--classes", "forklift"])
+    assert run.exit_code == 0, run.output
+    assert {(r["category_name"], r["category_id"]) for r in read_results(out)} == {("forklift", 1)}
+    assert load_model().classes == ("pedestrian", "pallet_truck")
+    assert load_model(classes=["cage"]).classes == ("cage",)
 
 
 def test_predict_writes_drawings_and_results(model: Path, tmp_path: Path) -> None:
@@ -203,6 +219,7 @@ def test_results_are_written_completely_or_not_at_all(
 MEMORY = """
 import sys
 from pipeline.bench.measurement import own_peak_megabytes
+from pipeline import load_model
 from pipeline.cli import main
 main(sys.argv[1:], standalone_mode=False)
 print("PEAK", round(own_peak_megabytes()))

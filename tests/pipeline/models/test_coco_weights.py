@@ -100,15 +100,18 @@ def test_explicit_coco_without_network_names_file_and_folder(tmp_path: Path) -> 
     assert not list(tmp_path.rglob("*.pth"))
 
 
-def test_auto_without_network_falls_back_with_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+def test_auto_without_network_falls_back_with_a_note(
+    warehouse_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     start = resolve(ModelConfig())
-    assert (start.kind, start.model) == ("embedded", EMBEDDED)
-    assert FILE_NAME in start.describe()["fallback"]
-    warning = capsys.readouterr().err
-    assert "EMBEDDED" in warning and len(warning.strip().splitlines()) >= 3
+    assert (start.kind, start.model) == ("warehouse", EMBEDDED)
+    assert FILE_NAME in start.describe()["fallback"] and warehouse_file.name in start.source
+    (note,) = capsys.readouterr().err.splitlines()
+    assert note.startswith("note: COCO's weights are not available") and FILE_NAME in note
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip"])
+@pytest.mark.usefixtures("warehouse_file")
 def test_damaged_cached_file_is_named(
     weights_file: Path, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,7 +123,7 @@ def test_damaged_cached_file_is_named(
     with pytest.raises(UserError, match="damaged") as error:
         resolve(ModelConfig(weights="coco"))
     assert str(path) in str(error.value) and "\n" not in str(error.value)
-    assert resolve(ModelConfig(weights="auto")).kind == "embedded"
+    assert resolve(ModelConfig(weights="auto")).kind == "warehouse"
     assert "damaged" in capsys.readouterr().err
 
 

@@ -139,6 +139,7 @@ def test_a_missing_image_stops_training_before_anything_is_written(tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("warehouse_file")
 def test_the_fallback_of_start_weights_is_recorded(
     splits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,7 +149,7 @@ def test_the_fallback_of_start_weights_is_recorded(
     profile = dataclasses.replace(with_train(epochs=1), model=model)
     train(profile, *splits, tmp_path / "out")
     start = load_checkpoint(tmp_path / "out" / "model.safetensors").start
-    assert start["kind"] == "embedded" and "maskrcnn_resnet50_fpn_coco" in start["fallback"]
+    assert start["kind"] == "warehouse" and "maskrcnn_resnet50_fpn_coco" in start["fallback"]
 
 
 def test_a_checkpoint_as_start_weights_has_its_own_recipe(
