@@ -16,9 +16,9 @@ from pipeline.config import ExifReading
 
 TOOLS = ("cvat", "label-studio", "coco")
 """Names of the annotation tools that ``pipeline.labelling.prelabel`` writes for; a test compares them."""
-
-
 PATHS = click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="[MODEL] IMAGE...")
+CLASSES = click.option("--classes", help="Classes to detect, separated by commas.  [default: all of MODEL]")
+THRESHOLD = click.option("--threshold", type=SHARE, help="Lowest score.  [default: the model's]")
 
 
 def _names(text: str | None) -> tuple[str, ...]:
@@ -160,11 +160,8 @@ def evaluate(
 @click.option(
     "--out", type=FOLDER, required=True, help="Folder for drawings, predictions.json and predictions.csv."
 )
-@click.option(
-    "--classes",
-    help="Classes to detect, separated by commas.  [default: all of MODEL]",
-)
-@click.option("--threshold", type=SHARE, help="Lowest score.  [default: the model's]")
+@CLASSES
+@THRESHOLD
 @click.option("--camera", type=click.IntRange(0), help="Read the camera of this number until Ctrl-C.")
 @click.option("--frames", type=click.IntRange(1), help="Read at most this many frames of a video or camera.")
 def predict(
@@ -192,11 +189,8 @@ def predict(
 @PATHS
 @click.option("--for", "tool", type=click.Choice(TOOLS), required=True, help="The annotation tool.")
 @click.option("--out", type=FOLDER, required=True, help="A new folder for images, labels and review.csv.")
-@click.option(
-    "--classes",
-    help="Classes to detect, separated by commas.  [default: all of MODEL]",
-)
-@click.option("--threshold", type=SHARE, help="Lowest score.  [default: the model's]")
+@CLASSES
+@THRESHOLD
 def prelabel(
     paths: tuple[Path, ...],
     tool: str,

@@ -153,6 +153,21 @@ def test_objects_that_are_cut_off_are_near_and_partly_in_the_image(
     assert near - 0.01 <= min(distances) and max(distances) <= far + 0.01
 
 
+def test_key_aligned_turns_objects_in_the_open_along_or_across_the_hall(
+    default_config: Config, assets: Assets
+) -> None:
+    def deviations(aligned: float) -> list[float]:
+        changes = {"aligned": aligned, "count": (3, 3), "parked": 0.0, "beside": 0.0, "cut": 0.0}
+        config = only_table(default_config, "cages", **changes)
+        frames = (frame_scene(config, assets, frame).objects for frame in range(12))
+        yaws = [item.yaw for objects in frames for item in objects if item.builder == "cage"]
+        return [abs((yaw + np.pi / 4) % (np.pi / 2) - np.pi / 4) for yaw in yaws]
+
+    turned, free = deviations(1.0), deviations(0.0)
+    assert len(turned) >= 12 and max(turned) < 0.35, "within four standard deviations"
+    assert max(free) > 0.6, "any heading"
+
+
 def test_key_beside_puts_objects_close_to_labelled_ones(default_config: Config, assets: Assets) -> None:
     def gaps(beside: float) -> list[float]:
         changed = only_table(default_config, "pallet_truck", count=(1, 1), clear=0.0)
