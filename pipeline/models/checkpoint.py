@@ -17,6 +17,7 @@ from torch import Tensor
 
 from blender.contract import from_table, write_atomic
 from blender.contract.table_reader import closest
+from pipeline.common.processes import reuse_freed_memory
 from pipeline.config import ModelConfig, UserError
 from pipeline.models import safetensors_file
 from pipeline.models.checkpoint_metadata import (
@@ -190,6 +191,7 @@ def load_model(
     Raises:
         UserError: as ``load_checkpoint``; the weights do not fit the network; or the model has no such class.
     """
+    reuse_freed_memory()
     checkpoint = load_checkpoint(path)
     if classes:
         checkpoint = select_classes(checkpoint, tuple(classes), path)

@@ -31,7 +31,7 @@ import torch
 import torch.distributed as dist
 
 from blender.contract import UserError
-from pipeline.common.processes import core_count, exit_with_parent
+from pipeline.common.processes import core_count, exit_with_parent, reuse_freed_memory
 from pipeline.training.distributed import rank
 
 ERROR_SECONDS = 5
@@ -67,6 +67,7 @@ def launch(processes: int, function: Callable[..., None], *arguments: Any) -> bo
     Raises:
         UserError: one of the processes raised it, or was killed.
     """
+    reuse_freed_memory()
     if "WORLD_SIZE" in os.environ:  # torchrun sets it
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -139,6 +140,7 @@ def _worker_main(
     arguments: tuple[Any, ...],
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 handles Ctrl-C and ends this process
+    reuse_freed_memory()
     exit_with_parent(leader)  # on other systems the lost connection to rank 0 ends this process
     try:
         _run_rank(worker_rank, processes, folder, function, arguments)
