@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
-from pycocotools import mask as mask_utils
 
 from blender.contract import UserError, exit_on_user_error, write_atomic
 from pipeline.cli.group import FOLDER, PROFILE
@@ -29,6 +28,7 @@ from pipeline.config import Profile, read_profile
 from pipeline.data.convert import convert_split
 from pipeline.data.images import read_rgb
 from pipeline.inference.detections import Detections
+from pipeline.inference.pairing import mask_iou, pair_boxes
 from pipeline.inference.predictor import predict_array
 from pipeline.models.checkpoint import load_model
 from pipeline.training.fit import fit
@@ -41,7 +41,7 @@ MEAN_DIFFERENCE = 4.0
 """Largest mean difference of the pixels of an image, of 255: noise differs between devices."""
 STEPS, EPOCHS = 200, 4
 """Training steps, and the epochs that they are divided into."""
-BOX_DISTANCE, SCORE_DISTANCE, MASK_IOU, MATCHED = 1.0, 0.02, 0.95, 0.95
+BOX_DISTANCE, SCORE_DISTANCE, MASK_IOU, AGREEING = 1.0, 0.02, 0.95, 0.95
 """Predictions: tolerances in pixels, of scores and of masks, and the share of detections that must be
 within them. Detections near a threshold may change places."""
 
@@ -110,28 +110,24 @@ def check_training(profile: Profile, train: Path, val: Path, out: Path) -> Resul
 
 
 def compare_predictions(path: Path, images: list[npt.NDArray[np.uint8]], devices: tuple[str, str]) -> Result:
-    """Predict images on two devices; nearly all detections must have a partner on the other device."""
+    """Predict images on two devices; nearly all detections must agree."""
     models = [load_model(path, device)[0] for device in devices]
     found = [[predict_array(model, image) for image in images] for model in models]
-    matched, count = 0, 0
-    for first, second in zip(*found, strict=True):
-        matched += sum(has_partner(first, number, second) for number in range(len(first)))
-        count += len(first)
-    share = matched / count if count else 1.0
+    count = sum(len(detections) for detections in found[0])
+    agreeing = sum(count_agreeing(first, second) for first, second in zip(*found, strict=True))
+    share = agreeing / count if count else 1.0
     limits = f"within {BOX_DISTANCE:g} px, {SCORE_DISTANCE:g} in score and mask IoU {MASK_IOU:g}"
-    return Result("predictions", share >= MATCHED, f"{matched} of {count} detections are {limits}")
+    return Result("predictions", share >= AGREEING, f"{agreeing} of {count} detections are {limits}")
 
 
-def has_partner(detections: Detections, number: int, others: Detections) -> bool:
-    """Return whether another set of detections has this one, within the tolerances."""
-    near = np.abs(others.boxes - detections.boxes[number]).max(axis=1, initial=0) <= BOX_DISTANCE
-    near &= np.abs(others.scores - detections.scores[number]) <= SCORE_DISTANCE
-    near &= others.labels == detections.labels[number]
-    candidates = [others.rles[k] for k in np.flatnonzero(near)]
-    if not candidates:
-        return False
-    overlaps = mask_utils.iou([detections.rles[number]], candidates, [False] * len(candidates))
-    return bool(np.max(overlaps) >= MASK_IOU)
+def count_agreeing(first: Detections, second: Detections) -> int:
+    """Return how many of the first detections the second ones have too, within the tolerances."""
+    pairs = pair_boxes((first.boxes, first.labels), (second.boxes, second.labels), BOX_DISTANCE)
+    return sum(
+        abs(float(first.scores[i] - second.scores[k])) <= SCORE_DISTANCE
+        and mask_iou(first.rles[i], second.rles[k]) >= MASK_IOU
+        for i, k in pairs
+    )
 
 
 def run_checks(

@@ -11,13 +11,13 @@ import click
 import numpy as np
 import torch
 from PIL import Image
-from pycocotools import mask as mask_utils
 
 from blender.contract import UserError
 from pipeline.data.images import read_rgb
 from pipeline.inference.detections import Detections
 from pipeline.inference.exported import ExportedModel, Pixels, RawDetections
 from pipeline.inference.mask_pasting import paste_masks
+from pipeline.inference.pairing import mask_iou, pair_boxes
 from pipeline.inference.sources import find_images
 from pipeline.models.detector import Detector
 from pipeline.models.mask_rcnn import TranspaletteMaskRCNN
@@ -160,25 +160,18 @@ def _compare(
 ) -> None:
     """Pair the nearest boxes of a class from both models, and update ``parity``."""
     expected, actual = _run_checkpoint(detector, pixels, min_score), exported.run(pixels)
-    limit = detector.roi_heads.detections_per_img
-    unpaired = np.ones(len(actual[1]), bool)
-    unpaired_scores = []
-    for number, (box, label, score, _) in enumerate(zip(*expected, strict=True)):
-        distances = np.abs(actual[0] - box).max(axis=1, initial=0) if len(unpaired) else np.zeros(0)
-        distances = np.where(unpaired & (actual[1] == label), distances, np.inf)
-        nearest = int(distances.argmin()) if len(distances) else -1
-        if nearest < 0 or distances[nearest] > MAX_PAIR_DISTANCE:
-            unpaired_scores.append(score)
-            continue
-        unpaired[nearest] = False
-        parity.objects += 1
-        parity.box = max(parity.box, float(distances[nearest]))
+    pairs = pair_boxes((expected[0], expected[1]), (actual[0], actual[1]), MAX_PAIR_DISTANCE)
+    for number, partner in pairs:
         first = _paste_object(expected, number, pixels, exported)
-        second = _paste_object(actual, nearest, pixels, exported)
+        second = _paste_object(actual, partner, pixels, exported)
+        parity.objects += 1
+        parity.box = max(parity.box, float(np.abs(expected[0][number] - actual[0][partner]).max()))
         parity.score = max(parity.score, abs(float(first.scores[0] - second.scores[0])))
-        parity.mask_iou = min(parity.mask_iou, _mask_iou(first, second))
+        parity.mask_iou = min(parity.mask_iou, mask_iou(first.rles[0], second.rles[0]))
+    limit = detector.roi_heads.detections_per_img
     # Rounding decides on objects just above the threshold, and on the last object if their number is limited.
-    for scores, alone in ((expected[2], np.array(unpaired_scores)), (actual[2], actual[2][unpaired])):
+    for side, scores in enumerate((expected[2], actual[2])):
+        alone = np.delete(scores, [pair[side] for pair in pairs])
         edge = max(min_score, scores.min() if len(scores) == limit else 0) + MAX_SCORE_DIFFERENCE
         parity.unmatched += int((alone > edge).sum())
     parity.images += 1
@@ -191,10 +184,3 @@ def _paste_object(
     boxes, labels, scores, masks = (x[number : number + 1] for x in detections)
     size, metadata = (pixels.shape[0], pixels.shape[1]), exported.metadata
     return paste_masks(boxes, labels, scores, masks, size, metadata.mask_threshold, metadata.mask_margin)
-
-
-def _mask_iou(first: Detections, second: Detections) -> float:
-    """Compute the IoU of the masks of two objects; 1 if they differ by one pixel, which is rounding."""
-    intersection = float(mask_utils.area(mask_utils.merge([*first.rles, *second.rles], intersect=True)))
-    union = float(mask_utils.area(mask_utils.merge([*first.rles, *second.rles])))
-    return 1.0 if union - intersection <= 1 else intersection / union
