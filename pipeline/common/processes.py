@@ -73,7 +73,7 @@ def reuse_freed_memory() -> None:
     """Let glibc keep freed memory for later tensors, instead of returning it to the system after each.
 
     Networks allocate and free hundreds of megabytes per image. Each time, the system maps and clears the
-    pages anew, which takes a fifth of the time of a prediction. Other C libraries are left as they are.
+    pages anew, which takes about a tenth of the time of a prediction. Other C libraries are left as they are.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt and mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES):
