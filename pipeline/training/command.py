@@ -20,7 +20,7 @@ from pipeline.data.combine import hash_coco_set
 from pipeline.training.sampling.negatives import hash_negatives
 
 OUTPUTS = ("model.safetensors", "last.safetensors", "metrics.jsonl")
-TRAINER_VERSION = 1
+TRAINER_VERSION = 2
 """Increase it whenever the same profile, data and seed give other weights, so that models are trained
 again."""
 

@@ -194,10 +194,15 @@ def perfect_results(dataset: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def write_tiny_model(path: Path, classes: tuple[str, ...] = CATEGORIES, **fields: Any) -> None:
+def write_tiny_model(
+    path: Path, classes: tuple[str, ...] = CATEGORIES, auxiliary: tuple[str, ...] = (), **fields: Any
+) -> None:
     """Write a checkpoint with random weights that resizes images to 96 pixels and detects 10 objects in each.
 
     Args:
+        path: the file.
+        classes: the classes.
+        auxiliary: auxiliary classes.
         fields: replace those of ``pipeline.models.checkpoint.Checkpoint``.
     """
     import torch  # imported here for start-up time: many tests use this module without torch
@@ -207,7 +212,7 @@ def write_tiny_model(path: Path, classes: tuple[str, ...] = CATEGORIES, **fields
     from pipeline.models.registry import EMBEDDED, build_model
 
     torch.manual_seed(0)
-    config = ModelConfig(min_size=96, max_size=128, detections_per_img=10, box_rounds=2)
+    config = ModelConfig(min_size=96, max_size=128, detections_per_img=10, box_rounds=2, auxiliary=auxiliary)
     model = build_model(EMBEDDED, len(classes) + 1, config)
     checkpoint = Checkpoint(
         model=EMBEDDED,

@@ -39,8 +39,10 @@ def auxiliary_as_background(logits: Tensor, offsets: Tensor, auxiliary: int) -> 
     if not auxiliary:
         return logits, offsets
     classes = logits.shape[1] - auxiliary
-    others = torch.cat([logits[:, :1], logits[:, classes:]], 1).logsumexp(1, keepdim=True)
-    return torch.cat([others, logits[:, 1:classes]], 1), offsets[:, : 4 * classes]
+    others = torch.cat([logits[:, :1], logits[:, classes:]], 1)
+    # Their logsumexp. OpenVINO computes ONNX's operator ReduceLogSumExp over all axes.
+    background = others[:, :1] - F.log_softmax(others, 1)[:, :1]
+    return torch.cat([background, logits[:, 1:classes]], 1), offsets[:, : 4 * classes]
 
 
 def accept_auxiliary_as_background(

@@ -26,17 +26,19 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint that also uses mirror images, model.safetensors, and its export, model.onnx."""
+    """A checkpoint with mirror images and an auxiliary class, and its export, model.onnx."""
     return create_once(tmp_path_factory, "export", write_export)
 
 
 def write_export(path: Path) -> None:
     """Write the files of ``folder``."""
     path.mkdir()
-    write_tiny_model(path / "model.safetensors")
+    write_tiny_model(path / "model.safetensors", auxiliary=("forklift",))
     model, checkpoint = load_model(path / "model.safetensors")
     with torch.no_grad():
-        model.roi_heads.box_predictor.cls_score.bias += torch.tensor([0.0, 0.0, 1.0])  # more pallet trucks
+        model.roi_heads.box_predictor.cls_score.bias += torch.tensor(
+            [0.0, 0.0, 1.0, 0.0]
+        )  # more pallet trucks
     config = checkpoint.config | {"mirror": True}
     write_tiny_model(path / "model.safetensors", state=model.state_dict(), config=config)
     done = run_export(path / "model.safetensors", path / "model.onnx")

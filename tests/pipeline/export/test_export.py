@@ -71,7 +71,7 @@ def test_difference_is_reported_and_no_file_is_written(
     with torch.no_grad():
         model.roi_heads.mask_predictor.mask_fcn_logits.bias += 0.5
         model.roi_heads.box_predictor.bbox_pred.bias += 0.1
-    write_tiny_model(tmp_path / "model.safetensors", state=model.state_dict())
+    write_tiny_model(tmp_path / "model.safetensors", auxiliary=("forklift",), state=model.state_dict())
     monkeypatch.setattr(OnnxModel, "serialize", lambda self, metadata: data)  # another model's file
     done = run_export(tmp_path / "model.safetensors", tmp_path / "other.onnx")
     assert done.exit_code == 2
