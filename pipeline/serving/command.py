@@ -22,8 +22,8 @@ from pipeline.serving.uploads import MAX_BYTES
 
 HOST = "127.0.0.1"
 """The page is for this machine alone."""
-EXAMPLES = (("aisle.jpg", "Aisle"), ("hall.jpg", "Hall"), ("walkie.jpg", "Stacker"))
-"""Rendered pictures that the page offers, and their captions."""
+EXAMPLES = ("aisle.jpg", "hall.jpg", "walkie.jpg")
+"""Rendered pictures that the page offers."""
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
@@ -58,8 +58,8 @@ def serve(
     Raises:
         UserError: a package or the model is missing, the port is in use, or ``keep`` has other files.
     """
-    with tempfile.TemporaryDirectory(prefix="transpalette-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="transpalette-") as temporary:
+        folder = Path(temporary)
         _set_environment(folder)
         import_optional("gradio", "app", "serve")
         segmenter = load(model, classes=classes)
@@ -70,7 +70,7 @@ def serve(
         page = build_page(
             service,
             segmenter.threshold if threshold is None else threshold,
-            [(demo / file, caption) for file, caption in EXAMPLES],
+            [demo / name for name in EXAMPLES],
         )
         with defer_interrupts("serve: ends") as interrupts:
             _launch(page, port, [str(results), str(demo)])

@@ -29,13 +29,13 @@ _MONO_FONTS = ["ui-monospace", "Consolas", "monospace"]
 """Fonts of the visitor's machine: Gradio's default fonts may be requested from elsewhere."""
 
 
-def build_page(service: Service, threshold: float, examples: Sequence[tuple[Path, str]]) -> Any:
+def build_page(service: Service, threshold: float, examples: Sequence[Path]) -> Any:
     """Build the page.
 
     Args:
         service: the model and the files of the page.
         threshold: the score threshold at the start.
-        examples: pictures and their captions.
+        examples: pictures that the page offers.
 
     Returns:
         A ``gradio.Blocks``.
@@ -46,16 +46,13 @@ def build_page(service: Service, threshold: float, examples: Sequence[tuple[Path
     gr = import_optional("gradio", "app", "serve")
     handlers, names = _Handlers(gr, service), service.segmenter.classes
 
-    # Gradio finds progress bars by the defaults of a function, and events by its annotations.
+    # Gradio finds progress bars by the defaults of a function.
     def detect(path: Any, score: Any, classes: Any, progress: Any = gr.Progress()) -> Any:  # noqa: B008
         return handlers.detect(path, score, classes, progress)
 
-    def detect_example(event: Any, score: Any, classes: Any, progress: Any = gr.Progress()) -> Any:  # noqa: B008
-        path = str(examples[event.index][0])
-        # Without a selection, a second click on the same example is an event, too.
-        return [gr.Gallery(selected_index=None), *handlers.detect(path, score, classes, progress)]
+    def detect_example(index: Any, score: Any, classes: Any, progress: Any = gr.Progress()) -> Any:  # noqa: B008
+        return handlers.detect(str(examples[index]), score, classes, progress)
 
-    detect_example.__annotations__["event"] = gr.SelectData
     with gr.Blocks(
         title="Transpalette", analytics_enabled=False, delete_cache=(600, SESSION_SECONDS)
     ) as page:
@@ -74,10 +71,9 @@ def build_page(service: Service, threshold: float, examples: Sequence[tuple[Path
                         ),
                         elem_id="camera",
                     )  # fmt: skip
-                gallery = gr.Gallery(
-                    [(str(path), caption) for path, caption in examples], show_label=False, columns=3,
-                    height="auto", allow_preview=False, object_fit="cover", interactive=False, buttons=[],
-                    elem_id="examples",
+                gallery = gr.Dataset(
+                    components=[gr.Image(visible=False)], samples=[[str(path)] for path in examples],
+                    type="index", show_label=False, layout="gallery", elem_id="examples",
                 )  # fmt: skip
             with gr.Column(elem_id="result"):
                 status = gr.HTML(_line(START), elem_id="status")
@@ -115,9 +111,10 @@ def build_page(service: Service, threshold: float, examples: Sequence[tuple[Path
         choice = [score, classes]
         for source in (upload.upload, camera.input):
             source(detect, [source.__self__, *choice], [analysis, *shown], **once)
-        gallery.select(detect_example, choice, [gallery, analysis, *shown], **once)
+        last: dict[str, Any] = {"trigger_mode": "always_last", **once}
+        gallery.click(detect_example, [gallery, *choice], [analysis, *shown], **last)
         for control in (score, classes):
-            control.change(handlers.show, [analysis, *choice], shown, trigger_mode="always_last", **once)
+            control.change(handlers.show, [analysis, *choice], shown, **last)
         keep.click(handlers.keep, [analysis, *choice], [status], **once)
     page.queue(max_size=MAX_QUEUE)
     return page

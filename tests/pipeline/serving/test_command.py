@@ -59,7 +59,7 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
 
 def test_the_page_predicts_one_at_a_time_and_offers_no_api(service: Service, tmp_path: Path) -> None:
     _set_environment(tmp_path)
-    examples = [(ROOT / "assets" / "demo" / name, caption) for name, caption in EXAMPLES]
+    examples = [ROOT / "assets" / "demo" / name for name in EXAMPLES]
     page = build_page(service, 0.5, examples)
     functions = list(page.fns.values())
     assert len(functions) >= 6
@@ -69,5 +69,5 @@ def test_the_page_predicts_one_at_a_time_and_offers_no_api(service: Service, tmp
     values = {c["props"].get("elem_id"): c["props"].get("value") for c in components}
     assert values["notice"] == NOTICE and values["threshold"] == 0.5
     assert values["classes"] == list(CLASSES)
-    gallery = values["examples"]
-    assert [item["caption"] for item in gallery] == [caption for _, caption in EXAMPLES]
+    (offered,) = (c["props"]["samples"] for c in components if c["props"].get("elem_id") == "examples")
+    assert [Path(sample[0]["path"]).name for sample in offered] == list(EXAMPLES)
