@@ -61,7 +61,8 @@ def test_wheel_has_profiles_studies_and_templates(wheel: Path) -> None:
     for folder in ("profiles", "studies"):
         files = {path.name for path in (ROOT / "assets" / folder).glob("*.toml")}
         assert files and {f"blender/shipped/{folder}/{name}" for name in files} <= names
-    assert "pipeline/reporting/templates/report.html.j2" in names
+    assert {f"blender/shipped/demo/{name}" for name in ("aisle.jpg", "hall.jpg", "walkie.jpg")} <= names
+    assert {"pipeline/reporting/templates/report.html.j2", "pipeline/serving/page.css"} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"blender", "pipeline", "transpalette"}
 
 

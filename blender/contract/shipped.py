@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped_folder(kind: str) -> Path:
-    """Return the folder of the shipped files of a kind: "profiles", "studies" or "weights".
+    """Return the folder of the shipped files of a kind: "profiles", "studies", "weights" or "demo".
 
     It is in the package if the package was installed from a wheel, otherwise in assets/.
     """

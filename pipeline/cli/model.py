@@ -21,8 +21,8 @@ CLASSES = click.option("--classes", help="Classes to detect, separated by commas
 THRESHOLD = click.option("--threshold", type=SHARE, help="Lowest score.  [default: the model's]")
 
 
-def _names(text: str | None) -> tuple[str, ...]:
-    """Split the value of --classes."""
+def names_of(text: str | None) -> tuple[str, ...]:
+    """Split the value of --classes at its commas."""
     return tuple(name.strip() for name in text.split(",")) if text is not None else ()
 
 
@@ -181,7 +181,7 @@ def predict(
     from pipeline.inference.predict import predict_images
     from pipeline.inference.segmenter import split_model
 
-    model, images, names = split_model(paths, _names(classes))
+    model, images, names = split_model(paths, names_of(classes))
     predict_images(model, images, out, threshold, camera, frames, names)
 
 
@@ -206,7 +206,7 @@ def prelabel(
     from pipeline.inference.segmenter import split_model
     from pipeline.labelling.prelabel import prelabel as run
 
-    model, images, names = split_model(paths, _names(classes))
+    model, images, names = split_model(paths, names_of(classes))
     run(model, images, tool, out, threshold, names)
 
 

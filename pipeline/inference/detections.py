@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,10 @@ class Detections:
 
     def filter(self, min_score: float) -> Detections:
         """Return the detections with at least this score."""
-        rows = np.flatnonzero(self.scores >= min_score)
+        return self.take(np.flatnonzero(self.scores >= min_score))
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Detections:
+        """Return the detections with these indices (M,), in their order."""
         rles = [self.rles[row] for row in rows]
         return Detections(self.boxes[rows], self.labels[rows], self.scores[rows], rles, self.image_size)
 
@@ -94,3 +97,22 @@ def round_result(result: dict[str, Any]) -> dict[str, Any]:
     """Round the box and the score of a COCO result for writing to a file."""
     box = [round(value, BOX_DECIMALS) for value in result["bbox"]]
     return result | {"bbox": box, "score": round(result["score"], SCORE_DECIMALS)}
+
+
+def to_named_results(
+    detections: Detections, image_id: int, classes: Sequence[str], **fields: Any
+) -> list[dict[str, Any]]:
+    """Convert the detections in one image to the COCO results that ``predict`` writes.
+
+    Args:
+        detections: the detections.
+        image_id: id of the image in the results.
+        classes: the model's class names; the category id is the label, from 1.
+        fields: fields that are added to each result.
+
+    Returns:
+        Rounded COCO results with ``category_name`` and ``fields``.
+    """
+    labels = {label: label for label in range(1, len(classes) + 1)}
+    results = [round_result(result) for result in to_coco_results(detections, image_id, labels)]
+    return [result | {"category_name": classes[result["category_id"] - 1], **fields} for result in results]

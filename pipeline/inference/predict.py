@@ -23,7 +23,7 @@ from blender.contract import UserError, print_note
 from pipeline.common.interrupts import Interrupts, defer_interrupts
 from pipeline.common.stages import prepare_output_dir
 from pipeline.data.images import read_image
-from pipeline.inference.detections import round_result, to_coco_results
+from pipeline.inference.detections import to_named_results
 from pipeline.inference.drawings import drawing_problem, name_drawings, write_drawing
 from pipeline.inference.resume import (
     STATE,
@@ -75,14 +75,12 @@ class PredictionRun:
             fields: fields that are added to each result.
         """
         classes = self.segmenter.classes
-        labels = {label: label for label in range(1, len(classes) + 1)}
         detections = self.segmenter.predict(pixels, self.threshold)
-        drawn = [round_result(result) for result in to_coco_results(detections, image_id, labels)]
+        drawn = to_named_results(detections, image_id, classes)
         scaled = detections.resize(size) if size else detections
-        results = [round_result(result) for result in to_coco_results(scaled, image_id, labels)]
+        results = to_named_results(scaled, image_id, classes, **fields)
         objects = self.progress.objects
         for result in results:
-            result |= {"category_name": classes[result["category_id"] - 1], **fields}
             objects[result["category_name"]] = objects.get(result["category_name"], 0) + 1
         self.writer.write(results)
         self.progress.images += 1

@@ -56,6 +56,8 @@ class VideoHeader:
     """The estimated number of its frames; 1 if the header does not state it."""
     stretched: str = ""
     """How frames of pixels that are not square are made square ("128x192 to 256x192"), or ""."""
+    size: tuple[int, int] = (0, 0)
+    """(width, height) of its frames as they are stored; (0, 0) if the header does not state it."""
 
 
 def is_readable_video(path: Path) -> bool:
@@ -88,7 +90,8 @@ def read_header(path: Path) -> VideoHeader:
             frames = max(1, stream.frames or round(seconds * float(stream.average_rate or 0)))
             width = _square_width(stream, stream.width)
             stored, shown = f"{stream.width}x{stream.height}", f"{width}x{stream.height}"
-            return VideoHeader(frames, "" if stored == shown else f"{stored} to {shown}")
+            stretched = "" if stored == shown else f"{stored} to {shown}"
+            return VideoHeader(frames, stretched, (stream.width, stream.height))
     except (av.FFmpegError, OSError, ValueError):
         return VideoHeader()  # read_video will report the problem
 

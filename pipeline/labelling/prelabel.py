@@ -9,18 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from pycocotools import mask as mask_utils
 
 from blender.contract import UserError, write_atomic
 from pipeline.common.stages import prepare_output_dir
-from pipeline.inference.detections import SCORE_DECIMALS, Detections
 from pipeline.inference.segmenter import Segmenter, load
 from pipeline.inference.sources import find_images
 from pipeline.labelling.coco import write_coco
 from pipeline.labelling.cvat import write_cvat
 from pipeline.labelling.image_copies import copy_name, upright_copy
 from pipeline.labelling.label_studio import write_label_studio
-from pipeline.labelling.proposals import ProposedImage, ProposedObject
+from pipeline.labelling.proposals import (
+    ProposedImage,
+    ProposedObject,
+    propose_objects,
+    without_empty_masks,
+)
 from pipeline.labelling.review import NEAR, Doubt, assess, write_review
 
 Writer = Callable[[Path, Sequence[ProposedImage], Sequence[str]], None]
@@ -99,20 +102,10 @@ def prelabel(
 
 def _predict(segmenter: Segmenter, path: Path, threshold: float) -> _Prediction:
     """Detect the objects in an image; masks without a pixel are left out, as there is nothing to correct."""
-    detections = _without_empty_masks(segmenter.predict(path, max(0.0, threshold - NEAR)))
-    kept = detections.filter(threshold)
-    objects = tuple(
-        ProposedObject(segmenter.classes[label - 1], rle, round(score, SCORE_DECIMALS))
-        for label, score, rle in zip(kept.labels.tolist(), kept.scores.tolist(), kept.rles, strict=True)
-    )
+    detections = without_empty_masks(segmenter.predict(path, max(0.0, threshold - NEAR)))
+    objects = propose_objects(detections, segmenter.classes, threshold)
     height, width = detections.image_size
     return _Prediction(path, (width, height), objects, assess(detections, threshold))
-
-
-def _without_empty_masks(found: Detections) -> Detections:
-    rows = [row for row, rle in enumerate(found.rles) if mask_utils.area(rle)]
-    rles = [found.rles[row] for row in rows]
-    return Detections(found.boxes[rows], found.labels[rows], found.scores[rows], rles, found.image_size)
 
 
 def _write_images(out: Path, predictions: Sequence[_Prediction]) -> list[ProposedImage]:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from pipeline.reporting.report import write_report
+from tests.helpers.browser import CHROMIUM
 from tests.pipeline.reporting.conftest import PROFILE, add_baseline
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PROBE = """<script>
 const errors = [];
 addEventListener("error", (event) => errors.push(event.message || event.target.tagName), true);
