@@ -164,6 +164,7 @@ def evaluate(
 @THRESHOLD
 @click.option("--camera", type=click.IntRange(0), help="Read the camera of this number until Ctrl-C.")
 @click.option("--frames", type=click.IntRange(1), help="Read at most this many frames of a video or camera.")
+@click.option("--track", is_flag=True, help="Track the objects of videos; write tracks.json and tracks.csv.")
 def predict(
     paths: tuple[Path, ...],
     out: Path,
@@ -171,6 +172,7 @@ def predict(
     threshold: float | None,
     camera: int | None,
     frames: int | None,
+    track: bool,
 ) -> None:
     """Segment images, videos or a camera.
 
@@ -182,7 +184,7 @@ def predict(
     from pipeline.inference.segmenter import split_model
 
     model, images, names = split_model(paths, _names(classes))
-    predict_images(model, images, out, threshold, camera, frames, names)
+    predict_images(model, images, out, threshold, camera, frames, names, track)
 
 
 @click.command()
