@@ -21,7 +21,7 @@ CLASSES = click.option("--classes", help="Classes to detect, separated by commas
 THRESHOLD = click.option("--threshold", type=SHARE, help="Lowest score.  [default: the model's]")
 
 
-def _names(text: str | None) -> tuple[str, ...]:
+def split_names(text: str | None) -> tuple[str, ...]:
     """Split the value of --classes."""
     return tuple(name.strip() for name in text.split(",")) if text is not None else ()
 
@@ -183,7 +183,7 @@ def predict(
     from pipeline.inference.predict import predict_images
     from pipeline.inference.segmenter import split_model
 
-    model, images, names = split_model(paths, _names(classes))
+    model, images, names = split_model(paths, split_names(classes))
     predict_images(model, images, out, threshold, camera, frames, names, track)
 
 
@@ -208,7 +208,7 @@ def prelabel(
     from pipeline.inference.segmenter import split_model
     from pipeline.labelling.prelabel import prelabel as run
 
-    model, images, names = split_model(paths, _names(classes))
+    model, images, names = split_model(paths, split_names(classes))
     run(model, images, tool, out, threshold, names)
 
 

@@ -135,7 +135,9 @@ def import_package() -> Any:
     Raises:
         UserError: it is not installed.
     """
-    return import_optional("supervision", "track", "tracking")
+    with warnings.catch_warnings():  # supervision announces that it does without OpenCV
+        warnings.simplefilter("ignore", UserWarning)
+        return import_optional("supervision", "track", "tracking")
 
 
 def box_iou(boxes: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -12,76 +12,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from click.testing import Result
 from PIL import Image
 from pycocotools.coco import COCO
 
-from pipeline.data.rle import encode_mask
 from pipeline.inference.detections import Detections
 from pipeline.inference.segmenter import Segmenter
 from pipeline.inference.video import open_video, read_video
+from tests.helpers.squares import HEIGHT, RATE, WIDTH, draw_squares, squares_segmenter
 from tests.pipeline.inference.commands import predict, read_results, write_image
-
-WIDTH, HEIGHT = 160, 96
-SIDE = 24
-RATE = 10
-
-
-def detect_squares(pixels: npt.NDArray[np.uint8]) -> Detections:
-    """Detect a red square as label 1 and a blue one as label 2; the score is the brightness."""
-    boxes, labels, scores, rles = [], [], [], []
-    for label, channel in ((1, 0), (2, 2)):
-        other = pixels[..., 2 - channel].astype(int)
-        mask = (pixels[..., channel] > other + 30).astype(np.uint8)
-        if mask.sum() < SIDE:
-            continue
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        boxes.append([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
-        labels.append(label)
-        scores.append(np.median(pixels[..., channel][mask > 0]) / 255)
-        rles.append(encode_mask(mask))
-    order = np.argsort(scores)[::-1]
-    return Detections(
-        np.array(boxes, np.float32).reshape(-1, 4)[order],
-        np.array(labels, np.int64)[order],
-        np.array(scores, np.float32)[order],
-        [rles[index] for index in order],
-        (pixels.shape[0], pixels.shape[1]),
-    )
 
 
 @pytest.fixture
 def squares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model that detects red squares as pedestrians and blue ones as pallet trucks."""
-    segmenter = Segmenter(None, ("pedestrian", "pallet_truck"), 0.5, detect_squares)
-    monkeypatch.setattr("pipeline.inference.predict.load", lambda path, classes: segmenter)
+    monkeypatch.setattr("pipeline.inference.predict.load", lambda path, classes: squares_segmenter())
     path = tmp_path / "squares.safetensors"
     path.write_bytes(b"model")
     return path
 
 
-def write_squares(
-    path: Path, frames: int = 16, red: Callable[[int], int] = lambda frame: 230, start: int = 4
-) -> Path:
-    """Write a video of two squares that pass each other in two lanes, 5 pixels a frame.
-
-    Args:
-        path: the file.
-        frames: number of frames.
-        red: frame number -> brightness of the red square, 0 to 255.
-        start: left edge of the red square in frame 0.
-    """
+def write_squares(path: Path, frames: int = 16, red: Callable[[int], int] = lambda frame: 230) -> Path:
+    """Write a video of squares; see ``draw_squares``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open_video(path, (WIDTH, HEIGHT)) as append:
         for frame in range(frames):
-            pixels = np.full((HEIGHT, WIDTH, 3), 20, np.uint8)
-            left = start + 5 * frame % (WIDTH - SIDE)
-            pixels[8 : 8 + SIDE, left : left + SIDE, 0] = red(frame)
-            right = WIDTH - 4 - 5 * frame % (WIDTH - SIDE - 8)
-            pixels[60 : 60 + SIDE, right - SIDE : right, 2] = 240
-            append(Image.fromarray(pixels), frame / RATE)
+            append(Image.fromarray(draw_squares(frame, red)), frame / RATE)
     return path
 
 
@@ -149,11 +106,12 @@ def test_weak_detection_continues_a_track_and_starts_none(squares: Path, tmp_pat
 
 def test_undetected_object_keeps_its_id_for_a_second(squares: Path, tmp_path: Path) -> None:
     """5 frames of 10 a second are within ByteTrack's second, 15 are not."""
-    gaps = {"short.mp4": (8, 13), "long.mp4": (8, 23)}
-    videos = [
-        write_squares(tmp_path / name, 26, red=lambda frame, gap=gap: 20 if gap[0] <= frame < gap[1] else 230)
-        for name, gap in gaps.items()
-    ]
+    gaps = {"short.mp4": range(8, 13), "long.mp4": range(8, 23)}
+
+    def write(name: str, gap: range) -> Path:
+        return write_squares(tmp_path / name, 26, red=lambda frame: 20 if frame in gap else 230)
+
+    videos = [write(name, gap) for name, gap in gaps.items()]
     assert track(squares, *videos, out=tmp_path / "out").exit_code == 0
     results = [r for r in read_results(tmp_path / "out") if r["category_name"] == "pedestrian"]
     count = {n: len({r["track_id"] for r in results if r["file_name"] == n} - {None}) for n in gaps}
