@@ -31,7 +31,9 @@ class ObjectGroup:
     objects: tuple[ObjectSpec, ...]
     """The object itself first. Positions and yaws are in the object's own frame."""
     in_use: bool = False
-    """Whether a person operates or drives the object. An object in use is never parked."""
+    """Whether a person operates or drives the object. Then it is never parked, and it moves in clips."""
+    backwards: bool = False
+    """Whether an object in use moves with its back first: a truck that its operator pulls."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,10 @@ class ObjectKind(Protocol):
         """Return how the object stands at a wall or a rack."""
         return Parking()
 
+    def walks(self, params: Params) -> bool:
+        """Return whether the object moves by itself in a clip, its front first."""
+        return False
+
     def rack_insertion(self, params: Params) -> float | None:
         """Return the x from which the object is low enough to fit below a rack's lowest beam, metres.
 
@@ -172,6 +178,7 @@ OPTIONAL = (
     "attach",
     "parking",
     "rack_insertion",
+    "walks",
 )
 FOLDER = Path(__file__).with_name("objects")
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from blender.config.capture import CameraConfig, LensConfig, LightConfig, SensorConfig, fit_lenses
+from blender.config.clip import ClipConfig
+from blender.config.fingerprint import hashed_tables
 from blender.config.kind_classes import AuxiliaryClasses, auxiliary_problems, kinds_of
 from blender.config.layouts import (
     LAYOUTS,
@@ -132,6 +134,8 @@ class SceneConfig:
     """Lamps and ambient light."""
     sensor: SensorConfig = field(default_factory=SensorConfig)
     """Exposure, noise and the other effects of the camera on the image."""
+    clip: ClipConfig = field(default_factory=ClipConfig)
+    """Clips: frames in a row that show one scene in motion."""
     hall: dict[str, Any] = field(default_factory=dict)
     """The building: ``blender.objects.hall``."""
     rack: dict[str, Any] = field(default_factory=dict)
@@ -200,14 +204,7 @@ class Config:
 
     def fingerprint(self, blender_version: str, assets_digest: str) -> str:
         """Return the hash of everything that determines the files of this split's frames."""
-        render = asdict(self.render)
-        render["passes"] = sorted(set(self.render.passes))
-        if not render["passes"]:  # the fingerprint stays that of older versions, which had no passes
-            del render["passes"]
-        scene = asdict(self.scene)
-        for table in scene["objects"].values():
-            if table["frames"] == 1:  # as before there was this key
-                del table["frames"]
+        render, scene = hashed_tables(asdict(self.render), asdict(self.scene))
         settings = {
             "render_version": RENDER_VERSION, "blender": blender_version, "assets": assets_digest,
             "seed": self.seed, "split": self.split, "classes": self.classes, "render": render, "scene": scene,

@@ -79,6 +79,26 @@ class RunLengths:
 
 
 @dataclass(frozen=True)
+class Clip:
+    """The place of a frame in a clip: frames that show one scene at successive times."""
+
+    number: int
+    """Number of the clip in its split, from 0."""
+    frame: int
+    """Number of the frame in the clip, from 0."""
+    rate: float
+    """Frames per second."""
+
+    def track_id(self, instance: int) -> int:
+        """Return the id of an object over all frames of the clip, unique in the split.
+
+        Args:
+            instance: its id in the masks, which has 16 bits and is the same in all frames of the clip.
+        """
+        return (self.number << 16) + instance
+
+
+@dataclass(frozen=True)
 class Instance:
     """One labelled object of a frame."""
 
@@ -104,6 +124,8 @@ class Instance:
     """Only with the pass "boxes3d"; otherwise the record has no such key."""
     amodal: RunLengths | None = None
     """The mask of the ``amodal_pixels``. None if there are none; then the record has no such key."""
+    track_id: int | None = None
+    """Id of the object in all frames of a clip; without clips the record has no such key."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +161,9 @@ class FrameRecord:
     arrays_sha256: dict[str, str] = field(default_factory=dict)
     """SHA-256 of each array's file, by its name in ARRAYS; without arrays the record has no such key."""
 
+    clip: Clip | None = None
+    """The frame's place in its clip; without clips the record has no such key."""
+
     def __post_init__(self) -> None:
         for name in self.arrays_sha256:
             if name not in ARRAYS:
@@ -150,12 +175,18 @@ class FrameRecord:
         table["instances"] = [_fields(instance) for instance in self.instances]
         if not self.arrays_sha256:
             del table["arrays_sha256"]
+        if self.clip is None:
+            del table["clip"]
+        else:
+            table["clip"] = _fields(self.clip)
         for instance in table["instances"]:
             for key in ("box3d", "amodal"):
                 if instance[key] is None:
                     del instance[key]
                 else:
                     instance[key] = _fields(instance[key])
+            if instance["track_id"] is None:
+                del instance["track_id"]
         return canonical_json(table)
 
 

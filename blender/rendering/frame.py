@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ from blender.assets import Assets, load_assets
 from blender.config.profile import Config, load_config
 from blender.contract import (
     SCHEMA_VERSION,
+    Clip,
     FrameRecord,
+    Instance,
     UserError,
     commit_frame,
     sha256_bytes,
@@ -25,6 +28,7 @@ from blender.geometry.lens import intrinsics
 from blender.imaging.png import encode_png
 from blender.imaging.sensor import expose
 from blender.scene.checks import Placements
+from blender.scene.motion import RATE, ClipTime
 from blender.scene.sample_scene import sample_scene
 from blender.spec import SceneSpec
 
@@ -92,7 +96,7 @@ def blender_version() -> str:
 
 
 def frame_rng(config: Config, frame: int, stream: int) -> np.random.Generator:
-    """Create the random generator of a frame for one stream (0: the scene, 1: the sensor's noise).
+    """Create the random generator of a frame for one stream (0: the scene, 1: noise, 2: motion in a clip).
 
     It depends on seed, split, frame and stream only. So the order of the frames, the workers and the shards
     cannot change what a frame draws.
@@ -103,8 +107,19 @@ def frame_rng(config: Config, frame: int, stream: int) -> np.random.Generator:
 def frame_scene(
     config: Config, assets: Assets, frame: int, placements: Placements | None = None
 ) -> SceneSpec:
-    """Sample the scene of a frame; see ``sample_scene``."""
-    return sample_scene(config, frame_rng(config, frame, 0), assets, placements)
+    """Sample the scene of a frame; see ``sample_scene``. Frames of a clip are its first one's, later."""
+    clip = frame_clip(config, frame)
+    if clip is None:
+        return sample_scene(config, frame_rng(config, frame, 0), assets, placements)
+    first, duration = frame - clip.frame, (config.scene.clip.frames - 1) / RATE
+    time = ClipTime(frame_rng(config, first, 2), clip.frame / RATE, duration)
+    return sample_scene(config, frame_rng(config, first, 0), assets, placements, time)
+
+
+def frame_clip(config: Config, frame: int) -> Clip | None:
+    """Return the clip to which a frame belongs; None if the profile has no clips."""
+    length = config.scene.clip.frames
+    return Clip(frame // length, frame % length, RATE) if length else None
 
 
 def render_frame(
@@ -144,6 +159,10 @@ def render_frame(
     mask = encode_png(ids)
     arrays = passes.render_arrays(config.render.passes, scratch, distance, spec.camera)
     boxes3d = "boxes3d" in config.render.passes
+    instances: Iterable[Instance] = instance_records(placed, ids, spec.camera, assets, boxes3d, alone)
+    clip = frame_clip(config, frame)
+    if clip is not None:
+        instances = (replace(item, track_id=clip.track_id(item.id)) for item in instances)
     record = FrameRecord(
         schema=SCHEMA_VERSION,
         frame=frame,
@@ -163,8 +182,9 @@ def render_frame(
         layout=spec.layout,
         image_sha256=sha256_bytes(image),
         mask_sha256=sha256_bytes(mask),
-        instances=instance_records(placed, ids, spec.camera, assets, boxes3d, alone),
+        instances=tuple(instances),
         arrays_sha256={name: sha256_bytes(data) for name, data in arrays.items()},
+        clip=clip,
     )
     commit_frame(context.out, record, image, mask, arrays)
     return placements

@@ -10,7 +10,7 @@ from blender.config.profile import ObjectConfig
 from blender.kinds import ObjectGroup, Parking, find_kind
 from blender.scene.free_space import Corners, corners_of, is_apart
 from blender.scene.parking import stand_at_face, stand_beside, stand_under_rack
-from blender.scene.plan import LEAST_GAP, Plan
+from blender.scene.plan import LEAST_GAP, PlacedGroup, Plan
 from blender.scene.sampler import SceneSampler
 from blender.scene.visibility import (
     CUT_SPREAD,
@@ -97,6 +97,12 @@ def place_object(sampler: SceneSampler, plan: Plan, key: str, allow_labelled: bo
             continue
         if placement.clear and not _keep_view_clear(plan, corners) and attempt < CLEAR_ATTEMPTS:
             continue
+        parked = placement.parked or placement.parking.always or placement.beside is not None
+        plan.groups.append(
+            PlacedGroup(
+                len(plan.objects), len(placed), len(plan.occupied), parked, group.in_use, group.backwards
+            )
+        )
         for item, floor in zip(placed, corners, strict=True):
             plan.add(item, floor)
         return True

@@ -53,6 +53,22 @@ class OpenBay:
     """Maximum depth to which an object may reach into the bay, metres."""
 
 
+@dataclass(frozen=True)
+class PlacedGroup:
+    """Where the objects of a profile that were placed together are in a plan."""
+
+    first: int
+    """Index of the first of them in ``Plan.objects``; the others follow."""
+    count: int
+    floor: int
+    """Index of the first one's floor in ``Plan.occupied``; the others follow."""
+    parked: bool
+    """Whether they stand at a wall, at a rack, or beside an object."""
+    in_use: bool
+    backwards: bool
+    """See ``blender.kinds.ObjectGroup``."""
+
+
 @dataclass
 class Plan:
     """The scene drawn so far. Each quadrilateral is ``Corners``, (4, 2) metres in the hall's frame."""
@@ -66,6 +82,8 @@ class Plan:
     open_bays: list[OpenBay] = field(default_factory=list)
     objects: list[ObjectSpec] = field(default_factory=list)
     """All objects but the hall, in the order of the frame's record."""
+    groups: list[PlacedGroup] = field(default_factory=list)
+    """The objects of the profile's tables."""
     occupied: list[Corners] = field(default_factory=list)
     """Floor below objects, columns and fixtures of the walls."""
     bay_floors: list[Corners] = field(default_factory=list)

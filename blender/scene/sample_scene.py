@@ -19,6 +19,7 @@ from blender.objects import hall
 from blender.scene.checks import Placements, add_placements
 from blender.scene.layouts import LAYOUTS
 from blender.scene.lighting import sample_lamps
+from blender.scene.motion import ClipTime, move_scene
 from blender.scene.placement import place_object
 from blender.scene.sampler import SceneSampler
 from blender.scene.stores import add_stores
@@ -26,7 +27,11 @@ from blender.spec import ObjectSpec, SceneSpec
 
 
 def sample_scene(
-    config: Config, rng: np.random.Generator, assets: Assets, placements: Placements | None = None
+    config: Config,
+    rng: np.random.Generator,
+    assets: Assets,
+    placements: Placements | None = None,
+    time: ClipTime | None = None,
 ) -> SceneSpec:
     """Draw the scene of one frame.
 
@@ -35,6 +40,7 @@ def sample_scene(
         rng: the frame's generator. Equal generators give equal scenes.
         assets: the files that objects are built from.
         placements: the number of objects wanted and placed is added for each table of [scene.objects].
+        time: the time in the clip; None: the frame is a scene of its own.
     """
     sampler, scene = SceneSampler(config, rng, assets), config.scene
     name = sampler.pick(scene.layouts)
@@ -52,6 +58,8 @@ def sample_scene(
     )
     sensor = sample_sensor(scene.sensor, rng)
     add_stores(sampler, plan)  # last, so that no other draw depends on stored goods
+    if time is not None:
+        move_scene(sampler, plan, time)
     lit_hall = replace(plan.hall, params=hall.with_lamps(plan.hall.params, lamps))
     names = config.kind_classes()
     objects = [_with_category_of_kind(item, names) for item in plan.objects]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli import data, model, page, scenes
+from pipeline.cli import data, model, page, scenes, tracks
 from pipeline.cli.group import SectionedGroup
 
 SECTIONS = {
@@ -17,6 +17,7 @@ SECTIONS = {
     "Model": (
         model.train,
         model.evaluate,
+        tracks.tracks,
         model.predict,
         page.serve,
         model.prelabel,

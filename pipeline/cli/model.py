@@ -21,8 +21,8 @@ CLASSES = click.option("--classes", help="Classes to detect, separated by commas
 THRESHOLD = click.option("--threshold", type=SHARE, help="Lowest score.  [default: the model's]")
 
 
-def names_of(text: str | None) -> tuple[str, ...]:
-    """Split the value of --classes at its commas."""
+def split_names(text: str | None) -> tuple[str, ...]:
+    """Split the value of --classes."""
     return tuple(name.strip() for name in text.split(",")) if text is not None else ()
 
 
@@ -164,6 +164,7 @@ def evaluate(
 @THRESHOLD
 @click.option("--camera", type=click.IntRange(0), help="Read the camera of this number until Ctrl-C.")
 @click.option("--frames", type=click.IntRange(1), help="Read at most this many frames of a video or camera.")
+@click.option("--track", is_flag=True, help="Track the objects of videos; write tracks.json and tracks.csv.")
 def predict(
     paths: tuple[Path, ...],
     out: Path,
@@ -171,6 +172,7 @@ def predict(
     threshold: float | None,
     camera: int | None,
     frames: int | None,
+    track: bool,
 ) -> None:
     """Segment images, videos or a camera.
 
@@ -181,8 +183,8 @@ def predict(
     from pipeline.inference.predict import predict_images
     from pipeline.inference.segmenter import split_model
 
-    model, images, names = split_model(paths, names_of(classes))
-    predict_images(model, images, out, threshold, camera, frames, names)
+    model, images, names = split_model(paths, split_names(classes))
+    predict_images(model, images, out, threshold, camera, frames, names, track)
 
 
 @click.command()
@@ -206,7 +208,7 @@ def prelabel(
     from pipeline.inference.segmenter import split_model
     from pipeline.labelling.prelabel import prelabel as run
 
-    model, images, names = split_model(paths, names_of(classes))
+    model, images, names = split_model(paths, split_names(classes))
     run(model, images, tool, out, threshold, names)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.group import FILE, FOLDER
-from pipeline.cli.model import CLASSES, THRESHOLD, TOOLS, names_of
+from pipeline.cli.model import CLASSES, THRESHOLD, TOOLS, split_names
 
 
 @click.command()
@@ -58,4 +58,4 @@ def serve(
     """
     from pipeline.serving.command import serve as run
 
-    run(model, port, names_of(classes), threshold, tool, keep, frames)
+    run(model, port, split_names(classes), threshold, tool, keep, frames)

@@ -16,6 +16,7 @@ from pycocotools import mask as mask_utils
 
 from blender.contract import (
     KEYPOINTS,
+    Clip,
     FrameRecord,
     Instance,
     Manifest,
@@ -94,6 +95,8 @@ def convert_split(split_dir: Path, config: CocoConfig, scheduler: str | None = N
         "images": images,
         "annotations": annotations,
     }
+    if videos := _videos(images):
+        dataset["videos"] = videos
     write_atomic(out, canonical_json(dataset))
     write_stamp(stamp, inputs, [out])
     ignored = sum(a["iscrowd"] for a in annotations)
@@ -160,7 +163,24 @@ def _image_entry(record: FrameRecord) -> dict[str, Any]:
         "camera": record.camera,
         "lights": record.lights,
         **({"arrays": arrays} if arrays else {}),
+        **(_clip_fields(record.clip, record.frame) if record.clip else {}),
     }
+
+
+def _clip_fields(clip: Clip, frame: int) -> dict[str, Any]:
+    """Return COCO-VID's fields of an image. A clip is one scene, so intervals are over clips."""
+    first = f"{frame - clip.frame:06d}"
+    return {"video_id": clip.number + 1, "frame_id": clip.frame, "fps": clip.rate, "scene": first}
+
+
+def _videos(images: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return COCO-VID's entries of the clips, each named by its first frame."""
+    firsts = {image["video_id"]: image for image in reversed(images) if "video_id" in image}
+    fields = ("width", "height", "fps")
+    return [
+        {"id": number, "name": image["scene"], **{name: image[name] for name in fields}}
+        for number, image in sorted(firsts.items())
+    ]
 
 
 def _annotations(
@@ -199,6 +219,8 @@ def _annotation(instance: Instance, rle: dict[str, Any], area: int, config: Coco
         annotation["keypoints"] = [value for keypoint in instance.keypoints for value in keypoint]
     if instance.box3d is not None:
         annotation["box3d"] = dataclasses.asdict(instance.box3d)
+    if instance.track_id is not None:
+        annotation |= {"track_id": instance.track_id, "instance_id": instance.track_id}
     return annotation
 
 

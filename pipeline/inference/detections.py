@@ -46,10 +46,10 @@ class Detections:
 
     def filter(self, min_score: float) -> Detections:
         """Return the detections with at least this score."""
-        return self.take(np.flatnonzero(self.scores >= min_score))
+        return self.select(np.flatnonzero(self.scores >= min_score))
 
-    def take(self, rows: npt.NDArray[np.int64]) -> Detections:
-        """Return the detections with these indices (M,), in their order."""
+    def select(self, rows: npt.NDArray[np.int64]) -> Detections:
+        """Return the detections with these numbers, from 0, in this order."""
         rles = [self.rles[row] for row in rows]
         return Detections(self.boxes[rows], self.labels[rows], self.scores[rows], rles, self.image_size)
 

@@ -10,21 +10,15 @@ import itertools
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
 from blender.contract import UserError, print_note
-from pipeline.common.interrupts import Interrupts, defer_interrupts
+from pipeline.common.interrupts import defer_interrupts
 from pipeline.common.stages import prepare_output_dir
-from pipeline.data.images import read_image
-from pipeline.inference.detections import to_named_results
-from pipeline.inference.drawings import drawing_problem, name_drawings, write_drawing
+from pipeline.inference.drawings import name_drawings
+from pipeline.inference.prediction_run import PredictionRun, predict_source, predict_video
 from pipeline.inference.resume import (
     STATE,
     Progress,
@@ -33,60 +27,13 @@ from pipeline.inference.resume import (
     remove_progress,
     save_progress,
 )
-from pipeline.inference.segmenter import MAX_PIXELS, Segmenter, load
+from pipeline.inference.segmenter import load
 from pipeline.inference.sources import Source, find_sources
-from pipeline.inference.video import Frame, VideoHeader, open_video, read_camera, read_header, read_video
-from pipeline.inference.writers import RESULTS, ResultsWriter, open_results
-from pipeline.viz.overlays import detection_overlays, draw_overlays, readable
-
-
-@dataclass
-class PredictionRun:
-    """The model, the outputs and the progress of one run of the command."""
-
-    segmenter: Segmenter
-    threshold: float
-    """Lowest score that is drawn and written."""
-    out: Path
-    writer: ResultsWriter
-    update_progress: Callable[[], None]
-    """Called after each image."""
-    interrupts: Interrupts
-    progress: Progress
-    disk_error: OSError | None = None
-    """The error of a full disk, which ended the run."""
-    partial: Progress | None = None
-    """The progress with the frames of a video that was interrupted."""
-
-    def new_image_id(self) -> int:
-        """Return the next image id of the results."""
-        self.progress.next_image_id += 1
-        return self.progress.next_image_id - 1
-
-    def predict(
-        self, pixels: npt.NDArray[np.uint8], image_id: int, size: tuple[int, int] | None = None, **fields: Any
-    ) -> Image.Image:
-        """Predict one image, write its results and return the drawing.
-
-        Args:
-            pixels: (H, W, 3) RGB.
-            image_id: id of the image in the results.
-            size: (width, height) of the image in the results, if ``pixels`` are a smaller copy of it.
-            fields: fields that are added to each result.
-        """
-        classes = self.segmenter.classes
-        detections = self.segmenter.predict(pixels, self.threshold)
-        drawn = to_named_results(detections, image_id, classes)
-        scaled = detections.resize(size) if size else detections
-        results = to_named_results(scaled, image_id, classes, **fields)
-        objects = self.progress.objects
-        for result in results:
-            objects[result["category_name"]] = objects.get(result["category_name"], 0) + 1
-        self.writer.write(results)
-        self.progress.images += 1
-        self.update_progress()
-        categories = [{"id": label, "name": name} for label, name in enumerate(classes, start=1)]
-        return draw_overlays(Image.fromarray(pixels), detection_overlays(drawn, categories))
+from pipeline.inference.video import Frame, VideoHeader, read_camera, read_header
+from pipeline.inference.writers import COLUMNS, RESULTS, TRACK_COLUMNS, open_results
+from pipeline.tracking.files import check_names, write_tracks
+from pipeline.tracking.trackers import import_package
+from pipeline.viz.overlays import readable
 
 
 def predict_images(
@@ -97,14 +44,16 @@ def predict_images(
     camera: int | None = None,
     frames: int | None = None,
     classes: tuple[str, ...] = (),
+    track: bool = False,
 ) -> None:
     """Detect the objects in ``images`` (see ``find_sources``), draw them, and write COCO results and a table.
 
     ``out`` gets a drawing per image, a drawn .mp4 per video, and predictions.json: COCO results that also
     have ``file_name``, ``picture`` (the drawing's name in ``out``) and ``category_name``; ``image_id`` counts
     from 1. Results of a video also have ``frame``, from 0, and ``seconds``. predictions.csv has the same
-    without masks. What cannot be read or drawn is reported and skipped. After Ctrl-C or SIGTERM the results
-    so far are kept, and a repeated call continues.
+    without masks. With ``track``, results have ``track_id``, and tracks.json and tracks.csv are written (see
+    ``pipeline.tracking.files``). What cannot be read or drawn is reported and skipped. After Ctrl-C or
+    SIGTERM the results so far are kept, and a repeated call continues.
 
     Args:
         model_path: a checkpoint (model.safetensors), or an exported .onnx file.
@@ -114,14 +63,18 @@ def predict_images(
         camera: number of a camera to read until the user interrupts, or until ``frames`` are read.
         frames: largest number of frames of each video or camera; None: all.
         classes: the classes to detect; empty: all of the model.
+        track: track the objects of videos and of the camera.
 
     Raises:
-        UserError: no image, camera or model was found, or ``out`` cannot be written to.
+        UserError: no image, camera or model was found, ``out`` cannot be written to, or there is nothing to
+            track.
         SystemExit: at the end, with status 1 if a source could not be read or drawn, and with 128 + the
             signal's number after an interruption.
     """
     found = find_sources(images) if images or camera is None else None
     sources = found.sources if found else []
+    if track:
+        _check_tracking(sources, camera, out)
     prepare_output_dir(out)
     names = name_drawings(sources, out)
     headers = [read_header(source.path) if source.is_video else VideoHeader() for source in sources]
@@ -134,23 +87,25 @@ def predict_images(
     min_score = segmenter.threshold if threshold is None else threshold
 
     def inputs() -> str:
-        return hash_inputs(model_path, segmenter.classes, min_score, frames, sources, names)
+        return hash_inputs(model_path, segmenter.classes, min_score, frames, sources, names, track)
 
     progress = _earlier_progress(out, inputs, len(sources))
     replaces_results = not progress.sources and (out / RESULTS).exists()
     with (
-        open_results(out, progress.position) as writer,
+        open_results(out, progress.position, TRACK_COLUMNS if track else COLUMNS) as writer,
         click.progressbar(itertools.count(), length, "predict", show_pos=True, file=sys.stderr) as bar,
         defer_interrupts("interrupted: predict ends after this image") as interrupts,
     ):
         if progress.sources:
             bar.update(sum(lengths[: progress.sources]))
-        run = PredictionRun(segmenter, min_score, out, writer, lambda: bar.update(1), interrupts, progress)
+        run = PredictionRun(
+            segmenter, min_score, out, writer, lambda: bar.update(1), interrupts, progress, track
+        )
         _predict_sources(run, sources, names, headers, frames)
         is_complete = run.progress.sources == len(sources)
         if live is not None and is_complete:
             camera_frames = itertools.islice(live, frames)
-            _predict_video(run, camera_frames, f"camera {camera}", f"camera-{camera}.mp4")
+            predict_video(run, camera_frames, f"camera {camera}", f"camera-{camera}.mp4")
             if interrupts.number == signal.SIGINT:
                 interrupts.number = 0  # the usual end of a camera
         if run.disk_error and (replaces_results or not run.progress.sources):
@@ -158,18 +113,43 @@ def predict_images(
         if not (is_complete or run.writer.position[0] or run.progress.sources):
             raise SystemExit(interrupts.exit_status)  # earlier results are not replaced by none
     _print_summary(run)
-    if is_complete:
-        remove_progress(out)
-    else:
-        save_progress(out, inputs(), run.progress)
-        done = f"{run.progress.sources} of {len(sources)} images are done, and their results are in {out}"
-        click.echo(f"interrupted: {done}; repeat the command to continue", err=True)
+    _finish(run, inputs, len(sources))
     if run.disk_error:
         raise run.disk_error
     if interrupts.came():
         raise SystemExit(interrupts.exit_status)
     if run.progress.errors:
         raise SystemExit(1)
+
+
+def _check_tracking(sources: list[Source], camera: int | None, out: Path) -> None:
+    """Check that there is a video to track, and that its tracks can be written to ``out``."""
+    import_package()
+    if camera is None and not any(source.is_video for source in sources):
+        raise UserError("--track needs a video or a --camera; all of these are images")
+    check_names(out)
+
+
+def _finish(run: PredictionRun, inputs: Callable[[], str], total: int) -> None:
+    """Write the tracks, and save the progress if the user interrupted the run or the disk is full.
+
+    Args:
+        run: the run; its results are in their files.
+        inputs: returns the hash of the run's inputs.
+        total: number of images and videos.
+    """
+    is_complete = run.progress.sources == total
+    if run.track or not is_complete:  # saved before tracks.json, which may not fit on the disk
+        save_progress(run.out, inputs(), run.progress)
+    if run.track:
+        videos = (run.partial or run.progress).videos
+        write_tracks(run.out / RESULTS, run.out, videos, run.segmenter.classes)
+    if is_complete:
+        remove_progress(run.out)
+        return
+    done = f"{run.progress.sources} of {total} images are done, and their results are in {run.out}"
+    again = " (a video that was interrupted starts over)" if run.partial else ""
+    click.echo(f"interrupted: {done}; repeat the command to continue{again}", err=True)
 
 
 def _earlier_progress(out: Path, inputs: Callable[[], str], total: int) -> Progress:
@@ -197,7 +177,7 @@ def _predict_sources(
             return
         before = copy.deepcopy(run.progress)
         try:
-            _predict_source(run, source, name, header, frames)
+            predict_source(run, source, name, header, frames)
         except (KeyboardInterrupt, OSError) as error:  # a second Ctrl-C, or a full disk
             run.disk_error = error if isinstance(error, OSError) else None
             run.progress = before
@@ -208,76 +188,6 @@ def _predict_sources(
             return
         run.progress.sources += 1
         run.progress.position = run.writer.position
-
-
-def _predict_source(
-    run: PredictionRun, source: Source, name: str, header: VideoHeader, frames: int | None
-) -> None:
-    """Predict an image or video, draw it, and note its problems."""
-    progress = run.progress
-    try:
-        if source.is_video:
-            if header.stretched:
-                progress.note("pixels of videos are made square", source.file_name, header.stretched)
-            _predict_video(run, itertools.islice(read_video(source.path), frames), source.file_name, name)
-        else:
-            _predict_image(run, source, name)
-    except UserError as error:
-        progress.errors.append(str(error))
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch's RuntimeError
-            raise
-        progress.errors.append(f"{source.path}: too large for the memory of this machine; make it smaller")
-    else:
-        return
-    progress.unreadable += 1
-
-
-def _predict_image(run: PredictionRun, source: Source, name: str) -> None:
-    image_id = run.new_image_id()
-    image = read_image(source.path, upright=True, max_pixels=MAX_PIXELS)
-    for text, detail in image.notes:
-        run.progress.note(text, source.file_name, detail)
-    drawing = run.predict(image.pixels, image_id, image.size, file_name=source.file_name, picture=name)
-    problem = write_drawing(run.out / name, drawing)
-    if problem:
-        run.progress.errors.append(problem)
-
-
-def _predict_video(run: PredictionRun, frames: Iterator[Frame], file_name: str, name: str) -> None:
-    """Predict all frames and write a drawn video.
-
-    It ends before the first frame that cannot be read, and when the user interrupts.
-
-    Args:
-        run: the run.
-        frames: the frames of the video or camera.
-        file_name: name of the source in the results.
-        name: name of the drawn video in the run's folder.
-
-    Raises:
-        UserError: a frame could not be read.
-    """
-    first = next(frames, None)
-    if first is None:
-        return
-    height, width = first.pixels.shape[:2]
-    problem: UserError | None = None
-    try:
-        with open_video(run.out / name, (width, height)) as append:
-            try:
-                for frame in itertools.chain([first], frames):
-                    position = {"frame": frame.number, "seconds": round(frame.seconds, 3)}
-                    fields: dict[str, Any] = {"file_name": file_name, "picture": name, **position}
-                    append(run.predict(frame.pixels, run.new_image_id(), **fields), frame.seconds)
-                    if run.interrupts.came():
-                        break
-            except UserError as error:
-                problem = error
-    except OSError as error:
-        run.progress.errors.append(drawing_problem(run.out / name, error))
-    if problem:
-        raise problem
 
 
 def _read_first(frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -293,4 +203,7 @@ def _print_summary(run: PredictionRun) -> None:
         click.echo(f"error: {message}", err=True)
     counts = ", ".join(f"{count} {readable(name)}" for name, count in sorted(progress.objects.items()))
     images = f"{progress.images} of {progress.images + progress.unreadable} images"
-    click.echo(f"predict: {counts or 'nothing'} in {images} (score from {run.threshold:.2f}) -> {run.out}")
+    tracks = f" on {progress.tracks} tracks" if run.track else ""
+    click.echo(
+        f"predict: {counts or 'nothing'}{tracks} in {images} (score from {run.threshold:.2f}) -> {run.out}"
+    )

@@ -12,6 +12,7 @@ from typing import Any
 from blender.contract import canonical_json, sha256_bytes, sha256_file, write_atomic
 from pipeline.inference.sources import Source
 from pipeline.inference.writers import RESULTS, START, TABLE, Position
+from pipeline.tracking.files import TrackedVideo
 
 STATE = "predictions.resume.json"
 _EXAMPLES = 3
@@ -37,8 +38,17 @@ class Progress:
     """What was done that a user may not expect -> examples ("a.gif (1 of 3 frames)")."""
     note_counts: dict[str, int] = field(default_factory=dict)
     """The same notes -> number of images and videos."""
+    videos: list[TrackedVideo] = field(default_factory=list)
+    """The tracked videos."""
+    tracks: int = 0
+    """Number of tracks in them."""
     position: Position = START
     """Where the results of the done sources end."""
+
+    def new_track_id(self) -> int:
+        """Return the id of a new track; ids count from 1 over all videos."""
+        self.tracks += 1
+        return self.tracks
 
     def note(self, text: str, file_name: str, detail: str) -> None:
         """Add an image or video to a note."""
@@ -63,6 +73,7 @@ def hash_inputs(
     frames: int | None,
     sources: Iterable[Source],
     names: Iterable[str],
+    track: bool = False,
 ) -> str:
     """Return a hash of everything that determines the results; sources count by path, size and date."""
     files = []
@@ -73,7 +84,8 @@ def hash_inputs(
         except OSError:
             state = []
         files.append([str(source.path.absolute()), source.file_name, name, *state])
-    return sha256_bytes(canonical_json([sha256_file(model), classes, threshold, frames, files]))
+    settings = [sha256_file(model), classes, threshold, frames, files, *(["track"] if track else [])]
+    return sha256_bytes(canonical_json(settings))
 
 
 def save_progress(out: Path, inputs: str, progress: Progress) -> None:
@@ -96,6 +108,7 @@ def load_progress(out: Path, inputs: str) -> Progress | None:
         if state["results"] != [sha256_file(out / name) for name in (RESULTS, TABLE)]:
             return None
         progress = Progress(**state["progress"])
+        progress.videos = [TrackedVideo(**video) for video in state["progress"].get("videos", ())]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     progress.position = (progress.position[0], progress.position[1])

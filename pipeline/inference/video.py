@@ -54,6 +54,8 @@ class VideoHeader:
 
     frames: int = 1
     """The estimated number of its frames; 1 if the header does not state it."""
+    rate: float = DEFAULT_RATE
+    """Its frames per second."""
     stretched: str = ""
     """How frames of pixels that are not square are made square ("128x192 to 256x192"), or ""."""
     size: tuple[int, int] = (0, 0)
@@ -90,30 +92,37 @@ def read_header(path: Path) -> VideoHeader:
             frames = max(1, stream.frames or round(seconds * float(stream.average_rate or 0)))
             width = _square_width(stream, stream.width)
             stored, shown = f"{stream.width}x{stream.height}", f"{width}x{stream.height}"
+            rate = float(stream.average_rate or DEFAULT_RATE)
             stretched = "" if stored == shown else f"{stored} to {shown}"
-            return VideoHeader(frames, stretched, (stream.width, stream.height))
+            return VideoHeader(frames, rate, stretched, (stream.width, stream.height))
     except (av.FFmpegError, OSError, ValueError):
         return VideoHeader()  # read_video will report the problem
 
 
 def read_video(path: Path) -> Iterator[Frame]:
-    """Read the frames of a video file.
+    """Read the frames of a video file; those that cannot be decoded are left out, and counted at the end.
 
     Raises:
-        UserError: PyAV is not installed, the file is not a video, or a frame is damaged.
+        UserError: PyAV is not installed, or the file is not a video. Or, at the end, some of its frames could
+            not be decoded, or the file ends early.
     """
     av = import_optional("av", "video", f"{path}: to read a video")
-    number = 0
+    damage = _Damage()
+    number = -1
     try:
         with av.open(str(path)) as container:
-            for frame in _decode(container):
+            for frame in _decode(container, damage):
                 yield frame
-                number += 1
+                number = frame.number
     except (av.FFmpegError, OSError, ValueError) as error:
-        where = f" from frame {number} on" if number else ""
+        where = f" from frame {number + 1} on" if number >= 0 else ""
         raise UserError(f"{path}: not a readable video{where}: {first_line(error)}") from None
-    if not number:
-        raise UserError(f"{path}: not a readable video: it has no frame")
+    if number < 0:
+        raise UserError(f"{path}: not a readable video: {damage.reason or 'it has no frame'}")
+    if damage.frames:
+        count = f"{damage.frames} frames cannot be decoded, the first is"
+        text = count if damage.frames > 1 else "1 frame cannot be decoded:"
+        raise UserError(f"{path}: {text} frame {damage.first} ({damage.reason})")
 
 
 def read_camera(camera: int) -> Iterator[Frame]:
@@ -141,11 +150,24 @@ def read_camera(camera: int) -> Iterator[Frame]:
         ) from None
 
 
-def _decode(container: Any) -> Iterator[Frame]:
+@dataclass
+class _Damage:
+    """The frames of a video that could not be decoded."""
+
+    frames: int = 0
+    first: int = 0
+    """Number of the first of them."""
+    reason: str = ""
+
+
+def _decode(container: Any, damage: _Damage | None = None) -> Iterator[Frame]:
+    """Decode frames; one that cannot be decoded is added to ``damage``, or ends the video if that is None."""
     stream = _video_stream(container)
     stream.thread_type = "AUTO"
     first = None
-    for number, frame in enumerate(container.decode(stream)):
+    for number, frame in enumerate(_decode_each(container, stream, damage)):
+        if frame is None:
+            continue
         rate = float(stream.average_rate or DEFAULT_RATE)
         seconds = frame.time if frame.time is not None else number / rate
         first = seconds if first is None else first
@@ -153,6 +175,28 @@ def _decode(container: Any) -> Iterator[Frame]:
         square = frame if width == frame.width else frame.reformat(width=width, format="rgb24")
         pixels = np.rot90(square.to_ndarray(format="rgb24"), round(frame.rotation / 90))
         yield Frame(number, max(0.0, seconds - first), np.ascontiguousarray(pixels))
+
+
+def _decode_each(container: Any, stream: Any, damage: _Damage | None) -> Iterator[Any]:
+    """Yield PyAV's frames, and None for each that cannot be decoded.
+
+    Raises:
+        av.FFmpegError: the container is damaged; or a frame, if ``damage`` is None.
+    """
+    invalid_data = import_optional("av", "video", "to read a video").error.InvalidDataError
+    number = 0
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except invalid_data as error:
+            if damage is None:
+                raise
+            if not damage.frames:
+                damage.first, damage.reason = number, first_line(error)
+            damage.frames += 1
+            frames = [None]
+        yield from frames
+        number += len(frames)
 
 
 def _video_stream(container: Any) -> Any:

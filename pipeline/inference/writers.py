@@ -19,6 +19,8 @@ COLUMNS = (
     "left", "top", "width", "height",
 )  # fmt: skip
 """Columns of predictions.csv; boxes are in pixels."""
+TRACK_COLUMNS = (*COLUMNS, "track_id")
+"""Columns if the objects of videos are tracked."""
 Position = tuple[int, int]
 """Bytes of predictions.json, without its end, and of predictions.csv."""
 START: Position = (0, 0)
@@ -26,17 +28,18 @@ START: Position = (0, 0)
 
 @dataclass
 class ResultsWriter:
-    """Writes COCO results, each with the fields that ``COLUMNS`` names, and keeps none in memory."""
+    """Writes COCO results, each with the fields that ``columns`` names, and keeps none in memory."""
 
     results: BinaryIO
     table: BinaryIO
+    columns: tuple[str, ...] = COLUMNS
 
     def __post_init__(self) -> None:
         self._rows = csv.writer(
             codecs.getwriter("utf-8")(self.table, "backslashreplace"), lineterminator="\n"
         )
         if not self.table.tell():
-            self._rows.writerow(COLUMNS)
+            self._rows.writerow(self.columns)
 
     @property
     def position(self) -> Position:
@@ -49,7 +52,7 @@ class ResultsWriter:
             separator = b"," if self.results.tell() else b"["
             self.results.write(separator + canonical_json(result).rstrip(b"\n"))
             sides = dict(zip(("left", "top", "width", "height"), result["bbox"], strict=True))
-            self._rows.writerow((result | sides).get(column, "") for column in COLUMNS)
+            self._rows.writerow((result | sides).get(column, "") for column in self.columns)
 
     def cut(self, position: Position) -> None:
         """Remove what was written after ``position``."""
@@ -63,12 +66,15 @@ class ResultsWriter:
 
 
 @contextlib.contextmanager
-def open_results(out: Path, start: Position = START) -> Iterator[ResultsWriter]:
+def open_results(
+    out: Path, start: Position = START, columns: tuple[str, ...] = COLUMNS
+) -> Iterator[ResultsWriter]:
     """Open predictions.json and predictions.csv in ``out``.
 
     Args:
         out: the folder.
         start: keep this much of the files that are there, and append to it.
+        columns: columns of predictions.csv.
 
     Raises:
         UserError: one of the two paths is a folder.
@@ -84,6 +90,6 @@ def open_results(out: Path, start: Position = START) -> Iterator[ResultsWriter]:
                     shutil.copyfileobj(earlier, stream)
                 stream.truncate(length)
                 stream.seek(length)
-        writer = ResultsWriter(results, table)
+        writer = ResultsWriter(results, table, columns)
         yield writer
         writer.finish()

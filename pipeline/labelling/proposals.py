@@ -56,4 +56,4 @@ def propose_objects(
 def without_empty_masks(detections: Detections) -> Detections:
     """Return the detections whose mask has a pixel; of the others there is nothing to correct."""
     rows = [row for row, rle in enumerate(detections.rles) if mask_utils.area(rle)]
-    return detections.take(np.array(rows, np.int64))
+    return detections.select(np.array(rows, np.int64))

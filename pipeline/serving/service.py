@@ -188,7 +188,7 @@ def select(
     """
     labels = [label for label, name in enumerate(names, start=1) if name in classes]
     rows = np.isin(detections.labels, labels) & (detections.scores >= threshold)
-    return detections.take(np.flatnonzero(rows))
+    return detections.select(np.flatnonzero(rows))
 
 
 def read_frames(path: Path, stride: int, count: int) -> Iterator[Frame]:

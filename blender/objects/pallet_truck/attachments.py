@@ -60,15 +60,16 @@ def attach(truck: ObjectSpec, context: AttachmentContext) -> ObjectGroup:
             box = cage.sample_single("mesh_box", rng, context.assets)
             load = ObjectSpec("cage", box, (round(x + MESH_BOX_MARGIN, 4), y, z))
         objects.append(load)
-    operator = None
+    operator, pulled = None, False
     if chance(context.shares.operated, rng):
         operator = pedestrian.sample_in_pose(pedestrian.AT_TILLER, context)
     operated = operator is not None and params["variant"] in WALKED_BEHIND
     if operator is not None and operated:
+        pulled = operator.params["pose"] == "pulling"
         params, operator = place_operator(params, operator, context.assets)
         objects.append(operator)
     truck = replace(truck, params={**params, "loaded": loaded})
-    return ObjectGroup((truck, *objects), in_use=operated)
+    return ObjectGroup((truck, *objects), in_use=operated, backwards=pulled)
 
 
 def fits_pallet(params: Params) -> bool:

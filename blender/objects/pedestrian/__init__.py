@@ -37,12 +37,15 @@ __all__ = [
     "region",
     "sample",
     "sample_in_pose",
+    "walks",
 ]
 
 AT_TILLER = ("pushing", "pulling")
 """Poses of people who hold a pallet truck's tiller."""
 WORKING = Parking(facing=True, heading_deviation=0.3)
 """Parking of people at a wall or a rack: they face it, as at work."""
+WALKING = ("walking", "carrying")
+"""Poses of people who walk in clips."""
 REACHING = Parking(facing=True, heading_deviation=0.1, mean_gap=0.02, at_racks=True, always=True)
 """Parking of people in the pose "reaching": their fingers are at the goods in a rack."""
 FOOTPRINT_MARGIN = 0.02
@@ -158,6 +161,11 @@ def keypoints(params: dict[str, Any], assets: Assets) -> Floats:
 def parking(params: dict[str, Any]) -> Parking:
     """Return how a person stands at a wall or a rack."""
     return REACHING if params["pose"] == "reaching" else WORKING
+
+
+def walks(params: dict[str, Any]) -> bool:
+    """Return whether a person walks in a clip; the others stand."""
+    return params["pose"] in WALKING
 
 
 def sample_in_pose(poses: tuple[str, ...], context: AttachmentContext) -> ObjectSpec | None:

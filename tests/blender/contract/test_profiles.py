@@ -91,7 +91,7 @@ def test_a_missing_profile_is_one_line_and_exit_status_2(tmp_path: Path) -> None
         assert "none.toml" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["smoke", "default", "ordinary", "near", "foundation"])
+@pytest.mark.parametrize("name", ["smoke", "default", "ordinary", "near", "clips", "foundation"])
 def test_shipped_profiles_are_valid(name: str) -> None:
     path = PROFILES / f"{name}.toml"
     assert load_config(path, "train").profile == read_profile(path).name == name
@@ -128,7 +128,7 @@ def test_a_profile_extends_another(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["ordinary", "near", "foundation"])
+@pytest.mark.parametrize("name", ["ordinary", "near", "clips", "foundation"])
 def test_an_extending_profile_gives_only_what_differs(name: str) -> None:
     profile = tomllib.loads((PROFILES / f"{name}.toml").read_text())
     other = load_profile(PROFILES / profile.pop("extends"))

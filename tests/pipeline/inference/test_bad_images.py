@@ -169,7 +169,7 @@ def test_large_image_is_predicted_at_a_smaller_size_with_results_of_its_own(
     noise((300, 200)).resize((1200, 800)).save(path)
     whole = load_model(path=model).predict(path, threshold=0.0)
     monkeypatch.setattr("pipeline.inference.segmenter.MAX_PIXELS", 300_000)
-    monkeypatch.setattr("pipeline.inference.predict.MAX_PIXELS", 300_000)
+    monkeypatch.setattr("pipeline.inference.prediction_run.MAX_PIXELS", 300_000)
     shrunk = load_model(path=model).predict(path, threshold=0.0)
     assert shrunk.image_size == whole.image_size == (800, 1200)
     assert shrunk.masks.shape[1:] == (800, 1200)

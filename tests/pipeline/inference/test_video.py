@@ -163,7 +163,7 @@ def test_predict_takes_videos_and_images_together(model: Path, tmp_path: Path) -
         assert row["frame"] == str(result.get("frame", ""))
 
 
-def test_damaged_video_gives_results_up_to_the_damage(model: Path, tmp_path: Path) -> None:
+def test_damaged_frame_costs_that_frame_only(model: Path, tmp_path: Path) -> None:
     intact = tmp_path / "intact.mkv"
     with av.open(intact, "w") as container:
         track = container.add_stream("mjpeg", rate=10)
@@ -179,12 +179,12 @@ def test_damaged_video_gives_results_up_to_the_damage(model: Path, tmp_path: Pat
     broken.write_bytes(data)
     run = predict(model, broken, out=tmp_path / "out")
     assert run.exit_code == 1
-    assert (
-        "broken.mkv: not a readable video from frame 3 on" in run.output and "in 3 of 4 images" in run.output
-    )
-    assert len(list(read_video(tmp_path / "out" / "broken.mp4"))) == 3
+    assert "broken.mkv: 1 frame cannot be decoded: frame 3 (" in run.output
+    assert "in 5 of 6 images" in run.output
+    drawn = list(read_video(tmp_path / "out" / "broken.mp4"))
+    assert [frame.seconds for frame in drawn] == pytest.approx([0, 0.1, 0.2, 0.4, 0.5], abs=1e-3)
     results = json.loads((tmp_path / "out" / "predictions.json").read_bytes())
-    assert {r["frame"] for r in results} == {0, 1, 2}
+    assert {r["frame"] for r in results} == {0, 1, 2, 4, 5}
 
 
 def test_unreadable_videos_and_missing_cameras_are_named(
