@@ -26,7 +26,8 @@ from pipeline.data.validation.check import load_validated_coco
 from pipeline.inference.detections import Detections
 from pipeline.inference.segmenter import Segmenter
 from pipeline.labelling.image_copies import copy_name, upright_copy
-from pipeline.labelling.prelabel import WRITERS
+from pipeline.labelling.prediction_log import LOG, ImagePrediction
+from pipeline.labelling.prelabel import WRITERS, _predict
 from tests.helpers.synthetic import write_tiny_model
 from tests.helpers.turned import ORIENTATIONS, save_turned
 from tests.pipeline.inference.commands import write_image
@@ -237,3 +238,46 @@ def test_other_files_are_not_replaced(model: Path, tmp_path: Path) -> None:
     assert [path.name for path in out.iterdir()] == ["mine.png"]
     result = run_prelabel(model, tmp_path / "none.png", "--for", "coco", out=tmp_path / "new")
     assert result.exit_code == 2 and not (tmp_path / "new").exists()
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_an_interrupted_run_continues(
+    torn: bool, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = [write_image(tmp_path / f"{n}.png", size=(80, 60 + n)) for n in range(4)]
+    options = (*photos, "--for", "cvat", "--threshold", "0")
+    assert run_prelabel(tiny_model, *options, out=tmp_path / "complete").exit_code == 0
+    predicted: list[Path] = []
+
+    def predict(segmenter: Segmenter, path: Path, threshold: float) -> ImagePrediction:
+        if path == photos[2] and path not in predicted:
+            predicted.append(path)
+            raise KeyboardInterrupt
+        predicted.append(path)
+        return _predict(segmenter, path, threshold)
+
+    monkeypatch.setattr("pipeline.labelling.prelabel._predict", predict)
+    out = tmp_path / "out"
+    assert run_prelabel(tiny_model, *options, out=out).exit_code == 1
+    if torn:  # the process was killed while it wrote the second line
+        content = (out / LOG).read_bytes()
+        (out / LOG).write_bytes(content[:-20])
+    (out / "images").mkdir()
+    (out / "images" / "0001-other.png").write_bytes(b"of the interrupted run")
+    predicted[:] = [photos[2]]
+    result = run_prelabel(tiny_model, *options, out=out)
+    assert result.exit_code == 0 and f"continues after {1 if torn else 2} images" in result.output
+    assert predicted[1:] == photos[1 if torn else 2 :]
+    assert read_files(out) == read_files(tmp_path / "complete")
+
+
+def test_other_settings_start_over(tiny_model: Path, tmp_path: Path) -> None:
+    photo, out = write_image(tmp_path / "photo.png", size=(80, 60)), tmp_path / "out"
+    out.mkdir()
+    (out / LOG).write_bytes(b"other settings\n{}\n")
+    result = run_prelabel(tiny_model, photo, "--for", "coco", "--threshold", "0", out=out)
+    assert result.exit_code == 0 and "continues" not in result.output and not (out / LOG).exists()
