@@ -253,9 +253,9 @@ def export(
 ) -> None:
     """Write a checkpoint as an .onnx file, as a page for browsers, or as a smaller checkpoint.
 
-    An .onnx file is written only if its detections are those of the checkpoint. An .html file contains the
-    same model and a page that runs it without a server or a network. A .safetensors file is a checkpoint, with
-    8-bit weights and less than a third of the size.
+    An .onnx file is written only if its detections are those of the checkpoint. An .html file is a page with
+    that model in it, which runs in a browser without a server or a network. A .safetensors file is a
+    checkpoint, with 8-bit weights and less than a third of the size.
     """
     from pipeline.export.command import export_model
 

@@ -242,8 +242,8 @@ def test_masks_are_pasted_as_in_python(browser: Any) -> None:
     grids = rng.uniform(0, 1, (60, 4, 4)).astype(np.float32) ** 2
     masks = np.kron(grids, np.ones((7, 7), np.float32))
     masks[1], masks[2] = 0, 1
-    code = (FOLDER / "mask_pasting.js").read_text()
     page = browser.new_page()
+    page.add_script_tag(path=FOLDER / "mask_pasting.js")
     for margin in (0.0, 0.15):
         expected = paste_masks(boxes, labels, scores, masks, size, 0.4, margin)
         call = """([boxes, labels, scores, masks, side, size, settings]) => {
@@ -255,10 +255,6 @@ def test_masks_are_pasted_as_in_python(browser: Any) -> None:
         }"""
         settings = {"maskThreshold": 0.4, "maskMargin": margin, "extentThreshold": EXTENT_THRESHOLD}
         flat = [x.ravel().tolist() for x in (boxes, labels, scores, masks)]
-        page.add_script_tag(
-            content=f"window.pasteMasks ??= (() => {{ {code}; window.toCounts = toCounts; "
-            "window.compressCounts = compressCounts; return pasteMasks; })();"
-        )
         objects = page.evaluate(call, [*flat, side, list(size), settings])
         assert_same(objects, expected)
 
