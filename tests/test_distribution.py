@@ -63,6 +63,15 @@ def test_wheel_has_profiles_studies_and_templates(wheel: Path) -> None:
         assert files and {f"blender/shipped/{folder}/{name}" for name in files} <= names
     assert {f"blender/shipped/demo/{name}" for name in ("aisle.jpg", "hall.jpg", "walkie.jpg")} <= names
     assert {"pipeline/reporting/templates/report.html.j2", "pipeline/serving/page.css"} <= names
+    page = (
+        "page.html.j2",
+        "style.css",
+        "page.js",
+        "worker.js",
+        "mask_pasting.js",
+        "onnxruntime-web-LICENSE.txt",
+    )
+    assert {f"pipeline/export/html/{name}" for name in page} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"blender", "pipeline", "transpalette"}
 
 

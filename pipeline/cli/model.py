@@ -217,12 +217,19 @@ def prelabel(
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["onnx", "safetensors"]),
+    type=click.Choice(["onnx", "html", "safetensors"]),
     default="onnx",
     show_default=True,
-    help="The file format; safetensors, a smaller checkpoint, needs --int8.",
+    help="The file format; html is a page for browsers; safetensors, a smaller checkpoint, needs --int8.",
 )
-@click.option("--out", type=FILE, required=True, help="The file to write, named *.onnx or *.safetensors.")
+@click.option(
+    "--out", type=FILE, required=True, help="The file to write, named *.onnx, *.html or *.safetensors."
+)
+@click.option(
+    "--runtime",
+    type=FILE,
+    help="For --format html: the file that 'npm pack onnxruntime-web@1.30.0' writes.",
+)
 @click.option(
     "--int8",
     is_flag=True,
@@ -242,15 +249,17 @@ def export(
     int8: bool,
     images: tuple[Path, ...],
     annotations: Path | None,
+    runtime: Path | None,
 ) -> None:
-    """Write a checkpoint as an .onnx file, or as a smaller checkpoint.
+    """Write a checkpoint as an .onnx file, as a page for browsers, or as a smaller checkpoint.
 
-    An .onnx file is written only if its detections are those of the checkpoint. A .safetensors file is a
+    An .onnx file is written only if its detections are those of the checkpoint. An .html file is a page with
+    that model in it, which runs in a browser without a server or a network. A .safetensors file is a
     checkpoint, with 8-bit weights and less than a third of the size.
     """
     from pipeline.export.command import export_model
 
-    export_model(model, out, images, int8, annotations, file_format)
+    export_model(model, out, images, int8, annotations, file_format, runtime)
 
 
 @click.command()

@@ -1,4 +1,5 @@
-"""The command ``export``: write a checkpoint as an .onnx file, if its detections do not change.
+"""The command ``export``: write a checkpoint as an .onnx file, if its detections do not change, or as a page
+with that file in it.
 
 With 8-bit weights it also writes checkpoints, to be sent or shipped: they have less than a third of the size,
 and training can start from them.
@@ -14,6 +15,8 @@ import click
 
 from blender.contract import UserError, write_atomic
 from pipeline.common.stages import prepare_output_dir
+from pipeline.export.html.page import build_page
+from pipeline.export.html.runtime import read_runtime
 from pipeline.export.int8_accuracy import ComparisonSet, check_int8, read_comparison_set
 from pipeline.export.onnx_model import trace
 from pipeline.export.quantize import quantize_file
@@ -37,18 +40,21 @@ def export_model(
     int8: bool = False,
     annotations: Path | None = None,
     file_format: str = "onnx",
+    runtime: Path | None = None,
 ) -> None:
     """Export a checkpoint. An ONNX model maps raw pixels to boxes, labels, scores and masks.
 
     Args:
         model_path: the checkpoint (model.safetensors).
-        out: the file to write, *.onnx or *.safetensors.
+        out: the file to write, *.onnx, *.html or *.safetensors.
         images: files and folders of images on which the exported model is compared with the checkpoint, in
             addition to generated images of several sizes.
         int8: store the weights in 8 bits, if the AP50 drops little.
         annotations: with ``int8``, the COCO file on which AP50 is measured; its images are in the only folder
             of ``images``.
-        file_format: "onnx", or "safetensors" for a checkpoint with 8-bit weights.
+        file_format: "onnx", "html" for a page that runs the model in a browser, or "safetensors" for a
+            checkpoint with 8-bit weights.
+        runtime: for "html", the archive of onnxruntime-web (see ``pipeline.export.html.runtime``).
 
     Raises:
         UserError: a package or a file is missing, or the detections differ; then nothing is written.
@@ -64,6 +70,9 @@ def export_model(
             "--int8 needs --annotations FILE and --images DIR: the photographs or held-out renders on which "
             "the loss of AP50 is measured"
         )
+    if runtime and file_format != "html":
+        raise UserError("--runtime belongs to --format html")
+    web_runtime = read_runtime(runtime) if file_format == "html" else None
     prepare_output_dir(out.parent)
     model, checkpoint = load_model(model_path)
     if annotations and file_format == "safetensors":
@@ -74,7 +83,7 @@ def export_model(
     comparison_set = (
         read_comparison_set(annotations, images[0], checkpoint.classes) if int8 and annotations else None
     )
-    click.echo(f"export: {model_path} -> onnx")
+    click.echo(f"export: {model_path} -> {file_format}")
     metadata = describe_export(model, checkpoint)
     traced = trace(model, metadata.model, metadata.min_box_score)
 
@@ -90,7 +99,10 @@ def export_model(
     if comparison_set is not None:
         data = quantize_file(data, metadata)
         quantized = parse_onnx(data, str(out))
+        metadata = quantized.metadata
         click.echo(f"export: {check_int8(exported.predict, quantized.predict, comparison_set, str(out))}")
+    if web_runtime:
+        data = build_page(data, metadata, web_runtime)
     write_atomic(out, data)
     click.echo(f"export: {out} ({len(data) / 1e6:.1f} MB)")
 
