@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli import data, model, scenes
+from pipeline.cli import camera, data, model, scenes
 from pipeline.cli.group import SectionedGroup
 
 SECTIONS = {
     "Scenes": (scenes.check, scenes.people, scenes.render, scenes.merge, scenes.doctor),
     "Data": (data.coco, data.validate, data.labels, data.convert, data.preview, data.stats, data.card),
-    "Model": (model.train, model.evaluate, model.predict, model.prelabel, model.export, model.report),
+    "Model": (
+        model.train,
+        model.evaluate,
+        model.predict,
+        camera.calibrate,
+        model.prelabel,
+        model.export,
+        model.report,
+    ),
 }
 """Title in ``--help`` -> its commands."""
 

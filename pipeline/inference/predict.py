@@ -25,18 +25,12 @@ from pipeline.common.stages import prepare_output_dir
 from pipeline.data.images import read_image
 from pipeline.inference.detections import round_result, to_coco_results
 from pipeline.inference.drawings import drawing_problem, name_drawings, write_drawing
-from pipeline.inference.resume import (
-    STATE,
-    Progress,
-    hash_inputs,
-    load_progress,
-    remove_progress,
-    save_progress,
-)
+from pipeline.inference.resume import Progress, earlier_progress, hash_inputs, remove_progress, save_progress
 from pipeline.inference.segmenter import MAX_PIXELS, Segmenter, load
 from pipeline.inference.sources import Source, find_sources
 from pipeline.inference.video import Frame, VideoHeader, open_video, read_camera, read_header, read_video
-from pipeline.inference.writers import RESULTS, ResultsWriter, open_results
+from pipeline.inference.writers import COLUMNS, RESULTS, ResultsWriter, open_results
+from pipeline.metres import results as metre_fields
 from pipeline.viz.overlays import detection_overlays, draw_overlays, readable
 
 
@@ -53,6 +47,8 @@ class PredictionRun:
     """Called after each image."""
     interrupts: Interrupts
     progress: Progress
+    metres: metre_fields.Metres | None = None
+    """Adds floor positions and distances; None: the camera is not described."""
     disk_error: OSError | None = None
     """The error of a full disk, which ended the run."""
     partial: Progress | None = None
@@ -80,9 +76,14 @@ class PredictionRun:
         drawn = [round_result(result) for result in to_coco_results(detections, image_id, labels)]
         scaled = detections.resize(size) if size else detections
         results = [round_result(result) for result in to_coco_results(scaled, image_id, labels)]
-        objects = self.progress.objects
         for result in results:
             result |= {"category_name": classes[result["category_id"] - 1], **fields}
+        if self.metres:
+            nearest = self.metres.add(results, drawn, scaled.image_size[::-1])
+            if nearest:
+                self.progress.note(self.metres.near_note, fields["file_name"], nearest)
+        objects = self.progress.objects
+        for result in results:
             objects[result["category_name"]] = objects.get(result["category_name"], 0) + 1
         self.writer.write(results)
         self.progress.images += 1
@@ -99,6 +100,7 @@ def predict_images(
     camera: int | None = None,
     frames: int | None = None,
     classes: tuple[str, ...] = (),
+    metres: metre_fields.Metres | None = None,
 ) -> None:
     """Detect the objects in ``images`` (see ``find_sources``), draw them, and write COCO results and a table.
 
@@ -116,6 +118,7 @@ def predict_images(
         camera: number of a camera to read until the user interrupts, or until ``frames`` are read.
         frames: largest number of frames of each video or camera; None: all.
         classes: the classes to detect; empty: all of the model.
+        metres: adds floor positions and distances; None: the camera is not described.
 
     Raises:
         UserError: no image, camera or model was found, or ``out`` cannot be written to.
@@ -133,21 +136,26 @@ def predict_images(
     if found and found.left_out:
         print_note(f"left out: {found.describe_left_out()}")
     segmenter = load(model_path, classes=classes)
+    if metres:
+        metres.check_classes(segmenter.classes)
     min_score = segmenter.threshold if threshold is None else threshold
 
     def inputs() -> str:
-        return hash_inputs(model_path, segmenter.classes, min_score, frames, sources, names)
+        more = metres.settings if metres else []
+        return hash_inputs(model_path, segmenter.classes, min_score, frames, sources, names, more)
 
-    progress = _earlier_progress(out, inputs, len(sources))
+    progress = earlier_progress(out, inputs, len(sources))
     replaces_results = not progress.sources and (out / RESULTS).exists()
     with (
-        open_results(out, progress.position) as writer,
+        open_results(out, progress.position, COLUMNS + (metre_fields.COLUMNS if metres else ())) as writer,
         click.progressbar(itertools.count(), length, "predict", show_pos=True, file=sys.stderr) as bar,
         defer_interrupts("interrupted: predict ends after this image") as interrupts,
     ):
         if progress.sources:
             bar.update(sum(lengths[: progress.sources]))
-        run = PredictionRun(segmenter, min_score, out, writer, lambda: bar.update(1), interrupts, progress)
+        run = PredictionRun(
+            segmenter, min_score, out, writer, lambda: bar.update(1), interrupts, progress, metres
+        )
         _predict_sources(run, sources, names, headers, frames)
         is_complete = run.progress.sources == len(sources)
         if live is not None and is_complete:
@@ -172,18 +180,6 @@ def predict_images(
         raise SystemExit(interrupts.exit_status)
     if run.progress.errors:
         raise SystemExit(1)
-
-
-def _earlier_progress(out: Path, inputs: Callable[[], str], total: int) -> Progress:
-    """Return the progress of an interrupted run with the same inputs, or that of a new run."""
-    if not (out / STATE).exists():
-        return Progress()
-    progress = load_progress(out, inputs())
-    if progress is None:
-        print_note(f"the interrupted run in {out} had other inputs: all images are predicted")
-        return Progress()
-    click.echo(f"predict: {progress.sources} of {total} images done before")
-    return progress
 
 
 def _predict_sources(
@@ -291,6 +287,8 @@ def _print_summary(run: PredictionRun) -> None:
     progress = run.partial or run.progress
     for note in progress.describe_notes():
         print_note(note)
+    if run.metres:
+        print_note(metre_fields.NOTICE)
     for message in progress.errors:
         click.echo(f"error: {message}", err=True)
     counts = ", ".join(f"{count} {readable(name)}" for name, count in sorted(progress.objects.items()))

@@ -30,13 +30,14 @@ class ResultsWriter:
 
     results: BinaryIO
     table: BinaryIO
+    columns: tuple[str, ...] = COLUMNS
 
     def __post_init__(self) -> None:
         self._rows = csv.writer(
             codecs.getwriter("utf-8")(self.table, "backslashreplace"), lineterminator="\n"
         )
         if not self.table.tell():
-            self._rows.writerow(COLUMNS)
+            self._rows.writerow(self.columns)
 
     @property
     def position(self) -> Position:
@@ -49,7 +50,7 @@ class ResultsWriter:
             separator = b"," if self.results.tell() else b"["
             self.results.write(separator + canonical_json(result).rstrip(b"\n"))
             sides = dict(zip(("left", "top", "width", "height"), result["bbox"], strict=True))
-            self._rows.writerow((result | sides).get(column, "") for column in COLUMNS)
+            self._rows.writerow(_cell((result | sides).get(column, "")) for column in self.columns)
 
     def cut(self, position: Position) -> None:
         """Remove what was written after ``position``."""
@@ -62,12 +63,22 @@ class ResultsWriter:
         self.results.write(b"]\n" if self.results.tell() else b"[]\n")
 
 
+def _cell(value: Any) -> Any:
+    """Format a list of near objects (``pipeline.metres.results``) as "2: 1.24; 5: 1.8"; keep other values."""
+    if isinstance(value, list):
+        return "; ".join(f"{entry['object']}: {entry['metres']}" for entry in value)
+    return value
+
+
 @contextlib.contextmanager
-def open_results(out: Path, start: Position = START) -> Iterator[ResultsWriter]:
+def open_results(
+    out: Path, start: Position = START, columns: tuple[str, ...] = COLUMNS
+) -> Iterator[ResultsWriter]:
     """Open predictions.json and predictions.csv in ``out``.
 
     Args:
         out: the folder.
+        columns: the columns of predictions.csv.
         start: keep this much of the files that are there, and append to it.
 
     Raises:
@@ -84,6 +95,6 @@ def open_results(out: Path, start: Position = START) -> Iterator[ResultsWriter]:
                     shutil.copyfileobj(earlier, stream)
                 stream.truncate(length)
                 stream.seek(length)
-        writer = ResultsWriter(results, table)
+        writer = ResultsWriter(results, table, columns)
         yield writer
         writer.finish()
