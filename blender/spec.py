@@ -40,7 +40,7 @@ class CameraSpec:
     fov: float
     """Horizontal field of view, radians."""
     lens: str = "perspective"
-    """A key of ``blender.geometry.lens.LENSES``."""
+    """A key of ``blender.lenses.LENSES``."""
     mount: str = "vehicle"
     """A key of the profile's [scene.camera.mounts]."""
 

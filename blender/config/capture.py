@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from blender.contract.limits import Ge, Gt, Le, OneOf, Ordered, Share, ShareRange, Weights
-from blender.geometry.lens import LENSES, covers, widest_fov
+from blender.lenses import LENSES, covers, widest_fov
 
 
 @dataclass(frozen=True)
 class LensConfig:
-    """[scene.camera.lenses.NAME]: one lens; NAME is a key of ``blender.geometry.lens.LENSES``."""
+    """[scene.camera.lenses.NAME]: one lens; NAME is a key of ``blender.lenses.LENSES``."""
 
     weight: Annotated[float, Ge(0)]
     """How often the lens is drawn, relative to the other lenses."""

@@ -13,8 +13,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from blender.geometry.lens import LENSES, NEAR, camera_axes, focal_length
+from blender.geometry.lens import NEAR, camera_axes
 from blender.geometry.mesh import Floats, extents
+from blender.lenses import LENSES, focal_length
 from blender.spec import CameraSpec
 
 MAX_PAIRS = 1 << 20

@@ -14,9 +14,10 @@ import numpy as np
 from blender.assets import Assets
 from blender.config.profile import Config
 from blender.contract import canonical_json
-from blender.geometry.lens import LENSES, NEAR, SENSOR, camera_axes, focal_length
+from blender.geometry.lens import NEAR, camera_axes
 from blender.geometry.mesh import Floats, Part
 from blender.kinds import find_kind
+from blender.lenses import LENSES, SENSOR, focal_length
 from blender.rendering.emission import is_cut_out
 from blender.rendering.materials import SHADERS, shader
 from blender.rendering.passes import use_exr

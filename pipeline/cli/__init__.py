@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli import data, model, page, scenes, tracks
+from pipeline.cli import camera, data, model, page, scenes, tracks
 from pipeline.cli.group import SectionedGroup
 
 SECTIONS = {
@@ -20,6 +20,7 @@ SECTIONS = {
         tracks.tracks,
         model.predict,
         page.serve,
+        camera.calibrate,
         model.prelabel,
         model.export,
         model.report,

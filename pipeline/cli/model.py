@@ -165,6 +165,10 @@ def evaluate(
 @click.option("--camera", type=click.IntRange(0), help="Read the camera of this number until Ctrl-C.")
 @click.option("--frames", type=click.IntRange(1), help="Read at most this many frames of a video or camera.")
 @click.option("--track", is_flag=True, help="Track the objects of videos; write tracks.json and tracks.csv.")
+@click.option("--camera-file", type=FILE, help="Description of the camera (TOML); adds distances in metres.")
+@click.option(
+    "--near", type=click.FloatRange(0, min_open=True), help="List people closer to a truck than this, metres."
+)
 def predict(
     paths: tuple[Path, ...],
     out: Path,
@@ -173,6 +177,8 @@ def predict(
     camera: int | None,
     frames: int | None,
     track: bool,
+    camera_file: Path | None,
+    near: float | None,
 ) -> None:
     """Segment images, videos or a camera.
 
@@ -182,9 +188,11 @@ def predict(
     """
     from pipeline.inference.predict import predict_images
     from pipeline.inference.segmenter import split_model
+    from pipeline.metres.results import read_metres
 
+    metres = read_metres(camera_file, near)
     model, images, names = split_model(paths, split_names(classes))
-    predict_images(model, images, out, threshold, camera, frames, names, track)
+    predict_images(model, images, out, threshold, camera, frames, names, track, metres)
 
 
 @click.command()

@@ -19,18 +19,12 @@ from pipeline.common.interrupts import defer_interrupts
 from pipeline.common.stages import prepare_output_dir
 from pipeline.inference.drawings import name_drawings
 from pipeline.inference.prediction_run import PredictionRun, predict_source, predict_video
-from pipeline.inference.resume import (
-    STATE,
-    Progress,
-    hash_inputs,
-    load_progress,
-    remove_progress,
-    save_progress,
-)
+from pipeline.inference.resume import earlier_progress, hash_inputs, remove_progress, save_progress
 from pipeline.inference.segmenter import load
 from pipeline.inference.sources import Source, find_sources
 from pipeline.inference.video import Frame, VideoHeader, read_camera, read_header
 from pipeline.inference.writers import COLUMNS, RESULTS, TRACK_COLUMNS, open_results
+from pipeline.metres import results as metre_fields
 from pipeline.tracking.files import check_names, write_tracks
 from pipeline.tracking.trackers import import_package
 from pipeline.viz.overlays import readable
@@ -45,6 +39,7 @@ def predict_images(
     frames: int | None = None,
     classes: tuple[str, ...] = (),
     track: bool = False,
+    metres: metre_fields.Metres | None = None,
 ) -> None:
     """Detect the objects in ``images`` (see ``find_sources``), draw them, and write COCO results and a table.
 
@@ -64,6 +59,7 @@ def predict_images(
         frames: largest number of frames of each video or camera; None: all.
         classes: the classes to detect; empty: all of the model.
         track: track the objects of videos and of the camera.
+        metres: adds floor positions and distances; None: the camera is not described.
 
     Raises:
         UserError: no image, camera or model was found, ``out`` cannot be written to, or there is nothing to
@@ -84,22 +80,26 @@ def predict_images(
     if found and found.left_out:
         print_note(f"left out: {found.describe_left_out()}")
     segmenter = load(model_path, classes=classes)
+    if metres:
+        metres.check_classes(segmenter.classes)
     min_score = segmenter.threshold if threshold is None else threshold
 
     def inputs() -> str:
-        return hash_inputs(model_path, segmenter.classes, min_score, frames, sources, names, track)
+        more = [["track"] if track else [], metres.settings if metres else []]
+        return hash_inputs(model_path, segmenter.classes, min_score, frames, sources, names, more)
 
-    progress = _earlier_progress(out, inputs, len(sources))
+    columns = (TRACK_COLUMNS if track else COLUMNS) + (metre_fields.COLUMNS if metres else ())
+    progress = earlier_progress(out, inputs, len(sources))
     replaces_results = not progress.sources and (out / RESULTS).exists()
     with (
-        open_results(out, progress.position, TRACK_COLUMNS if track else COLUMNS) as writer,
+        open_results(out, progress.position, columns) as writer,
         click.progressbar(itertools.count(), length, "predict", show_pos=True, file=sys.stderr) as bar,
         defer_interrupts("interrupted: predict ends after this image") as interrupts,
     ):
         if progress.sources:
             bar.update(sum(lengths[: progress.sources]))
         run = PredictionRun(
-            segmenter, min_score, out, writer, lambda: bar.update(1), interrupts, progress, track
+            segmenter, min_score, out, writer, lambda: bar.update(1), interrupts, progress, track, metres
         )
         _predict_sources(run, sources, names, headers, frames)
         is_complete = run.progress.sources == len(sources)
@@ -152,18 +152,6 @@ def _finish(run: PredictionRun, inputs: Callable[[], str], total: int) -> None:
     click.echo(f"interrupted: {done}; repeat the command to continue{again}", err=True)
 
 
-def _earlier_progress(out: Path, inputs: Callable[[], str], total: int) -> Progress:
-    """Return the progress of an interrupted run with the same inputs, or that of a new run."""
-    if not (out / STATE).exists():
-        return Progress()
-    progress = load_progress(out, inputs())
-    if progress is None:
-        print_note(f"the interrupted run in {out} had other inputs: all images are predicted")
-        return Progress()
-    click.echo(f"predict: {progress.sources} of {total} images done before")
-    return progress
-
-
 def _predict_sources(
     run: PredictionRun,
     sources: list[Source],
@@ -199,6 +187,8 @@ def _print_summary(run: PredictionRun) -> None:
     progress = run.partial or run.progress
     for note in progress.describe_notes():
         print_note(note)
+    if run.metres:
+        print_note(metre_fields.NOTICE)
     for message in progress.errors:
         click.echo(f"error: {message}", err=True)
     counts = ", ".join(f"{count} {readable(name)}" for name, count in sorted(progress.objects.items()))

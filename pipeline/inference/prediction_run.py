@@ -23,6 +23,7 @@ from pipeline.inference.sources import Source
 from pipeline.inference.tracked_video import VideoTracker
 from pipeline.inference.video import DEFAULT_RATE, Frame, VideoHeader, open_video, read_video
 from pipeline.inference.writers import ResultsWriter
+from pipeline.metres.results import Metres
 from pipeline.tracking.files import TrackedVideo
 from pipeline.viz.overlays import detection_overlays, draw_overlays
 
@@ -42,6 +43,8 @@ class PredictionRun:
     progress: Progress
     track: bool = False
     """Whether the objects of videos are tracked."""
+    metres: Metres | None = None
+    """Adds floor positions and distances; None: the camera is not described."""
     disk_error: OSError | None = None
     """The error of a full disk, which ended the run."""
     partial: Progress | None = None
@@ -80,6 +83,10 @@ class PredictionRun:
         objects = self.progress.objects
         for result in results:
             objects[result["category_name"]] = objects.get(result["category_name"], 0) + 1
+        if self.metres:
+            nearest = self.metres.add(results, drawn, scaled.image_size[::-1])
+            if nearest:
+                self.progress.note(self.metres.near_note, fields["file_name"], nearest)
         if tracks is not None:
             for result, shown, track in zip(results, drawn, tracks, strict=True):
                 result["track_id"] = shown["track_id"] = track

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from blender.contract import canonical_json, sha256_bytes, sha256_file, write_atomic
+import click
+
+from blender.contract import canonical_json, print_note, sha256_bytes, sha256_file, write_atomic
 from pipeline.inference.sources import Source
 from pipeline.inference.writers import RESULTS, START, TABLE, Position
 from pipeline.tracking.files import TrackedVideo
@@ -73,9 +75,12 @@ def hash_inputs(
     frames: int | None,
     sources: Iterable[Source],
     names: Iterable[str],
-    track: bool = False,
+    more: list[Any],
 ) -> str:
-    """Return a hash of everything that determines the results; sources count by path, size and date."""
+    """Return a hash of everything that determines the results; sources count by path, size and date.
+
+    ``more`` are further settings, as values of JSON.
+    """
     files = []
     for source, name in zip(sources, names, strict=True):
         try:
@@ -84,8 +89,7 @@ def hash_inputs(
         except OSError:
             state = []
         files.append([str(source.path.absolute()), source.file_name, name, *state])
-    settings = [sha256_file(model), classes, threshold, frames, files, *(["track"] if track else [])]
-    return sha256_bytes(canonical_json(settings))
+    return sha256_bytes(canonical_json([sha256_file(model), classes, threshold, frames, files, *more]))
 
 
 def save_progress(out: Path, inputs: str, progress: Progress) -> None:
@@ -112,6 +116,18 @@ def load_progress(out: Path, inputs: str) -> Progress | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     progress.position = (progress.position[0], progress.position[1])
+    return progress
+
+
+def earlier_progress(out: Path, inputs: Callable[[], str], total: int) -> Progress:
+    """Return the progress of an interrupted run with the same inputs, or that of a new run."""
+    if not (out / STATE).exists():
+        return Progress()
+    progress = load_progress(out, inputs())
+    if progress is None:
+        print_note(f"the interrupted run in {out} had other inputs: all images are predicted")
+        return Progress()
+    click.echo(f"predict: {progress.sources} of {total} images done before")
     return progress
 
 

@@ -52,7 +52,7 @@ class ResultsWriter:
             separator = b"," if self.results.tell() else b"["
             self.results.write(separator + canonical_json(result).rstrip(b"\n"))
             sides = dict(zip(("left", "top", "width", "height"), result["bbox"], strict=True))
-            self._rows.writerow((result | sides).get(column, "") for column in self.columns)
+            self._rows.writerow(_cell((result | sides).get(column, "")) for column in self.columns)
 
     def cut(self, position: Position) -> None:
         """Remove what was written after ``position``."""
@@ -65,6 +65,13 @@ class ResultsWriter:
         self.results.write(b"]\n" if self.results.tell() else b"[]\n")
 
 
+def _cell(value: Any) -> Any:
+    """Format a list of near objects (``pipeline.metres.results``) as "2: 1.24; 5: 1.8"; keep other values."""
+    if isinstance(value, list):
+        return "; ".join(f"{entry['object']}: {entry['metres']}" for entry in value)
+    return value
+
+
 @contextlib.contextmanager
 def open_results(
     out: Path, start: Position = START, columns: tuple[str, ...] = COLUMNS
@@ -73,6 +80,7 @@ def open_results(
 
     Args:
         out: the folder.
+        columns: the columns of predictions.csv.
         start: keep this much of the files that are there, and append to it.
         columns: columns of predictions.csv.
 

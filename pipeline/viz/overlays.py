@@ -102,13 +102,15 @@ def ground_truth_overlays(
 
 
 def detection_overlays(detections: list[dict[str, Any]], categories: list[dict[str, Any]]) -> list[Overlay]:
-    """Build the overlays of an image's detections (COCO results), with labels of class, track and score."""
+    """Build the overlays of an image's detections (COCO results); labels: class, track, score, distance."""
     names = {c["id"]: (number, readable(c["name"])) for number, c in enumerate(categories)}
     overlays = []
     for detection in detections:
         number, name = names[detection["category_id"]]
         track = f" #{detection['track_id']}" if detection.get("track_id") is not None else ""
         label = f"{name}{track} {detection['score']:.2f}"
+        if "distance" in detection:
+            label += f", {detection['distance']:.1f} m"
         overlays.append(Overlay(detection["segmentation"], class_colour(number), label))
     return overlays
 

@@ -10,11 +10,12 @@ import pytest
 
 from blender.contract import read_record
 from blender.geometry import lens
+from blender.lenses import LENSES, focal_length
 from blender.spec import CameraSpec
 from tests.conftest import TINY, run
 
 FOV = {"perspective": (60, 95), "wide": (80, 110), "equisolid": (90, 120), "equidistant": (90, 120)}
-LENS_NAMES = [*lens.LENSES]
+LENS_NAMES = [*LENSES]
 
 
 def camera_with(name: str, fov: float = 100.0) -> CameraSpec:
@@ -34,7 +35,7 @@ def test_field_of_view_spans_the_image_width(name: str) -> None:
 
 @pytest.mark.parametrize("name", LENS_NAMES)
 def test_image_radius_grows_with_the_angle_up_to_90_degrees(name: str) -> None:
-    radius = lens.LENSES[name].radius(np.linspace(0, 1.57, 500))
+    radius = LENSES[name].radius(np.linspace(0, 1.57, 500))
     assert radius[0] == pytest.approx(0, abs=1e-12)
     assert (np.diff(radius) > 0).all()
     assert radius[1] / 1.57 * 499 == pytest.approx(1, rel=1e-4), "one focal length a radian on the axis"
@@ -42,7 +43,7 @@ def test_image_radius_grows_with_the_angle_up_to_90_degrees(name: str) -> None:
 
 def test_wide_lens_is_nearly_stereographic() -> None:
     angle = np.linspace(0.2, 1.5, 50)
-    straight, wide, fisheye = (lens.LENSES[n].radius(angle) for n in ("perspective", "wide", "equidistant"))
+    straight, wide, fisheye = (LENSES[n].radius(angle) for n in ("perspective", "wide", "equidistant"))
     assert (fisheye < wide).all()
     assert (wide < straight).all()
     assert wide == pytest.approx(2 * np.tan(angle / 2), abs=2e-3)
@@ -95,7 +96,7 @@ def test_masks_and_projection_agree_with_rays_in_many_frames(
 def test_record_holds_the_intrinsics_of_the_lens(tiny_split: Path) -> None:
     for path in sorted(tiny_split.glob("frames/*.json")):
         camera = read_record(path).camera
-        assert camera["lens"] in lens.LENSES
+        assert camera["lens"] in LENSES
         assert camera["mount"] in ("vehicle", "hand", "overhead")
-        assert camera["fx"] == pytest.approx(96 * lens.focal_length(camera["lens"], camera["fov"]), abs=1e-3)
+        assert camera["fx"] == pytest.approx(96 * focal_length(camera["lens"], camera["fov"]), abs=1e-3)
         assert ("polynomial" in camera) == (camera["lens"] in ("wide", "equidistant"))

@@ -13,10 +13,11 @@ from PIL import Image
 
 from blender.assets import Assets
 from blender.config.profile import Config, load_config
-from blender.geometry.lens import LENSES, intrinsics
+from blender.geometry.lens import intrinsics
 from blender.geometry.mesh import bounds
 from blender.imaging.png import encode_png
 from blender.kinds import find_kind
+from blender.lenses import LENSES
 from blender.rendering import passes
 from blender.rendering.builder import build_scene
 from blender.rendering.device import Device, use_device

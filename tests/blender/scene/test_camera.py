@@ -16,6 +16,7 @@ from blender.contract import UserError
 from blender.geometry import lens
 from blender.geometry.mesh import Part
 from blender.kinds import find_kind
+from blender.lenses import LENSES, covers
 from blender.objects import pallet
 from blender.rendering.frame import frame_scene
 from blender.scene import camera
@@ -38,7 +39,7 @@ def test_mounts_and_lenses_are_drawn_by_weight() -> None:
     room = (0.0, 20.0, -5.0, 5.0)
     lenses = Counter(camera.sample_camera(config, "hand", 1.5, room, rng).lens for _ in range(2000))
     assert lenses["perspective"] / 2000 == pytest.approx(0.75, abs=0.03)
-    assert set(lenses) == set(lens.LENSES)
+    assert set(lenses) == set(LENSES)
 
 
 @pytest.mark.parametrize("mount", ["vehicle", "turning", "hand", "overhead"])
@@ -199,7 +200,7 @@ def test_default_lenses_are_fitted_to_the_shape_and_named(
     config = load_config(write_size(tmp_path, *size))
     assert len(config.notes) == bool(note) and all(note in line for line in config.notes)
     for name, fitted in config.scene.camera.lenses.items():
-        assert lens.covers(name, np.radians(fitted.fov[1]), *size)
+        assert covers(name, np.radians(fitted.fov[1]), *size)
     (tmp_path / "child.toml").write_text('extends = "p.toml"\nseed = 1\n')  # inherited, not named itself
     assert len(load_config(tmp_path / "child.toml").notes) == bool(note)
 
