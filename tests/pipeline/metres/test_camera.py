@@ -20,13 +20,13 @@ POSE = "height = 1.5\npitch = -8\n"
 def points(count: int = 50) -> np.ndarray:
     """Return points ahead of a camera: x right, y up, z ahead."""
     rng = np.random.default_rng(0)
-    return np.column_stack([rng.uniform(*span, count) for span in ((-2, 2), (0, 2), (2.5, 9))])
+    return np.column_stack([rng.uniform(*span, count) for span in ((-2.0, 2.0), (0.0, 2.0), (2.5, 9.0))])
 
 
 @pytest.mark.parametrize("name", LENSES)
 def test_a_camera_sees_what_the_renderer_draws(name: str) -> None:
     spec = CameraSpec((0.0, 0.0, 1.5), 0.0, -0.3, 0.2, float(np.radians(85)), name)
-    world = points()[:, [2, 0, 1]] * [1, -1, 1]
+    world = points()[:, [2, 0, 1]] * np.array([1.0, -1.0, 1.0])
     rendered, _ = lens.project(world, spec, *SIZE)
     camera = recorded_camera(lens.intrinsics(spec, *SIZE))
     assert camera.project(points(), SIZE) == pytest.approx(rendered, abs=1e-6)
