@@ -259,7 +259,7 @@ def export(
     annotations: Path | None,
     runtime: Path | None,
 ) -> None:
-    """Write an .onnx file, a page for browsers, or a smaller checkpoint.
+    """Write an ONNX file, a page for browsers, a checkpoint.
 
     An .onnx file is written only if its detections are those of the checkpoint. An .html file is a page with
     that model in it, which runs in a browser without a server or a network. A .safetensors file is a
