@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,3 +54,9 @@ def run_export(model: Path, out: Path, *options: object) -> Result:
     """Run the command ``export``."""
     words = ["export", model, "--out", out, *options]
     return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def unpack_page(text: str) -> dict[str, bytes]:
+    """Return the parts of a page of ``export --format html`` by name, among them "model"."""
+    parts = re.findall(r'<script type="text/plain" id="(\w+)">([A-Za-z0-9+/=]+)</script>', text)
+    return {name: gzip.decompress(base64.b64decode(part)) for name, part in parts}

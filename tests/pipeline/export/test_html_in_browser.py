@@ -28,7 +28,7 @@ from pipeline.inference.mask_pasting import EXTENT_THRESHOLD, paste_masks
 from pipeline.inference.pairing import mask_iou, pair_boxes
 from tests.conftest import ROOT
 from tests.helpers.browser import CHROMIUM
-from tests.pipeline.export.conftest import run_export
+from tests.pipeline.export.conftest import run_export, unpack_page
 
 RUNTIME = os.environ.get("TRANSPALETTE_ORT_WEB")
 pytestmark = [
@@ -38,6 +38,7 @@ pytestmark = [
 needs_runtime = pytest.mark.skipif(
     not RUNTIME, reason=f"TRANSPALETTE_ORT_WEB does not name the archive of onnxruntime-web: {COMMAND}"
 )
+NODE_MODULES = ROOT / "node_modules"
 ORIENTATION = 0x0112
 SECONDS = 120
 """Time limit for a step of the page."""
@@ -57,8 +58,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("html")
     done = run_export(warehouse_path(), path / "page.html", "--format", "html", "--runtime", RUNTIME)
     assert done.exit_code == 0, done.output
-    assert run_export(warehouse_path(), path / "model.onnx").exit_code == 0
-    data = (path / "model.onnx").read_bytes()
+    data = unpack_page((path / "page.html").read_text())["model"]
+    (path / "model.onnx").write_bytes(data)
     int8 = quantize_file(data, parse_onnx(data, "model.onnx").metadata)
     (path / "int8.onnx").write_bytes(int8)
     page = build_page(int8, parse_onnx(int8, "int8.onnx").metadata, read_runtime(Path(str(RUNTIME))))
@@ -221,6 +222,17 @@ def drop_of(page: Any, path: Path) -> Any:
         }""",
         [list(path.read_bytes()), path.name],
     )
+
+
+@needs_runtime
+@pytest.mark.skipif(not (NODE_MODULES / "axe-core").is_dir(), reason="no axe")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_accessibility_violation(visit: Visit, pictures: list[Path], scheme: str) -> None:
+    visit.page.emulate_media(color_scheme=scheme)
+    visit.detect(pictures[0])
+    visit.page.add_script_tag(content=(NODE_MODULES / "axe-core" / "axe.min.js").read_text())
+    violations = visit.page.evaluate("axe.run()")["violations"]
+    assert [(violation["id"], violation["nodes"][0]["html"]) for violation in violations] == []
 
 
 @needs_runtime
