@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -64,7 +66,7 @@ def test_a_fit_learns_distances_and_its_intervals_cover_new_objects(monkeypatch:
     images, annotations = [], []
     for number in range(400):
         camera = Camera(rng.uniform(1, 2), rng.uniform(-12, -2), 0.0, fov=75.0)
-        pose = {"position": [0, 0, camera.height], "lens": "perspective"}
+        pose: dict[str, Any] = {"position": [0, 0, camera.height], "lens": "perspective"}
         pose |= {key: float(np.radians(getattr(camera, key))) for key in ("pitch", "roll", "fov")}
         images.append({"id": number, "width": SIZE[0], "height": SIZE[1], "camera": pose})
         for _ in range(2):

@@ -33,7 +33,7 @@ def test_people_near_trucks_are_listed_at_both() -> None:
         ("pedestrian", -0.5, 4),
         ("cage", 0, 4),
     )
-    drawn = [{} for _ in results]
+    drawn: list[dict[str, Any]] = [{} for _ in results]
     assert Metres(CAMERA, near=2.5).add(results, drawn, SIZE).endswith(" m")
     assert [r["object"] for r in results] == [1, 2, 3, 4, 5]
     assert [[n["object"] for n in r.get("near", [])] for r in results] == [[2], [1, 4], [], [2], []]
