@@ -11,22 +11,21 @@ from blender.contract import UserError
 from blender.geometry import lens
 from blender.lenses import LENSES
 from blender.spec import CameraSpec
-from pipeline.metres.camera import Camera, read_camera, recorded_camera
+from pipeline.metres.camera import Camera, Floats, read_camera, recorded_camera
 
 SIZE = (640, 480)
 POSE = "height = 1.5\npitch = -8\n"
 
 
-def points(count: int = 50) -> np.ndarray:
+def points() -> Floats:
     """Return points ahead of a camera: x right, y up, z ahead."""
-    rng = np.random.default_rng(0)
-    return np.column_stack([rng.uniform(*span, count) for span in ((-2.0, 2.0), (0.0, 2.0), (2.5, 9.0))])
+    return np.array([-2, 0, 2.5]) + np.array([4, 2, 6.5]) * np.random.default_rng(0).random((50, 3))
 
 
 @pytest.mark.parametrize("name", LENSES)
 def test_a_camera_sees_what_the_renderer_draws(name: str) -> None:
     spec = CameraSpec((0.0, 0.0, 1.5), 0.0, -0.3, 0.2, float(np.radians(85)), name)
-    world = points()[:, [2, 0, 1]] * np.array([1.0, -1.0, 1.0])
+    world = points()[:, [2, 0, 1]] * [1, -1, 1]
     rendered, _ = lens.project(world, spec, *SIZE)
     camera = recorded_camera(lens.intrinsics(spec, *SIZE))
     assert camera.project(points(), SIZE) == pytest.approx(rendered, abs=1e-6)
