@@ -30,8 +30,8 @@ T = TypeVar("T")
 
 DEFAULT_SIZE = 400, 300
 """Width and height of the renders of a profile that names none, as in ``blender.config.profile``."""
-EXPOSURES = 16
-"""Exposures of each rendered frame."""
+EXPOSURES, SEARCHES = 12, 2
+"""Exposures of each rendered frame in a search, and number of searches."""
 
 
 def fit_profile(
@@ -89,13 +89,15 @@ def _fit(photographs: Sequence[Photograph], probe: Path, area: int) -> list[Fitt
     own = read_ranges(probe)
     jpeg = fit_jpeg(photographs, area, own.sensor)
     # Compression removes noise, so the exposures have the photographs' quality where the files tell it.
-    searched = search_ranges(own.sensor) | {row.key: row.new for row in jpeg if row.new is not None}
-    count, stream = open_exposures(probe, EXPOSURES, searched)
-    exposures = list(_progress(stream, count, "exposures"))
-    statistics = [photo.statistics for photo in photographs]
-    renders = measure_frames(probe.parent)
+    quality = {row.key: row.new for row in jpeg if row.new is not None}
+    statistics, renders = [photo.statistics for photo in photographs], measure_frames(probe.parent)
+    settings = list[FittedRange]()
+    for search in range(1, SEARCHES + 1):
+        count, stream = open_exposures(probe, EXPOSURES, search_ranges(own.sensor, settings) | quality)
+        exposures = list(_progress(stream, count, f"exposures {search} of {SEARCHES}"))
+        settings = fit_settings(own.sensor, statistics, renders, exposures)
     return [
-        *fit_settings(own.sensor, statistics, renders, exposures),
+        *settings,
         *fit_blur(own.sensor, statistics, exposures),
         *fit_resolution(photographs, area, own.sensor),
         *jpeg,

@@ -32,6 +32,8 @@ QUANTILES = (0.1, 0.9)
 """Of estimates and statistics: the ends of a range."""
 LEAST_WIDTH = 0.2
 """Smallest width of a new range, as a share of the profile's: a narrower one teaches too little."""
+CAUTION = 1.0
+"""Standard errors by which the variance of the estimates is taken higher than it is measured."""
 NARROWER = 0.9
 """A range in the profile's is written only if its width is at most this share of it."""
 _NORMAL_RANGE = 2.563
@@ -92,12 +94,22 @@ class FittedRange:
     """Where the new value is from, or why the old one stays."""
 
 
-def search_ranges(own: dict[str, Any]) -> dict[str, Any]:
-    """Return the ranges from which the exposures are drawn: those of the profile, and some more at each end."""
+def search_ranges(own: dict[str, Any], fitted: Sequence[FittedRange] = ()) -> dict[str, Any]:
+    """Return the ranges from which exposures are drawn: wider than the profile's, or than those fitted so far.
+
+    The second search is nearer to the photographs, so that a linear model is more accurate: a colour cast, for
+    example, is smaller if the saturation is low.
+
+    Args:
+        own: [scene.sensor] of the profile.
+        fitted: the ranges of the first search.
+    """
+    found = {row.key: row.new for row in fitted if row.new is not None}
     searched = {}
     for setting in SETTINGS:
         low, high = own[setting.key]
-        more = setting.searched * (high - low)
+        more = setting.searched * (high - low) / (2 if setting.key in found else 1)
+        low, high = found.get(setting.key, (low, high))
         searched[setting.key] = [max(setting.lowest, low - more), min(setting.highest, high + more)]
     return searched
 
@@ -139,7 +151,8 @@ def _new_range(
     inner, outer = fit_range(model.estimate(photographs), model, high - low)
     if inner[0] >= low and inner[1] <= high:  # the margin needs not leave the profile's range
         outer = max(outer[0], low), min(outer[1], high)
-    if low <= outer[0] and outer[1] <= high and outer[1] - outer[0] > NARROWER * (high - low):
+    is_inside = low <= outer[0] and outer[1] <= high
+    if (is_inside and outer[1] - outer[0] > NARROWER * (high - low)) or (outer[0] <= low and high <= outer[1]):
         return None, "photographs tell no narrower range"
     ends = [min(max(end, setting.lowest), setting.highest) for end in outer]
     return [round_to(end, high - low) for end in ends], f"{len(photographs)} photographs: {setting.meaning}"
@@ -170,14 +183,16 @@ def fit_range(
 def fit_spread(estimates: Sequence[float] | Floats, error: float) -> tuple[float, float]:
     """Return the 10 % and the 90 % quantile of a quantity whose estimates have an error, around their median.
 
-    Variances of independent errors add, so the error's is subtracted from that of the estimates.
+    Variances of independent errors add, so the error's is subtracted from that of the estimates; only half of it,
+    because photographs of one hall differ less than exposures, and ``CAUTION`` of its own standard errors higher, because a range that is too narrow does more harm.
 
     Args:
         estimates: (N,) estimates.
         error: standard deviation of the error of one estimate.
     """
     spread = float(np.subtract(*np.quantile(estimates, QUANTILES[::-1]))) / _NORMAL_RANGE
-    half = _NORMAL_RANGE / 2 * math.sqrt(max(spread**2 - error**2, 0.0))
+    variance = spread**2 * (1 + CAUTION * math.sqrt(2 / max(len(estimates) - 1, 1)))
+    half = _NORMAL_RANGE / 2 * math.sqrt(max(variance - error**2 / 2, 0.0))
     centre = float(np.median(estimates))
     return centre - half, centre + half
 
