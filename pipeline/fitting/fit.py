@@ -24,6 +24,7 @@ from pipeline.fitting.photographs import Photograph, measure_photographs
 from pipeline.fitting.profile_text import to_table, to_toml
 from pipeline.fitting.ranges import FittedRange, fit_settings, search_ranges
 from pipeline.fitting.renders import measure_frames, open_exposures, read_ranges, render_frames
+from pipeline.fitting.statistics import SMALLEST
 from pipeline.inference.sources import find_images
 
 T = TypeVar("T")
@@ -60,6 +61,8 @@ def fit_profile(
     prepare_output_dir(out.parent)
     width, height = (load_profile(profile).get("render", {}).get(key, default)
                      for key, default in zip(("width", "height"), DEFAULT_SIZE, strict=True))  # fmt: skip
+    if min(width, height) < SMALLEST:
+        raise UserError(f"{profile}: [render]: a fit needs renders of at least {SMALLEST} x {SMALLEST} pixels")
     photographs, unreadable = _measure(images, width * height)
     for line in unreadable:
         click.echo(f"error: {line}; left out", err=True)

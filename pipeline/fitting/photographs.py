@@ -17,7 +17,7 @@ from pipeline.common.processes import core_count
 from pipeline.common.task_pool import map_tasks
 from pipeline.data.exif import read_orientation
 from pipeline.data.images import open_image, read_rgb
-from pipeline.fitting.statistics import measure
+from pipeline.fitting.statistics import SMALLEST, measure
 from pipeline.fitting.verticals import Uprights, measure_uprights
 
 FOCAL_LENGTH_35 = 0xA405
@@ -80,7 +80,7 @@ def measure_photograph(path: Path, area: int) -> Photograph:
         quality = jpeg_quality(image)
         focal = focal_length_35(image)
     scale = math.sqrt(area / (width * height))
-    size = max(8, round(width * scale)), max(8, round(height * scale))
+    size = max(SMALLEST, round(width * scale)), max(SMALLEST, round(height * scale))
     pixels = read_rgb(path, upright=True, shrink_to=size)
     grey = pixels.astype(np.float32) @ np.float32([0.2126, 0.7152, 0.0722]) / np.float32(255)
     return Photograph(

@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
+SMALLEST = 48
+"""Least side of a picture that is measured, pixels."""
 DARKEST, BRIGHTEST = 0.12, 0.9
 """Display values between which noise and colour are measured: outside them they are clipped."""
 BLOCK = 8
@@ -21,7 +23,8 @@ def measure(pixels: npt.NDArray[np.uint8]) -> dict[str, float]:
     """Measure one picture.
 
     Args:
-        pixels: (H, W, 3) RGB. Pictures that are compared must have about the same number of pixels.
+        pixels: (H, W, 3) RGB; sides of at least ``SMALLEST``. Pictures that are compared must have about the same
+            number of pixels.
 
     Returns:
         Finite numbers; all pictures have the same names. Differences of brightness are in units of white.
@@ -79,12 +82,10 @@ def _noise(image: Floats, grey: Floats) -> dict[str, float]:
     """
     values = {}
     half = _halve(grey)
-    planes = {"noise": grey, "noise_half": half, "noise_quarter": _halve(half), "noise_colour": image[0] - image[1]}
-    for name, plane in planes.items():
-        step = grey.shape[0] // plane.shape[0]
-        patches = _patches(np.abs(_laplacians(plane)))
-        inside = _patches(grey[::step, ::step][1:-1, 1:-1][: patches.shape[0] * BLOCK])
-        inside = inside[: patches.shape[0], : patches.shape[1]]
+    quarter = _halve(half)
+    planes = {"noise": (grey, grey), "noise_half": (half, half), "noise_quarter": (quarter, quarter)}
+    for name, (plane, brightness) in {**planes, "noise_colour": (image[0] - image[1], grey)}.items():
+        patches, inside = _patches(np.abs(_laplacians(plane))), _patches(brightness[1:-1, 1:-1])
         chosen = patches[(inside > DARKEST) & (inside < BRIGHTEST)]
         if chosen.size < 8:
             chosen = patches.ravel()
@@ -106,10 +107,9 @@ def _laplacians(plane: Floats) -> Floats:
 
 def _patches(plane: Floats) -> Floats:
     """Return the means of patches of ``BLOCK`` pixels; what is left over at the edges is not used."""
-    rows, columns = (max(side // BLOCK, 1) for side in plane.shape)
-    block = min(BLOCK, *plane.shape)
-    part = plane[: rows * block, : columns * block]
-    means: Floats = part.reshape(rows, block, columns, block).mean((1, 3))
+    rows, columns = (side // BLOCK for side in plane.shape)
+    part = plane[: rows * BLOCK, : columns * BLOCK]
+    means: Floats = part.reshape(rows, BLOCK, columns, BLOCK).mean((1, 3))
     return means
 
 
