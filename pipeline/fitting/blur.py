@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.fitting.calibration import calibrate
-from pipeline.fitting.ranges import NOISE, SHARPNESS, FittedRange
+from pipeline.fitting.calibration import are_familiar, calibrate
+from pipeline.fitting.ranges import NOISE, SHARPNESS, STRANGE, FittedRange
 from pipeline.fitting.renders import Exposure
 
 SEPARATION = 0.4
 """Smallest difference between the shares of blurred and of sharp renders that are called blurred."""
 SHARES = (0.04, 0.6)
-"""Smallest and largest share of blurred frames that is written."""
+"""Smallest share of blurred frames that is written, and largest share that is believed."""
 
 
 def fit_blur(
@@ -30,7 +30,8 @@ def fit_blur(
     before = 1 - math.prod(1 - own[key] for key in keys)
     blurred = np.array([item.settings["defocus_radius"] > 0 or item.settings["motion_length"] > 0 for item in exposures])
     frames = np.array([item.frame for item in exposures])
-    model = calibrate([item.statistics for item in exposures], blurred * 1.0, frames, SHARPNESS + NOISE)
+    rows = [item.statistics for item in exposures]
+    model = calibrate(rows, blurred * 1.0, frames, SHARPNESS + NOISE)
     new: list[float | None] = [None, None]
     shown, why = "", "cannot be told: the renders do not differ"
     if model is not None:
@@ -45,11 +46,13 @@ def fit_blur(
         shown = f"{share:.0%} blurred"
         if separation < SEPARATION:
             why = f"cannot be told: blurred and sharp renders differ in {separation:.0%} only"
+        elif share > SHARES[1] or not are_familiar(photographs, rows, SHARPNESS + NOISE):
+            why = STRANGE  # softer altogether, as after a resize: not blurred ones among sharp ones
         elif abs(share - before) < 2 * error:
             why = f"{len(photographs)} photographs tell no other share ({2 * error:.0%} either way)"
         else:
             why = f"{len(photographs)} photographs: share of blurred ones, as on renders"
-            factor = min(max(share, SHARES[0]), SHARES[1]) / before if before else 0.0
+            factor = max(share, SHARES[0]) / before if before else 0.0
             new = [round(min(own[key] * factor, 1.0), 3) for key in keys] if before else [None, None]
     return [
         FittedRange("scene.sensor", key, own[key], value, shown, f"{before:.0%} blurred", why)

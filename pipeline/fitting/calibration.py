@@ -12,6 +12,8 @@ Floats = npt.NDArray[np.float64]
 
 RIDGE = 0.01
 """Penalty of the ridge regression, as a share of the number of exposures; statistics are standardised."""
+FAMILIAR = 0.9
+"""Quantile of the distances of known pictures up to which others count as familiar."""
 FOLDS = 6
 """Parts of the frames that are predicted by a model of the others."""
 
@@ -85,6 +87,23 @@ def calibrate(
         statistics, mean, scale, matrix.min(0), matrix.max(0), weights, offset, explained, slope,
         frame_error=float(np.sqrt(max(between, 0.0))), error=float(np.sqrt(within)), unseen=unseen,
     )  # fmt: skip
+
+
+def are_familiar(
+    rows: Sequence[dict[str, float]], known: Sequence[dict[str, float]], statistics: tuple[str, ...]
+) -> bool:
+    """Return whether pictures are as near to known ones as these are to each other.
+
+    A model of the known ones says nothing about others. Pictures are familiar if the median of their Mahalanobis
+    distances from the mean is at most the ``FAMILIAR`` quantile of the known ones'.
+    """
+    matrix = _matrix(known, statistics)
+    mean, scale = matrix.mean(0), np.maximum(matrix.std(0), 1e-9)
+    columns = (matrix - mean) / scale
+    inverse = np.linalg.inv(np.cov(columns.T) + 2 * RIDGE * np.eye(columns.shape[1]))
+    others = (_matrix(rows, statistics) - mean) / scale
+    near, far = (np.einsum("ni,ij,nj->n", part, inverse, part) for part in (columns, others))
+    return bool(np.median(far) <= np.quantile(near, FAMILIAR))
 
 
 def _matrix(rows: Sequence[dict[str, float]], statistics: tuple[str, ...]) -> Floats:

@@ -99,7 +99,7 @@ def fit_resolution(photographs: Sequence[Photograph], area: int, own: dict[str, 
     """Fit the share of frames from a camera with fewer pixels than a render, and its columns."""
     shares = np.array([math.sqrt(photo.width * photo.height / area) for photo in photographs])
     small = shares[shares < 0.97]
-    shown = f"{np.quantile(shares, 0.1):.2f} to {np.quantile(shares, 0.9):.2f} of the renders' width"
+    shown = f"{np.quantile(shares, 0.1):.2f} to {np.quantile(shares, 0.9):.2f} times the renders' width"
     if len(small) < LEAST:
         why = f"{len(small)} photographs have fewer pixels than a render"
         rows = [("low_resolution", None, why), ("resolution", None, why)]

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,10 +20,11 @@ from pipeline.common.processes import module_command
 from pipeline.common.stages import prepare_output_dir
 from pipeline.config import check_profile
 from pipeline.fitting.blur import fit_blur
+from pipeline.fitting.calibration import are_familiar
 from pipeline.fitting.camera import LEAST, fit_jpeg, fit_lenses, fit_mounts, fit_resolution, fit_size
 from pipeline.fitting.photographs import Photograph, measure_photographs
 from pipeline.fitting.profile_text import to_table, to_toml
-from pipeline.fitting.ranges import FittedRange, fit_settings, search_ranges
+from pipeline.fitting.ranges import NOISE, FittedRange, fit_settings, search_ranges
 from pipeline.fitting.renders import measure_frames, open_exposures, read_ranges, render_frames
 from pipeline.fitting.statistics import SMALLEST
 from pipeline.inference.sources import find_images
@@ -90,15 +92,16 @@ def _fit(photographs: Sequence[Photograph], probe: Path, area: int) -> list[Fitt
         area: pixels of a render.
     """
     own = read_ranges(probe)
-    jpeg = fit_jpeg(photographs, area, own.sensor)
-    # Compression removes noise, so the exposures have the photographs' quality where the files tell it.
-    quality = {row.key: row.new for row in jpeg if row.new is not None}
     statistics, renders = [photo.statistics for photo in photographs], measure_frames(probe.parent)
-    settings = list[FittedRange]()
+    jpeg, settings = fit_jpeg(photographs, area, own.sensor), list[FittedRange]()
     for search in range(1, SEARCHES + 1):
+        # Compression removes noise, so the exposures have the photographs' quality where the files tell it.
+        quality = {row.key: row.new for row in jpeg if row.new is not None}
         count, stream = open_exposures(probe, EXPOSURES, search_ranges(own.sensor, settings) | quality)
         exposures = list(_progress(stream, count, f"exposures {search} of {SEARCHES}"))
         settings = fit_settings(own.sensor, statistics, renders, exposures)
+        if quality and not are_familiar(statistics, [item.statistics for item in exposures], NOISE):
+            jpeg = [replace(row, new=None, why="the pictures do not look so: compressed before?") for row in jpeg]
     return [
         *settings,
         *fit_blur(own.sensor, statistics, exposures),

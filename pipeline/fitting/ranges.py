@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.fitting.calibration import Calibration, Floats, calibrate
+from pipeline.fitting.calibration import Calibration, Floats, are_familiar, calibrate
 from pipeline.fitting.renders import Exposure
 
 BRIGHTNESS = ("floor", "dark", "lower", "middle", "upper", "bright", "mean", "white")
@@ -36,6 +36,8 @@ CAUTION = 1.0
 """Standard errors by which the variance of the estimates is taken higher than it is measured."""
 NARROWER = 0.9
 """A range in the profile's is written only if its width is at most this share of it."""
+STRANGE = "cannot be told: no exposure of the renders looks so"
+"""Why a value stays if the photographs differ from all exposures."""
 _NORMAL_RANGE = 2.563
 """Standard deviations between the 10 % and the 90 % quantile of a normal distribution."""
 
@@ -134,6 +136,8 @@ def fit_settings(
         values = np.array([item.settings[setting.key] for item in exposures])
         model = calibrate(rows, values, frames, setting.statistics)
         new, why = _new_range(setting, model, own[setting.key], photographs)
+        if new is not None and not are_familiar(photographs, rows, setting.statistics):
+            new, why = None, STRANGE
         shown = [describe([row[setting.headline] for row in part]) for part in (photographs, renders)]
         fitted.append(FittedRange("scene.sensor", setting.key, own[setting.key], new, *shown, why))
     return fitted

@@ -44,7 +44,7 @@ def photographs(tiny_people: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def fit(photos: Path, out: Path, renders: Path) -> subprocess.CompletedProcess[str]:
     """Fit the tiny profile beside ``out``."""
     return run("-m", "pipeline", "fit", photos, "--profile", out.parent / "tiny.toml", "--out", out,
-               "--renders", renders)  # fmt: skip
+               "--renders", renders, "--frames", 20)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from blender.config.capture import CameraConfig, SensorConfig
 from blender.config.profile import RenderConfig
 from pipeline.fitting.blur import fit_blur
-from pipeline.fitting.calibration import calibrate
+from pipeline.fitting.calibration import are_familiar, calibrate
 from pipeline.fitting.camera import fit_jpeg, fit_lenses, fit_mounts, fit_resolution, fit_size
 from pipeline.fitting.fit import DEFAULT_SIZE
 from pipeline.fitting.photographs import Photograph
@@ -60,6 +60,14 @@ def test_a_statistic_that_does_not_follow_explains_nothing() -> None:
     assert calibrate(rows, np.zeros_like(settings), frames, ("a",)) is None, "the setting does not vary"
 
 
+def test_pictures_that_no_exposure_resembles_are_not_familiar() -> None:
+    rng = np.random.default_rng(4)
+    known = [{"a": a, "b": a + 0.1 * e} for a, e in rng.normal(size=(300, 2))]
+    assert are_familiar([{"a": a, "b": a} for a in (-0.5, 0.2, 0.9)], known, ("a", "b"))
+    assert not are_familiar([{"a": 4.0, "b": 4.0}] * 3, known, ("a", "b"))
+    assert not are_familiar([{"a": 1.0, "b": -1.0}] * 3, known, ("a", "b")), "each alone would be usual"
+
+
 def test_more_photographs_narrow_the_margin_down_to_the_error_of_the_hall() -> None:
     rows, settings, frames = exposures(60)
     model = calibrate(rows, settings, frames, ("a",))
@@ -103,6 +111,8 @@ def test_blur_is_told_from_renders_that_show_it() -> None:
     assert (defocus.new + motion.new) / (SENSOR["defocus"] + SENSOR["motion_blur"]) == pytest.approx(
         0.1 / before, abs=0.05
     )
+    softer = [statistics(True) for _ in range(300)]
+    assert [row.new for row in fit_blur(SENSOR, softer, shown)] == [None, None], "all of them: not blur"
     same = [dataclasses.replace(item, statistics=statistics(False)) for item in shown]
     assert [row.new for row in fit_blur(SENSOR, photographs, same)] == [None, None]
 
