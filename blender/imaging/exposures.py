@@ -5,8 +5,8 @@ a split with the passes "depth" and "light", and writes to standard output:
 
 - a line of JSON with the profile's tables [scene.sensor] and [scene.camera], defaults included, and the
   number of exposures;
-- for each exposure a line of JSON (frame, width, height, settings of the sensor), followed by the pixels: RGB,
-  8 bits per channel, row by row.
+- for each exposure a line of JSON (frame, width, height, settings of the sensor), followed by the pixels:
+  RGB, 8 bits per channel, row by row.
 
 ``transpalette fit`` reads this stream, so that no exposure is stored on disk.
 """

@@ -54,8 +54,8 @@ def check(profile: Path, splits: tuple[str, ...], run: Path | None) -> None:
 def fit(photos: tuple[Path, ...], profile: Path, out: Path, renders: Path | None, frames: int) -> None:
     """Fit a profile to unlabelled PHOTOS of a hall.
 
-    PHOTOS are images, folders or quoted patterns. Sensor, light and camera of the photographs are compared with
-    renders of the profile, whose settings are known. What photographs cannot tell stays as it is.
+    PHOTOS are images, folders or quoted patterns. Sensor, light and camera of the photographs are compared
+    with renders of the profile, whose settings are known. What photographs cannot tell stays as it is.
     """
     from pipeline.fitting.fit import fit_profile
 

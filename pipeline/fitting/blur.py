@@ -23,12 +23,14 @@ def fit_blur(
 ) -> list[FittedRange]:
     """Fit the shares ``defocus`` and ``motion_blur``, whose ratio stays that of the profile.
 
-    A threshold on a linear model's estimate calls pictures blurred. Its errors on unseen renders correct the share
-    of photographs that it calls so (Rogan and Gladen 1978).
+    A threshold on a linear model's estimate calls pictures blurred. Its errors on unseen renders correct the
+    share of photographs that it calls so (Rogan and Gladen 1978).
     """
     keys = ("defocus", "motion_blur")
     before = 1 - math.prod(1 - own[key] for key in keys)
-    blurred = np.array([item.settings["defocus_radius"] > 0 or item.settings["motion_length"] > 0 for item in exposures])
+    blurred = np.array(
+        [item.settings["defocus_radius"] > 0 or item.settings["motion_length"] > 0 for item in exposures]
+    )
     frames = np.array([item.frame for item in exposures])
     rows = [item.statistics for item in exposures]
     model = calibrate(rows, blurred * 1.0, frames, SHARPNESS + NOISE)
@@ -42,7 +44,9 @@ def fit_blur(
         separation = float(hits[best] - false[best])
         called = float((model.estimate(photographs) >= thresholds[best]).mean())
         share = min(max((called - float(false[best])) / max(separation, 1e-9), 0.0), 1.0)
-        error = math.sqrt(max(called * (1 - called), 0.25 / len(photographs)) / len(photographs)) / max(separation, 1e-9)
+        error = math.sqrt(max(called * (1 - called), 0.25 / len(photographs)) / len(photographs)) / max(
+            separation, 1e-9
+        )
         shown = f"{share:.0%} blurred"
         if separation < SEPARATION:
             why = f"cannot be told: blurred and sharp renders differ in {separation:.0%} only"

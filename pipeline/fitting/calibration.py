@@ -1,4 +1,4 @@
-"""Estimate a setting of the sensor from a picture's statistics: a linear model of exposures with known settings."""
+"""Estimate a setting of the sensor from statistics of a picture, with a linear model of known exposures."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ class Calibration:
 
 
 def calibrate(
-    rows: Sequence[dict[str, float]], settings: Floats, frames: npt.NDArray[np.int_], statistics: tuple[str, ...]
+    rows: Sequence[dict[str, float]],
+    settings: Floats,
+    frames: npt.NDArray[np.int_],
+    statistics: tuple[str, ...],
 ) -> Calibration | None:
     """Fit the model of one setting.
 
@@ -81,7 +84,9 @@ def calibrate(
     errors = unseen - settings
     groups = [errors[frames == frame] for frame in np.unique(frames)]
     within = float(np.mean([group.var(ddof=1) if len(group) > 1 else 0.0 for group in groups]))
-    between = float(np.var([group.mean() for group in groups])) - within / float(np.mean(list(map(len, groups))))
+    between = float(np.var([group.mean() for group in groups])) - within / float(
+        np.mean(list(map(len, groups)))
+    )
     mean, scale, weights, offset = _solve(matrix, settings)
     return Calibration(
         statistics, mean, scale, matrix.min(0), matrix.max(0), weights, offset, explained, slope,
@@ -94,8 +99,8 @@ def are_familiar(
 ) -> bool:
     """Return whether pictures are as near to known ones as these are to each other.
 
-    A model of the known ones says nothing about others. Pictures are familiar if the median of their Mahalanobis
-    distances from the mean is at most the ``FAMILIAR`` quantile of the known ones'.
+    A model of the known ones says nothing about others. Pictures are familiar if the median of their
+    Mahalanobis distances from the mean is at most the ``FAMILIAR`` quantile of the known ones'.
     """
     matrix = _matrix(known, statistics)
     mean, scale = matrix.mean(0), np.maximum(matrix.std(0), 1e-9)

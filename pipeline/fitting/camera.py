@@ -1,4 +1,4 @@
-"""Ranges of a profile that follow from files and lines: size, JPEG quality, lens, pitch and roll of the camera."""
+"""Ranges of a profile that follow from files and lines: size, JPEG quality, lens, pitch and roll."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAME_SHAPE = 0.03
 WIDEST_SHAPE = 2.4
 """Largest aspect ratio of renders; panoramas are not of one camera with one lens."""
 QUALITY_MARGIN, QUALITY_WIDTH = 4, 16
-"""By how much the range of the JPEG quality is wider than the photographs', at each end; and its least width."""
+"""By how much the range of the JPEG quality is wider than the photographs' at each end; its least width."""
 FOV_MARGIN = 4.0
 """Degrees by which the range of the field of view is wider than the photographs', at each end."""
 STRAIGHT_FOV = 95.0
@@ -46,7 +46,9 @@ def fit_size(photographs: Sequence[Photograph], size: tuple[int, int]) -> list[F
     chosen = ratios[(ratios >= 1) == wide]
     ratio = min(max(float(np.median(chosen)), 1 / WIDEST_SHAPE), WIDEST_SHAPE)
     counts = Counter((photo.width, photo.height) for photo in photographs)
-    shown = ", ".join(f"{w}x{h}" for (w, h), _ in counts.most_common(2)) + (", ..." if len(counts) > 2 else "")
+    shown = ", ".join(f"{w}x{h}" for (w, h), _ in counts.most_common(2)) + (
+        ", ..." if len(counts) > 2 else ""
+    )
     why = f"{len(chosen)} of {len(ratios)} photographs {'are not upright' if wide else 'are upright'}"
     old = size[0] / size[1]
     if abs(ratio / old - 1) <= SAME_SHAPE:
@@ -68,8 +70,9 @@ def _even(value: float) -> int:
 def effective_quality(photo: Photograph, area: int) -> float | None:
     """Return the JPEG quality with which a render of ``area`` pixels would have the photograph's artefacts.
 
-    If a photograph is reduced by a factor f, the error of its coefficients falls by about f, as that of independent
-    numbers that are averaged. The quality is that of the tables with steps so much smaller. None: no JPEG.
+    If a photograph is reduced by a factor f, the error of its coefficients falls by about f, as that of
+    independent numbers that are averaged. The quality is that of the tables with steps so much smaller.
+    None: no JPEG file.
     """
     if photo.quality is None:
         return None
@@ -102,18 +105,21 @@ def fit_resolution(photographs: Sequence[Photograph], area: int, own: dict[str, 
     shown = f"{np.quantile(shares, 0.1):.2f} to {np.quantile(shares, 0.9):.2f} times the renders' width"
     if len(small) < LEAST:
         why = f"{len(small)} photographs have fewer pixels than a render"
-        rows = [("low_resolution", None, why), ("resolution", None, why)]
+        values: tuple[Any, Any] = (None, None)
     else:
         low, high = np.quantile(small, QUANTILES)
         ends = [round(float(np.clip(low - 0.05, 0.1, 1)), 2), round(float(np.clip(high + 0.05, 0.1, 1)), 2)]
         share = round(float(np.clip(len(small) / len(shares), own["low_resolution"] / 2, 0.95)), 2)
         why = f"{len(small)} of {len(shares)} photographs have fewer pixels than a render"
-        rows = [("low_resolution", share, why), ("resolution", ends, why)]
-    return [FittedRange("scene.sensor", key, own[key], new, shown, "", why) for key, new, why in rows]
+        values = share, ends
+    return [
+        FittedRange("scene.sensor", key, own[key], new, shown, "", why)
+        for key, new in zip(("low_resolution", "resolution"), values, strict=True)
+    ]
 
 
 def fit_lenses(photographs: Sequence[Photograph], lenses: dict[str, Any]) -> list[FittedRange]:
-    """Fit the field of view of the straight lens to the EXIF data, and reduce other lenses if all are straight."""
+    """Fit the straight lens's field of view to the EXIF data; reduce other lenses if all are straight."""
     fovs = [photo.fov for photo in photographs if photo.fov is not None]
     table = "scene.camera.lenses"
     straight = lenses.get("perspective")
@@ -127,7 +133,9 @@ def fit_lenses(photographs: Sequence[Photograph], lenses: dict[str, Any]) -> lis
     why = f"{len(fovs)} photographs: focal length for 35 mm film in the EXIF data"
     shown = f"{low:.0f} to {high:.0f} degrees"
     rows = [FittedRange(f"{table}.perspective", "fov", straight["fov"], ends, shown, "", why)]
-    others = {name: lens["weight"] for name, lens in lenses.items() if name != "perspective" and lens["weight"]}
+    others = {
+        name: lens["weight"] for name, lens in lenses.items() if name != "perspective" and lens["weight"]
+    }
     allowed = straight["weight"] * OTHER_LENSES / (1 - OTHER_LENSES)
     if high <= STRAIGHT_FOV and len(fovs) >= 0.8 * len(photographs) and sum(others.values()) > allowed:
         factor = allowed / sum(others.values())
@@ -143,7 +151,9 @@ def fit_mounts(photographs: Sequence[Photograph], camera: dict[str, Any]) -> lis
 
     Without EXIF data the field of view is the middle of the profile's straight lens.
     """
-    mounts = {name: mount for name, mount in camera["mounts"].items() if mount["floor"] is None and mount["weight"]}
+    mounts = {
+        name: mount for name, mount in camera["mounts"].items() if mount["floor"] is None and mount["weight"]
+    }
     lens = camera["lenses"].get("perspective")
     assumed = float(np.mean(lens["fov"])) if lens else 75.0
     told = [(photo, photo.uprights) for photo in photographs if photo.uprights is not None]

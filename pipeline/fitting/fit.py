@@ -14,7 +14,14 @@ from typing import TypeVar
 
 import click
 
-from blender.contract import TEMPORARY_PREFIX, UserError, list_names, load_profile, temporary_root, write_atomic
+from blender.contract import (
+    TEMPORARY_PREFIX,
+    UserError,
+    list_names,
+    load_profile,
+    temporary_root,
+    write_atomic,
+)
 from blender.contract.shipped import shipped_folder
 from pipeline.common.processes import module_command
 from pipeline.common.stages import prepare_output_dir
@@ -64,7 +71,9 @@ def fit_profile(
     width, height = (load_profile(profile).get("render", {}).get(key, default)
                      for key, default in zip(("width", "height"), DEFAULT_SIZE, strict=True))  # fmt: skip
     if min(width, height) < SMALLEST:
-        raise UserError(f"{profile}: [render]: a fit needs renders of at least {SMALLEST} x {SMALLEST} pixels")
+        raise UserError(
+            f"{profile}: [render]: a fit needs renders of at least {SMALLEST} x {SMALLEST} pixels"
+        )
     photographs, unreadable = _measure(images, width * height)
     for line in unreadable:
         click.echo(f"error: {line}; left out", err=True)
@@ -79,7 +88,9 @@ def fit_profile(
     _write_checked(out, text)
     click.echo(to_table(rows))
     kept = list_names(sorted({row.key for row in rows} - {row.key for row in changed}), 20)
-    click.echo(f"fit: {len(changed)} values from {len(photographs)} photographs; not changed: {kept} -> {out}")
+    click.echo(
+        f"fit: {len(changed)} values from {len(photographs)} photographs; not changed: {kept} -> {out}"
+    )
     return 1 if unreadable else 0
 
 
@@ -101,7 +112,9 @@ def _fit(photographs: Sequence[Photograph], probe: Path, area: int) -> list[Fitt
         exposures = list(_progress(stream, count, f"exposures {search} of {SEARCHES}"))
         settings = fit_settings(own.sensor, statistics, renders, exposures)
         if quality and not are_familiar(statistics, [item.statistics for item in exposures], NOISE):
-            jpeg = [replace(row, new=None, why="the pictures do not look so: compressed before?") for row in jpeg]
+            jpeg = [
+                replace(row, new=None, why="the pictures do not look so: compressed before?") for row in jpeg
+            ]
     return [
         *settings,
         *fit_blur(own.sensor, statistics, exposures),
@@ -133,9 +146,9 @@ def _require(count: int, given: int) -> None:
     if count < LEAST:
         readable = "" if count == given else f" of {given}"
         noun = "photograph" if count == 1 and count == given else "photographs"
+        readable += f" {noun}" if count == given else f" {noun} can be read"
         raise UserError(
-            f"{count}{readable} {noun}{'' if count == given else ' can be read'}: a fit needs at least {LEAST}, "
-            "better 30, from different places of the hall"
+            f"{count}{readable}: a fit needs at least {LEAST}, better 30, from different places of the hall"
         )
 
 
@@ -148,14 +161,20 @@ def _check(profile: Path) -> None:
     renderer = subprocess.run(
         module_command("blender.config", profile), stderr=subprocess.PIPE, text=True, check=False
     )
-    lines = [*check_profile(profile), *(line.removeprefix("error: ") for line in renderer.stderr.splitlines())]
+    lines = [
+        *check_profile(profile),
+        *(line.removeprefix("error: ") for line in renderer.stderr.splitlines()),
+    ]
     if lines or renderer.returncode:
         raise UserError("\n".join(dict.fromkeys(lines)) or f"{profile}: not a valid profile")
 
 
 def _name_for_extends(profile: Path, out: Path) -> str:
-    """Return how the written profile names the other one: a shipped one by its name, others by a relative path."""
-    if profile.resolve().parent == shipped_folder("profiles").resolve() and not (out.parent / profile.name).exists():
+    """Return how the written profile names the other one: a shipped one by its name, others by a path."""
+    if (
+        profile.resolve().parent == shipped_folder("profiles").resolve()
+        and not (out.parent / profile.name).exists()
+    ):
         return profile.name
     return Path(os.path.relpath(profile.resolve(), out.parent.resolve())).as_posix()
 

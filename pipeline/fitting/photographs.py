@@ -1,4 +1,4 @@
-"""Measure photographs: size, lens and JPEG tables from the file, statistics and upright lines from the pixels."""
+"""Measure photographs: size, lens and JPEG tables of files, statistics and upright lines of pixels."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def measure_photograph(path: Path, area: int) -> Photograph:
     scale = math.sqrt(area / (width * height))
     size = max(SMALLEST, round(width * scale)), max(SMALLEST, round(height * scale))
     pixels = read_rgb(path, upright=True, shrink_to=size)
-    grey = pixels.astype(np.float32) @ np.float32([0.2126, 0.7152, 0.0722]) / np.float32(255)
+    grey = pixels.astype(np.float32) @ np.array([0.2126, 0.7152, 0.0722], np.float32) / np.float32(255)
     return Photograph(
         width=width,
         height=height,
@@ -96,8 +96,8 @@ def measure_photograph(path: Path, area: int) -> Photograph:
 def jpeg_quality(image: Image.Image) -> int | None:
     """Return the quality of an opened JPEG file, 1 to 100; None for other formats.
 
-    Programs with the standard's tables (libjpeg, Pillow, OpenCV, most phones) are recognised exactly, of others
-    the quality with the nearest table is returned.
+    Programs with the standard's tables (libjpeg, Pillow, OpenCV) are recognised exactly, of others the
+    quality with the nearest table is returned.
     """
     tables = getattr(image, "quantization", None)
     if not tables:

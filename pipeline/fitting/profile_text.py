@@ -41,7 +41,9 @@ def _value(value: Any) -> str:
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    return f"{value:g}" if isinstance(value, float) and value == int(value) and abs(value) < 1e6 else repr(value)
+    return (
+        f"{value:g}" if isinstance(value, float) and value == int(value) and abs(value) < 1e6 else repr(value)
+    )
 
 
 def to_table(rows: Sequence[FittedRange]) -> str:

@@ -1,8 +1,8 @@
 """Turn what photographs and renders have in common into ranges of [scene.sensor].
 
-For each key a linear model of exposures with known settings (``calibration``) estimates the setting that would
-make a render look like a photograph. The centre of the new range is the median of these estimates, its width
-their spread without the model's own error.
+For each key a linear model of exposures with known settings (``calibration``) estimates the setting that
+would make a render look like a photograph. The centre of the new range is the median of these estimates, its
+width their spread without the model's own error.
 """
 
 from __future__ import annotations
@@ -97,10 +97,10 @@ class FittedRange:
 
 
 def search_ranges(own: dict[str, Any], fitted: Sequence[FittedRange] = ()) -> dict[str, Any]:
-    """Return the ranges from which exposures are drawn: wider than the profile's, or than those fitted so far.
+    """Return the ranges of exposures: wider than the profile's, or than those fitted so far.
 
-    The second search is nearer to the photographs, so that a linear model is more accurate: a colour cast, for
-    example, is smaller if the saturation is low.
+    The second search is nearer to the photographs, so that a linear model is more accurate: a colour cast,
+    for example, is smaller if the saturation is low.
 
     Args:
         own: [scene.sensor] of the profile.
@@ -138,8 +138,8 @@ def fit_settings(
         new, why = _new_range(setting, model, own[setting.key], photographs)
         if new is not None and not are_familiar(photographs, rows, setting.statistics):
             new, why = None, STRANGE
-        shown = [describe([row[setting.headline] for row in part]) for part in (photographs, renders)]
-        fitted.append(FittedRange("scene.sensor", setting.key, own[setting.key], new, *shown, why))
+        taken, made = (describe([row[setting.headline] for row in part]) for part in (photographs, renders))
+        fitted.append(FittedRange("scene.sensor", setting.key, own[setting.key], new, taken, made, why))
     return fitted
 
 
@@ -156,7 +156,9 @@ def _new_range(
     if inner[0] >= low and inner[1] <= high:  # the margin needs not leave the profile's range
         outer = max(outer[0], low), min(outer[1], high)
     is_inside = low <= outer[0] and outer[1] <= high
-    if (is_inside and outer[1] - outer[0] > NARROWER * (high - low)) or (outer[0] <= low and high <= outer[1]):
+    if (is_inside and outer[1] - outer[0] > NARROWER * (high - low)) or (
+        outer[0] <= low and high <= outer[1]
+    ):
         return None, "photographs tell no narrower range"
     ends = [min(max(end, setting.lowest), setting.highest) for end in outer]
     return [round_to(end, high - low) for end in ends], f"{len(photographs)} photographs: {setting.meaning}"
@@ -167,8 +169,8 @@ def fit_range(
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return the range of a setting that estimates of many pictures tell, without and with a margin.
 
-    The margin is the standard error of the centre. Of the error between frames a share (``HALL``) is common to all
-    photographs; the rest of the errors falls with their number.
+    The margin is the standard error of the centre. Of the error between frames a share (``HALL``) is common
+    to all photographs; the rest of the errors falls with their number.
 
     Args:
         estimates: (N,) estimates of the pictures.
@@ -187,8 +189,10 @@ def fit_range(
 def fit_spread(estimates: Sequence[float] | Floats, error: float) -> tuple[float, float]:
     """Return the 10 % and the 90 % quantile of a quantity whose estimates have an error, around their median.
 
-    Variances of independent errors add, so the error's is subtracted from that of the estimates; only half of it,
-    because photographs of one hall differ less than exposures, and ``CAUTION`` of its own standard errors higher, because a range that is too narrow does more harm.
+    Variances of independent errors add, so the error's is subtracted from that of the estimates. Only half of
+    it is subtracted, because photographs of one hall differ less than exposures. The variance of the
+    estimates is taken ``CAUTION`` of its standard errors too high, because a range that is too narrow does
+    more harm.
 
     Args:
         estimates: (N,) estimates.

@@ -1,4 +1,4 @@
-"""Statistics of one picture that depend on the camera's sensor: light, colour, noise, sharpness. Numpy only."""
+"""Statistics of a picture that depend on the camera's sensor: light, colour, noise, sharpness. Numpy only."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def measure(pixels: npt.NDArray[np.uint8]) -> dict[str, float]:
     """Measure one picture.
 
     Args:
-        pixels: (H, W, 3) RGB; sides of at least ``SMALLEST``. Pictures that are compared must have about the same
-            number of pixels.
+        pixels: (H, W, 3) RGB; sides of at least ``SMALLEST``. Pictures that are compared must have about the
+            same number of pixels.
 
     Returns:
         Finite numbers; all pictures have the same names. Differences of brightness are in units of white.
     """
     image = np.moveaxis(pixels, 2, 0).astype(np.float32) / np.float32(255)
-    grey = np.tensordot(np.float32([0.2126, 0.7152, 0.0722]), image, 1)
+    grey = np.tensordot(np.array([0.2126, 0.7152, 0.0722], np.float32), image, 1)
     return {
         **_brightness(grey),
         **_colour(image, grey),
@@ -46,7 +46,12 @@ def _brightness(grey: Floats) -> dict[str, float]:
     values = np.quantile(grey[::2, ::2], list(shares.values()))
     odds = {name: _log_odds(float(value)) for name, value in zip(shares, values, strict=True)}
     mean = _log_odds(float(grey.mean(dtype=np.float64)))
-    return {**odds, "mean": mean, "range": odds["bright"] - odds["dark"], "white": float((grey > 0.97).mean())}
+    return {
+        **odds,
+        "mean": mean,
+        "range": odds["bright"] - odds["dark"],
+        "white": float((grey > 0.97).mean()),
+    }
 
 
 def _log_odds(value: float) -> float:
@@ -140,7 +145,9 @@ def _sharpness(grey: Floats) -> dict[str, float]:
             strong = two >= two.max()
         edges.append(float((np.maximum(one[:, :-1], one[:, 1:])[strong] / two[strong].clip(1e-3)).mean()))
         bends = np.abs(plane[:, :-2] - 2 * plane[:, 1:-1] + plane[:, 2:])
-        overshoots.append(float(np.log((np.quantile(bends, 0.995) + 1e-3) / (np.quantile(two, 0.995) + 1e-3))))
+        overshoots.append(
+            float(np.log((np.quantile(bends, 0.995) + 1e-3) / (np.quantile(two, 0.995) + 1e-3)))
+        )
         values[f"edge_{axis}"] = edges[-1]
     return {**values, "edge": float(np.mean(edges)), "bend": float(np.mean(overshoots))}
 

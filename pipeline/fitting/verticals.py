@@ -29,7 +29,7 @@ class Uprights:
     """What the upright lines of a picture say."""
 
     convergence: float
-    """Tangent of the pitch divided by the focal length in widths of the image; above 0: the camera looks up."""
+    """Tangent of the pitch over the focal length in widths of the image; above 0: the camera looks up."""
     roll: float
     """Degrees of rotation about the viewing direction, in the direction of the profile's roll."""
 
@@ -55,7 +55,9 @@ def measure_uprights(grey: npt.NDArray[np.float32]) -> Uprights | None:
     return _fit(leans, x, y)
 
 
-def _fit(leans: npt.NDArray[np.float64], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Uprights | None:
+def _fit(
+    leans: npt.NDArray[np.float64], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+) -> Uprights | None:
     """Find the convergence and the roll with which most edges agree, then refine them by least squares."""
     steps = np.linspace(-1, 1, _SIDE)
     convergences, rolls = steps * 0.7, steps * 0.25
@@ -64,7 +66,7 @@ def _fit(leans: npt.NDArray[np.float64], x: npt.NDArray[np.float64], y: npt.NDAr
         rest = leans - convergence * x / np.maximum(1 + convergence * y, 0.2)
         bins = np.searchsorted(np.sort(rest), np.stack([rolls - TOLERANCE, rolls + TOLERANCE]))
         counts[i] = bins[1] - bins[0]
-    i, j = np.unravel_index(int(counts.argmax()), counts.shape)
+    i, j = divmod(int(counts.argmax()), _SIDE)
     if counts[i, j] < LEAST / 2 or counts[i, j] < AGREEMENT * np.median(counts):
         return None
     convergence, roll = float(convergences[i]), float(rolls[j])

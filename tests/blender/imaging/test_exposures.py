@@ -12,7 +12,9 @@ import pytest
 
 from tests.conftest import ROOT, TINY, render
 
-LIGHT = TINY.replace("samples = 1", 'samples = 1\npasses = ["depth", "light"]').replace("train = 4", "train = 2")
+LIGHT = TINY.replace("samples = 1", 'samples = 1\npasses = ["depth", "light"]').replace(
+    "train = 4", "train = 2"
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,16 @@ def light_split(tiny_people: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def expose_again(profile: Path, frames: Path, *more: object) -> tuple[int, bytes, str]:
     """Run the program on the split "train"; return status, standard output and standard error."""
-    command = ["-m", "blender.imaging.exposures", "--profile", profile, "--split", "train", "--frames", frames]
+    command = [
+        "-m",
+        "blender.imaging.exposures",
+        "--profile",
+        profile,
+        "--split",
+        "train",
+        "--frames",
+        frames,
+    ]
     arguments = [sys.executable, *map(str, [*command, *more])]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, check=False)
     return done.returncode, done.stdout, done.stderr.decode()
@@ -49,10 +60,14 @@ def test_exposures_have_the_drawn_settings_and_are_the_same_each_time(light_spli
         entry = json.loads(line)
         assert 1.5 <= entry["settings"]["exposure"] <= 1.6
         count = entry["width"] * entry["height"] * 3
-        pictures.append((entry["frame"], np.frombuffer(rest[:count], np.uint8).reshape(entry["height"], -1, 3)))
+        pictures.append(
+            (entry["frame"], np.frombuffer(rest[:count], np.uint8).reshape(entry["height"], -1, 3))
+        )
         rest = rest[count:]
     assert [frame for frame, _ in pictures] == [0, 0, 1, 1]
-    assert all((np.ptp(pixels.astype(int), axis=2) <= 1).all() for _, pixels in pictures), "saturation 0 is grey"
+    assert all((np.ptp(pixels.astype(int), axis=2) <= 1).all() for _, pixels in pictures), (
+        "saturation 0 is grey"
+    )
     assert (pictures[0][1] != pictures[1][1]).any()
 
 

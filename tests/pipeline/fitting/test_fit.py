@@ -48,7 +48,9 @@ def fit(photos: Path, out: Path, renders: Path) -> subprocess.CompletedProcess[s
 
 
 @pytest.fixture(scope="module")
-def fitted(photographs: Path, tiny_people: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def fitted(
+    photographs: Path, tiny_people: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
     """Fit the tiny profile to the photographs; return the written profile and what the command printed."""
 
     def make(folder: Path) -> subprocess.CompletedProcess[str]:

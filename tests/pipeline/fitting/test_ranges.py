@@ -1,4 +1,4 @@
-"""Settings from statistics: the linear model, the range from many estimates, and what files and lines tell."""
+"""Settings from statistics: the linear model, ranges from many estimates, and what files and lines tell."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from blender.config.capture import CameraConfig, SensorConfig
 from blender.config.profile import RenderConfig
+from blender.contract import from_table
 from pipeline.fitting.blur import fit_blur
 from pipeline.fitting.calibration import are_familiar, calibrate
 from pipeline.fitting.camera import fit_jpeg, fit_lenses, fit_mounts, fit_resolution, fit_size
@@ -35,7 +36,10 @@ def exposures(count: int) -> tuple[list[dict[str, float]], np.ndarray, np.ndarra
     rng = np.random.default_rng(0)
     frames, settings = np.repeat(np.arange(count), 10), rng.uniform(-1, 1, 10 * count)
     scene, own = rng.normal(0, 0.3, count)[frames], rng.normal(0, 0.2, 10 * count)
-    rows = [{"a": a, "b": b} for a, b in zip(2 * (settings + scene + own) + 5, rng.normal(size=len(own)), strict=True)]
+    rows = [
+        {"a": a, "b": b}
+        for a, b in zip(2 * (settings + scene + own) + 5, rng.normal(size=len(own)), strict=True)
+    ]
     return rows, settings, frames
 
 
@@ -93,7 +97,7 @@ def test_exposures_are_drawn_from_a_wider_range_within_the_limits_of_the_profile
     for setting in SETTINGS:
         (low, high), (first, last) = SENSOR[setting.key], searched[setting.key]
         assert first <= low and high < last, setting.key
-        dataclasses.replace(SensorConfig(), **{setting.key: (first, last)})
+        from_table(SensorConfig, {setting.key: [first, last]}, "limits of the key")
     assert searched["saturation"][0] > 0 == searched["noise"][0]
 
 
@@ -103,8 +107,8 @@ def test_blur_is_told_from_renders_that_show_it() -> None:
     def statistics(blurred: bool) -> dict[str, float]:
         return {name: rng.normal(2.0 * blurred, 0.5) for name in (*SHARPNESS, *NOISE)}
 
-    shown = [Exposure(i // 8, {"defocus_radius": 0.002 * (i % 2), "motion_length": 0.0}, statistics(i % 2 == 1))
-             for i in range(160)]  # fmt: skip
+    settings = [{"defocus_radius": 0.002 * (i % 2), "motion_length": 0.0} for i in range(160)]
+    shown = [Exposure(i // 8, table, statistics(i % 2 == 1)) for i, table in enumerate(settings)]
     photographs = [statistics(i % 10 == 0) for i in range(300)]
     defocus, motion = fit_blur(SENSOR, photographs, shown)
     before = 1 - (1 - SENSOR["defocus"]) * (1 - SENSOR["motion_blur"])
@@ -122,7 +126,10 @@ def test_size_follows_the_most_frequent_orientation() -> None:
     rows = fit_size([wide] * 7 + [upright] * 3, (640, 480))
     assert [row.new for row in rows] == [736, 416]
     assert [row.new for row in fit_size([upright] * 7 + [wide] * 3, (640, 480))] == [480, 640]
-    assert [row.new for row in fit_size([photograph(width=4000, height=3010)] * 9, (640, 480))] == [None, None]
+    assert [row.new for row in fit_size([photograph(width=4000, height=3010)] * 9, (640, 480))] == [
+        None,
+        None,
+    ]
     assert [row.new for row in fit_size([photograph(width=9000, height=900)] * 9, (640, 480))] == [856, 360]
 
 
@@ -159,4 +166,4 @@ def test_mounts_follow_the_upright_lines() -> None:
 
 
 def test_the_default_size_is_the_renderer_s() -> None:
-    assert DEFAULT_SIZE == (RenderConfig().width, RenderConfig().height)
+    assert (RenderConfig().width, RenderConfig().height) == DEFAULT_SIZE

@@ -32,7 +32,9 @@ def test_statistics_follow_what_changes(picture: npt.NDArray[np.float32]) -> Non
     rng = np.random.default_rng(1)
     plain, grey = measure(stored(picture)), picture.mean(2, keepdims=True)
     assert measure(stored(picture * 0.6))["mean"] < plain["mean"] - 0.4
-    assert measure(stored(picture * [1.1, 1, 0.9]))["red_blue"] == pytest.approx(plain["red_blue"] + 0.2, abs=0.05)
+    assert measure(stored(picture * [1.1, 1, 0.9]))["red_blue"] == pytest.approx(
+        plain["red_blue"] + 0.2, abs=0.05
+    )
     assert measure(stored(picture * [1, 1.1, 1]))["green"] > plain["green"] + 0.05
     assert measure(stored(grey + 0.5 * (picture - grey)))["colour"] < plain["colour"] - 0.3
     assert measure(stored(0.5 + 1.5 * (picture - 0.5)))["range"] > plain["range"] + 0.3
