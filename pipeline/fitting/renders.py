@@ -62,6 +62,7 @@ def render_frames(profile: Path, size: tuple[int, int], frames: int, folder: Pat
         f"extends = {json.dumps(str(profile.absolute()), ensure_ascii=False)}",
         f"[splits]\n{SPLIT} = {frames}",
         f'[render]\nwidth = {size[0]}\nheight = {size[1]}\npasses = ["depth", "light"]',
+        "[scene.clip]\nframes = 0",  # each frame shows another scene
     ]
     write_atomic(probe, ("\n".join(lines) + "\n").encode())
     people = folder / "people"

@@ -102,9 +102,11 @@ def test_light_exposed_with_the_recorded_settings_gives_the_image(all_passes: tu
         record = read_record(out / "frames" / f"{frame:06d}.json")
         light, depth = (np.load(array_path(out, name, frame)) for name in ("light", "depth"))
         again = expose(light, depth, record.lights, frame_rng(config, frame, 1))
+        other = expose(light, depth, record.lights, np.random.default_rng(0))
         image = np.asarray(Image.open(out / "images" / f"{frame:06d}.png"))
-        difference = np.abs(again.astype(int) - image)
-        assert difference.mean() < 0.1 and np.quantile(difference, 0.99) <= 2, "16-bit floats round the light"
+        difference, changed = (np.abs(part.astype(int) - image) for part in (again, other))
+        assert np.median(difference) == 0, "16-bit floats round the light, so some of JPEG's steps differ"
+        assert difference.mean() < 1 < changed.mean()
 
 
 def test_points_from_depth_lie_in_the_3d_boxes(all_passes: tuple[Path, Path]) -> None:
