@@ -112,7 +112,9 @@ def search_ranges(own: dict[str, Any], fitted: Sequence[FittedRange] = ()) -> di
         low, high = own[setting.key]
         more = setting.searched * (high - low) / (2 if setting.key in found else 1)
         low, high = found.get(setting.key, (low, high))
-        searched[setting.key] = [max(setting.lowest, low - more), min(setting.highest, high + more)]
+        # A profile may have values beyond the search: those stay in it.
+        first, last = max(setting.lowest, low - more), min(setting.highest, high + more)
+        searched[setting.key] = [min(low, first), max(high, last)]
     return searched
 
 
@@ -160,7 +162,8 @@ def _new_range(
         outer[0] <= low and high <= outer[1]
     ):
         return None, "photographs tell no narrower range"
-    ends = [min(max(end, setting.lowest), setting.highest) for end in outer]
+    lowest, highest = min(setting.lowest, low), max(setting.highest, high)
+    ends = [min(max(end, lowest), highest) for end in outer]
     return [round_to(end, high - low) for end in ends], f"{len(photographs)} photographs: {setting.meaning}"
 
 

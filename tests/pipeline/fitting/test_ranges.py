@@ -99,6 +99,8 @@ def test_exposures_are_drawn_from_a_wider_range_within_the_limits_of_the_profile
         assert first <= low and high < last, setting.key
         from_table(SensorConfig, {setting.key: [first, last]}, "limits of the key")
     assert searched["saturation"][0] > 0 == searched["noise"][0]
+    far = search_ranges(SENSOR | {"exposure": (8.0, 9.0)})["exposure"]
+    assert far[0] <= 8 and far[1] == 9, "a profile's own values stay in the search"
 
 
 def test_blur_is_told_from_renders_that_show_it() -> None:
