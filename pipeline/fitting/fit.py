@@ -27,11 +27,10 @@ from pipeline.common.processes import module_command
 from pipeline.common.stages import prepare_output_dir
 from pipeline.config import check_profile
 from pipeline.fitting.blur import fit_blur
-from pipeline.fitting.calibration import are_familiar
 from pipeline.fitting.camera import LEAST, fit_jpeg, fit_lenses, fit_mounts, fit_resolution, fit_size
 from pipeline.fitting.photographs import Photograph, measure_photographs
 from pipeline.fitting.profile_text import to_table, to_toml
-from pipeline.fitting.ranges import NOISE, FittedRange, fit_settings, search_ranges
+from pipeline.fitting.ranges import STRANGE, FittedRange, fit_settings, search_ranges
 from pipeline.fitting.renders import measure_frames, open_exposures, read_ranges, render_frames
 from pipeline.fitting.statistics import SMALLEST
 from pipeline.inference.sources import find_images
@@ -111,10 +110,9 @@ def _fit(photographs: Sequence[Photograph], probe: Path, area: int) -> list[Fitt
         count, stream = open_exposures(probe, EXPOSURES, search_ranges(own.sensor, settings) | quality)
         exposures = list(_progress(stream, count, f"exposures {search} of {SEARCHES}"))
         settings = fit_settings(own.sensor, statistics, renders, exposures)
-        if quality and not are_familiar(statistics, [item.statistics for item in exposures], NOISE):
-            jpeg = [
-                replace(row, new=None, why="the pictures do not look so: compressed before?") for row in jpeg
-            ]
+        if quality and any(row.key == "noise" and row.why == STRANGE for row in settings):
+            why = "the pictures do not look so: resized or compressed before?"
+            jpeg = [replace(row, new=None, why=why) for row in jpeg]
     return [
         *settings,
         *fit_blur(own.sensor, statistics, exposures),

@@ -37,7 +37,7 @@ CAUTION = 1.0
 NARROWER = 0.9
 """A range in the profile's is written only if its width is at most this share of it."""
 STRANGE = "cannot be told: no exposure of the renders looks so"
-"""Why a value stays if the photographs differ from all exposures."""
+"""Why a value stays if the photographs differ from all exposures, or would need a setting beyond them."""
 _NORMAL_RANGE = 2.563
 """Standard deviations between the 10 % and the 90 % quantile of a normal distribution."""
 
@@ -138,8 +138,11 @@ def fit_settings(
         values = np.array([item.settings[setting.key] for item in exposures])
         model = calibrate(rows, values, frames, setting.statistics)
         new, why = _new_range(setting, model, own[setting.key], photographs)
-        if new is not None and not are_familiar(photographs, rows, setting.statistics):
-            new, why = None, STRANGE
+        if new is not None and model is not None:
+            centre = np.median(model.estimate(photographs))
+            is_known = values.min() <= centre <= values.max()
+            if not is_known or not are_familiar(photographs, rows, setting.statistics):
+                new, why = None, STRANGE
         taken, made = (describe([row[setting.headline] for row in part]) for part in (photographs, renders))
         fitted.append(FittedRange("scene.sensor", setting.key, own[setting.key], new, taken, made, why))
     return fitted

@@ -16,7 +16,16 @@ from pipeline.fitting.calibration import are_familiar, calibrate
 from pipeline.fitting.camera import fit_jpeg, fit_lenses, fit_mounts, fit_resolution, fit_size
 from pipeline.fitting.fit import DEFAULT_SIZE
 from pipeline.fitting.photographs import Photograph
-from pipeline.fitting.ranges import NOISE, SETTINGS, SHARPNESS, fit_range, fit_spread, search_ranges
+from pipeline.fitting.ranges import (
+    NOISE,
+    SETTINGS,
+    SHARPNESS,
+    STRANGE,
+    fit_range,
+    fit_settings,
+    fit_spread,
+    search_ranges,
+)
 from pipeline.fitting.renders import Exposure
 from pipeline.fitting.verticals import Uprights
 
@@ -101,6 +110,25 @@ def test_exposures_are_drawn_from_a_wider_range_within_the_limits_of_the_profile
     assert searched["saturation"][0] > 0 == searched["noise"][0]
     far = search_ranges(SENSOR | {"exposure": (8.0, 9.0)})["exposure"]
     assert far[0] <= 8 and far[1] == 9, "a profile's own values stay in the search"
+
+
+def test_photographs_beyond_all_exposures_keep_the_value() -> None:
+    rng = np.random.default_rng(5)
+    names = sorted({name for setting in SETTINGS for name in (*setting.statistics, setting.headline)})
+
+    def statistics(noise: float) -> dict[str, float]:
+        return {name: 100 * noise + rng.normal(0, 0.05) for name in names}
+
+    shown = []
+    for number, noise in enumerate(rng.uniform(0.0, 0.03, 200)):
+        drawn = {setting.key: rng.uniform() for setting in SETTINGS} | {"noise": noise}
+        shown.append(Exposure(number // 10, drawn, statistics(noise)))
+    for noise, told in ((0.02, True), (-0.01, False), (0.06, False)):
+        rows = fit_settings(SENSOR, [statistics(noise) for _ in range(30)], [statistics(0.01)] * 5, shown)
+        (row,) = (row for row in rows if row.key == "noise")
+        assert (row.new is not None) == told, (noise, row)
+        assert told or row.why == STRANGE
+        assert all(other.new is None for other in rows if other.key != "noise"), "nothing depends on them"
 
 
 def test_blur_is_told_from_renders_that_show_it() -> None:
