@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,14 +58,3 @@ def absolute_model_files(profile: Mapping[str, Any], folder: Path) -> dict[str, 
         for name, table in scene.get("objects", {}).items()
     }
     return merge_tables(profile, {"scene": {"objects": objects}}) if objects else dict(profile)
-
-
-def to_toml(table: Mapping[str, Any], prefix: str = "") -> str:
-    """Write a profile as TOML: one line per value, with its dotted key."""
-    lines = []
-    for key, value in table.items():
-        name = f"{prefix}{json.dumps(key)}"
-        lines.append(
-            to_toml(value, f"{name}.") if isinstance(value, dict) else f"{name} = {json.dumps(value)}\n"
-        )
-    return "".join(lines)

@@ -26,9 +26,10 @@ from blender.contract import (
     sha256_bytes,
     write_atomic,
 )
-from pipeline.bench.study.profiles import absolute_model_files, read_study, to_toml
+from pipeline.bench.study.profiles import absolute_model_files, read_study
 from pipeline.bench.study.report import IOU_TYPES, page
 from pipeline.common.processes import module_command
+from pipeline.common.toml import to_toml
 
 SCENE_TABLES = ("seed", "classes", "splits", "people", "render", "scene")
 """The tables of a profile that decide on the images of a split."""

@@ -13,8 +13,9 @@ import pytest
 
 from blender.config.profile import load_config
 from blender.contract import UserError, load_profile, merge_tables
-from pipeline.bench.study.profiles import absolute_model_files, read_study, to_toml
+from pipeline.bench.study.profiles import absolute_model_files, read_study
 from pipeline.bench.study.report import page
+from pipeline.common.toml import to_toml
 from pipeline.config import read_profile
 from pipeline.models.checkpoint import load_checkpoint
 from tests.conftest import ROOT, TINY
