@@ -50,10 +50,7 @@ def describe_split(config: Config, assets: Assets, count: int) -> dict[str, Any]
 
     Returns:
         ``fingerprint`` of the frames; ``weights`` and ``tables``: see ``weight_tables`` and
-        ``count_tables``; ``images``, each with ``frame``, ``width``, ``height``, ``layout``, ``camera``, ``lights`` and
-        ``objects``: the movable objects in the image, each with ``kind``, ``category``, ``parameters``,
-        ``distance`` in metres, ``bbox`` (x, y, w, h in pixels, unoccluded, cut at the image's edge) and
-        ``truncated``.
+        ``count_tables``; ``images``: see ``describe_frame``.
     """
     return {
         "fingerprint": config.fingerprint(blender_version(), assets.digest),
@@ -64,7 +61,13 @@ def describe_split(config: Config, assets: Assets, count: int) -> dict[str, Any]
 
 
 def describe_frame(config: Config, assets: Assets, frame: int) -> dict[str, Any]:
-    """Describe one frame; see ``describe_split``."""
+    """Describe one frame.
+
+    Returns:
+        ``frame``, ``width``, ``height``, ``layout``, ``camera``, ``lights`` and ``objects``: the movable
+        objects in the image, each with ``kind``, ``category``, ``parameters``, ``distance`` in metres,
+        ``bbox`` (x, y, w, h in pixels, without occlusion, cut at the image's edge) and ``truncated``.
+    """
     spec, size = frame_scene(config, assets, frame), (config.render.width, config.render.height)
     movable = {table.builder for table in config.scene.objects.values()}
     described = (
@@ -106,7 +109,10 @@ def _describe_object(
 
 
 def _vertices(item: ObjectSpec, assets: Assets) -> Floats:
-    """Return the vertices (N, 3) of an object in its own frame; the corners of its box if its mesh needs bpy."""
+    """Return the vertices (N, 3) of an object in its own frame.
+
+    A kind whose mesh needs bpy is represented by the corners of its box.
+    """
     kind = find_kind(item.builder)
     try:
         return np.concatenate([part.vertices for part in kind.build(item.params, assets)])
@@ -122,11 +128,11 @@ def _vertices(item: ObjectSpec, assets: Assets) -> Floats:
 def weight_tables(config: Config) -> Iterator[dict[str, Any]]:
     """Yield the weighted choices of a split's scenes that a frame's record names.
 
-    Each has ``factors`` (names that the choice may have in the record), ``category`` (of the objects that are
-    drawn from it; empty for choices of the whole scene and of objects that are not labelled), ``kind`` (of object;
-    empty for the scene) and ``values``: value -> ``key`` (the path of the weight in the profile), ``weight``
-    and, for mounts and lenses, ``others``: the other keys of its table, without which a table is incomplete
-    where the profile has none.
+    Each has ``factors`` (names that the choice may have in the record), ``category`` (of the objects that
+    are drawn from it; empty for choices of the whole scene and of objects that are not labelled), ``kind``
+    (of object; empty for the scene) and ``values``: value -> ``key`` (the path of the weight in the profile),
+    ``weight`` and, for mounts and lenses, ``others``: the other keys of its table, without which a table is
+    incomplete where the profile has none.
     """
     scene = config.scene
     yield _table("layout", scene.layouts, "scene", "layouts")
