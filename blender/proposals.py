@@ -26,7 +26,7 @@ from blender.geometry.mesh import Floats
 from blender.geometry.pose import to_world
 from blender.kinds import find_kind
 from blender.rendering.frame import blender_version, frame_scene, lights_record
-from blender.spec import CameraSpec, ObjectSpec
+from blender.spec import CameraSpec, ObjectSpec, SceneSpec
 
 
 def main() -> None:
@@ -50,25 +50,28 @@ def describe_split(config: Config, assets: Assets, count: int) -> dict[str, Any]
 
     Returns:
         ``fingerprint`` of the frames; ``weights`` and ``tables``: see ``weight_tables`` and
-        ``count_tables``; ``images``: see ``describe_frame``.
+        ``count_tables``; ``images``: see ``describe_scene``.
     """
     return {
         "fingerprint": config.fingerprint(blender_version(), assets.digest),
         "weights": list(weight_tables(config)),
         "tables": count_tables(config),
-        "images": [describe_frame(config, assets, frame) for frame in range(count)],
+        "images": [
+            describe_scene(frame_scene(config, assets, frame), frame, config, assets)
+            for frame in range(count)
+        ],
     }
 
 
-def describe_frame(config: Config, assets: Assets, frame: int) -> dict[str, Any]:
-    """Describe one frame.
+def describe_scene(spec: SceneSpec, frame: int, config: Config, assets: Assets) -> dict[str, Any]:
+    """Describe the scene of one frame.
 
     Returns:
         ``frame``, ``width``, ``height``, ``layout``, ``camera``, ``lights`` and ``objects``: the movable
         objects in the image, each with ``kind``, ``category``, ``parameters``, ``distance`` in metres,
         ``bbox`` (x, y, w, h in pixels, without occlusion, cut at the image's edge) and ``truncated``.
     """
-    spec, size = frame_scene(config, assets, frame), (config.render.width, config.render.height)
+    size = (config.render.width, config.render.height)
     movable = {table.builder for table in config.scene.objects.values()}
     described = (
         _describe_object(item, spec.camera, size, assets) for item in spec.objects if item.builder in movable

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.improving import measure
 from pipeline.improving.loop import improve
 from pipeline.improving.settings import ImproveSettings, Loop
@@ -23,13 +25,10 @@ SETTINGS = ImproveSettings(frames=2, choose_frames=3, proposals=5, policy="weak"
 
 def run(run_dir: Path, out: Path, rounds: int = 2, **changes: Any) -> Path:
     """Run the loop; return its best checkpoint."""
-    original = measure.weak_cells
-    measure.weak_cells = lambda rows, source, factors=None: PLANTED  # type: ignore[assignment]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "weak_cells", lambda rows, source, factors=None: PLANTED)
         profile = run_dir / "profile.toml"
         return improve(Loop(run_dir, profile, out, SETTINGS, rounds, workers=1, **{"budget": None} | changes))
-    finally:
-        measure.weak_cells = original
 
 
 if __name__ == "__main__":

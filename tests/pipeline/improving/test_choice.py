@@ -13,23 +13,23 @@ import pytest
 from blender.assets import load_assets
 from blender.config.profile import load_config
 from blender.contract import canonical_json, read_record
-from blender.proposals import describe_split
+from blender.proposals import describe_scene, describe_split
 from pipeline.config import CocoConfig
 from pipeline.data.convert import convert_split
 from pipeline.improving.choice import SliceReader, choose, choose_frames
 from pipeline.improving.weakness import Mistaken, WeakCell
-from tests.conftest import ROOT
+from tests.conftest import ROOT, default_scene
 
 CLASSES = ("pedestrian", "pallet_truck")
-PROPOSED, CHOSEN = 60, 6
+PROPOSED, CHOSEN = 40, 6
 
 
 @pytest.fixture(scope="module")
 def scenes(tiny_people: Path) -> list[dict[str, Any]]:
     """Return the descriptions of the first scenes of the default profile."""
     config = load_config(ROOT / "assets/profiles/default.toml", "train")
-    described: list[dict[str, Any]] = describe_split(config, load_assets(tiny_people), PROPOSED)["images"]
-    return described
+    assets = load_assets(tiny_people)
+    return [describe_scene(default_scene(tiny_people, n), n, config, assets) for n in range(PROPOSED)]
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_same_scenes_give_the_same_bytes(scenes: list[dict[str, Any]], reader: S
 def test_several_weak_slices_share_the_frames() -> None:
     """One slice with many objects in each scene does not crowd out another of the same strength."""
     scenes = [{"frame": n} for n in range(20)]
-    hits = [[0, 0]] * 4 + [[5, 0]] * 8 + [[0, 1]] * 8
+    hits = [[0, 0]] * 4 + [[3, 0]] * 8 + [[0, 1]] * 8
     frames = choose_frames(scenes, hits, [0.2, 0.2], 8)
     assert sum(12 <= frame < 20 for frame in frames) >= 2
     assert sum(4 <= frame < 12 for frame in frames) >= 2

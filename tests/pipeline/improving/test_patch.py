@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from blender.assets import Assets, load_assets
 from blender.config.profile import load_config
-from blender.contract import load_profile, merge_tables
+from blender.contract import canonical_json, load_profile, merge_tables
 from blender.proposals import describe_split
 from pipeline.common.toml import to_toml
 from pipeline.improving.patch import Limits, Patch, profile_patch
@@ -120,7 +121,7 @@ def test_value_that_the_profile_excludes_stays_excluded() -> None:
 def test_choice_of_the_scene_rises_for_the_weakness_of_any_class() -> None:
     entry = choice({"overhead": 1, "vehicle": 9}, "", "") | {"factors": ["mount"]}
     for side in ("recall", "precision"):
-        cell = WeakCell("pedestrian", "mount", "overhead", side, 0.4, 0.25, "choose")  # type: ignore[arg-type]
+        cell = WeakCell("pedestrian", "mount", "overhead", side, 0.4, 0.25, "choose")
         assert shares(profile_patch([entry], {}, {}, [cell], []), entry)["overhead"] == pytest.approx(
             0.5 * 0.1 + 0.5 * 0.4 / 1.3, abs=1e-5
         )
@@ -151,7 +152,7 @@ def test_patched_profile_loads_and_keeps_all_other_settings(
     """The patch sets every weighted choice; without it, the profile is as before."""
     path = tmp_path / "p.toml"
     path.write_text(TINY if name == "tiny" else (ROOT / "assets/profiles/default.toml").read_text())
-    description = describe_split(load_config(path, "train"), assets, 0)
+    description = json.loads(canonical_json(describe_split(load_config(path, "train"), assets, 0)))
     cells = [
         weak(value.replace("_", " "), 0.2, entry["factors"][-1], entry["category"] or "pedestrian")
         for entry in description["weights"]
