@@ -43,6 +43,7 @@ COUNT = click.IntRange(1)
     show_default=True,
     help="Render what the model is weak at or, for comparison, scenes as they come.",
 )
+@click.option("--all-rounds", is_flag=True, help="End before the last round only if the time is spent.")
 @click.option(
     "--set", "named", multiple=True, metavar="NAME=FILE:IMAGES", help="Labelled photographs; repeatable."
 )
@@ -62,6 +63,7 @@ def improve(
     choose_frames: int,
     proposals: int,
     policy: str,
+    all_rounds: bool,
     named: tuple[str, ...],
     mapping: tuple[str, ...],
     negatives: tuple[Path, ...],
@@ -86,7 +88,7 @@ def improve(
             run=run,
             profile=profile or owner_of(run),
             out=out or run / LOOP_FOLDER,
-            settings=ImproveSettings(frames, choose_frames, proposals, chosen),
+            settings=ImproveSettings(frames, choose_frames, proposals, chosen, all_rounds),
             rounds=rounds,
             budget=parse_duration(budget) if budget is not None else None,
             sets=parse_named_sets(None, None, (), named, mapping) if named else (),

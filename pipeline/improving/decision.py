@@ -53,6 +53,7 @@ def decide(
     next_round: float,
     budget: float | None,
     uniform: bool = False,
+    all_rounds: bool = False,
 ) -> Decision:
     """Decide whether another round follows. A pure function.
 
@@ -64,13 +65,14 @@ def decide(
         next_round: expected seconds of the next round; 0: unknown.
         budget: seconds that may be spent; None: no limit.
         uniform: whether scenes are drawn uniformly, for comparison: then weakness does not matter.
+        all_rounds: whether only the budget ends the loop, for comparison.
     """
     best = best_round(rounds)
     last = rounds[1:][-GAINLESS_ROUNDS:]
     sure = [r.gain_interval is not None and r.gain_interval[0] > 0 for r in last]
-    if not uniform and not rounds[best].weak:
+    if not (uniform or all_rounds) and not rounds[best].weak:
         return Decision(best, NOTHING_WEAK)
-    if len(last) == GAINLESS_ROUNDS and not any(sure):
+    if not all_rounds and len(last) == GAINLESS_ROUNDS and not any(sure):
         return Decision(best, NO_GAIN)
     if budget is not None and spent + next_round > budget:
         return Decision(best, BUDGET)

@@ -117,8 +117,9 @@ def _decide(loop: Loop, results: list[RoundResult], clock: Clock) -> Decision:
         more = loop.budget is None or loop.budget > (saved["budget"] or 0)
         if saved["reason"] != BUDGET or not more:
             return Decision(saved["best"], saved["reason"])
-    uniform = loop.settings.policy == "uniform"
-    decision = decide(results, clock.spent, clock.of_round(number) if number else 0.0, loop.budget, uniform)
+    uniform, all_rounds = loop.settings.policy == "uniform", loop.settings.all_rounds
+    expected = clock.of_round(number) if number else 0.0
+    decision = decide(results, clock.spent, expected, loop.budget, uniform, all_rounds)
     budget = loop.budget if decision.reason == BUDGET else None
     write_atomic(path, canonical_json(asdict(decision) | {"round": number, "budget": budget}))
     return decision

@@ -33,6 +33,8 @@ class ImproveSettings:
     """Scenes that are proposed for each frame that is rendered."""
     policy: Policy
     """"weak": weakness decides; "uniform": scenes are drawn as for training, for comparison."""
+    all_rounds: bool = False
+    """Whether only the budget ends the loop before the last round, for comparison."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ class Study:
     profile: str
     """The profile that the variants change; relative to the file."""
     variants: dict[str, Any]
-    """Name of a variant -> its changes, in the order of the table."""
+    """Name of a variant -> its changes, in the order of the table. Their key ``improve`` is no change of the
+    profile: it has the options of ``transpalette improve``, which goes on from the variant's model."""
     common: dict[str, Any] = field(default_factory=dict)
     """Changes that all variants share, such as fewer and smaller images."""
     starts: dict[str, str] = field(default_factory=dict)
@@ -46,6 +47,11 @@ def read_study(path: Path) -> Study:
     if not study.variants:
         raise UserError(f"{path}: the study has no [variants]; add at least one")
     return study
+
+
+def profile_changes(variant: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a variant changes in the profile: all but the options of its loop."""
+    return {key: value for key, value in variant.items() if key != "improve"}
 
 
 def absolute_model_files(profile: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 
 from blender.config.profile import load_config
 from blender.contract import UserError, load_profile, merge_tables
-from pipeline.bench.study.profiles import absolute_model_files, read_study
+from pipeline.bench.study.profiles import absolute_model_files, profile_changes, read_study
 from pipeline.bench.study.report import page
 from pipeline.common.toml import to_toml
 from pipeline.config import read_profile
@@ -42,11 +42,15 @@ def test_every_variant_is_a_valid_and_different_profile(path: Path, tmp_path: Pa
     base = merge_tables(load_profile(path.parent / study.profile), study.common)
     texts = set()
     for changes in study.variants.values():
-        profile = merge_tables(base, changes)
+        profile = merge_tables(base, profile_changes(changes))
         (tmp_path / "p.toml").write_text(to_toml(profile))
         assert tomllib.loads((tmp_path / "p.toml").read_text()) == profile
         load_config(tmp_path / "p.toml")
-        texts.add(repr(read_profile(tmp_path / "p.toml")) + repr(load_config(tmp_path / "p.toml")))
+        texts.add(
+            repr(read_profile(tmp_path / "p.toml"))
+            + repr(load_config(tmp_path / "p.toml"))
+            + repr(changes.get("improve"))
+        )
     assert len(texts) == len(study.variants), "a variant changes nothing"
 
 
