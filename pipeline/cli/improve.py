@@ -25,7 +25,7 @@ COUNT = click.IntRange(1)
 @click.option(
     "--choose-frames",
     type=COUNT,
-    default=80,
+    default=120,
     show_default=True,
     help="Frames on which rounds are compared, if the profile has no split 'choose'.",
 )

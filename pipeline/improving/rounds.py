@@ -75,6 +75,7 @@ def render_round(
         choice = choose(scenes, cells, mistaken, reader, settings.frames, least)
         table = {"split": split, "frames": list(choice.frames), "weak": choice.hits, "proposals": len(scenes)}
         write_atomic(folder / FRAMES, canonical_json(table))
+    (folder / "proposals.json").unlink(missing_ok=True)  # large, and the profile gives the same again
     frames = ",".join(map(str, read_json(folder / FRAMES)["frames"]))
     render(path, split, people, folder / RENDERS, loop.workers, frames)
 

@@ -114,15 +114,20 @@ def claim_folder(loop: Loop, tables: dict[str, Any]) -> None:
     ``rounds`` and ``budget`` may change: the loop then goes on, or ends earlier.
 
     Raises:
-        UserError: the folder has a loop with other settings or inputs.
+        UserError: the folder has a loop with other settings or inputs, or a set has the name of the choosing
+            split.
     """
     inputs = {
         "settings": asdict(loop.settings),
         "profile": sha256_bytes(canonical_json({k: v for k, v in tables.items() if k != "evaluate"})),
         "model": sha256_file(loop.model(0)),
         "photographs": _hash_sets(loop.sets),
+        "negatives": [str(folder) for folder in loop.negatives],
+        "threshold set": str(loop.threshold_set or ""),
         "version": LOOP_VERSION,
     }
+    if any(named.name == CHOOSE for named in loop.sets):
+        raise UserError(f"--set {CHOOSE}=...: the split of this name is measured anyway; choose another name")
     note = loop.out / "settings.json"
     if note.is_file():
         try:
