@@ -5,6 +5,7 @@ Imports inside the function are for start-up time (see ``pipeline.cli``).
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -83,17 +84,20 @@ def improve(
     from pipeline.improving.settings import ImproveSettings, Loop, Policy, owner_of
 
     chosen: Policy = "uniform" if policy == "uniform" else "weak"
-    run_loop(
-        Loop(
-            run=run,
-            profile=profile or owner_of(run),
-            out=out or run / LOOP_FOLDER,
-            settings=ImproveSettings(frames, choose_frames, proposals, chosen, all_rounds),
-            rounds=rounds,
-            budget=parse_duration(budget) if budget is not None else None,
-            sets=parse_named_sets(None, None, (), named, mapping) if named else (),
-            negatives=negatives,
-            threshold_set=threshold_set,
-            workers=workers,
-        )
+    loop = Loop(
+        run=run,
+        profile=profile or owner_of(run),
+        out=out or run / LOOP_FOLDER,
+        settings=ImproveSettings(frames, choose_frames, proposals, chosen, all_rounds),
+        rounds=rounds,
+        budget=parse_duration(budget) if budget is not None else None,
+        sets=parse_named_sets(None, None, (), named, mapping) if named else (),
+        negatives=negatives,
+        threshold_set=threshold_set,
+        workers=workers,
     )
+    try:
+        run_loop(loop)
+    except KeyboardInterrupt:
+        click.echo("interrupted; repeat the command to continue", err=True)
+        sys.exit(130)
