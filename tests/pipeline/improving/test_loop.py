@@ -17,13 +17,24 @@ from click.testing import CliRunner
 from blender.contract import UserError, load_profile, read_manifest, read_toml, sha256_file
 from pipeline.cli import main
 from pipeline.common.durations import parse_duration
-from pipeline.improving.loop import Clock
 from pipeline.improving.settings import Loop, claim_folder, owner_of
 from tests.conftest import ROOT, TINY, create_once, render, run
 from tests.helpers import improve_loop
 
 PROFILE = TINY.replace("train = 4", "train = 4\ntest = 2").replace("[train]", "[train]\npictures = 0")
-KILLS = 10
+KILLED_AFTER = (
+    "settings.json",
+    "choose/images/*.png",
+    "choose.json",
+    "round-00/evaluation/predictions.json",
+    "round-00/decision.json",
+    "round-01/frames.json",
+    "round-01/renders/images/*.png",
+    "round-01/training/last.safetensors",
+    "round-01/metrics.json",
+    "round-02/model.safetensors",
+)
+"""Files in the order in which the loop writes them."""
 
 
 @pytest.fixture(scope="module")
@@ -107,17 +118,18 @@ def test_every_rendered_frame_is_the_one_that_profile_and_seed_define(
 
 @pytest.mark.slow
 def test_kills_do_not_change_the_result(finished: Path, trained: Path, tmp_path: Path) -> None:
-    """SIGKILL at ten instants between the start and the end; the last command runs to its end."""
+    """SIGKILL shortly after each of ten files appears; the last command runs to its end."""
     out, rng = tmp_path / "improve", np.random.default_rng(0)
     command = [sys.executable, "-m", "tests.helpers.improve_loop", str(trained), str(out)]
-    seconds = Clock(finished / "clock.json").spent
-    for _ in range(KILLS):
+    for pattern in KILLED_AFTER:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + float(rng.uniform(0.3, 2.5)) * seconds / KILLS
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
+        while not list(out.glob(pattern)):
+            assert process.poll() is None, f"the loop ended before it wrote {pattern}"
+            time.sleep(0.005)
+        time.sleep(float(rng.uniform(0, 0.3)))
         process.kill()
         process.wait()
+        assert not (out / "model.safetensors").exists()
     last = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert last.returncode == 0, last.stderr
     assert results_of(out) == results_of(finished)
