@@ -27,6 +27,7 @@ from blender.geometry.pose import to_world
 from blender.kinds import find_kind
 from blender.rendering.frame import blender_version, frame_scene, lights_record
 from blender.spec import CameraSpec, ObjectSpec, SceneSpec
+from blender.workers.progress import Progress
 
 
 def main() -> None:
@@ -42,24 +43,30 @@ def main() -> None:
         config = load_config(options.profile, options.split)
         assets = load_assets(options.people, config.folder, config.files())
         count = config.frames if options.frames is None else options.frames
-        write_atomic(options.out, canonical_json(describe_split(config, assets, count)))
+        progress = Progress(f"propose {config.split}", count, 0, count == 0)
+        write_atomic(options.out, canonical_json(describe_split(config, assets, count, progress)))
+        progress.close()
 
 
-def describe_split(config: Config, assets: Assets, count: int) -> dict[str, Any]:
+def describe_split(
+    config: Config, assets: Assets, count: int, progress: Progress | None = None
+) -> dict[str, Any]:
     """Describe the first ``count`` frames of a split, and the weights from which they are drawn.
 
     Returns:
         ``fingerprint`` of the frames; ``weights`` and ``tables``: see ``weight_tables`` and
         ``count_tables``; ``images``: see ``describe_scene``.
     """
+    images = []
+    for frame in range(count):
+        images.append(describe_scene(frame_scene(config, assets, frame), frame, config, assets))
+        if progress is not None:
+            progress.advance()
     return {
         "fingerprint": config.fingerprint(blender_version(), assets.digest),
         "weights": list(weight_tables(config)),
         "tables": count_tables(config),
-        "images": [
-            describe_scene(frame_scene(config, assets, frame), frame, config, assets)
-            for frame in range(count)
-        ],
+        "images": images,
     }
 
 
