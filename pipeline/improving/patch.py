@@ -115,13 +115,13 @@ def _more_of(name: str, table: Mapping[str, Any], previous: Patch, strength: flo
     """Return the new share of frames, or the new count, of a table of look-alikes."""
     key = ("scene", "objects", name)
     base_frames, (low, base_high) = float(table["frames"]), table["count"]
-    frames = float(_lookup(previous, (*key, "frames"), base_frames))
-    high = int(_lookup(previous, (*key, "count"), [low, base_high])[1])
     factor = min(limits.factor(strength), limits.most)
-    if frames < 1 and frames < limits.most * base_frames:
-        return _nested((*key, "frames"), round(min(1.0, frames * factor, limits.most * base_frames), 6))
-    more = min(math.ceil((low + high) * factor) - low, math.ceil(limits.most * (low + base_high)) - low)
-    return _nested((*key, "count"), [low, max(high, more)])
+    if base_frames < 1:
+        frames = factor * float(_lookup(previous, (*key, "frames"), base_frames))
+        return _nested((*key, "frames"), round(min(1.0, frames, limits.most * base_frames), 6))
+    high = int(_lookup(previous, (*key, "count"), [low, base_high])[1])
+    sums = (math.ceil((low + high) * factor), math.ceil(limits.most * (low + base_high)))
+    return _nested((*key, "count"), [low, max(high, min(sums) - low)])
 
 
 def _lookup(table: Any, key: Sequence[str], default: Any) -> Any:
