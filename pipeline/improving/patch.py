@@ -70,7 +70,7 @@ def profile_patch(
         if any(strengths.values()):
             patch = merge_tables(patch, _reweighted(choice["values"], previous, strengths, limits))
     for name, table in tables.items():
-        strength = max((m.strength for m in mistaken if m.kind == table["kind"] and not m.variant), default=0)
+        strength = max((entry.strength for entry in mistaken if entry.kind == table["kind"]), default=0)
         if strength:
             patch = merge_tables(patch, _more_of(name, table, previous, strength, limits))
     return patch
