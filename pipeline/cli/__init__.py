@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli import camera, data, model, page, scenes, tracks
+from pipeline.cli import camera, data, model, page, predict, scenes, tracks
 from pipeline.cli.group import SectionedGroup
 
 SECTIONS = {
@@ -18,7 +18,7 @@ SECTIONS = {
         model.train,
         model.evaluate,
         tracks.tracks,
-        model.predict,
+        predict.predict,
         page.serve,
         camera.calibrate,
         model.prelabel,
