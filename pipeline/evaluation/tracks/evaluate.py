@@ -107,14 +107,15 @@ def _measure(trackers: dict[str, list[list[FramePair]]]) -> tuple[dict[str, Any]
     """
     results = {name: VideoResults(videos) for name, videos in trackers.items()}
     draws = {name: resample_figures(result) for name, result in results.items()}
-    figures = {n: result.figures() | {"intervals": to_intervals(draws[n])} for n, result in results.items()}
+    shares = {name: result.figures() for name, result in results.items()}
+    figures = {name: shares[name] | {"intervals": to_intervals(draws[name])} for name in shares}
     if len(figures) < 2:
         return figures, {}
     tracker, baseline = figures
     intervals = to_intervals(draws[tracker] - draws[baseline])
     gains = {
         name: {
-            "gain": round(figures[tracker][name] - figures[baseline][name], 4),
+            "gain": round(shares[tracker][name] - shares[baseline][name], 4),
             "interval": intervals.get(name, []),
         }
         for name in GAINS
