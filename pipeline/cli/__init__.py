@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli import camera, data, improve, model, page, scenes, tracks
+from pipeline.cli import camera, data, improve, model, page, predict, scenes, tracks
 from pipeline.cli.group import SectionedGroup
 
 SECTIONS = {
@@ -19,7 +19,7 @@ SECTIONS = {
         model.evaluate,
         improve.improve,
         tracks.tracks,
-        model.predict,
+        predict.predict,
         page.serve,
         camera.calibrate,
         model.prelabel,
