@@ -17,6 +17,8 @@ TEST_JOBS ?= 2
 BASELINE ?= coco
 # Further sets to evaluate on and to report, such as "--set site=photos/instances.json:photos/images".
 SETS ?=
+# Options of `transpalette improve`, such as "--rounds 5 --budget 2h".
+IMPROVE ?=
 # Folders of photographs without objects to train on, separated by spaces.
 NEGATIVES ?=
 
@@ -40,7 +42,7 @@ DOCS := $(PY) -m sphinx -n -W --keep-going -q --fresh-env
 
 .DEFAULT_GOAL := help
 # The Makefile is phony, too: make would warn if its time is in the future.
-.PHONY: Makefile $(READY) help all setup check people render coco train evaluate report preview demo test test-slow lint docs format doctor golden check-golden bench check-gpu study foundation clean
+.PHONY: Makefile $(READY) help all setup check people render coco train evaluate report improve preview demo test test-slow lint docs format doctor golden check-golden bench check-gpu study foundation clean
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -91,6 +93,10 @@ evaluate: train ## Compute COCO AP on the test split, and figures of each other 
 report: evaluate ## Write an HTML page about the run
 	@$(TOOL) report $(PROFILE_OPTION) $(RUN_DIR)
 
+improve: train ## Render what the model is surely weak at and train on, in rounds; IMPROVE="--rounds 5 --budget 2h"
+	@set --; for split in $(OTHER_SPLITS); do if [ "$$split" = ordinary ]; then set -- --threshold-set $(RUN_DIR)/ordinary; fi; done; \
+	$(TOOL) improve $(RUN_DIR) $(PROFILE_OPTION) --workers $(WORKERS) $(addprefix --negatives ,$(NEGATIVES)) "$$@" $(SETS) $(IMPROVE)
+
 preview: coco ## Write a contact sheet of the training split with its masks
 	@$(TOOL) preview $(RUN_DIR)/train --out $(RUN_DIR)/preview.png
 
@@ -114,7 +120,7 @@ bench: people ## Measure speed and memory beside references, in build/bench/; BE
 check-gpu: people ## Compare rendering, training and prediction on a GPU with the CPU; at most 8 minutes
 	@$(PY) -m pipeline.bench.gpu_check $(PROFILE_OPTION) --people $(RUN_DIR)/people --out build/check-gpu
 
-study: $(READY) ## Compare variants of a profile: STUDY=ablation|freezing|effort|start, PHOTOS="--annotations FILE --images DIR"
+study: $(READY) ## Compare variants of a profile: STUDY=ablation|freezing|effort|start|loop, PHOTOS="--annotations FILE --images DIR"
 	@study=$(call quote,$(value STUDY)); \
 	  $(PY) -m pipeline.bench.study "$$study" --out "build/studies/$$(basename "$$study" .toml)" $(PHOTOS)
 

@@ -131,13 +131,14 @@ def _select_frames(options: argparse.Namespace, config: Config) -> list[int]:
         UserError: the value of an option is wrong, or two options exclude each other.
     """
     try:
-        start, stop = (int(text) if text else None for text in options.frames.split(":"))
+        frames = _frame_list(options.frames, config.frames)
         index, count = (int(text) for text in options.shard.split("/"))
         if not 0 <= index < count:
             raise ValueError
     except ValueError:
         raise UserError(
-            f"--frames {options.frames} --shard {options.shard}: expected A:B and i/n with 0 <= i < n"
+            f"--frames {options.frames} --shard {options.shard}: expected A:B, or frames such as 3,17,40:44, "
+            "and i/n with 0 <= i < n"
         ) from None
     if options.workers < 0 or options.threads < 0:
         raise UserError("--workers and --threads must be 0 (automatic) or more")
@@ -147,7 +148,30 @@ def _select_frames(options: argparse.Namespace, config: Config) -> list[int]:
         raise UserError(
             "--workers is for this machine; leave it out with --scheduler: the cluster sets the number"
         )
-    return list(range(config.frames))[start:stop][index::count]
+    return frames[index::count]
+
+
+def _frame_list(text: str, count: int) -> list[int]:
+    """Return the frames that ``text`` names: parts with commas between them, each a frame or a range A:B.
+
+    Args:
+        text: the value of ``--frames``.
+        count: number of frames of the split.
+
+    Raises:
+        UserError: the split has no such frame.
+        ValueError: the text has another form.
+    """
+    if "," not in text and ":" in text:
+        start, stop = (int(part) if part else None for part in text.split(":"))
+        return list(range(count))[start:stop]
+    frames: set[int] = set()
+    for part in text.split(","):
+        first, colon, last = part.partition(":")
+        frames.update(range(int(first), int(last)) if colon else [int(first)])
+    if outside := sorted(frames - set(range(count))):
+        raise UserError(f"--frames {text}: the split has {count} frames, from 0: no frame {outside[0]}")
+    return sorted(frames)
 
 
 def _render(

@@ -107,6 +107,13 @@ def test_folders_of_negatives_are_passed_to_training(make: FakeMake) -> None:
     assert calls[-1].endswith("[--out][build/default][--negatives][photos/a][--negatives][photos/b]")
 
 
+def test_improve_gets_the_options_of_the_variable(make: FakeMake) -> None:
+    make("setup")
+    calls = make("improve", "IMPROVE=--rounds 5 --budget 2h", "NEGATIVES=photos/a", "RUN=build/my run")
+    expected = "[improve][build/my run][--profile][default][--workers][0][--negatives][photos/a][--rounds][5]"
+    assert calls[-1].endswith(f"{expected}[--budget][2h]")
+
+
 def test_a_study_may_be_a_path_with_spaces(make: FakeMake) -> None:
     make("setup")
     (make.folder / "my study.toml").touch()

@@ -53,7 +53,12 @@ RENDER_OPTIONS = (
     RenderOption(
         "--out", "folder for the frames, or URL of an object store, such as s3://bucket/train", metavar="DIR"
     ),
-    RenderOption("--frames", "range of frames to render, B excluded; ':': all", default=":", metavar="A:B"),
+    RenderOption(
+        "--frames",
+        "frames to render: a range, B excluded, or a list such as 3,17,40:44; ':': all",
+        default=":",
+        metavar="A:B",
+    ),
     RenderOption(
         "--shard",
         "render only every n-th frame, starting at frame i (to divide the work)",

@@ -16,6 +16,7 @@ from blender.config.profile import Config
 from blender.contract import canonical_json
 from blender.geometry.lens import NEAR, camera_axes
 from blender.geometry.mesh import Floats, Part
+from blender.geometry.pose import to_world
 from blender.kinds import find_kind
 from blender.lenses import LENSES, SENSOR, focal_length
 from blender.rendering.emission import is_cut_out
@@ -99,13 +100,6 @@ def _reset_to_empty_scene() -> None:
         except RuntimeError as error:
             raise OSError(28, f"Blender could not write this file: {str(error).strip()}", str(path)) from None
     bpy.ops.wm.open_mainfile(filepath=str(path), load_ui=False, use_scripts=False)
-
-
-def to_world(points: Floats, item: ObjectSpec) -> Floats:
-    """Transform points (N, 3) from an object's own coordinates to world coordinates."""
-    c, s = np.cos(item.yaw), np.sin(item.yaw)
-    rotation = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-    return points @ rotation.T + np.asarray(item.position)
 
 
 def _build_mesh(item: ObjectSpec, assets: Assets) -> tuple[Any, Floats, np.ndarray]:

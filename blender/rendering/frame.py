@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -116,6 +116,17 @@ def frame_scene(
     return sample_scene(config, frame_rng(config, first, 0), assets, placements, time)
 
 
+def lights_record(spec: SceneSpec) -> dict[str, Any]:
+    """Return the frame record's lights: lamps, ambient light and sensor."""
+    return {
+        "lamps": sum(lamp.power > 0 for lamp in spec.lamps),
+        "temperature": spec.temperature,
+        "ambient": spec.ambient,
+        "environment": spec.environment,
+        **spec.sensor,
+    }
+
+
 def frame_clip(config: Config, frame: int) -> Clip | None:
     """Return the clip to which a frame belongs; None if the profile has no clips."""
     length = config.scene.clip.frames
@@ -172,13 +183,7 @@ def render_frame(
         width=width,
         height=height,
         camera=intrinsics(spec.camera, width, height),
-        lights={
-            "lamps": sum(lamp.power > 0 for lamp in spec.lamps),
-            "temperature": spec.temperature,
-            "ambient": spec.ambient,
-            "environment": spec.environment,
-            **spec.sensor,
-        },
+        lights=lights_record(spec),
         layout=spec.layout,
         image_sha256=sha256_bytes(image),
         mask_sha256=sha256_bytes(mask),

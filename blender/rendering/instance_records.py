@@ -11,9 +11,10 @@ from blender.assets import Assets
 from blender.contract import Box3d, Instance, RunLengths
 from blender.geometry.lens import NEAR, camera_axes, project
 from blender.geometry.mesh import Floats, cross, extents
+from blender.geometry.pose import to_world
 from blender.kinds import find_kind
 from blender.rendering.amodal import amodal_mask
-from blender.rendering.builder import SceneObject, to_world
+from blender.rendering.builder import SceneObject
 from blender.spec import CameraSpec, ObjectSpec
 
 SKIN, LIMB = 0.03, 0.18

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli import camera, data, model, page, scenes, tracks
+from pipeline.cli import camera, data, improve, model, page, predict, scenes, tracks
 from pipeline.cli.group import SectionedGroup
 
 SECTIONS = {
@@ -17,8 +17,9 @@ SECTIONS = {
     "Model": (
         model.train,
         model.evaluate,
+        improve.improve,
         tracks.tracks,
-        model.predict,
+        predict.predict,
         page.serve,
         camera.calibrate,
         model.prelabel,

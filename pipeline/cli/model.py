@@ -1,4 +1,4 @@
-"""Commands about models: train, evaluate, predict, prelabel, export, report.
+"""Commands about models: train, evaluate, prelabel, export, report.
 
 Imports inside functions are for start-up time (see ``pipeline.cli``).
 """
@@ -153,46 +153,6 @@ def evaluate(
     run(model, sets, out, bootstrap, baseline, scheduler)
     if out is not None:
         write_evaluation_page(out)
-
-
-@click.command()
-@PATHS
-@click.option(
-    "--out", type=FOLDER, required=True, help="Folder for drawings, predictions.json and predictions.csv."
-)
-@CLASSES
-@THRESHOLD
-@click.option("--camera", type=click.IntRange(0), help="Read the camera of this number until Ctrl-C.")
-@click.option("--frames", type=click.IntRange(1), help="Read at most this many frames of a video or camera.")
-@click.option("--track", is_flag=True, help="Track the objects of videos; write tracks.json and tracks.csv.")
-@click.option("--camera-file", type=FILE, help="Description of the camera (TOML); adds distances in metres.")
-@click.option(
-    "--near", type=click.FloatRange(0, min_open=True), help="List people closer to a truck than this, metres."
-)
-def predict(
-    paths: tuple[Path, ...],
-    out: Path,
-    classes: str | None,
-    threshold: float | None,
-    camera: int | None,
-    frames: int | None,
-    track: bool,
-    camera_file: Path | None,
-    near: float | None,
-) -> None:
-    """Segment images, videos or a camera.
-
-    IMAGE... are files, folders, 'patterns*' and videos. The masks are drawn, and COCO results are written.
-    MODEL is a checkpoint (model.safetensors), or an .onnx file of 'export'. Without it, the general warehouse
-    detector that comes with Transpalette finds pedestrians and pallet trucks.
-    """
-    from pipeline.inference.predict import predict_images
-    from pipeline.inference.segmenter import split_model
-    from pipeline.metres.results import read_metres
-
-    metres = read_metres(camera_file, near)
-    model, images, names = split_model(paths, split_names(classes))
-    predict_images(model, images, out, threshold, camera, frames, names, track, metres)
 
 
 @click.command()

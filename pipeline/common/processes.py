@@ -25,9 +25,13 @@ _RUN_MODULE = (
     "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "
     "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )
+_END_WITH_PARENT = (
+    "import sys; sys.path.insert(0, sys.argv[2]); from pipeline.common.processes import exit_with_parent; "
+    "sys.path.pop(0); exit_with_parent(int(sys.argv.pop(1))); "
+)
 
 
-def module_command(name: str, *arguments: object) -> list[str]:
+def module_command(name: str, *arguments: object, ends_with_parent: bool = False) -> list[str]:
     """Return the command line that runs a module of this program in another process.
 
     With ``python -m`` a file in the working directory, such as a user's own pipeline.py, would hide the
@@ -36,9 +40,11 @@ def module_command(name: str, *arguments: object) -> list[str]:
     Args:
         name: name of the module or package, such as "blender.render".
         arguments: its arguments.
+        ends_with_parent: kill the process when this one ends; see ``exit_with_parent``.
     """
-    root = Path(__file__).resolve().parents[2]
-    return [sys.executable, "-P", "-c", _RUN_MODULE, str(root), name, *map(str, arguments)]
+    root, parent = Path(__file__).resolve().parents[2], [str(os.getpid())] if ends_with_parent else []
+    code = _END_WITH_PARENT + _RUN_MODULE if ends_with_parent else _RUN_MODULE
+    return [sys.executable, "-P", "-c", code, *parent, str(root), name, *map(str, arguments)]
 
 
 def exit_with_parent(parent: int) -> None:

@@ -29,7 +29,7 @@ from pipeline.evaluation.matching import IGNORED, EvaluationResult, ThresholdedM
 
 _LEVEL = 0.05
 """Probability that at least one interval does not contain its gap."""
-_FEWEST = 5
+FEWEST = 5
 """Smallest number of objects or detections of a slice that is ranked."""
 
 
@@ -153,7 +153,7 @@ def _row(
     class_name, place, label = key
     sides = {"recall": _side(recall, z), "precision": _side(precision, z)}
     lower_bounds = [
-        side["gap_interval"][0] if side["count"] >= _FEWEST else -1.0
+        side["gap_interval"][0] if side["count"] >= FEWEST else -1.0
         for side in sides.values()
         if side is not None
     ]

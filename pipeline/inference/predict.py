@@ -18,13 +18,16 @@ from blender.contract import UserError, print_note
 from pipeline.common.interrupts import defer_interrupts
 from pipeline.common.stages import prepare_output_dir
 from pipeline.inference.drawings import name_drawings
+from pipeline.inference.frames import join_numbered_images, source_header
 from pipeline.inference.prediction_run import PredictionRun, predict_source, predict_video
 from pipeline.inference.resume import earlier_progress, hash_inputs, remove_progress, save_progress
 from pipeline.inference.segmenter import load
 from pipeline.inference.sources import Source, find_sources
-from pipeline.inference.video import Frame, VideoHeader, read_camera, read_header
+from pipeline.inference.video import Frame, VideoHeader, read_camera
 from pipeline.inference.writers import COLUMNS, RESULTS, TRACK_COLUMNS, open_results
 from pipeline.metres import results as metre_fields
+from pipeline.tracking.event_files import EVENTS, check_event_names, describe_events, write_events
+from pipeline.tracking.events import EventRule
 from pipeline.tracking.files import check_names, write_tracks
 from pipeline.tracking.trackers import import_package
 from pipeline.viz.overlays import readable
@@ -40,6 +43,8 @@ def predict_images(
     classes: tuple[str, ...] = (),
     track: bool = False,
     metres: metre_fields.Metres | None = None,
+    events: EventRule | None = None,
+    frame_rate: float | None = None,
 ) -> None:
     """Detect the objects in ``images`` (see ``find_sources``), draw them, and write COCO results and a table.
 
@@ -47,7 +52,8 @@ def predict_images(
     have ``file_name``, ``picture`` (the drawing's name in ``out``) and ``category_name``; ``image_id`` counts
     from 1. Results of a video also have ``frame``, from 0, and ``seconds``. predictions.csv has the same
     without masks. With ``track``, results have ``track_id``, and tracks.json and tracks.csv are written (see
-    ``pipeline.tracking.files``). What cannot be read or drawn is reported and skipped. After Ctrl-C or
+    ``pipeline.tracking.files``); with ``events``, also events.json and events.csv (``event_files``). What
+    cannot be read or drawn is reported and skipped. After Ctrl-C or
     SIGTERM the results so far are kept, and a repeated call continues.
 
     Args:
@@ -60,6 +66,9 @@ def predict_images(
         classes: the classes to detect; empty: all of the model.
         track: track the objects of videos and of the camera.
         metres: adds floor positions and distances; None: the camera is not described.
+        events: which events of tracked objects are written; None: none. Needs ``track`` and ``metres``.
+        frame_rate: frames per second of numbered images, which are then one video for each folder, and of
+            videos that state no rate; None: images are single.
 
     Raises:
         UserError: no image, camera or model was found, ``out`` cannot be written to, or there is nothing to
@@ -69,23 +78,23 @@ def predict_images(
     """
     found = find_sources(images) if images or camera is None else None
     sources = found.sources if found else []
-    if track:
-        _check_tracking(sources, camera, out)
+    if frame_rate is not None:
+        sources = join_numbered_images(sources)
+    headers = [source_header(source, frame_rate) for source in sources]
+    _check_sources(sources, headers, camera, out, track, events, frame_rate)
     prepare_output_dir(out)
     names = name_drawings(sources, out)
-    headers = [read_header(source.path) if source.is_video else VideoHeader() for source in sources]
     lengths = [min(header.frames, frames or sys.maxsize) for header in headers]
     live = _read_first(read_camera(camera)) if camera is not None else None
     length = None if live and not frames else sum(lengths) + (frames or 0) * (live is not None)
     if found and found.left_out:
         print_note(f"left out: {found.describe_left_out()}")
     segmenter = load(model_path, classes=classes)
-    if metres:
-        metres.check_classes(segmenter.classes)
+    _check_classes(segmenter.classes, metres, events)
     min_score = segmenter.threshold if threshold is None else threshold
 
     def inputs() -> str:
-        more = [["track"] if track else [], metres.settings if metres else []]
+        more = [["track"] if track else [], metres.settings if metres else [], frame_rate]
         return hash_inputs(model_path, segmenter.classes, min_score, frames, sources, names, more)
 
     columns = (TRACK_COLUMNS if track else COLUMNS) + (metre_fields.COLUMNS if metres else ())
@@ -99,8 +108,9 @@ def predict_images(
         if progress.sources:
             bar.update(sum(lengths[: progress.sources]))
         run = PredictionRun(
-            segmenter, min_score, out, writer, lambda: bar.update(1), interrupts, progress, track, metres
-        )
+            segmenter, min_score, out, writer, lambda: bar.update(1), interrupts, progress, track, metres,
+            events,
+        )  # fmt: skip
         _predict_sources(run, sources, names, headers, frames)
         is_complete = run.progress.sources == len(sources)
         if live is not None and is_complete:
@@ -122,12 +132,42 @@ def predict_images(
         raise SystemExit(1)
 
 
-def _check_tracking(sources: list[Source], camera: int | None, out: Path) -> None:
-    """Check that there is a video to track, and that its tracks can be written to ``out``."""
+def _check_sources(
+    sources: list[Source],
+    headers: list[VideoHeader],
+    camera: int | None,
+    out: Path,
+    track: bool,
+    events: EventRule | None,
+    frame_rate: float | None,
+) -> None:
+    """Check that a rate is of use, and that tracks and events have a video, its rate and their files."""
+    untimed = [source for source, header in zip(sources, headers, strict=True) if not header.states_rate]
+    if frame_rate is not None and not untimed:
+        raise UserError("--frame-rate is for numbered images and videos that state no rate; there are none")
+    if not track:
+        return
     import_package()
     if camera is None and not any(source.is_video for source in sources):
-        raise UserError("--track needs a video or a --camera; all of these are images")
+        raise UserError(
+            "--track needs a video or a --camera; all of these are images (numbered ones: give --frame-rate)"
+        )
     check_names(out)
+    if events:
+        check_event_names(out)
+        if untimed and frame_rate is None:
+            name = untimed[0].path
+            raise UserError(f"{name}: a video that states no rate, which events need; give --frame-rate")
+
+
+def _check_classes(
+    classes: tuple[str, ...], metres: metre_fields.Metres | None, events: EventRule | None
+) -> None:
+    """Check that a model has the classes whose distances are wanted."""
+    if metres:
+        metres.check_classes(classes)
+    if events:
+        metre_fields.check_groups(classes, "--event-distance")
 
 
 def _finish(run: PredictionRun, inputs: Callable[[], str], total: int) -> None:
@@ -144,6 +184,9 @@ def _finish(run: PredictionRun, inputs: Callable[[], str], total: int) -> None:
     if run.track:
         videos = (run.partial or run.progress).videos
         write_tracks(run.out / RESULTS, run.out, videos, run.segmenter.classes)
+        if run.events:
+            counts = write_events(run.out / RESULTS, run.out, videos, run.events)
+            click.echo(f"events: {describe_events(counts, run.events)} -> {run.out / EVENTS}")
     if is_complete:
         remove_progress(run.out)
         return

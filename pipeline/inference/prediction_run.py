@@ -17,13 +17,15 @@ from pipeline.common.interrupts import Interrupts
 from pipeline.data.images import read_image
 from pipeline.inference.detections import to_named_results
 from pipeline.inference.drawings import drawing_problem, write_drawing
+from pipeline.inference.frames import read_frames
 from pipeline.inference.resume import Progress
 from pipeline.inference.segmenter import MAX_PIXELS, Segmenter
 from pipeline.inference.sources import Source
 from pipeline.inference.tracked_video import VideoTracker
-from pipeline.inference.video import DEFAULT_RATE, Frame, VideoHeader, open_video, read_video
+from pipeline.inference.video import DEFAULT_RATE, Frame, VideoHeader, open_video
 from pipeline.inference.writers import ResultsWriter
 from pipeline.metres.results import Metres
+from pipeline.tracking.events import EventRule
 from pipeline.tracking.files import TrackedVideo
 from pipeline.viz.overlays import detection_overlays, draw_overlays
 
@@ -45,6 +47,8 @@ class PredictionRun:
     """Whether the objects of videos are tracked."""
     metres: Metres | None = None
     """Adds floor positions and distances; None: the camera is not described."""
+    events: EventRule | None = None
+    """Which events are written; None: none."""
     disk_error: OSError | None = None
     """The error of a full disk, which ended the run."""
     partial: Progress | None = None
@@ -109,7 +113,7 @@ def predict_source(
         if source.is_video:
             if header.stretched:
                 progress.note("pixels of videos are made square", source.file_name, header.stretched)
-            video = itertools.islice(read_video(source.path), frames)
+            video = itertools.islice(read_frames(source, header), frames)
             predict_video(run, video, source.file_name, name, header.rate)
         else:
             _predict_image(run, source, name)

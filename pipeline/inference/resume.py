@@ -83,13 +83,18 @@ def hash_inputs(
     """
     files = []
     for source, name in zip(sources, names, strict=True):
-        try:
-            status = source.path.stat()
-            state = [status.st_size, status.st_mtime_ns]
-        except OSError:
-            state = []
-        files.append([str(source.path.absolute()), source.file_name, name, *state])
+        paths = [path for _, path in source.frames] or [source.path]
+        files.append([str(source.path.absolute()), source.file_name, name, *map(_state, paths)])
     return sha256_bytes(canonical_json([sha256_file(model), classes, threshold, frames, files, *more]))
+
+
+def _state(path: Path) -> list[Any]:
+    """Return the name, the size and the date of a file; its name alone if it cannot be read."""
+    try:
+        status = path.stat()
+    except OSError:
+        return [path.name]
+    return [path.name, status.st_size, status.st_mtime_ns]
 
 
 def save_progress(out: Path, inputs: str, progress: Progress) -> None:

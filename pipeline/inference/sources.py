@@ -47,6 +47,8 @@ class Source:
     is_video: bool
     file_name: str
     """Its name in the results; with as many of its folders as make it differ from the other sources."""
+    frames: tuple[tuple[int, Path], ...] = ()
+    """The number and the file of each frame, if numbered images of the folder ``path`` are the video."""
 
 
 @dataclass
@@ -98,7 +100,7 @@ def find_sources(paths: tuple[Path, ...]) -> Sources:
             found.setdefault(os.path.abspath(source), (source, is_video))  # noqa: PTH100 (keeps symlinks)
     if not found:
         raise UserError("no image given; name image files, videos, folders or patterns of them")
-    names = _distinct_names([Path(path) for path in found])
+    names = distinct_names([Path(path) for path in found])
     sources = [Source(*source, name) for source, name in zip(found.values(), names, strict=True)]
     return Sources(sources, left_out)
 
@@ -172,7 +174,7 @@ def _is_video(path: Path) -> bool:
     return not identify_image(path) and not is_heic(path) and is_readable_video(path)
 
 
-def _distinct_names(paths: list[Path]) -> list[str]:
+def distinct_names(paths: list[Path]) -> list[str]:
     """Return the names of files, and of equal ones so much of the path that they differ."""
     names: dict[Path, str] = {}
     left = paths

@@ -60,6 +60,8 @@ class VideoHeader:
     """How frames of pixels that are not square are made square ("128x192 to 256x192"), or ""."""
     size: tuple[int, int] = (0, 0)
     """(width, height) of its frames as they are stored; (0, 0) if the header does not state it."""
+    states_rate: bool = True
+    """False for raw streams (.h264, .mjpeg), which have neither a rate nor times: players assume 25."""
 
 
 def is_readable_video(path: Path) -> bool:
@@ -94,13 +96,19 @@ def read_header(path: Path) -> VideoHeader:
             stored, shown = f"{stream.width}x{stream.height}", f"{width}x{stream.height}"
             rate = float(stream.average_rate or DEFAULT_RATE)
             stretched = "" if stored == shown else f"{stored} to {shown}"
-            return VideoHeader(frames, rate, stretched, (stream.width, stream.height))
+            timed = not container.format.flags & av.format.Flags.no_timestamps.value
+            states_rate = timed and bool(stream.average_rate)
+            return VideoHeader(frames, rate, stretched, (stream.width, stream.height), states_rate)
     except (av.FFmpegError, OSError, ValueError):
         return VideoHeader()  # read_video will report the problem
 
 
-def read_video(path: Path) -> Iterator[Frame]:
+def read_video(path: Path, rate: float | None = None) -> Iterator[Frame]:
     """Read the frames of a video file; those that cannot be decoded are left out, and counted at the end.
+
+    Args:
+        path: the file.
+        rate: frames per second of a video without times; None: the file states them.
 
     Raises:
         UserError: PyAV is not installed, or the file is not a video. Or, at the end, some of its frames could
@@ -111,7 +119,7 @@ def read_video(path: Path) -> Iterator[Frame]:
     number = -1
     try:
         with av.open(str(path)) as container:
-            for frame in _decode(container, damage):
+            for frame in _decode(container, damage, rate):
                 yield frame
                 number = frame.number
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -160,7 +168,7 @@ class _Damage:
     reason: str = ""
 
 
-def _decode(container: Any, damage: _Damage | None = None) -> Iterator[Frame]:
+def _decode(container: Any, damage: _Damage | None = None, rate: float | None = None) -> Iterator[Frame]:
     """Decode frames; one that cannot be decoded is added to ``damage``, or ends the video if that is None."""
     stream = _video_stream(container)
     stream.thread_type = "AUTO"
@@ -168,8 +176,8 @@ def _decode(container: Any, damage: _Damage | None = None) -> Iterator[Frame]:
     for number, frame in enumerate(_decode_each(container, stream, damage)):
         if frame is None:
             continue
-        rate = float(stream.average_rate or DEFAULT_RATE)
-        seconds = frame.time if frame.time is not None else number / rate
+        counted = number / (rate or float(stream.average_rate or DEFAULT_RATE))
+        seconds = counted if rate or frame.time is None else frame.time
         first = seconds if first is None else first
         width = _square_width(stream, frame.width)
         square = frame if width == frame.width else frame.reformat(width=width, format="rgb24")

@@ -14,7 +14,7 @@ from pipeline.metres.estimate import MODEL, measure_objects
 
 PEOPLE = ("pedestrian", "person")
 TRUCKS = ("pallet_truck", "forklift", "reach_truck", "order_picker", "tow")
-"""Classes of people and of trucks, between which ``--near`` measures."""
+"""Classes of people and of trucks, between which ``--near`` and ``--event-distance`` measure."""
 NOTICE = "distances are estimates: Transpalette is no safety device, so do not protect people with it"
 COLUMNS = ("object", "x", "z", "distance", "distance_low", "distance_high", "near")
 """Columns that predictions.csv gets with a camera file; see ``Metres.add``."""
@@ -30,10 +30,8 @@ class Metres:
 
     def check_classes(self, classes: tuple[str, ...]) -> None:
         """Raise a ``UserError`` if a model's classes have no people or no trucks, but pairs are wanted."""
-        for group in (PEOPLE, TRUCKS) if self.near is not None else ():
-            if not set(group) & set(classes):
-                wanted, known = ", ".join(group), ", ".join(classes)
-                raise UserError(f"--near needs a class of {wanted}; the model detects {known}")
+        if self.near is not None:
+            check_groups(classes, "--near")
 
     @property
     def near_note(self) -> str:
@@ -69,7 +67,7 @@ class Metres:
             drawn[index] |= more
         smallest = math.inf
         for one, other in itertools.combinations(results, 2) if self.near is not None else ():
-            kinds = {_group(one["category_name"]), _group(other["category_name"])}
+            kinds = {group_of(one["category_name"]), group_of(other["category_name"])}
             metres = math.hypot(one["x"] - other["x"], one["z"] - other["z"])
             if kinds == {PEOPLE, TRUCKS} and metres < (self.near or 0):
                 smallest = min(smallest, metres)
@@ -79,8 +77,17 @@ class Metres:
         return f"{smallest:.2f} m" if smallest < math.inf else ""
 
 
-def _group(name: str) -> tuple[str, ...]:
+def group_of(name: str) -> tuple[str, ...]:
+    """Return ``PEOPLE`` or ``TRUCKS``, whichever has a class; of other classes an empty tuple."""
     return PEOPLE if name in PEOPLE else TRUCKS if name in TRUCKS else ()
+
+
+def check_groups(classes: tuple[str, ...], option: str) -> None:
+    """Raise a ``UserError`` that names ``option`` if a model's classes have no people or no trucks."""
+    for group in (PEOPLE, TRUCKS):
+        if not set(group) & set(classes):
+            wanted, known = ", ".join(group), ", ".join(classes)
+            raise UserError(f"{option} needs a class of {wanted}; the model detects {known}")
 
 
 def read_metres(camera_file: Path | None, near: float | None) -> Metres | None:

@@ -24,13 +24,14 @@ from pipeline.evaluation.matching import evaluate_detections
 from pipeline.models.checkpoint_metadata import read_checkpoint_metadata
 from pipeline.reporting.dataset_stats import dataset_statistics
 from pipeline.reporting.galleries import best_and_worst, mistake_crops
+from pipeline.reporting.loop import collect_rounds, draw_rounds, loop_files
 from pipeline.reporting.mistakes import find_mistakes
 from pipeline.reporting.pages import read_json, render_page
 from pipeline.viz.contact_sheet import contact_sheet
 from pipeline.viz.crops import data_uri
 from pipeline.viz.plots import plot_precision_recall, plot_reliability, plot_training, to_svg
 
-REPORT_VERSION = 5
+REPORT_VERSION = 6
 """Increase it whenever the same run gives another report."""
 
 MODEL_FILE = "model.safetensors"
@@ -102,6 +103,7 @@ def collect_facts(profile: Profile, run_dir: Path, metrics: dict[str, Any]) -> d
             **{name: package_version(name) for name in PACKAGES},
         },
         "seed": profile.seed,
+        "rounds": collect_rounds(run_dir),
     }
 
 
@@ -124,6 +126,7 @@ def _inputs(profile: Profile, run_dir: Path) -> dict[str, Any]:
         "profile": json.loads(canonical_json(dataclasses.asdict(profile))),
         "files": {name: _digest(run_dir / name) for name in made_by},
         "packages": {name: package_version(name) for name in PACKAGES},
+        "loop": {str(path.relative_to(run_dir)): sha256_file(path) for path in loop_files(run_dir)},
     }
 
 
@@ -200,6 +203,7 @@ def _draw_images(
         "false_alarms": read_json(run_dir / "evaluation" / "false_alarms.json"),
         "best": best,
         "worst": worst,
+        "round_pictures": draw_rounds(run_dir),
     }
 
 

@@ -162,12 +162,12 @@ class _Handlers:
             gr.Dataframe(shown.rows, headers=list(shown.columns)),
             gr.DownloadButton(value=str(shown.coco), interactive=True),
             gr.DownloadButton(value=str(shown.csv), interactive=True),
-            gr.Button(interactive=not is_video),
+            gr.Button(interactive=True),
         ]
 
     def keep(self, analysis: Analysis | None, threshold: float, classes: list[str]) -> str:
         if analysis is None:
-            return _line("There is no picture to keep.", is_error=True)
+            return _line("There is nothing to keep.", is_error=True)
         try:
             return _line(self._service.keep(analysis, threshold, classes))
         except UserError as error:

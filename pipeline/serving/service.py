@@ -1,4 +1,4 @@
-"""What the page does: detect objects in an upload, show a selection of them, keep pictures for correction."""
+"""What the page does: detect objects in an upload, show a selection of them, keep it for correction."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from blender.contract import UserError
@@ -22,12 +23,16 @@ from pipeline.inference.detections import Detections
 from pipeline.inference.segmenter import Segmenter
 from pipeline.inference.video import Frame, read_header, read_video
 from pipeline.labelling.collection import Collection
+from pipeline.labelling.frame_choice import Candidate, choose_frames, to_thumbnail
+from pipeline.labelling.proposals import without_empty_masks
 from pipeline.labelling.review import NEAR
 from pipeline.serving.results import Shown, write_results
 from pipeline.serving.uploads import check_upload
 
 LOWEST_SCORE = 0.05
 """Lowest score that a user can choose; detections below it are not stored."""
+KEPT_FRAMES = 10
+"""Largest number of frames of a video that are kept at once for correction."""
 STORED_RESULTS = 20
 """Number of drawings and result files that are stored, over all visitors."""
 
@@ -41,6 +46,8 @@ class AnalysedFrame:
     seconds: float
     """Time of the frame in the video."""
     detections: Detections
+    thumbnail: npt.NDArray[np.uint8] | None = None
+    """Of a frame of a video; see ``to_thumbnail``."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ class Service:
     folder: Path
     """A temporary folder for results."""
     collection: Collection
-    """The kept pictures."""
+    """The kept pictures and frames."""
     max_frames: int
     """Largest number of frames of a video that are predicted."""
     _busy: threading.Lock = field(default_factory=threading.Lock)
@@ -114,7 +121,8 @@ class Service:
                 raise UserError(f"{path.name}: the page has ended")
             progress(len(frames), max(expected, len(frames) + 1))
             detections = self.segmenter.predict(frame.pixels, LOWEST_SCORE)
-            frames.append(AnalysedFrame(frame.number, frame.seconds, detections))
+            thumbnail = to_thumbnail(frame.pixels)
+            frames.append(AnalysedFrame(frame.number, frame.seconds, detections, thumbnail))
         skipped = max(0, total - len(frames))
         return Analysis(path, True, tuple(frames), _milliseconds(start), skipped, stride)
 
@@ -155,24 +163,47 @@ class Service:
         return write_results(folder, analysis.path.name, analysis.is_video, pixels, selected, names)
 
     def keep(self, analysis: Analysis, threshold: float, classes: Sequence[str]) -> str:
-        """Keep a picture and the selected detections for correction.
+        """Keep the selected detections for correction, with the picture or with frames of the video.
+
+        Of a video, at most ``KEPT_FRAMES`` frames are kept: the least certain ones, without near duplicates
+        (see ``choose_frames``).
 
         Returns:
             A line that says where they are.
 
         Raises:
-            UserError: the upload is a video, or the files cannot be written.
+            UserError: the upload cannot be read any more, or the files cannot be written.
         """
-        if analysis.is_video:
-            raise UserError("only pictures can be kept; save a frame of the video as a picture")
-        detections = analysis.frames[0].detections
-        near = select(detections, self.segmenter.classes, max(0.0, threshold - NEAR), classes)
+        names, lowest = self.segmenter.classes, max(0.0, threshold - NEAR)
+        selected = [select(frame.detections, names, lowest, classes) for frame in analysis.frames]
+        folder = self.collection.out / "images"
         try:
-            name = self.collection.add(analysis.path, near, threshold)
+            if analysis.is_video:
+                chosen = self._keep_frames(analysis, selected, threshold)
+                text = f"kept {chosen} of {len(selected)} frames, the least certain ones, in {folder}"
+            else:
+                text = f"kept as {folder / self.collection.add(analysis.path, selected[0], threshold)}"
         except OSError as error:
             raise UserError(f"{self.collection.out}: cannot be written to: {error.strerror}") from None
         count = len(self.collection)
-        return f"kept as {self.collection.out / 'images' / name}; {count} picture{'s' * (count != 1)} in all"
+        return f"{text}; {count} picture{'s' * (count != 1)} in all"
+
+    def _keep_frames(self, analysis: Analysis, selected: list[Detections], threshold: float) -> int:
+        """Keep the frames of a video that are worth correcting, and return their number."""
+        candidates = [
+            Candidate(without_empty_masks(detections), frame.thumbnail)
+            for frame, detections in zip(analysis.frames, selected, strict=True)
+            if frame.thumbnail is not None
+        ]
+        chosen = choose_frames(candidates, threshold, KEPT_FRAMES)
+        frames = read_frames(analysis.path, analysis.stride, chosen[-1] + 1 if chosen else 0)
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix="frames-") as folder:
+            for index, frame in enumerate(frames):
+                if index in chosen:
+                    path = Path(folder) / f"{analysis.path.stem}-{frame.number:06d}.png"
+                    Image.fromarray(frame.pixels).save(path)
+                    self.collection.add(path, selected[index], threshold)
+        return len(chosen)
 
 
 def select(

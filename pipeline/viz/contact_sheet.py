@@ -67,8 +67,9 @@ def contact_sheet(
     width: int = 420,
     show: Sequence[str] = DEFAULT,
     exif: ExifReading = "stored",
+    frames: Sequence[int] | None = None,
 ) -> Image.Image:
-    """Draw frames that are evenly spread over a split, each with a caption.
+    """Draw frames that are evenly spread over a split, or those of ``frames``, each with a caption.
 
     Args:
         split_dir: folder with annotations.json and images/.
@@ -78,6 +79,7 @@ def contact_sheet(
         show: any of ``PARTS``; none: only the images.
         exif: what the annotations refer to in images with an EXIF orientation that their size does not
             decide.
+        frames: numbers of the frames of a rendered split; None: evenly spread ones.
 
     Raises:
         UserError: the split has no annotations or no images, or a part is unknown.
@@ -92,8 +94,9 @@ def contact_sheet(
     if not dataset["images"]:
         raise UserError(f"{path}: no images")
     annotations = group_by_image(dataset["annotations"])
-    count = min(count, len(dataset["images"]))
-    chosen = [dataset["images"][i] for i in np.linspace(0, len(dataset["images"]) - 1, count).astype(int)]
+    listed = [i for i in dataset["images"] if frames is None or i["frame"] in frames]
+    count = min(count, len(listed))
+    chosen = [listed[i] for i in np.linspace(0, len(listed) - 1, count).astype(int)]
     paths = {image["id"]: find_image(split_dir / "images", image["file_name"]) for image in chosen}
     for note in describe_exif(chosen, dataset["annotations"], lambda i: paths[i["id"]], exif):
         print_note(note)

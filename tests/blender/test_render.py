@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from blender.contract import read_manifest, read_record
+from blender.render import _frame_list
 from tests.conftest import ROOT, TINY, render, run
 
 
@@ -169,6 +170,7 @@ def test_changed_training_value_does_not_render_again(
         (["--split", "trian"], "no split 'trian'"),
         (["--people", "/nonexistent"], "bake the body meshes first"),
         (["--frames", "a:b"], "expected A:B"),
+        (["--frames", "1,7"], "no frame 7"),
         (["--shard", "2/2"], "0 <= i < n"),
     ],
 )
@@ -181,6 +183,14 @@ def test_user_error_is_one_line_and_status_2(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(out.rglob("*.png"))
+
+
+@pytest.mark.parametrize(
+    ("text", "frames"),
+    [(":", [0, 1, 2, 3, 4, 5]), ("2:4", [2, 3]), ("-2:", [4, 5]), ("3", [3]), ("5,0,2:4,0", [0, 2, 3, 5])],
+)
+def test_frames_are_a_range_or_a_list(text: str, frames: list[int]) -> None:
+    assert _frame_list(text, 6) == frames
 
 
 def test_save_blend_writes_the_scene(tiny_profile: Path, tiny_people: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,8 @@ class Study:
     profile: str
     """The profile that the variants change; relative to the file."""
     variants: dict[str, Any]
-    """Name of a variant -> its changes, in the order of the table."""
+    """Name of a variant -> its changes, in the order of the table. Their key ``improve`` is no change of the
+    profile: it has the options of ``transpalette improve``, which goes on from the variant's model."""
     common: dict[str, Any] = field(default_factory=dict)
     """Changes that all variants share, such as fewer and smaller images."""
     starts: dict[str, str] = field(default_factory=dict)
@@ -49,6 +49,11 @@ def read_study(path: Path) -> Study:
     return study
 
 
+def profile_changes(variant: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a variant changes in the profile: all but the options of its loop."""
+    return {key: value for key, value in variant.items() if key != "improve"}
+
+
 def absolute_model_files(profile: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Make the model files of a profile in ``folder`` absolute, so that it can be written elsewhere."""
     scene = profile.get("scene", {})
@@ -59,14 +64,3 @@ def absolute_model_files(profile: Mapping[str, Any], folder: Path) -> dict[str, 
         for name, table in scene.get("objects", {}).items()
     }
     return merge_tables(profile, {"scene": {"objects": objects}}) if objects else dict(profile)
-
-
-def to_toml(table: Mapping[str, Any], prefix: str = "") -> str:
-    """Write a profile as TOML: one line per value, with its dotted key."""
-    lines = []
-    for key, value in table.items():
-        name = f"{prefix}{json.dumps(key)}"
-        lines.append(
-            to_toml(value, f"{name}.") if isinstance(value, dict) else f"{name} = {json.dumps(value)}\n"
-        )
-    return "".join(lines)

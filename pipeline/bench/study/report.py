@@ -32,12 +32,17 @@ def page(
     header = ["", "seeds"]
     if costs:
         header += ["seconds per frame", "relative to Cycles alone"]
+    with_worst = any("improve" in changes for changes in study.variants.values())
+    if with_worst:
+        header.append("worst slices, recall")
     header += ["training, s", *(f"{set_name}: {name}, box / mask AP50" for set_name, name in columns)]
     lines = []
     for variant, of_seeds in rows.items():
         cells = [variant, str(len(of_seeds))]
         if costs:
             cells += [f"{costs[variant]['seconds']:.2f}", f"{costs[variant]['ratio']:.2f}"]
+        if with_worst:
+            cells.append(_mean_and_range(row.get("worst") for row in of_seeds))
         cells.append(f"{mean(row['seconds'] for row in of_seeds):.0f}")
         for set_name, name in columns:
             values = ([row[set_name][name][iou_type] for row in of_seeds] for iou_type in IOU_TYPES)

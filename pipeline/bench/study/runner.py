@@ -26,10 +26,14 @@ from blender.contract import (
     sha256_bytes,
     write_atomic,
 )
-from pipeline.bench.study.profiles import absolute_model_files, read_study, to_toml
+from pipeline.bench.study.profiles import absolute_model_files, profile_changes, read_study
 from pipeline.bench.study.report import IOU_TYPES, page
 from pipeline.common.processes import module_command
+from pipeline.common.toml import to_toml
+from pipeline.evaluation.slices import FEWEST
 
+WORST = 5
+"""Number of slices in the mean recall of the worst."""
 SCENE_TABLES = ("seed", "classes", "splits", "people", "render", "scene")
 """The tables of a profile that decide on the images of a split."""
 
@@ -57,8 +61,9 @@ def run(study_file: Path, out: Path, photographs: list[LabelledSet]) -> None:
     study, text = read_study(study_file), ""
     origin = study_file.parent / study.profile
     base = merge_tables(_load(origin), study.common)
+    loops = {name: changes.get("improve", {}) for name, changes in study.variants.items()}
     profiles = {
-        (name, seed): merge_tables(merge_tables(base, changes), {"seed": seed})
+        (name, seed): merge_tables(merge_tables(base, profile_changes(changes)), {"seed": seed})
         for seed in study.seeds  # the outer loop, so that the first table is complete early
         for name, changes in study.variants.items()
     }
@@ -82,7 +87,7 @@ def run(study_file: Path, out: Path, photographs: list[LabelledSet]) -> None:
     rows: dict[str, list[dict[str, Any]]] = {}
     for number, ((name, seed), profile) in enumerate(profiles.items(), start=1):
         click.echo(f"study: {name}, seed {seed} ({number} of {len(profiles)})", err=True)
-        rows.setdefault(name, []).append(measure_variant(profile, sets, out))
+        rows.setdefault(name, []).append(measure_variant(profile, sets, out, loops[name]))
         text = "\n".join(page(study, rows, [labelled.name for labelled in sets], costs))
         write_atomic(out / "study.json", json.dumps(rows, indent=1).encode())
         write_atomic(out / "study.md", (text + "\n").encode())
@@ -103,25 +108,65 @@ def measure_rendering(profile: dict[str, Any], frames: int, out: Path) -> dict[s
     return {"seconds": figures["seconds"]["total"], "ratio": figures["ratio"]}
 
 
-def measure_variant(profile: dict[str, Any], sets: list[LabelledSet], out: Path) -> dict[str, Any]:
-    """Train a variant and evaluate it.
+def measure_variant(
+    profile: dict[str, Any], sets: list[LabelledSet], out: Path, loop: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Train a variant, run its loop if it has one, and evaluate it.
+
+    Args:
+        profile: the variant's profile.
+        sets: the sets to evaluate on.
+        out: folder of the study.
+        loop: options of ``transpalette improve``; None or {}: no loop.
 
     Returns:
-        The seconds of the training, and for each set and class the AP50 by IoU type.
+        The seconds of the training, or of the loop; for each set and class the AP50 by IoU type; and
+        ``worst``: the mean recall of the ``WORST`` slices of the first set with the lowest.
     """
     model = train_model(profile, out)
+    seconds = None
+    if loop:
+        model = run_loop(profile, model, out, loop)
+        seconds = sum(json.loads((model.parent / "clock.json").read_bytes()).values())
     row: dict[str, Any] = {}
     for labelled in sets:
         result = model.parent / labelled.name
         options = ["--annotations", labelled.annotations, "--images", labelled.images, "--out", result]
         _call("pipeline", "evaluate", model, *options, "--bootstrap", 0)
         metrics = json.loads((result / "metrics.json").read_bytes())
-        row["seconds"] = metrics["training"]["seconds"]
+        row["seconds"] = metrics["training"]["seconds"] if seconds is None else seconds
+        if labelled is sets[0]:
+            row["worst"] = mean_of_worst(metrics["factors"])
         row[labelled.name] = {
             name: {iou_type: scores[iou_type]["AP50"] for iou_type in IOU_TYPES}
             for name, scores in metrics["classes"].items()
         }
     return row
+
+
+def run_loop(profile: dict[str, Any], model: Path, out: Path, options: dict[str, Any]) -> Path:
+    """Run ``transpalette improve`` on a variant's model; return the best checkpoint.
+
+    Loops with other options have other folders, beside the same model.
+    """
+    run_folder = model.parent
+    splits = _render_splits(profile, ("train", "val"), out)
+    people = _bake_people(profile, run_folder / "profile.toml", out)
+    for name, folder in (*splits.items(), ("people", people)):
+        if not (run_folder / name).exists():
+            (run_folder / name).symlink_to(folder.resolve(), target_is_directory=True)
+    target = run_folder / f"improve-{_digest(options)}"
+    flags = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
+    file = run_folder / "profile.toml"
+    _call("pipeline", "improve", run_folder, "--profile", file, "--out", target, "--all-rounds", *flags)
+    return target / "model.safetensors"
+
+
+def mean_of_worst(rows: list[dict[str, Any]]) -> float:
+    """Return the mean recall of the ``WORST`` slices with the lowest recall, of those that can be ranked."""
+    recalls = [row["recall"] for row in rows if row["recall"] is not None]
+    values = sorted(part["value"] for part in recalls if part["count"] >= FEWEST)
+    return sum(values[:WORST]) / max(1, len(values[:WORST]))
 
 
 def train_model(profile: dict[str, Any], out: Path) -> Path:

@@ -19,8 +19,10 @@ from pipeline.evaluation.tracks.metrics import (
     FramePair,
     FrameTracks,
     Shape,
-    compute_track_metrics,
+    VideoResults,
     import_trackeval,
+    resample_figures,
+    to_intervals,
 )
 from pipeline.inference.detections import Detections
 from pipeline.inference.segmenter import MAX_PIXELS, load
@@ -29,6 +31,8 @@ from pipeline.tracking.trackers import LOWEST_SCORE, NO_TRACK, ByteTracker, Gree
 METRICS = "track-metrics.json"
 FIGURES = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "ID_switches", "objects", "tracks")
 """Figures in the printed table."""
+GAINS = ("HOTA", "IDF1", "MOTA")
+"""Figures of which the gain over the baseline is printed."""
 TrackedFrames = list[list[dict[str, FrameTracks]]]
 """Video -> frame -> class -> tracks."""
 
@@ -76,19 +80,47 @@ def evaluate_tracks(
     names = [name for name in truth.classes if all(name in _classes(frames) for frames in tracked.values())]
     if not names:
         raise UserError(f"{truth_path}: no category is a class of the model: {', '.join(truth.classes)}")
-    figures = {
-        name: {
-            tracker: compute_track_metrics(_pair(truth, frames, name, iou_type))
-            for tracker, frames in tracked.items()
-        }
-        for name in names
-    }
+    figures: dict[str, dict[str, Any]] = {}
+    gains: dict[str, dict[str, Any]] = {}
+    for name in names:
+        figures[name], gain = _measure(
+            {tracker: _pair(truth, frames, name, iou_type) for tracker, frames in tracked.items()}
+        )
+        gains |= {name: gain} if gain else {}
     click.echo(_format(figures))
+    for name, gain in gains.items():
+        texts = [f"{key} {value['gain']:+.3f}{_interval(value['interval'])}" for key, value in gain.items()]
+        click.echo(f"{name}, ByteTrack against the baseline: {', '.join(texts)}")
     if "seconds" in settings:
         click.echo(f"model: {settings['seconds']['model'] * 1000:.0f} ms a frame; ", nl=False)
         click.echo(f"ByteTrack: {settings['seconds']['ByteTrack'] * 1000:.1f} ms a frame")
     if out is not None:
-        write_atomic(out / METRICS, canonical_json(settings | {"classes": figures}))
+        write_atomic(out / METRICS, canonical_json(settings | {"classes": figures, "gains": gains}))
+
+
+def _measure(trackers: dict[str, list[list[FramePair]]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Compute the figures of one class, with 95 % intervals over the videos.
+
+    Returns:
+        Name of a tracker -> figures, with ``intervals``; and how much ByteTrack exceeds the baseline: name of
+        a figure -> ``gain`` and ``interval`` (of the same resamples), if both are measured.
+    """
+    results = {name: VideoResults(videos) for name, videos in trackers.items()}
+    draws = {name: resample_figures(result) for name, result in results.items()}
+    shares = {name: result.figures() for name, result in results.items()}
+    figures = {name: shares[name] | {"intervals": to_intervals(draws[name])} for name in shares}
+    if len(figures) < 2:
+        return figures, {}
+    tracker, baseline = figures
+    intervals = to_intervals(draws[tracker] - draws[baseline])
+    gains = {
+        name: {
+            "gain": round(shares[tracker][name] - shares[baseline][name], 4),
+            "interval": intervals.get(name, []),
+        }
+        for name in GAINS
+    }
+    return figures, gains
 
 
 def _track(
@@ -217,14 +249,22 @@ def _classes(frames: TrackedFrames) -> set[str]:
     return {name for video in frames for frame in video for name in frame}
 
 
-def _format(figures: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Format the figures as a table with a line for each class and tracker."""
+def _interval(ends: list[float]) -> str:
+    """Format a 95 % interval, or nothing if there is none."""
+    return f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else ""
+
+
+def _format(figures: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """Format the figures as a table: for each class and tracker the figures, and below them the intervals."""
     rows = [["class", "tracker", *(name.replace("_", " ") for name in FIGURES)]]
     for name, trackers in figures.items():
         for tracker, values in trackers.items():
             numbers = [values[key] for key in FIGURES]
             texts = [f"{value:.3f}" if isinstance(value, float) else str(value) for value in numbers]
             rows.append([name, tracker, *texts])
+            intervals = values["intervals"]
+            if intervals:
+                rows.append(["", "95 %", *(_interval(intervals.get(key, [])).strip() for key in FIGURES)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

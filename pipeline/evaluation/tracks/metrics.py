@@ -15,11 +15,16 @@ import numpy.typing as npt
 from pycocotools import mask as mask_utils
 
 from pipeline.common.optional import import_optional
+from pipeline.evaluation.bootstrap import SEED
 
 MATCH_IOU = 0.5
 """IoU from which a track's detection is that of an object."""
 IGNORED_SHARE = 0.5
 """Share of an unmatched detection in an ignore region from which it is no error; MOTChallenge's value."""
+SHARES = ("HOTA", "DetA", "AssA", "IDF1", "MOTA")
+"""The figures that are shares, of which there are intervals."""
+RESAMPLES = 200
+"""Number of resamples of the videos for the 95 % intervals."""
 Shape = Any
 """A box [x, y, width, height] in pixels, or a compressed RLE."""
 
@@ -53,32 +58,71 @@ def import_trackeval() -> Any:
     return import_optional("trackeval.metrics", "track-metrics", "tracks")
 
 
-def compute_track_metrics(videos: Sequence[Sequence[FramePair]]) -> dict[str, float]:
-    """Compute the figures of one class over several videos.
+class VideoResults:
+    """What TrackEval computes in each of several videos, and the figures of any selection of them."""
 
-    Args:
-        videos: the frames of each video, in the order of time.
+    def __init__(self, videos: Sequence[Sequence[FramePair]]) -> None:
+        """Evaluate each video once.
+
+        Args:
+            videos: the frames of each video, in the order of time.
+        """
+        package = import_trackeval()
+        quiet = {"PRINT_CONFIG": False, "THRESHOLD": MATCH_IOU}
+        self._metrics = (package.HOTA(), package.CLEAR(quiet), package.Identity(quiet))
+        self._sequences = [_to_sequence(frames) for frames in videos]
+        self._each = [[metric.eval_sequence(s) for metric in self._metrics] for s in self._sequences]
+
+    def __len__(self) -> int:
+        """Return the number of videos."""
+        return len(self._sequences)
+
+    def figures(self, chosen: Sequence[int] | None = None) -> dict[str, float]:
+        """Compute the figures of a class over the videos ``chosen``, which may repeat; None: all of them.
+
+        Returns:
+            ``SHARES`` (1 is perfect; MOTA can be negative); ID_switches; objects and tracks, the number of
+            tracks in the ground truth and of those measured; frames.
+        """
+        videos = range(len(self)) if chosen is None else chosen
+        figures: dict[str, Any] = {}
+        for number, metric in enumerate(self._metrics):
+            each = {str(position): self._each[video][number] for position, video in enumerate(videos)}
+            figures |= metric.combine_sequences(each)
+        sequences = [self._sequences[video] for video in videos]
+        return {name: round(float(np.mean(figures[name])), 4) for name in SHARES} | {
+            "ID_switches": int(figures["IDSW"]),
+            "objects": sum(data["num_gt_ids"] for data in sequences),
+            "tracks": sum(data["num_tracker_ids"] for data in sequences),
+            "frames": sum(data["num_timesteps"] for data in sequences),
+        }
+
+
+def compute_track_metrics(videos: Sequence[Sequence[FramePair]]) -> dict[str, float]:
+    """Compute the figures of one class over several videos; see ``VideoResults.figures``."""
+    return VideoResults(videos).figures()
+
+
+def resample_figures(results: VideoResults, resamples: int = RESAMPLES) -> npt.NDArray[np.float64]:
+    """Compute ``SHARES`` on resamples of the videos, drawn with replacement (Efron 1979).
+
+    Two results with the same number of videos get the same resamples, so that their draws are paired.
 
     Returns:
-        HOTA, DetA, AssA, IDF1 and MOTA (1 is perfect; MOTA can be negative); ID_switches; objects and
-        tracks, the number of tracks in the ground truth and of those measured; frames.
+        (resamples, ``SHARES``); no resamples if there are fewer than two videos.
     """
-    package = import_trackeval()
-    sequences = {str(number): _to_sequence(frames) for number, frames in enumerate(videos)}
-    figures: dict[str, Any] = {}
-    quiet = {"PRINT_CONFIG": False, "THRESHOLD": MATCH_IOU}
-    for metric in (package.HOTA(), package.CLEAR(quiet), package.Identity(quiet)):
-        each = {name: metric.eval_sequence(data) for name, data in sequences.items()}
-        figures |= metric.combine_sequences(each)
-    shares = {
-        name: round(float(np.mean(figures[name])), 4) for name in ("HOTA", "DetA", "AssA", "IDF1", "MOTA")
-    }
-    return shares | {
-        "ID_switches": int(figures["IDSW"]),
-        "objects": sum(data["num_gt_ids"] for data in sequences.values()),
-        "tracks": sum(data["num_tracker_ids"] for data in sequences.values()),
-        "frames": sum(data["num_timesteps"] for data in sequences.values()),
-    }
+    rng, count = np.random.default_rng(SEED), len(results)
+    draws = [rng.integers(0, count, count).tolist() for _ in range(resamples if count > 1 else 0)]
+    rows = [[results.figures(draw)[name] for name in SHARES] for draw in draws]
+    return np.array(rows, np.float64).reshape(len(draws), len(SHARES))
+
+
+def to_intervals(draws: npt.NDArray[np.float64]) -> dict[str, list[float]]:
+    """Return the 95 % interval of each of ``SHARES``; empty without draws."""
+    if not len(draws):
+        return {}
+    ends = np.quantile(draws, [0.025, 0.975], axis=0).round(4)
+    return dict(zip(SHARES, ends.T.tolist(), strict=True))
 
 
 def _to_sequence(frames: Sequence[FramePair]) -> dict[str, Any]:

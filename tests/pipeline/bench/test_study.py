@@ -13,8 +13,10 @@ import pytest
 
 from blender.config.profile import load_config
 from blender.contract import UserError, load_profile, merge_tables
-from pipeline.bench.study.profiles import absolute_model_files, read_study, to_toml
+from pipeline.bench.study import runner
+from pipeline.bench.study.profiles import absolute_model_files, profile_changes, read_study
 from pipeline.bench.study.report import page
+from pipeline.common.toml import to_toml
 from pipeline.config import read_profile
 from pipeline.models.checkpoint import load_checkpoint
 from tests.conftest import ROOT, TINY
@@ -41,11 +43,15 @@ def test_every_variant_is_a_valid_and_different_profile(path: Path, tmp_path: Pa
     base = merge_tables(load_profile(path.parent / study.profile), study.common)
     texts = set()
     for changes in study.variants.values():
-        profile = merge_tables(base, changes)
+        profile = merge_tables(base, profile_changes(changes))
         (tmp_path / "p.toml").write_text(to_toml(profile))
         assert tomllib.loads((tmp_path / "p.toml").read_text()) == profile
         load_config(tmp_path / "p.toml")
-        texts.add(repr(read_profile(tmp_path / "p.toml")) + repr(load_config(tmp_path / "p.toml")))
+        texts.add(
+            repr(read_profile(tmp_path / "p.toml"))
+            + repr(load_config(tmp_path / "p.toml"))
+            + repr(changes.get("improve"))
+        )
     assert len(texts) == len(study.variants), "a variant changes nothing"
 
 
@@ -98,6 +104,33 @@ def test_table_has_means_and_half_ranges_of_the_seeds() -> None:
     lines = page(read_study(STUDIES[0]), {"one": [row(0.2)]}, ["renders"], costs)
     assert lines[2].startswith("|  | seeds | seconds per frame | relative to Cycles alone | training, s |")
     assert lines[-1] == "| one | 1 | 2.00 | 1.50 | 10 | 0.200 / 0.100 |"
+
+
+def test_variant_with_a_loop_goes_on_from_its_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[Any, ...]] = []
+    folder = tmp_path / "renders"
+    monkeypatch.setattr(runner, "_call", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(runner, "_render_splits", lambda *_: {"train": folder, "val": folder})
+    monkeypatch.setattr(runner, "_bake_people", lambda *_: folder)
+    (tmp_path / "run").mkdir()
+    folder.mkdir()
+    options = {"policy": "uniform", "choose_frames": 9}
+    model = runner.run_loop({}, tmp_path / "run" / "model.safetensors", tmp_path, options)
+    assert calls[0][:3] == ("pipeline", "improve", tmp_path / "run")
+    assert calls[0][-3:] == ("--all-rounds", "--policy=uniform", "--choose-frames=9")
+    assert model.parent.parent == tmp_path / "run" and (tmp_path / "run" / "people").is_dir()
+    other = runner.run_loop({}, tmp_path / "run" / "model.safetensors", tmp_path, {"policy": "weak"})
+    assert other != model
+
+
+def test_table_of_a_loop_has_the_recall_of_the_worst_slices() -> None:
+    rows = [{"recall": {"count": 9, "value": v / 10}} for v in range(9)] + [{"recall": None}]
+    assert runner.mean_of_worst([*rows, {"recall": {"count": 4, "value": 0.0}}]) == pytest.approx(0.2)
+    study = read_study(ROOT / "assets/studies/loop.toml")
+    row = {"seconds": 10, "worst": 0.25, "renders": {"truck": {"bbox": 0.2, "segm": 0.1}}}
+    lines = page(study, {"weak scenes": [row]}, ["renders"])
+    assert "worst slices, recall" in lines[2]
+    assert lines[-1] == "| weak scenes | 1 | 0.250 | 10 | 0.200 / 0.100 |"
 
 
 def run_study(path: Path, out: Path) -> subprocess.CompletedProcess[str]:

@@ -8,13 +8,19 @@ from pathlib import Path
 
 import av
 import numpy as np
+import numpy.typing as npt
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from blender.contract import UserError
+from pipeline.cli import main
+from pipeline.data.rle import encode_mask
 from pipeline.data.validation.check import load_validated_coco
+from pipeline.inference.detections import Detections
 from pipeline.inference.predict import predict_images
-from pipeline.inference.segmenter import load
+from pipeline.inference.segmenter import Segmenter, load
+from pipeline.inference.video import open_video
 from pipeline.inference.writers import COLUMNS as CSV_COLUMNS
 from pipeline.labelling.collection import Collection
 from pipeline.serving.results import COLUMNS, DRAWN_SIDE, MAX_ROWS, VIDEO_COLUMNS
@@ -116,9 +122,50 @@ def test_a_kept_picture_has_the_shown_objects(service: Service, tmp_path: Path) 
     assert [c["name"] for c in dataset["categories"]] == list(CLASSES)
 
 
-def test_a_video_cannot_be_kept(service: Service, tmp_path: Path) -> None:
+def test_frames_of_a_video_are_kept_and_come_back_as_labels(tmp_path: Path) -> None:
+    """A square's score is near the threshold 0.5 in frames 2, 4 and 6, of which 4 and 6 look alike."""
+
+    def find_square(pixels: npt.NDArray[np.uint8]) -> Detections:
+        mask = (pixels[..., 0] > 150).astype(np.uint8)
+        columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+        box = np.array([[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]], np.float32)
+        score = 0.9 if columns[0] < 10 else 0.55 if columns[0] < 30 else 0.52
+        return Detections(box, np.array([1]), np.array([score], np.float32), [encode_mask(mask)], (60, 80))
+
+    with open_video(tmp_path / "my clip.mp4", (80, 60)) as append:
+        for number, left in enumerate((2, 2, 20, 20, 50, 50, 51, 51)):
+            pixels = np.full((60, 80, 3), 40, np.uint8)
+            pixels[10:40, left : left + 20] = 230
+            append(Image.fromarray(pixels), number / 10)
+    (tmp_path / "results").mkdir()
+    kept = tmp_path / "kept"
+    service = Service(
+        Segmenter(None, CLASSES, 0.5, find_square), tmp_path / "results", Collection(kept, "coco", CLASSES), 4
+    )
+    analysis = service.analyse(tmp_path / "my clip.mp4")
+    line = service.keep(analysis, 0.5, CLASSES)
+    assert line == f"kept 2 of 4 frames, the least certain ones, in {kept / 'images'}; 2 pictures in all"
+    names = ["0001-my_clip-000002.png", "0002-my_clip-000004.png"]
+    assert sorted(path.name for path in (kept / "images").iterdir()) == names
+    service.keep(analysis, 0.5, CLASSES)
+    assert len(service.collection) == 2, "the same frames replace their entries"
+    labels = CliRunner().invoke(
+        main, ["labels", str(kept), "--images", str(kept / "images"), "--out", str(tmp_path / "photos.json")]
+    )
+    assert labels.exit_code == 0, labels.output
+    dataset = load_validated_coco(tmp_path / "photos.json")
+    assert [image["file_name"] for image in dataset["images"]] == names
+    assert [a["bbox"][0] for a in dataset["annotations"]] == pytest.approx([20, 50], abs=1)
+    shown = np.asarray(Image.open(kept / "images" / names[1]))
+    assert shown.shape == (60, 80, 3) and shown[25, 55:65].min() > 200
+    assert shown[25, :40].max() < 100
+    assert not list((tmp_path / "results").glob("frames-*"))
+
+
+def test_frames_of_a_video_that_is_gone_are_named(service: Service, tmp_path: Path) -> None:
     analysis = service.analyse(write_video(tmp_path / "v.mp4", 2))
-    with pytest.raises(UserError, match="only pictures can be kept"):
+    (tmp_path / "v.mp4").unlink()
+    with pytest.raises(UserError, match=r"v\.mp4"):
         service.keep(analysis, 0.5, CLASSES)
     assert not (tmp_path / "kept").exists()
 

@@ -47,6 +47,15 @@ def test_only_bytetrack_bridges_a_frame_without_detections() -> None:
         assert (update(tracker, (11, 1, 0.9)) == [before]) == stays
 
 
+def test_a_track_starts_above_the_threshold_and_weak_detections_continue_it() -> None:
+    for first, starts in ((0.59, False), (0.61, True)):
+        tracker = ByteTracker(0.5, 10)
+        assert (update(tracker, (10, 1, first)) != [NO_TRACK]) == starts
+    assert update(tracker, (10, 1, 0.11)) == [1]
+    assert update(tracker, (10, 1, 0.09)) == [NO_TRACK]
+    assert update(ByteTracker(0.95, 10), (10, 1, 0.96)) == [1], "no score is above 1.05"
+
+
 def test_bytetrack_ends_a_track_after_a_second_of_the_video() -> None:
     for rate, frames, stays in ((10, 9, True), (10, 14, False), (30, 14, True)):
         tracker = ByteTracker(0.5, rate)

@@ -14,7 +14,14 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from pipeline.cli import main
-from pipeline.evaluation.tracks.metrics import FramePair, FrameTracks, compute_track_metrics
+from pipeline.evaluation.tracks.metrics import (
+    FramePair,
+    FrameTracks,
+    VideoResults,
+    compute_track_metrics,
+    resample_figures,
+    to_intervals,
+)
 from tests.helpers.squares import HEIGHT, RATE, SIDE, TOPS, WIDTH, draw_squares, left_edges, squares_segmenter
 
 BOX = [10, 10, 20, 40]
@@ -55,6 +62,18 @@ def test_videos_count_by_their_frames_and_ids_of_two_videos_are_apart() -> None:
     videos = [frames_of([3] * 6), frames_of([None] * 4)]
     figures = compute_track_metrics(videos)
     assert (figures["MOTA"], figures["objects"], figures["tracks"], figures["frames"]) == (0.6, 2, 1, 10)
+
+
+def test_intervals_are_over_videos() -> None:
+    """Half of the videos are perfect, half are missed: a resample has any share of them."""
+    results = VideoResults([frames_of([3] * 6), frames_of([None] * 6)] * 4)
+    draws = resample_figures(results)
+    low, high = to_intervals(draws)["MOTA"]
+    assert low <= 0.25 and high >= 0.75 and results.figures()["MOTA"] == 0.5
+    assert (draws == resample_figures(results)).all()
+    perfect = VideoResults([frames_of([3] * 6), frames_of([3] * 2)])
+    assert to_intervals(resample_figures(perfect))["HOTA"] == [1, 1]
+    assert to_intervals(resample_figures(VideoResults([frames_of([3] * 6)]))) == {}
 
 
 def write_truth(folder: Path, frames: int, hidden: range = range(0)) -> Path:
