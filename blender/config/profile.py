@@ -59,8 +59,9 @@ class RenderConfig:
     """Quality of the denoiser; a higher quality takes longer."""
     bounces: Annotated[int, Ge(0)] = 1
     """Diffuse and glossy bounces of light; the ambient light stands for all later bounces."""
-    passes: tuple[Literal["depth", "normals", "boxes3d"], ...] = ()
-    """Files to write beside images and masks: "depth" and "normals"; "boxes3d" adds boxes to the records."""
+    passes: tuple[Literal["depth", "normals", "light", "boxes3d"], ...] = ()
+    """Files to write beside images and masks: "depth", "normals" and "light" (linear, before the sensor);
+    "boxes3d" adds boxes to the records."""
 
 
 @dataclass(frozen=True)

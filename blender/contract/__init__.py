@@ -15,6 +15,7 @@ and the optional arrays of the profile's ``render.passes`` (numpy files, top row
     depth/000042.npy     (H, W) float32, metres along the pixel's ray; 0 where the ray meets nothing
     normals/000042.npy   (H, W, 3) float16, unit normals of the faces, turned to the camera, in the camera's
                          frame: x right, y down, z ahead; 0 where the ray meets nothing
+    light/000042.npy     (H, W, 3) float16, linear RGB before the sensor model
 
 The folder is a ``Path``; if the frames are in an object store, a ``UPath`` of fsspec (see ``split_folder``).
 """

@@ -38,7 +38,7 @@ KEYPOINTS = (
 )
 """The 17 COCO body keypoints, in COCO's order."""
 
-ARRAYS = ("depth", "normals")
+ARRAYS = ("depth", "normals", "light")
 """Names of the optional arrays of a frame; each name is also the name of a folder."""
 
 Triple = tuple[float, float, float]

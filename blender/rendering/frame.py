@@ -168,7 +168,7 @@ def render_frame(
     height, width = ids.shape
     image = encode_png(expose(light, distance, spec.sensor, frame_rng(config, frame, 1)))
     mask = encode_png(ids)
-    arrays = passes.render_arrays(config.render.passes, scratch, distance, spec.camera)
+    arrays = passes.render_arrays(config.render.passes, scratch, light, distance, spec.camera)
     boxes3d = "boxes3d" in config.render.passes
     instances: Iterable[Instance] = instance_records(placed, ids, spec.camera, assets, boxes3d, alone)
     clip = frame_clip(config, frame)

@@ -14,6 +14,9 @@ from blender.geometry.lens import camera_axes
 from blender.rendering.emission import alone, emission_override, emit_ids, emit_normals, is_cut_out
 from blender.spec import CameraSpec
 
+BRIGHTEST = 65504.0
+"""The largest number of a 16-bit float."""
+
 
 def render_rgb(scratch: Path) -> np.ndarray:
     """Render the scene; return linear RGB (H, W, 3) float32, top row first."""
@@ -49,13 +52,14 @@ def render_alone(objects: Iterable[Any], scratch: Path) -> dict[int, np.ndarray]
 
 
 def render_arrays(
-    names: Sequence[str], scratch: Path, distance: np.ndarray, camera: CameraSpec
+    names: Sequence[str], scratch: Path, light: np.ndarray, distance: np.ndarray, camera: CameraSpec
 ) -> dict[str, bytes]:
     """Render the optional arrays of a frame.
 
     Args:
         names: the passes of the profile; those in ``blender.contract.ARRAYS`` are rendered.
         scratch: folder for Blender's temporary images.
+        light: (H, W, 3) linear RGB from ``render_rgb``.
         distance: (H, W) the distances from ``render_ids``.
         camera: the camera of the frame.
 
@@ -67,6 +71,8 @@ def render_arrays(
         arrays["depth"] = distance.astype("<f4")
     if "normals" in names:
         arrays["normals"] = render_normals(scratch, camera).astype("<f2")
+    if "light" in names:
+        arrays["light"] = np.clip(np.nan_to_num(light), 0, BRIGHTEST).astype("<f2")
     return {name: _npy(array) for name, array in arrays.items()}
 
 

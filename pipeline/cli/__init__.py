@@ -12,7 +12,7 @@ from pipeline.cli import camera, data, improve, model, page, predict, scenes, tr
 from pipeline.cli.group import SectionedGroup
 
 SECTIONS = {
-    "Scenes": (scenes.check, scenes.people, scenes.render, scenes.merge, scenes.doctor),
+    "Scenes": (scenes.check, scenes.fit, scenes.people, scenes.render, scenes.merge, scenes.doctor),
     "Data": (data.coco, data.validate, data.labels, data.convert, data.preview, data.stats, data.card),
     "Model": (
         model.train,

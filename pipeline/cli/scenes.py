@@ -1,4 +1,4 @@
-"""Commands about scenes: check, people, render, merge, doctor.
+"""Commands about scenes: check, fit, people, render, merge, doctor.
 
 Imports inside functions are for start-up time (see ``pipeline.cli``).
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from blender.contract.render_options import RENDER_OPTIONS, RenderOption
-from pipeline.cli.group import FOLDER, PROFILE, SCHEDULER
+from pipeline.cli.group import FILE, FOLDER, PROFILE, SCHEDULER
 from pipeline.common.processes import module_command
 
 
@@ -41,6 +41,25 @@ def check(profile: Path, splits: tuple[str, ...], run: Path | None) -> None:
     if run is not None:
         claim_run_dir(run, profile)
         note_other_splits(run, [name for name in read_profile(profile).splits if name not in splits])
+
+
+@click.command()
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@PROFILE
+@click.option("--out", type=FILE, required=True, help="The profile to write; it extends the other one.")
+@click.option("--renders", type=FOLDER, help="Keep the renders here for the next fit.  [default: temporary]")
+@click.option(
+    "--frames", type=click.IntRange(8, 1000), default=24, show_default=True, help="Frames to render."
+)
+def fit(photos: tuple[Path, ...], profile: Path, out: Path, renders: Path | None, frames: int) -> None:
+    """Fit a profile to unlabelled PHOTOS of a hall.
+
+    PHOTOS are images, folders or quoted patterns. Sensor, light and camera of the photographs are compared
+    with renders of the profile, whose settings are known. What photographs cannot tell stays as it is.
+    """
+    from pipeline.fitting.fit import fit_profile
+
+    sys.exit(fit_profile(photos, profile, out, renders, frames))
 
 
 @click.command()

@@ -67,7 +67,7 @@ def check(config: Config, assets: Assets, frame: int, scratch: Path) -> dict[str
     height, width = ids.shape
     record = intrinsics(spec.camera, width, height)
     rays = directions(record, width, height)
-    files = passes.render_arrays(("depth", "normals"), scratch, distance, spec.camera)
+    files = passes.render_arrays(("depth", "normals"), scratch, distance, distance, spec.camera)
     depths, normals = (np.load(io.BytesIO(files[name])).astype(float) for name in ("depth", "normals"))
     facing = to_hall(np.stack([normals[..., 2], -normals[..., 0], -normals[..., 1]], -1), record)
     facing /= np.maximum(np.linalg.norm(facing, axis=-1, keepdims=True), 1e-9)

@@ -13,6 +13,8 @@ from PIL import Image
 
 from blender.config.profile import load_config
 from blender.contract import UserError, array_path, frame_is_complete, read_record, sha256_file
+from blender.imaging.sensor import expose
+from blender.rendering.frame import frame_rng
 from blender.rendering.passes import read_exr, use_exr
 from pipeline.config import CocoConfig
 from pipeline.data.coco_io import read_coco
@@ -24,7 +26,7 @@ from tests.blender.test_render import tree_hash
 from tests.conftest import ROOT, TINY, render
 from tests.helpers.ray_check import directions
 
-ON = TINY.replace("samples = 1", 'samples = 1\npasses = ["depth", "normals", "boxes3d"]')
+ON = TINY.replace("samples = 1", 'samples = 1\npasses = ["depth", "normals", "light", "boxes3d"]')
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +72,13 @@ def test_arrays_are_written_and_do_not_change_the_images(
     for frame in range(4):
         record = read_record(out / "frames" / f"{frame:06d}.json")
         assert record.arrays_sha256 == {
-            name: sha256_file(array_path(out, name, frame)) for name in ("depth", "normals")
+            name: sha256_file(array_path(out, name, frame)) for name in ("depth", "normals", "light")
         }
         depth, normals = (np.load(array_path(out, name, frame)) for name in ("depth", "normals"))
         assert (depth.dtype, depth.shape) == (np.float32, (72, 96))
         assert (normals.dtype, normals.shape) == (np.float16, (72, 96, 3))
+        light = np.load(array_path(out, "light", frame))
+        assert (light.dtype, light.shape) == (np.float16, (72, 96, 3))
         mask = np.asarray(Image.open(out / "masks" / f"{frame:06d}.png"))
         for instance in record.instances:
             if instance.visible_pixels:
@@ -90,6 +94,19 @@ def test_arrays_are_written_and_do_not_change_the_images(
         )
     for kind in ("images", "masks"):
         assert tree_hash(out / kind) == tree_hash(tiny_split / kind)
+
+
+def test_light_exposed_with_the_recorded_settings_gives_the_image(all_passes: tuple[Path, Path]) -> None:
+    config, out = load_config(all_passes[0]), all_passes[1]
+    for frame in range(4):
+        record = read_record(out / "frames" / f"{frame:06d}.json")
+        light, depth = (np.load(array_path(out, name, frame)) for name in ("light", "depth"))
+        again = expose(light, depth, record.lights, frame_rng(config, frame, 1))
+        other = expose(light, depth, record.lights, np.random.default_rng(0))
+        image = np.asarray(Image.open(out / "images" / f"{frame:06d}.png"))
+        difference, changed = (np.abs(part.astype(int) - image) for part in (again, other))
+        assert np.median(difference) == 0, "16-bit floats round the light, so some of JPEG's steps differ"
+        assert difference.mean() < 1 < changed.mean()
 
 
 def test_points_from_depth_lie_in_the_3d_boxes(all_passes: tuple[Path, Path]) -> None:
@@ -126,7 +143,7 @@ def test_unknown_pass_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text(TINY.replace("samples = 1", 'samples = 1\npasses = ["dept"]'))
     with pytest.raises(
-        UserError, match=r'\[render\]: passes must be a list of "depth", "normals", "boxes3d", not'
+        UserError, match=r'\[render\]: passes must be a list of "depth", "normals", "light", "boxes3d", not'
     ):
         load_config(path)
 
@@ -163,7 +180,7 @@ def test_arrays_of_surplus_frames_are_removed(
     profile.write_text(ON.replace("train = 4", "train = 3"))
     done = render(profile, tiny_people, out, "--update")
     assert done.returncode == 0, done.stderr
-    for kind in ("images", "masks", "frames", "depth", "normals"):
+    for kind in ("images", "masks", "frames", "depth", "normals", "light"):
         assert len(list((out / kind).iterdir())) == 3
 
 
@@ -171,7 +188,7 @@ def test_record_with_an_unknown_array_is_refused(all_passes: tuple[Path, Path], 
     path = tmp_path / "000000.json"
     text = (all_passes[1] / "frames/000000.json").read_text()
     path.write_text(text.replace('"depth":', '"../x":'))
-    with pytest.raises(UserError, match=r"unknown array '\.\./x'; known: depth, normals"):
+    with pytest.raises(UserError, match=r"unknown array '\.\./x'; known: depth, normals, light"):
         read_record(path)
 
 
