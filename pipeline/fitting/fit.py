@@ -29,7 +29,7 @@ from pipeline.config import check_profile
 from pipeline.fitting.blur import fit_blur
 from pipeline.fitting.camera import LEAST, fit_jpeg, fit_lenses, fit_mounts, fit_resolution, fit_size
 from pipeline.fitting.photographs import Photograph, measure_photographs
-from pipeline.fitting.profile_text import to_table, to_toml
+from pipeline.fitting.profile_text import to_table, to_profile
 from pipeline.fitting.ranges import STRANGE, FittedRange, fit_settings, search_ranges
 from pipeline.fitting.renders import measure_frames, open_exposures, read_ranges, render_frames
 from pipeline.fitting.statistics import SMALLEST
@@ -83,7 +83,7 @@ def fit_profile(
         probe = render_frames(profile, (size[0], size[1]), frames, folder)
         rows = size_rows + _fit(photographs, probe, width * height)
     changed = [row for row in rows if row.new is not None]
-    text = to_toml(rows, out.stem, _name_for_extends(profile, out), len(photographs))
+    text = to_profile(rows, out.stem, _name_for_extends(profile, out), len(photographs))
     _write_checked(out, text)
     click.echo(to_table(rows))
     kept = list_names(sorted({row.key for row in rows} - {row.key for row in changed}), 20)

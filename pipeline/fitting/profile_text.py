@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.fitting.ranges import FittedRange
 
 
-def to_toml(rows: Sequence[FittedRange], name: str, extends: str, photographs: int) -> str:
+def to_profile(rows: Sequence[FittedRange], name: str, extends: str, photographs: int) -> str:
     """Return the profile with the fitted ranges; a comment on each says where it is from.
 
     Args:
