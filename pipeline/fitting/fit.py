@@ -29,7 +29,7 @@ from pipeline.config import check_profile
 from pipeline.fitting.blur import fit_blur
 from pipeline.fitting.camera import LEAST, fit_jpeg, fit_lenses, fit_mounts, fit_resolution, fit_size
 from pipeline.fitting.photographs import Photograph, measure_photographs
-from pipeline.fitting.profile_text import to_table, to_profile
+from pipeline.fitting.profile_text import to_profile, to_table
 from pipeline.fitting.ranges import STRANGE, FittedRange, fit_settings, search_ranges
 from pipeline.fitting.renders import measure_frames, open_exposures, read_ranges, render_frames
 from pipeline.fitting.statistics import SMALLEST
