@@ -17,7 +17,7 @@ import yaml
 from blender.config.profile import load_config
 from blender.contract import load_profile, read_record
 from pipeline.cli import main
-from pipeline.config import read_profile
+from pipeline.config import check_profile, read_profile
 from tests.conftest import ROOT, TINY, run
 
 PAGES = {path.name: path.read_text() for path in [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"]}
@@ -95,12 +95,16 @@ def test_training_examples_are_valid_profiles(tmp_path: Path) -> None:
     assert "rack_guard" in load_config(path).categories() and len(read_profile(path).model.auxiliary) == 6
 
 
-def test_extra_set_example_is_a_valid_profile(tmp_path: Path) -> None:
-    (example,) = blocks("photographs.md", "toml")
+def test_extra_set_examples_are_valid_profiles(tmp_path: Path) -> None:
+    example, profile = blocks("photographs.md", "toml")
     path = tmp_path / "mine.toml"
     path.write_text(HEAD + example)
     (extra,) = read_profile(path).train.extra
     assert extra.map == {"person": "pedestrian"}
+    path.write_text(profile)
+    mixed = read_profile(path)
+    (extra,) = mixed.train.extra
+    assert extra.repeat == 10 and "stage2" in mixed.train.pretrained_trainable and not check_profile(path)
 
 
 def command_lines(page: str) -> list[list[str]]:

@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def interrupt(monkeypatch: pytest.MonkeyPatch) -> Interrupt:
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Iterator[Interrupt]:
     """Send signals while image number ``at``, from 1, is predicted; without signals: never."""
     real = Segmenter.predict
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, which ignores it
 
     def set_signals(at: int, *numbers: int) -> None:
         count = 0
@@ -48,7 +49,8 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Interrupt:
 
         monkeypatch.setattr(Segmenter, "predict", predict_and_interrupt)
 
-    return set_signals
+    yield set_signals
+    signal.signal(signal.SIGHUP, before)
 
 
 def count_predictions(interrupt: Interrupt, monkeypatch: pytest.MonkeyPatch) -> list[int]:
