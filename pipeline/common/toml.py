@@ -12,14 +12,18 @@ def to_toml(table: Mapping[str, Any], prefix: str = "") -> str:
     lines = []
     for key, value in table.items():
         name = f"{prefix}{json.dumps(key)}"
-        lines.append(to_toml(value, f"{name}.") if isinstance(value, dict) else f"{name} = {_value(value)}\n")
+        lines.append(
+            to_toml(value, f"{name}.") if isinstance(value, dict) else f"{name} = {to_toml_value(value)}\n"
+        )
     return "".join(lines)
 
 
-def _value(value: Any) -> str:
-    """Write a value: tables in lists are inline, numbers and words as in JSON."""
+def to_toml_value(value: Any) -> str:
+    """Write one value: tables in lists are inline, numbers and words as in JSON."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_value(item)}" for key, item in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{json.dumps(key)} = {to_toml_value(item)}" for key, item in value.items()) + "}"
+        )
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(value)
+        return "[" + ", ".join(map(to_toml_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

@@ -25,7 +25,6 @@ from blender.contract import (
 from blender.contract.shipped import shipped_folder
 from pipeline.common.processes import module_command
 from pipeline.common.stages import prepare_output_dir
-from pipeline.config import check_profile
 from pipeline.fitting.blur import fit_blur
 from pipeline.fitting.camera import LEAST, fit_jpeg, fit_lenses, fit_mounts, fit_resolution, fit_size
 from pipeline.fitting.photographs import Photograph, measure_photographs
@@ -151,20 +150,16 @@ def _require(count: int, given: int) -> None:
 
 
 def _check(profile: Path) -> None:
-    """Check a profile as the command ``check`` does.
+    """Run the command ``check``.
 
     Raises:
         UserError: a line for each problem.
     """
-    renderer = subprocess.run(
-        module_command("blender.config", profile), stderr=subprocess.PIPE, text=True, check=False
-    )
-    lines = [
-        *check_profile(profile),
-        *(line.removeprefix("error: ") for line in renderer.stderr.splitlines()),
-    ]
-    if lines or renderer.returncode:
-        raise UserError("\n".join(dict.fromkeys(lines)) or f"{profile}: not a valid profile")
+    command = module_command("pipeline", "check", "--profile", profile)
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        lines = [line.removeprefix("error: ") for line in done.stderr.splitlines()]
+        raise UserError("\n".join(lines) or f"{profile}: not a valid profile")
 
 
 def _name_for_extends(profile: Path, out: Path) -> str:

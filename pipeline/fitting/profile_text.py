@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
+from pipeline.common.toml import to_toml_value
 from pipeline.fitting.ranges import FittedRange
 
 
@@ -22,36 +21,25 @@ def to_profile(rows: Sequence[FittedRange], name: str, extends: str, photographs
     lines = [
         f"# Written by `transpalette fit` from {photographs} photographs.",
         "# All that is not here is as in the profile that this one extends.",
-        f"extends = {_value(extends)}",
-        f"name = {_value(name)}",
+        f"extends = {to_toml_value(extends)}",
+        f"name = {to_toml_value(name)}",
     ]
     for table, group in groupby((row for row in rows if row.new is not None), key=lambda row: row.table):
         lines += ["", f"[{table}]"]
         for row in group:
             figures = f": {row.photographs}" if row.photographs else ""
             renders = f" (renders: {row.renders})" if row.renders else ""
-            lines.append(f"# {row.why}{figures}{renders}; before: {_value(row.old)}")
-            lines.append(f"{row.key} = {_value(row.new)}")
+            lines.append(f"# {row.why}{figures}{renders}; before: {to_toml_value(row.old)}")
+            lines.append(f"{row.key} = {to_toml_value(row.new)}")
     return "\n".join(lines) + "\n"
-
-
-def _value(value: Any) -> str:
-    """Format a value of TOML; strings and lists have the form of JSON."""
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_value, value))}]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    return (
-        f"{value:g}" if isinstance(value, float) and value == int(value) and abs(value) < 1e6 else repr(value)
-    )
 
 
 def to_table(rows: Sequence[FittedRange]) -> str:
     """Return the table for people: what photographs and renders have, the old and the new range, and why."""
     head = ("key", "photographs", "renders", "profile", "new")
     cells = [
-        (f"{row.table.removeprefix('scene.')}.{row.key}", row.photographs, row.renders, _value(row.old),
-         "stays" if row.new is None else _value(row.new))
+        (f"{row.table.removeprefix('scene.')}.{row.key}", row.photographs, row.renders,
+         to_toml_value(row.old), "stays" if row.new is None else to_toml_value(row.new))
         for row in rows
     ]  # fmt: skip
     widths = [max(len(line[i]) for line in [head, *cells]) for i in range(len(head))]

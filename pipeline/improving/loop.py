@@ -21,8 +21,8 @@ from pipeline.common.durations import format_duration
 from pipeline.config import Profile, read_profile
 from pipeline.improving.decision import BUDGET, Decision, RoundResult, best_round, decide
 from pipeline.improving.measure import Metrics, evaluate_round, measure_round, result_of
-from pipeline.improving.rounds import Tables, read_json, render_choosing_split, render_round, train_round
-from pipeline.improving.settings import Loop, check_run, claim_folder
+from pipeline.improving.rounds import Tables, render_choosing_split, render_round, train_round
+from pipeline.improving.settings import Loop, check_run, claim_folder, read_json
 
 METRICS, DECISION, MODEL = "metrics.json", "decision.json", "model.safetensors"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,7 @@ from pipeline.evaluation.masks import with_rle
 from pipeline.evaluation.matching import EvaluationResult, evaluate_detections
 from pipeline.evaluation.slices import metrics_by_factor
 from pipeline.improving.decision import RoundResult
-from pipeline.improving.settings import CHOOSE, Loop
+from pipeline.improving.settings import CHOOSE, Loop, read_json
 from pipeline.improving.stages import run_stage
 from pipeline.improving.weakness import OF_ANY_COCO_FILE, Mistaken, WeakCell, mistaken_kinds, weak_cells
 
@@ -54,7 +53,7 @@ def measure_round(loop: Loop, number: int, profile: Profile, scenes: Sequence[Me
         The figures of ``evaluate`` without times, ``gain`` over the best round (None for round 0),
         ``weak`` (``WeakCell``) and ``mistaken`` (``Mistaken``).
     """
-    metrics = _read(loop.round(number) / "evaluation" / "metrics.json")
+    metrics = read_json(loop.round(number) / "evaluation" / "metrics.json")
     evaluation = _evaluation(_choosing_set(loop), loop.round(number), profile.classes, "predictions.json")
     threshold = metrics["threshold"]
     cells = weak_cells(metrics["factors"], CHOOSE)
@@ -101,8 +100,4 @@ def _evaluation(named: NamedSet, round_dir: Path, classes: Sequence[str], file: 
     """Match a round's saved detections in a set again."""
     dataset = combine_sets(named.sets).dataset
     dataset = select_categories(dataset, [c["id"] for c in dataset["categories"] if c["name"] in classes])
-    return evaluate_detections(with_rle(dataset), _read(round_dir / "evaluation" / file))
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_bytes())
+    return evaluate_detections(with_rle(dataset), read_json(round_dir / "evaluation" / file))

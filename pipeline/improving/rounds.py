@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from pipeline.config import Profile
 from pipeline.improving.choice import SliceReader, choose
 from pipeline.improving.measure import Metrics, weakness_of
 from pipeline.improving.patch import Patch, profile_patch
-from pipeline.improving.settings import CHOOSE, Loop
+from pipeline.improving.settings import CHOOSE, Loop, read_json
 from pipeline.improving.stages import describe_scenes, render, run_stage
 
 Tables = dict[str, Any]
@@ -112,8 +111,3 @@ def write_profile(loop: Loop, folder: Path, tables: Tables) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(path, to_toml(move_model_files(tables, loop.profile.parent, folder)).encode())
     return path
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file that the loop wrote."""
-    return json.loads(path.read_bytes())

@@ -159,3 +159,8 @@ def _describe_change(changed: list[str], before: dict[str, Any], inputs: dict[st
 
 def _hash_sets(sets: Sequence[NamedSet]) -> list[Any]:
     return [[named.name, *(hash_coco_set(one) for one in named.sets)] for named in sets]
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that the loop wrote."""
+    return json.loads(path.read_bytes())

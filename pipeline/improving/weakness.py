@@ -11,6 +11,7 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
+from pycocotools import mask as mask_utils
 
 from pipeline.evaluation.bootstrap import scene_of
 from pipeline.evaluation.intervals import Proportion, effective_proportion, newcombe_interval
@@ -110,9 +111,11 @@ def mistaken_kinds(
         objects = look_alikes(scenes[image["frame"]], evaluation.class_names)
         hit = set()
         for box in alarms.get(key, []):
-            overlaps = [_iou(box, item["bbox"]) for item in objects]
-            if overlaps and max(overlaps) >= _OVERLAP:
-                hit.add(int(np.argmax(overlaps)))
+            if objects:
+                boxes = np.array([item["bbox"] for item in objects], float)
+                overlaps = mask_utils.iou(np.array([box], float), boxes, [0] * len(objects))[0]
+                if overlaps.max() >= _OVERLAP:
+                    hit.add(int(overlaps.argmax()))
         found += [(*kind_of(item), scene_of(image), n in hit) for n, item in enumerate(objects)]
     return _compare_kinds(found)
 
@@ -143,12 +146,3 @@ def _compare_kinds(found: list[tuple[str, str, Hashable, bool]]) -> list[Mistake
 
 def _share_taken(entries: list[tuple[str, str, Hashable, bool]]) -> Proportion:
     return effective_proportion(np.array([e[3] for e in entries], bool), [e[2] for e in entries])
-
-
-def _iou(first: Sequence[float], second: Sequence[float]) -> float:
-    """Compute the IoU of two boxes (x, y, w, h)."""
-    sides = [
-        min(first[i] + first[i + 2], second[i] + second[i + 2]) - max(first[i], second[i]) for i in (0, 1)
-    ]
-    shared = max(sides[0], 0.0) * max(sides[1], 0.0)
-    return shared / (first[2] * first[3] + second[2] * second[3] - shared) if shared else 0.0
