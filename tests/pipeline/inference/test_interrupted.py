@@ -34,7 +34,12 @@ def folder(tmp_path: Path) -> Path:
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Iterator[Interrupt]:
     """Send signals while image number ``at``, from 1, is predicted; without signals: never."""
     real = Segmenter.predict
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, which ignores it
+    # The tests may run under nohup, or in the background of a script: both start them with signals ignored.
+    handlers: dict[int, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
 
     def set_signals(at: int, *numbers: int) -> None:
         count = 0
@@ -50,7 +55,8 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Iterator[Interrupt]:
         monkeypatch.setattr(Segmenter, "predict", predict_and_interrupt)
 
     yield set_signals
-    signal.signal(signal.SIGHUP, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def count_predictions(interrupt: Interrupt, monkeypatch: pytest.MonkeyPatch) -> list[int]:
